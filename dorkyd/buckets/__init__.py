@@ -1,0 +1,1 @@
+"""Stores that can hold a team's files, one module each."""

@@ -1,0 +1,139 @@
+"""What the API may ask of the daemon and of one project. Every method may be called from any thread.
+
+The engine thread is the only writer of its project's journal: requests that change something are handed to it and
+answered when it has done them; reading uses published values or a read-only connection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from dorkyd.core.report import (
+    ConflictItem,
+    FileItem,
+    Finding,
+    IgnoreItem,
+    LogItem,
+    ProblemItem,
+    ProjectStatus,
+    SyncResult,
+    TrashItem,
+    Warning,
+    Why,
+)
+
+
+class ProjectControl(Protocol):
+    """One project. Paths are relative POSIX strings; a malformed one raises `Refused`."""
+
+    @property
+    def name(self) -> str:
+        """Unique among the daemon's projects."""
+
+    def status(self) -> ProjectStatus:
+        """The last published status: never blocks, never old by more than a cycle."""
+
+    def sync(self, *, wait: bool, timeout_s: float | None) -> SyncResult:
+        """Look at both sides now, a whole scan and a whole listing. `wait`: return when quiescent, halted, paused,
+        blocked, or after `timeout_s` (then `converged` is False and `detail` says what is still under way).
+        """
+
+    def pause(self, for_s: float | None) -> ProjectStatus:
+        """Nothing moves until `resume`, or for so many seconds. Survives restarts."""
+
+    def resume(self) -> ProjectStatus:
+        """End a pause."""
+
+    def files(self, prefix: str, after: str, limit: int, *, remote: bool) -> Sequence[FileItem]:
+        """Paths beginning with `prefix`, in order, after `after`; `remote`: what the bucket is known to hold."""
+
+    def why(self, path: str) -> Why:
+        """Everything known about one path."""
+
+    def check_ignore(self, paths: Sequence[str]) -> Sequence[IgnoreItem]:
+        """Which rule ignores each path."""
+
+    def conflicts(self) -> Sequence[ConflictItem]:
+        """Conflict copies that wait for a person."""
+
+    def problems(self) -> Sequence[ProblemItem]:
+        """Paths that cannot sync."""
+
+    def log(self, after: int, limit: int) -> Sequence[LogItem]:
+        """History with seq above `after`, oldest first; `after` -1: the last `limit` of it."""
+
+    def trash(self) -> Sequence[TrashItem]:
+        """What can be restored, newest first."""
+
+    def resolve(self, path: str, keep: str) -> Sequence[ConflictItem]:
+        """Settle a conflict, named by the original or the copy; `keep` is `mine`, `theirs` or `both`. Returns what
+        conflicts remain. The bytes not kept go to trash.
+        """
+
+    def approve(self, token: str) -> ProjectStatus:
+        """Let through exactly what the halt showed."""
+
+    def reject(self, token: str) -> ProjectStatus:
+        """Undo what the halt showed: nothing is deleted and what is missing is restored."""
+
+    def restore(self, path: str, name: str | None) -> FileItem:
+        """Bring a trashed file back to its place (the newest of that path, or the trash item `name`)."""
+
+    def doctor(self) -> Sequence[Finding]:
+        """Check folder, bucket, permissions, clock, limits; each finding says what to run."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewProject:
+    """A project to add, as the command line gives it."""
+
+    path: str
+    """Absolute."""
+    bucket: str | None = None
+    """None: the embedded bucket."""
+    name: str | None = None
+    mode: str | None = None
+    endpoint_url: str | None = None
+    region: str | None = None
+    profile: str | None = None
+
+
+class DaemonControl(Protocol):
+    """The daemon as a whole."""
+
+    @property
+    def version(self) -> str:
+        """Dorkyd's version."""
+
+    @property
+    def device(self) -> str:
+        """This machine's name."""
+
+    @property
+    def started(self) -> float:
+        """Monotonic seconds at start."""
+
+    def projects(self) -> Sequence[ProjectControl]:
+        """All of them, in configuration order."""
+
+    def project(self, name: str) -> ProjectControl:
+        """One of them. `Refused` with code `no-such-project` and the names there are."""
+
+    def add(self, new: NewProject) -> ProjectControl:
+        """Write it to the configuration and start it. `Configuration` or `Refused` when it cannot be."""
+
+    def remove(self, name: str) -> None:
+        """Forget it; delete nothing."""
+
+    def warnings(self) -> Sequence[Warning]:
+        """About the daemon as a whole, e.g. a configuration edit that was not taken."""
+
+    def stop(self) -> None:
+        """End the daemon; returns at once."""
+
+    def subscribe(self, listener: Callable[[str, ProjectStatus], None]) -> Callable[[], None]:
+        """Call `listener(project, status)` whenever a status is published, from the engine's thread, so it must only
+        hand over. Returns the way to unsubscribe.
+        """

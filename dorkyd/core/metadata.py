@@ -1,0 +1,104 @@
+"""Object metadata: what `dorky-*` keys say, and what they may be trusted for.
+
+The reader is total: a bucket may hold anything. A value that is malformed reads as *not said*, never as an error, since
+another tool's object must sync all the same.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from urllib.parse import quote, unquote
+
+from dorkyd.core.model import ANCESTRY_OPS, PERMISSION_BITS, Digest, Local, Op, Remote, Version
+
+SHA256 = "dorky-sha256"
+MTIME = "dorky-mtime-ns"
+MODE = "dorky-mode"
+DEVICE = "dorky-device"
+OP = "dorky-op"
+ANCESTRY = "dorky-ancestry"
+
+OURS = frozenset({SHA256, MTIME, MODE, DEVICE, OP, ANCESTRY})
+"""Keys that sync writes itself; all others are a person's and are carried along."""
+
+_HEX64 = re.compile(r"[0-9a-f]{64}")
+_OP = re.compile(r"[0-9a-f]{16,64}")
+_INT = re.compile(r"-?[0-9]{1,19}")
+_OCTAL = re.compile(r"[0-7]{1,6}")
+_MTIME_LIMIT = 2**63
+
+
+def sha256(hex_digits: str) -> Digest:
+    """A digest from the hexadecimal form of a SHA-256."""
+    return Digest(f"sha256:{hex_digits}")
+
+
+def hex_of(digest: Digest) -> str:
+    """The hexadecimal digits of a digest, without its algorithm."""
+    return digest.partition(":")[2]
+
+
+def encode(
+    *,
+    digest: Digest,
+    mtime_ns: int | None,
+    mode: int | None,
+    device: str,
+    op: Op,
+    ancestry: tuple[Op, ...],
+    user: Mapping[str, str],
+) -> dict[str, str]:
+    """The whole user metadata of an object we write: ours, and a person's own keys unchanged."""
+    meta = {key: value for key, value in user.items() if key not in OURS}
+    meta[SHA256] = hex_of(digest)
+    if mtime_ns is not None:
+        meta[MTIME] = str(mtime_ns)
+    if mode is not None:
+        meta[MODE] = f"{mode & PERMISSION_BITS:03o}"
+    meta[DEVICE] = quote(device, safe=" !#$&'()*+,-./:;<=>?@[]^_`{|}~")
+    meta[OP] = op
+    if ancestry:
+        meta[ANCESTRY] = " ".join(ancestry[:ANCESTRY_OPS])
+    return meta
+
+
+def descend(replaced: Remote | None) -> tuple[Op, ...]:
+    """The ancestry of a write that replaces an object state."""
+    if replaced is None or replaced.op is None:
+        return ()
+    return (replaced.op, *replaced.ancestry)[:ANCESTRY_OPS]
+
+
+def user_keys(meta: Mapping[str, str]) -> dict[str, str]:
+    """A person's own keys."""
+    return {key: value for key, value in meta.items() if key not in OURS}
+
+
+def remote_of(version: Version, size: int, modified: int | None, meta: Mapping[str, str]) -> Remote:
+    """Read an object state. A claimed digest counts only beside an op: without one, another tool's write may have
+    kept our keys by chance.
+    """
+    op_text = meta.get(OP, "")
+    op = Op(op_text) if _OP.fullmatch(op_text) else None
+    digest_text = meta.get(SHA256, "")
+    mode_text = meta.get(MODE, "")
+    mtime_text = meta.get(MTIME, "")
+    ancestry = tuple(Op(word) for word in meta.get(ANCESTRY, "").split()[:ANCESTRY_OPS] if _OP.fullmatch(word))
+    mtime_ns = int(mtime_text) if _INT.fullmatch(mtime_text) else None
+    return Remote(
+        version=version,
+        size=size,
+        digest=sha256(digest_text) if op and _HEX64.fullmatch(digest_text) else None,
+        mode=int(mode_text, 8) & PERMISSION_BITS if _OCTAL.fullmatch(mode_text) else None,
+        mtime_ns=mtime_ns if mtime_ns is not None and abs(mtime_ns) < _MTIME_LIMIT else None,
+        modified=modified,
+        op=op,
+        ancestry=ancestry,
+        device=unquote(meta[DEVICE])[:255] if DEVICE in meta else None,
+    )
+
+
+def carries(remote: Remote, local: Local) -> bool:
+    """The object is known to hold exactly this file's bytes."""
+    return remote.digest == local.digest

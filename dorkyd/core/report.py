@@ -1,0 +1,228 @@
+"""What the engine tells about itself: immutable values that API threads read while the engine goes on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from dorkyd.core.model import Digest, Path, Version
+
+
+class State(StrEnum):
+    """A project's state, as `status` names it."""
+
+    IN_SYNC = "in-sync"
+    SYNCING = "syncing"
+    PAUSED = "paused"
+    HALTED = "halted"
+    OFFLINE = "offline"
+    AUTH_EXPIRED = "auth-expired"
+    ERROR = "error"
+
+
+class HaltReason(StrEnum):
+    """Why a project stopped until a person decides."""
+
+    MASS_DELETE = "mass-delete"
+    ROOT_MISSING = "root-missing"
+    ROOT_EMPTIED = "root-emptied"
+    REMOTE_EMPTIED = "remote-emptied"
+    FOLDER_COPIED = "folder-copied"
+    FOLDER_REWOUND = "folder-rewound"
+    REMOTE_REWOUND = "remote-rewound"
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """A stop that waits for a person, or (root-missing) for the folder to return."""
+
+    reason: HaltReason
+    detail: str
+    """What was seen, what would be lost, and the commands on offer."""
+    token: str
+    """What `approve` and `reject` must name: it stands for exactly what was shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """Work not done yet, counted in paths; `bytes` are object bodies still to move."""
+
+    upload: int = 0
+    download: int = 0
+    delete_local: int = 0
+    delete_remote: int = 0
+    bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Warning:
+    """Something worth knowing that stops nothing."""
+
+    code: str
+    detail: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestCounts:
+    """Requests since the daemon started; parts count as PUT; bytes are object bodies."""
+
+    GET: int = 0
+    PUT: int = 0
+    LIST: int = 0
+    HEAD: int = 0
+    COPY: int = 0
+    DELETE: int = 0
+    bytes_up: int = 0
+    bytes_down: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectStatus:
+    """One project, at one instant."""
+
+    name: str
+    path: str
+    bucket: str
+    mode: str
+    state: State
+    files: int = 0
+    bytes: int = 0
+    pending: Pending = field(default_factory=Pending)
+    conflicts: int = 0
+    problems: int = 0
+    last_success: str | None = None
+    """RFC 3339, UTC: when both sides were last seen equal; None: never yet."""
+    halt: Halt | None = None
+    warnings: tuple[Warning, ...] = ()
+    requests: RequestCounts = field(default_factory=RequestCounts)
+    detail: str = ""
+    """For `offline`, `auth-expired` and `error`: what happened, for people."""
+    hint: str = ""
+    """What to do about it."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileItem:
+    """One synced path."""
+
+    path: Path
+    digest: Digest | None
+    size: int
+    version: Version | None
+    mode: int | None
+    state: str
+    """`synced`, `local` (not in the bucket yet), `remote` (not on disk), `problem` or `changing`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConflictItem:
+    """A conflict copy that waits for a person."""
+
+    path: Path
+    """The name both wanted."""
+    copy: Path
+    """Where the losing bytes are."""
+    device: str
+    """Whose edit lost."""
+    at: str
+    """The losing file's mtime as in its name: `YYYYMMDD-HHMMSS`, UTC."""
+    digest: Digest | None
+    size: int
+    version: Version | None
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemItem:
+    """One path that cannot sync."""
+
+    path: Path
+    code: str
+    detail: str
+    hint: str
+    attempts: int
+    next_try_s: float | None
+    """Seconds from now; None: when the path changes."""
+    digest: Digest | None = None
+    size: int | None = None
+    version: Version | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LogItem:
+    """One thing that was done."""
+
+    seq: int
+    """Rises; `after` of the next request."""
+    at: str
+    """RFC 3339, UTC."""
+    verb: str
+    """`upload`, `download`, `delete-local`, `delete-remote`, `conflict`, `move`, `adopt`, `restore`, …"""
+    path: Path
+    digest: Digest | None
+    size: int | None
+    version: Version | None
+    device: str
+    """Who did it."""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TrashItem:
+    """One displaced file that can be restored."""
+
+    name: str
+    path: Path
+    size: int
+    at: str
+    """RFC 3339, UTC."""
+    digest: Digest | None
+    version: Version | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """Everything known about one path."""
+
+    path: Path
+    state: str
+    """One word: `synced`, `ignored`, `problem`, `pending`, `conflict`, `unknown`."""
+    ignored_by: str | None
+    """The pattern and where it stands (`.dorkyignore:3: *.log`); None: not ignored."""
+    local: FileItem | None
+    base: FileItem | None
+    remote: FileItem | None
+    problem: ProblemItem | None
+    last: LogItem | None
+    explanation: str
+    """A sentence for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class IgnoreItem:
+    """Whether one path is ignored and by which rule."""
+
+    path: Path
+    ignored: bool
+    rule: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SyncResult:
+    """How a requested look at both sides ended."""
+
+    converged: bool
+    state: State
+    detail: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of `doctor`."""
+
+    check: str
+    ok: bool
+    detail: str
+    hint: str = ""
+    code: str = ""

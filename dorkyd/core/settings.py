@@ -1,0 +1,81 @@
+"""What a person configured, as frozen values. `dorkyd.config` reads them; nobody else looks at YAML or environment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+MiB = 1024 * 1024
+GiB = 1024 * MiB
+
+
+class Mode(StrEnum):
+    """What sync may do. A mode takes actions away, never alters the table."""
+
+    TWO_WAY = "two-way"
+    PUSH = "push"
+    """Never writes the folder."""
+    PULL = "pull"
+    """Never writes the bucket."""
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """When so many deletions are not believed: past `percent` and `files` together, or past `max`, in the window."""
+
+    percent: float = 25
+    """Of the paths base holds, 0 to 100."""
+    files: int = 10
+    max: int = 5000
+    """Paths."""
+    window_s: float = 600
+    """Seconds of wall clock; survives restarts."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrashLimits:
+    """How long displaced files are kept; the newest copy of a path stays at least a day. Oldest go first."""
+
+    days: float = 30
+    size: int = 5 * GiB
+    """Bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A folder paired with a bucket prefix."""
+
+    name: str
+    path: str
+    """Absolute path of the folder, `~` expanded, symlinks resolved."""
+    bucket: str
+    """`s3://bucket/prefix`, `gs://bucket/prefix` or `file:///directory`."""
+    mode: Mode = Mode.TWO_WAY
+    endpoint_url: str | None = None
+    """S3-compatible stores; None: the SDK's default."""
+    region: str | None = None
+    profile: str | None = None
+    """AWS profile; None: the SDK's own chain."""
+    single_writer: bool = False
+    """Accept a store that ignores conditional writes."""
+    ignore: tuple[str, ...] = ()
+    """Gitignore patterns, beside `.dorkyignore` and the built-in list."""
+    settle_s: float = 1.0
+    """A file must be quiet this long before it is read."""
+    hold_s: float = 60.0
+    """A file that is never quiet is read after this long all the same."""
+    list_every_s: float | None = None
+    """Full listing; None: 900, or 30 s per page if longer."""
+    poll_s: float = 15.0
+    """How often the bucket is asked for news, give or take 20 %."""
+    guard: Guard = field(default_factory=Guard)
+    trash: TrashLimits = field(default_factory=TrashLimits)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The whole configuration."""
+
+    device: str
+    """This machine's name, for people."""
+    projects: tuple[Project, ...] = ()

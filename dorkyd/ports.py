@@ -1,0 +1,393 @@
+"""The ports: what the engine asks of a bucket, a folder, a watcher and a clock. These docstrings are the specification.
+
+Adapters (`dorkyd.buckets`, `dorkyd.folder`, `dorkyd.watcher`) implement them and convert every foreign error into one of
+`dorkyd.errors` at their edge. Tests fake at this line and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import BinaryIO, Protocol
+
+from dorkyd.core.model import Digest, Local, Path, Problem, ReplicaId, StatTuple, Version
+
+# --- bucket ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """One object state, as a HEAD or GET tells it."""
+
+    version: Version
+    size: int
+    """Bytes."""
+    modified: int | None
+    """The store's LastModified, whole seconds since the epoch; None where the store has none."""
+    meta: Mapping[str, str]
+    """User metadata, raw, keys in lower case (`dorkyd.core.metadata` reads it)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One object state, as a listing tells it: without metadata."""
+
+    key: str
+    version: Version
+    size: int
+    modified: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a write made."""
+
+    version: Version
+    modified: int | None = None
+    """As `ObjectInfo.modified`; None: the reply did not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """Requests sent since the adapter was made. Parts count as PUT; bytes are object bodies."""
+
+    GET: int = 0
+    PUT: int = 0
+    LIST: int = 0
+    HEAD: int = 0
+    COPY: int = 0
+    DELETE: int = 0
+    bytes_up: int = 0
+    bytes_down: int = 0
+
+
+class Body(Protocol):
+    """Bytes to send. `open` may be called again for a retry, and yields the same bytes or raises `Stale`."""
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+
+    @property
+    def digest(self) -> Digest:
+        """Computed when the file was observed, never on the way: the store or adapter refuses bytes that differ."""
+
+    def open(self) -> BinaryIO:
+        """A fresh readable stream from the first byte. Raises `Stale` when the file is no longer what was observed."""
+
+
+class Reading(Protocol):
+    """An open download: what the object is, and its bytes in order."""
+
+    @property
+    def info(self) -> ObjectInfo:
+        """The state being read; every byte belongs to it."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Chunks of at most 1 MiB. Raises `Transient` when the connection breaks."""
+
+
+class Bucket(Protocol):
+    """A team's store below one prefix. Keys are relative to that prefix, exact strings, never starting with `/`.
+
+    Every method may be called from any thread, several at once. Every write states what it replaces and the store
+    enforces that in the same step as the write; an adapter never falls back to an unconditional write. An adapter
+    retries nothing that may have happened: it raises `Transient` and the caller looks (the reply may have been lost).
+    Reads may be retried inside.
+
+    Errors: `Stale` when a precondition failed (412, 409, and 404 on a conditional write or read); `Transient` for
+    what will pass (`offline=True` when the store cannot be reached at all); `Denied` (403), which for a look means
+    unknown, never missing; `AuthExpired`; `Unsupported` for a key this store cannot hold; `Blocked` for the rest a
+    person must mend (bucket missing, disk full, quota).
+    """
+
+    @property
+    def url(self) -> str:
+        """As configured, for people."""
+
+    @property
+    def versioned(self) -> bool:
+        """The store keeps replaced and deleted states by itself (S3 versioning is on). Known after the probe."""
+
+    @property
+    def requests(self) -> Requests:
+        """A snapshot of the counters."""
+
+    def head(self, key: str) -> ObjectInfo | None:
+        """Look at one object. None is the store's own 404: proof of absence."""
+
+    def get(self, key: str, *, if_match: Version | None = None, start: int = 0) -> AbstractContextManager[Reading]:
+        """Open the object's bytes from offset `start` to the end.
+
+        `if_match` None takes whatever is there. `Stale` when the version differs or the object is gone.
+        """
+
+    def read(self, key: str, *, limit: int = 16 * 1024 * 1024) -> tuple[ObjectInfo, bytes] | None:
+        """One small object, whole; None is a proven 404. `Blocked` (code `too-large`) past `limit` bytes."""
+
+    def put(self, key: str, body: Body, *, replaces: Version | None, meta: Mapping[str, str]) -> Written:
+        """Write an object with exactly this user metadata. `replaces` None: there must be none.
+
+        Large bodies go in parts with the same condition at the end. When the bytes sent turn out not to be
+        `body.digest` nothing is stored and `Stale` is raised.
+        """
+
+    def delete(self, key: str, *, replaces: Version) -> None:
+        """Delete exactly this state. `Stale` when it is another or gone."""
+
+    def copy(
+        self,
+        source: str,
+        key: str,
+        *,
+        source_version: Version,
+        replaces: Version | None,
+        meta: Mapping[str, str] | None,
+    ) -> Written:
+        """Copy inside the store, no bytes through us. `meta` None keeps the source's, else replaces it whole.
+
+        `source_version` must be the source's state; `replaces` as in `put`. `source == key` with
+        `replaces == source_version` is a change of metadata alone.
+        """
+
+    def list(self, prefix: str = "", *, start_after: str = "") -> Iterator[Sequence[Listed]]:
+        """Pages of keys that begin with `prefix` and sort after `start_after`, in the store's order (UTF-8 bytes).
+
+        A page that fails raises; a listing that ended without an exception was complete.
+        """
+
+    def close(self) -> None:
+        """Free connections. May be repeated."""
+
+
+# --- folder ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A regular file met by a scan: its stat, not its content."""
+
+    path: Path
+    stat: StatTuple
+    mode: int
+    """Permission bits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """Proven: the directory that would hold the name was read, or does not exist itself, and the name is not there."""
+
+
+ABSENT = Absent()
+
+Observation = Local | Absent | Problem
+"""What looking at one local path gave. A `Problem` is neither presence nor absence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is remembered of a file's content, to spare a hash."""
+
+    stat: StatTuple
+    digest: Digest
+    at_ns: int
+    """File-system time when it was hashed. A tuple with mtime or ctime this recent is racy and hashed again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """`.dorky/folder.json`: the marker that proves the folder is really there."""
+
+    project_id: str
+    replica: ReplicaId
+    counter: int
+    """Rises with every recorded batch; written and fsynced before the journal's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trashed:
+    """One displaced file in `.dorky/trash/`."""
+
+    name: str
+    """Its id inside the trash."""
+    path: Path
+    """Where it came from."""
+    size: int
+    at_ns: int
+    """When it was displaced, wall clock."""
+
+
+class Folder(Protocol):
+    """A project's folder. Nothing outside it, nothing in a path component `.git` or `.dorky` (any case), nothing
+    through a symlink is ever read or written, whatever other programs swap under it while we work.
+
+    `stage*` names are flat file names inside `.dorky/tmp/`, which is on the folder's file system and mode 0700.
+    Effects that move bytes never overwrite: what would be replaced comes out whole, under a staged name.
+    Every effect is durable (file and directory fsynced) when it returns. `Stale` means the folder is no longer as
+    expected and nothing was done. `DiskFull` and `PathProblem` (code `unreadable`, `unwritable`, `symlink`,
+    `special`, `reserved-name`, `name-too-long`, `not-a-folder`, `case-clash`) are the other errors of effects.
+    Effects are called from one thread at a time per path; scanning and reading from any thread.
+    """
+
+    @property
+    def folds(self) -> bool:
+        """Probed: this file system cannot hold two names that differ only by case or Unicode form."""
+
+    # identity
+    def identity(self) -> Identity | None:
+        """The marker, read fresh; None when the root or the marker is not there. `Blocked` when it is malformed."""
+
+    def write_identity(self, identity: Identity) -> None:
+        """Replace the marker atomically and fsync it, making `.dorky/` and its fixed contents when missing."""
+
+    def marker_inode(self) -> int:
+        """Inode of `.dorky`."""
+
+    def root_exists(self) -> bool:
+        """The root is a directory we can list."""
+
+    def lock(self) -> None:
+        """Take `.dorky/lock` until `unlock`. `Busy` names the holder's pid."""
+
+    def unlock(self) -> None:
+        """Give the lock up. May be repeated."""
+
+    # looking
+    def scan(self, skip: Callable[[Path, bool], bool], under: Path | None = None) -> Iterator[Entry | Problem]:
+        """Every regular file below the root (or the folder `under`), and a Problem for all else that is no folder.
+
+        `skip(path, is_folder)` True leaves the path, and all below it, out. An unreadable folder and another
+        file system's mount point are each one Problem with the folder's path: all below it is unknown, not absent.
+        """
+
+    def observe(self, path: Path, known: Known | None) -> Observation:
+        """Stat, hash, stat again. An unchanged stat tuple reuses `known.digest` unless racily recent.
+
+        Raises `Stale` when the file changed while it was read.
+        """
+
+    def now_ns(self) -> int:
+        """The file system's own time, for the racy rule."""
+
+    def open(self, path: Path, expected: Local) -> BinaryIO:
+        """The file's bytes. `Stale` when its stat tuple is no longer `expected.stat`."""
+
+    def tree_of(self, path: Path) -> Sequence[str]:
+        """When a folder stands at `path`: the names in it. Empty when it does not exist or is no folder."""
+
+    # staging
+    def stage(self, name: str, *, resume: bool = False) -> BinaryIO:
+        """Open a staged file for writing, mode 0600: new and empty, or (`resume`) positioned at its end."""
+
+    def stage_copy(self, path: Path, expected: Local, name: str) -> None:
+        """Copy a file of the folder into staging (by reference where the file system can)."""
+
+    def seal(self, name: str, *, mode: int | None, mtime_ns: int | None) -> None:
+        """Make a staged file ready for its place: permission bits, mtime, fsync. None: the default."""
+
+    def staged(self) -> Sequence[str]:
+        """The names in staging."""
+
+    def staged_size(self, name: str) -> int | None:
+        """Bytes; None when there is no such staged file."""
+
+    def staged_digest(self, name: str) -> Digest | None:
+        """Hash a staged file; None when there is none."""
+
+    def unstage(self, name: str) -> None:
+        """Remove a staged file, which the caller can prove we fetched. Absent is fine."""
+
+    # effects
+    def swap_in(self, name: str, path: Path, expected: Local | None) -> None:
+        """Put a staged file in place, making parent folders.
+
+        `expected` None: nothing may be there, not even a folder (an empty one is removed first). Otherwise the two
+        exchange names: afterwards the staged name holds what stood there. `Stale` when what is there is not that.
+        """
+
+    def take_out(self, path: Path, name: str, expected: Local) -> None:
+        """Move a file out of its place to a staged name. `Stale` when its stat tuple differs."""
+
+    def put_in(self, name: str, path: Path) -> bool:
+        """Move a staged file to a free place, making parent folders. False when the place is taken."""
+
+    def rename(self, path: Path, to: Path, expected: Local) -> None:
+        """Rename inside the folder to a free place, making parent folders, dropping folders this emptied.
+
+        `Stale` when the file is not as expected or the place is taken.
+        """
+
+    def set_mode(self, path: Path, mode: int, expected: Local) -> Local:
+        """Set permission bits; returns the file as it is now (bits the file system cannot hold stay as they were)."""
+
+    def drop_empty_parents(self, path: Path) -> None:
+        """Remove the folders above `path` that are empty now, never the root. Stops at the first that is not."""
+
+    # trash
+    def to_trash(self, name: str, path: Path) -> Trashed:
+        """Move a staged file to the trash, remembered as having been `path`."""
+
+    def trash(self) -> Sequence[Trashed]:
+        """What the trash holds, oldest first; readable without a journal."""
+
+    def trash_digest(self, name: str) -> Digest | None:
+        """Hash a trashed file; None when it is gone."""
+
+    def trash_to_stage(self, trashed: str, name: str, *, keep: bool) -> None:
+        """Bring a trashed file into staging: a copy (`keep`) or the file itself."""
+
+    def purge(self, name: str) -> None:
+        """Remove a trashed file for good. Absent is fine."""
+
+
+# --- watcher ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What the watcher noticed since it was last asked. Hints: the truth comes from looking."""
+
+    paths: frozenset[Path] = frozenset()
+    """Look at exactly these."""
+    trees: frozenset[Path] = frozenset()
+    """Folders to scan: new ones, moved ones, ones whose events were lost."""
+    everything: bool = False
+    """Events were lost, nobody knows where: scan the whole folder."""
+
+    def __bool__(self) -> bool:
+        return bool(self.paths or self.trees or self.everything)
+
+
+class Watcher(Protocol):
+    """Turns the operating system's events into marks. Starts when made; `wake` is called from its own thread."""
+
+    def drain(self) -> Marks:
+        """Take what was noticed. Called from the engine thread."""
+
+    @property
+    def unwatched(self) -> frozenset[Path]:
+        """Folders the system refused to watch (limit reached), to be scanned now and then; empty when all is well."""
+
+    @property
+    def alive(self) -> bool:
+        """False once the root it watches is gone or the watcher failed: make a new one."""
+
+    def stop(self) -> None:
+        """End the thread. May be repeated."""
+
+
+# --- time and chance -------------------------------------------------------------------------------------------------
+
+
+class Clock(Protocol):
+    """Time and chance, so that a simulation can own both."""
+
+    def monotonic(self) -> float:
+        """Seconds that only rise: every deadline."""
+
+    def time_ns(self) -> int:
+        """Wall clock, for names and history. No decision between machines rests on it."""
+
+    def random_id(self) -> str:
+        """32 hexadecimal digits that nobody else has."""
