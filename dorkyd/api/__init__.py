@@ -1,0 +1,1 @@
+"""The HTTP API on the Unix socket: its messages, its calls as a client makes them, its errors and its server."""

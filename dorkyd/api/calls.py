@@ -1,0 +1,166 @@
+"""Every call of the API as a value: what to send, and what comes back. No I/O.
+
+`DorkyClient`, `AsyncDorkyClient` and the command line send the same values, so a route is written down once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+from urllib.parse import quote
+
+from dorkyd.api import messages as m
+
+T = TypeVar("T", bound=m.Answer)
+
+Query = Mapping[str, "str | int | Sequence[str]"]
+
+ANSWER_S = 60.0
+"""How long an ordinary call may take. Most answer in milliseconds; some wait for the engine's cycle to end."""
+WAIT_SLACK_S = 15.0
+"""A wait of so many seconds is given this much more before the client gives up on the daemon."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[T]):
+    """One request, and the model of its answer."""
+
+    method: str
+    path: str
+    answer: type[T]
+    query: Query = field(default_factory=dict)
+    body: Mapping[str, Any] | None = None
+    patience_s: float | None = ANSWER_S
+    """How long to wait for the answer; None: as long as it takes."""
+
+
+def _one(project: str, rest: str) -> str:
+    return f"/v1/projects/{quote(project, safe='')}/{rest}"
+
+
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def health() -> Call[m.HealthAnswer]:
+    """The daemon answers."""
+    return Call("GET", "/v1/health", m.HealthAnswer)
+
+
+def status(project: str | None = None) -> Call[m.StatusDocument]:
+    """Everything, or one project."""
+    return Call("GET", "/v1/status", m.StatusDocument, _given({"project": project}))
+
+
+def stop() -> Call[m.Stopping]:
+    """End the daemon."""
+    return Call("POST", "/v1/stop", m.Stopping)
+
+
+def events() -> Call[m.ProjectStatus]:
+    """Server-sent events; each one's data is the answer."""
+    return Call("GET", "/v1/events", m.ProjectStatus, patience_s=None)
+
+
+def projects() -> Call[m.Page[m.ProjectStatus]]:
+    """All projects."""
+    return Call("GET", "/v1/projects", m.Page[m.ProjectStatus])
+
+
+def add(new: m.AddRequest) -> Call[m.ProjectStatus]:
+    """Add a project. The store is probed meanwhile, which takes a while on a slow line."""
+    return Call("POST", "/v1/projects", m.ProjectStatus, body=_given(new.model_dump()), patience_s=300)
+
+
+def remove(project: str) -> Call[m.Removed]:
+    """Forget a project."""
+    return Call("DELETE", f"/v1/projects/{quote(project, safe='')}", m.Removed)
+
+
+def files(
+    project: str, prefix: str = "", *, after: str = "", limit: int = 1000, remote: bool = False
+) -> Call[m.Page[m.FileItem]]:
+    """Synced paths."""
+    query: Query = {"prefix": prefix, "after": after, "limit": limit, "remote": str(remote).lower()}
+    return Call("GET", _one(project, "files"), m.Page[m.FileItem], query)
+
+
+def conflicts(project: str) -> Call[m.Page[m.ConflictItem]]:
+    """Conflict copies."""
+    return Call("GET", _one(project, "conflicts"), m.Page[m.ConflictItem])
+
+
+def problems(project: str) -> Call[m.Page[m.ProblemItem]]:
+    """Paths that cannot sync."""
+    return Call("GET", _one(project, "problems"), m.Page[m.ProblemItem])
+
+
+def trash(project: str) -> Call[m.Page[m.TrashItem]]:
+    """What can be restored."""
+    return Call("GET", _one(project, "trash"), m.Page[m.TrashItem])
+
+
+def log(project: str, *, after: int = -1, limit: int = 100) -> Call[m.Page[m.LogItem]]:
+    """History."""
+    return Call("GET", _one(project, "log"), m.Page[m.LogItem], {"after": after, "limit": limit})
+
+
+def follow_log(project: str, *, after: int = -1, limit: int = 100) -> Call[m.LogItem]:
+    """History as NDJSON that does not end; each line is the answer."""
+    query: Query = {"after": after, "limit": limit, "follow": "true"}
+    return Call("GET", _one(project, "log"), m.LogItem, query, patience_s=None)
+
+
+def why(project: str, path: str) -> Call[m.Why]:
+    """Everything about one path."""
+    return Call("GET", _one(project, "why"), m.Why, {"path": path})
+
+
+def check_ignore(project: str, paths: Sequence[str]) -> Call[m.Page[m.IgnoreItem]]:
+    """Which rule ignores each path."""
+    return Call("GET", _one(project, "check-ignore"), m.Page[m.IgnoreItem], {"path": list(paths)})
+
+
+def doctor(project: str) -> Call[m.Page[m.Finding]]:
+    """Check everything."""
+    return Call("GET", _one(project, "doctor"), m.Page[m.Finding], patience_s=300)
+
+
+def sync(project: str, *, wait: bool = False, timeout_s: float | None = None) -> Call[m.SyncResult]:
+    """Look at both sides now."""
+    patience_s: float | None = ANSWER_S
+    if wait:
+        patience_s = None if timeout_s is None else timeout_s + WAIT_SLACK_S
+    body = _given({"wait": wait, "timeout_s": timeout_s})
+    return Call("POST", _one(project, "sync"), m.SyncResult, body=body, patience_s=patience_s)
+
+
+def pause(project: str, for_s: float | None = None) -> Call[m.ProjectStatus]:
+    """Hold everything."""
+    return Call("POST", _one(project, "pause"), m.ProjectStatus, body=_given({"for_s": for_s}))
+
+
+def resume(project: str) -> Call[m.ProjectStatus]:
+    """End a pause."""
+    return Call("POST", _one(project, "resume"), m.ProjectStatus)
+
+
+def approve(project: str, token: str) -> Call[m.ProjectStatus]:
+    """Let a halt through."""
+    return Call("POST", _one(project, "approve"), m.ProjectStatus, body={"token": token})
+
+
+def reject(project: str, token: str) -> Call[m.ProjectStatus]:
+    """Undo what a halt showed."""
+    return Call("POST", _one(project, "reject"), m.ProjectStatus, body={"token": token})
+
+
+def resolve(project: str, path: str, keep: str) -> Call[m.Page[m.ConflictItem]]:
+    """Settle a conflict."""
+    return Call("POST", _one(project, "resolve"), m.Page[m.ConflictItem], body={"path": path, "keep": keep})
+
+
+def restore(project: str, path: str, name: str | None = None) -> Call[m.FileItem]:
+    """Bring a trashed file back."""
+    return Call("POST", _one(project, "restore"), m.FileItem, body=_given({"path": path, "name": name}))

@@ -1,0 +1,346 @@
+"""Every body that crosses the socket, as a model. They mirror `dorkyd.core.report` field by field.
+
+Answers are read leniently, because fields may be added; requests are read strictly, because an unknown or mistyped
+field is a request that we would only seem to obey. Texts that may quote a file's name pass through `readable`: a name on
+disk need not be valid Unicode, JSON must be.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from dorkyd.core.report import HaltReason, State
+
+T = TypeVar("T")
+
+SCHEMA = "dorky.status/1"
+LONGEST_S = 10 * 365 * 86_400
+"""Ten years: no pause or wait is longer, and no clock arithmetic overflows below it."""
+
+
+def readable(text: Any) -> Any:
+    r"""The text with what UTF-8 cannot carry (lone surrogates of undecodable names) written as `\udcff`."""
+    if isinstance(text, str) and not text.isascii():
+        return text.encode("utf-8", "backslashreplace").decode()
+    return text
+
+
+Text = Annotated[str, BeforeValidator(readable)]
+
+
+class Answer(BaseModel):
+    """What the daemon says. Built from the report's values by attribute; schemas are built on first use."""
+
+    model_config = ConfigDict(from_attributes=True, defer_build=True, frozen=True)
+
+
+class Request(BaseModel):
+    """What a client asks. Unknown fields and wrong types are refused."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Page(Answer, Generic[T]):
+    """A list. `next` is the cursor to send as `after` for what follows; None: this was the end."""
+
+    items: list[T]
+    next: str | None = None
+
+
+# --- errors -----------------------------------------------------------------------------------------------------------
+
+
+class Problem(Answer):
+    """A problem document (RFC 9457, `application/problem+json`)."""
+
+    type: str
+    """`urn:dorky:problem:KIND`. KIND decides what a client does next; see `dorkyd.api.failures`."""
+    title: str
+    """The kind in words; the same for every problem of one type."""
+    status: int
+    detail: Text
+    """What happened, to what. Never contents or credentials."""
+    hint: Text = ""
+    """What to do about it; may be empty."""
+    code: str
+    """Stable for programs, finer than the type: `no-such-project`."""
+
+
+# --- status -----------------------------------------------------------------------------------------------------------
+
+
+class Pending(Answer):
+    """Work not done yet, in paths; `bytes` are object bodies still to move."""
+
+    upload: int
+    download: int
+    delete_local: int
+    delete_remote: int
+    bytes: int
+
+
+class Halt(Answer):
+    """A stop that waits for a person."""
+
+    reason: HaltReason
+    detail: Text
+    token: str
+
+
+class Notice(Answer):
+    """A warning: something worth knowing that stops nothing."""
+
+    code: str
+    detail: Text
+    hint: Text
+
+
+class RequestCounts(Answer):
+    """Requests since the daemon started; parts count as PUT; bytes are object bodies."""
+
+    GET: int
+    PUT: int
+    LIST: int
+    HEAD: int
+    COPY: int
+    DELETE: int
+    bytes_up: int
+    bytes_down: int
+
+
+class ProjectStatus(Answer):
+    """One project, at one instant."""
+
+    name: str
+    path: Text
+    bucket: Text
+    mode: str
+    state: State
+    files: int
+    bytes: int
+    pending: Pending
+    conflicts: int
+    problems: int
+    last_success: str | None
+    """RFC 3339; None: both sides were never seen equal yet."""
+    halt: Halt | None
+    warnings: list[Notice]
+    requests: RequestCounts
+    detail: Text
+    """For `offline`, `auth-expired` and `error`: what happened."""
+    hint: Text
+
+
+class DaemonStatus(Answer):
+    """The daemon itself."""
+
+    version: str
+    pid: int
+    uptime_s: float
+    device: str
+
+
+Health = Literal["ok", "attention", "broken"]
+
+
+class StatusDocument(Answer):
+    """The whole of `status`."""
+
+    schema_: Literal["dorky.status/1"] = Field(default="dorky.status/1", alias="schema")
+    health: Health
+    """`attention`: a person must look (a halt, a conflict, a problem, credentials). `broken`: a project is in error.
+    Offline is `ok`: it passes by itself.
+    """
+    daemon: DaemonStatus
+    projects: list[ProjectStatus]
+    warnings: list[Notice] = []
+    """About the daemon as a whole, e.g. a configuration edit that was not taken."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+
+class HealthAnswer(Answer):
+    """The daemon answers, and who it is."""
+
+    status: Literal["ok"] = "ok"
+    daemon: DaemonStatus
+
+
+# --- lists ------------------------------------------------------------------------------------------------------------
+
+
+class FileItem(Answer):
+    """One synced path."""
+
+    path: Text
+    digest: str | None
+    size: int
+    version: str | None
+    mode: int | None
+    """Permission bits; None: not known."""
+    state: str
+    """`synced`, `local` (not in the bucket yet), `remote` (not on disk), `problem` or `changing`."""
+
+
+class ConflictItem(Answer):
+    """A conflict copy that waits for a person."""
+
+    path: Text
+    copy_: Text = Field(alias="copy", validation_alias="copy")
+    """Where the losing bytes are."""
+    device: Text
+    at: str
+    """The losing file's mtime, `YYYYMMDD-HHMMSS`, UTC."""
+    digest: str | None
+    size: int
+    version: str | None
+
+
+class ProblemItem(Answer):
+    """One path that cannot sync."""
+
+    path: Text
+    code: str
+    detail: Text
+    hint: Text
+    attempts: int
+    next_try_s: float | None
+    """Seconds from now; None: when the path changes."""
+    digest: str | None
+    size: int | None
+    version: str | None
+
+
+class LogItem(Answer):
+    """One thing that was done."""
+
+    seq: int
+    at: str
+    verb: str
+    path: Text
+    digest: str | None
+    size: int | None
+    version: str | None
+    device: Text
+    detail: Text
+
+
+class TrashItem(Answer):
+    """One displaced file that can be restored."""
+
+    name: Text
+    path: Text
+    size: int
+    at: str
+    digest: str | None
+    version: str | None
+
+
+class IgnoreItem(Answer):
+    """Whether one path is ignored, and by which rule."""
+
+    path: Text
+    ignored: bool
+    rule: Text | None
+
+
+class Why(Answer):
+    """Everything known about one path."""
+
+    path: Text
+    state: str
+    ignored_by: Text | None
+    local: FileItem | None
+    base: FileItem | None
+    remote: FileItem | None
+    problem: ProblemItem | None
+    last: LogItem | None
+    explanation: Text
+
+
+class SyncResult(Answer):
+    """How a requested look at both sides ended."""
+
+    converged: bool
+    state: State
+    detail: Text
+    hint: Text
+
+
+class Finding(Answer):
+    """One line of `doctor`."""
+
+    check: str
+    ok: bool
+    detail: Text
+    hint: Text
+    code: str
+
+
+class Removed(Answer):
+    """A project was forgotten; nothing was deleted."""
+
+    name: str
+    removed: Literal[True] = True
+
+
+class Stopping(Answer):
+    """The daemon is ending."""
+
+    stopping: Literal[True] = True
+    pid: int
+
+
+# --- requests ---------------------------------------------------------------------------------------------------------
+
+
+class AddRequest(Request):
+    """A project to add."""
+
+    path: str = Field(min_length=1)
+    """Absolute: the daemon does not share the client's working directory."""
+    bucket: str | None = None
+    """None: the embedded bucket."""
+    name: str | None = None
+    mode: str | None = None
+    endpoint_url: str | None = None
+    region: str | None = None
+    profile: str | None = None
+
+
+class SyncRequest(Request):
+    """Look at both sides now."""
+
+    wait: bool = False
+    timeout_s: float | None = Field(default=None, ge=0, le=LONGEST_S, allow_inf_nan=False)
+    """None: however long it takes."""
+
+
+class PauseRequest(Request):
+    """Nothing moves until resumed."""
+
+    for_s: float | None = Field(default=None, gt=0, le=LONGEST_S, allow_inf_nan=False)
+    """None: until `resume`."""
+
+
+class TokenRequest(Request):
+    """The halt that is approved or rejected."""
+
+    token: str = Field(min_length=1)
+
+
+class ResolveRequest(Request):
+    """Settle a conflict, named by the original or by the copy."""
+
+    path: str = Field(min_length=1)
+    keep: Literal["mine", "theirs", "both"]
+
+
+class RestoreRequest(Request):
+    """Bring a trashed file back."""
+
+    path: str = Field(min_length=1)
+    name: str | None = None
+    """The trash item; None: the newest of that path."""

@@ -1,0 +1,145 @@
+"""Exceptions become problem documents (RFC 9457). The only place that knows which error has which HTTP status.
+
+A message that a person must see is passed on as it is. An exception that nobody foresaw says only that it happened: its
+text may quote anything, so it stays in the daemon's log.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+
+from dorkyd.api.failures import TYPE_PREFIX
+from dorkyd.api.messages import Problem
+from dorkyd.errors import (
+    AuthExpired,
+    Busy,
+    Configuration,
+    Denied,
+    DiskFull,
+    DorkyError,
+    Integrity,
+    NewerSchema,
+    PathProblem,
+    Refused,
+    Stale,
+    Transient,
+    UnsafeStore,
+)
+
+MEDIA_TYPE = "application/problem+json"
+LEAST_RETRY_S = 1
+
+KINDS: Sequence[tuple[type[DorkyError], int, str, str]] = (
+    # The first class that fits decides, so subclasses stand before their parents.
+    (Transient, 503, "temporary", "Try again later"),
+    (Stale, 409, "stale", "The world changed meanwhile"),
+    (Configuration, 422, "configuration", "The configuration is wrong"),
+    (Denied, 403, "denied", "The store refuses this action"),
+    (AuthExpired, 403, "auth", "Credentials are missing, wrong or expired"),
+    (Integrity, 502, "integrity", "Bytes are not what their digest says"),
+    (UnsafeStore, 409, "unsafe-store", "The store ignores a condition that safety rests on"),
+    (DiskFull, 507, "disk-full", "No space left"),
+    (Busy, 409, "busy", "Somebody else holds it"),
+    (NewerSchema, 409, "newer-schema", "Written by a newer dorkyd"),
+    (PathProblem, 409, "path", "This path cannot sync"),
+    (Refused, 400, "refused", "The request was refused"),
+    (DorkyError, 500, "error", "The daemon could not do it"),
+)
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of this application with a problem document."""
+    app.add_exception_handler(DorkyError, _known)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _unforeseen)
+
+
+def answer(
+    status: int, kind: str, title: str, detail: str, *, hint: str, code: str, headers: Mapping[str, str] | None = None
+) -> Response:
+    """One problem document as a response."""
+    body = Problem(type=TYPE_PREFIX + kind, title=title, status=status, detail=detail, hint=hint, code=code)
+    return Response(body.model_dump_json(), status, headers=headers, media_type=MEDIA_TYPE)
+
+
+def not_built_yet(what: str) -> Response:
+    """The answer of routes that a later version has."""
+    return answer(
+        501,
+        "not-built-yet",
+        "Not built yet",
+        f"{what} is not built yet in this version of dorkyd.",
+        hint="GET /openapi.json lists what there is.",
+        code="not-built-yet",
+    )
+
+
+def _known(_request: Request, exc: Exception) -> Response:
+    assert isinstance(exc, DorkyError)
+    status, kind, title = next(row[1:] for row in KINDS if isinstance(exc, row[0]))
+    if isinstance(exc, Refused) and exc.code.startswith("no-such-"):
+        status, kind, title = 404, "not-found", "There is no such thing"
+    if exc.code == "refused-by-guard":
+        status, kind, title = 409, "guard", "A safety guard refused"
+    if exc.code == "not-built-yet":
+        status, kind, title = 501, "not-built-yet", "Not built yet"
+    headers = {}
+    if isinstance(exc, Transient):
+        headers["Retry-After"] = str(max(LEAST_RETRY_S, math.ceil(exc.retry_after_s or 0)))
+    return answer(status, kind, title, str(exc), hint=exc.hint, code=exc.code, headers=headers)
+
+
+def _invalid(_request: Request, exc: Exception) -> Response:
+    """Says where and why; never echoes the value that was sent, which may be a secret in the wrong field."""
+    assert isinstance(exc, RequestValidationError)
+    return answer(
+        422,
+        "invalid-request",
+        "The request is not valid",
+        "; ".join(_spot(error) for error in exc.errors()),
+        hint="GET /openapi.json describes every request.",
+        code="invalid-request",
+    )
+
+
+def _spot(error: Mapping[str, Any]) -> str:
+    place = ".".join(str(part) for part in error["loc"])
+    return f"{place}: {error['msg']}"
+
+
+def _http(request: Request, exc: Exception) -> Response:
+    """What the router itself refuses: no such route, or the wrong method on one."""
+    assert isinstance(exc, HTTPException)
+    phrase = HTTPStatus(exc.status_code).phrase
+    code, kind = {404: ("no-such-route", "not-found"), 405: ("method-not-allowed", "invalid-request")}.get(
+        exc.status_code, ("http", "refused")
+    )
+    return answer(
+        exc.status_code,
+        kind,
+        phrase,
+        f"{request.method} {request.url.path}: {phrase.lower()}.",
+        hint="GET /openapi.json lists what there is.",
+        code=code,
+        headers=exc.headers,
+    )
+
+
+def _unforeseen(_request: Request, _exc: Exception) -> Response:
+    return answer(
+        500,
+        "internal",
+        "The daemon made a mistake",
+        "The daemon failed in a way it did not foresee.",
+        hint="Its log has the details; please report them.",
+        code="internal",
+    )

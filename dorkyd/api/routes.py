@@ -1,0 +1,348 @@
+"""The routes: each calls the control, and turns what it says into a message.
+
+What never blocks (statuses) is answered on the event loop, so that `status` answers while everything else waits. What
+may block runs in the framework's thread pool. Waiting for a sync, which may take hours, has threads of its own, so that
+it cannot use up that pool.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import posixpath
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Annotated, Any, TypeVar
+
+from fastapi import APIRouter, Depends, FastAPI, Query, Request
+from fastapi.responses import Response, StreamingResponse
+
+from dorkyd.api import messages as m
+from dorkyd.api import problems
+from dorkyd.api.streams import Feeds, followed_log, status_events
+from dorkyd.control import DaemonControl, NewProject, ProjectControl
+from dorkyd.core.report import ProjectStatus, State, SyncResult
+from dorkyd.errors import Refused, Transient
+
+T = TypeVar("T")
+M = TypeVar("M", bound=m.Answer)
+
+MOST_ITEMS = 100_000
+"""Of one page."""
+MOST_WAITS = 64
+"""Clients that wait for a sync at one time."""
+
+NOT_BUILT_READS = ("versions", "commits", "history", "diff", "get", "meta")
+NOT_BUILT_ACTIONS = ("undo", "stage", "unstage", "commit", "push", "pull", "checkout", "put", "get", "meta")
+ANY_METHOD = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
+
+_errors: dict[int | str, dict[str, Any]] = {
+    code: {"model": m.Problem, "description": "A problem document"} for code in ("4XX", "5XX", 422)
+}
+router = APIRouter(prefix="/v1", responses=_errors)
+"""The daemon, and its projects together."""
+one = APIRouter(prefix="/v1/projects/{p}", responses=_errors)
+"""One project."""
+
+
+def build_app(control: DaemonControl, feeds: Feeds) -> FastAPI:
+    """The application. No documentation pages: they would fetch scripts from the internet."""
+    app = FastAPI(
+        title="dorkyd",
+        version=control.version,
+        description=__doc__,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.control = control
+    app.state.feeds = feeds
+    app.state.waits = Waits()
+    app.include_router(router)
+    app.include_router(one)
+    problems.install(app)
+    return app
+
+
+class Waits:
+    """Runs what may block for hours, each in a thread of its own.
+
+    The threads are daemons: a wait that does not return must not keep a stopping process alive.
+    """
+
+    def __init__(self) -> None:
+        self._under_way = 0
+
+    async def run(self, call: Callable[[], T]) -> T:
+        """The result of `call`. Called on the event loop. `Transient` when too many wait already."""
+        if self._under_way >= MOST_WAITS:
+            raise Transient(f"{MOST_WAITS} clients wait for a sync already.", code="too-many-waits", retry_after_s=5)
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[T] = loop.create_future()
+
+        def deliver(settle: Callable[[], None]) -> None:
+            self._under_way -= 1
+            if not answer.cancelled():
+                settle()
+
+        def work() -> None:
+            settle: Callable[[], None]
+            try:
+                settle = partial(answer.set_result, call())
+            except Exception as exc:  # raised where the answer is awaited
+                settle = partial(answer.set_exception, exc)
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(deliver, settle)
+
+        self._under_way += 1
+        threading.Thread(target=work, name="api-wait", daemon=True).start()
+        return await answer
+
+
+async def _control(request: Request) -> DaemonControl:
+    control: DaemonControl = request.app.state.control
+    return control
+
+
+Control = Annotated[DaemonControl, Depends(_control)]
+
+
+async def _project(p: str, control: Control) -> ProjectControl:
+    return control.project(p)
+
+
+Project = Annotated[ProjectControl, Depends(_project)]
+
+
+def _page(model: type[M], items: Iterable[Any], following: str | None = None) -> m.Page[M]:
+    return m.Page[M](items=[model.model_validate(item) for item in items], next=following)
+
+
+# --- the daemon -------------------------------------------------------------------------------------------------------
+
+
+@router.get("/health")
+async def health(control: Control) -> m.HealthAnswer:
+    """The daemon answers, and who it is."""
+    return m.HealthAnswer(daemon=_daemon(control))
+
+
+@router.get("/status")
+async def status(control: Control, project: str | None = None) -> m.StatusDocument:
+    """Everything at one glance; `project`: only that one."""
+    chosen = control.projects() if project is None else [control.project(project)]
+    statuses = [each.status() for each in chosen]
+    return m.StatusDocument(
+        health=health_of(statuses),
+        daemon=_daemon(control),
+        projects=[m.ProjectStatus.model_validate(each) for each in statuses],
+        warnings=[m.Notice.model_validate(each) for each in control.warnings()],
+    )
+
+
+def health_of(statuses: Sequence[ProjectStatus]) -> m.Health:
+    """The worst of the projects."""
+    if any(each.state is State.ERROR for each in statuses):
+        return "broken"
+    if any(
+        each.state in (State.HALTED, State.AUTH_EXPIRED) or each.halt or each.conflicts or each.problems
+        for each in statuses
+    ):
+        return "attention"
+    return "ok"
+
+
+def _daemon(control: DaemonControl) -> m.DaemonStatus:
+    return m.DaemonStatus(
+        version=control.version,
+        pid=os.getpid(),
+        uptime_s=round(time.monotonic() - control.started, 3),
+        device=control.device,
+    )
+
+
+@router.post("/stop", status_code=202)
+async def stop(control: Control) -> m.Stopping:
+    """End the daemon. Returns at once; it is gone when the socket no longer answers."""
+    control.stop()
+    return m.Stopping(pid=os.getpid())
+
+
+@router.get("/events", response_class=StreamingResponse)
+async def events(request: Request, control: Control) -> StreamingResponse:
+    """Server-sent events: `status` with one project's status, first of each as it is now, then of each change."""
+    now = [each.status() for each in control.projects()]
+    return StreamingResponse(
+        status_events(request.app.state.feeds, now),
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-store"},
+    )
+
+
+# --- projects ---------------------------------------------------------------------------------------------------------
+
+
+@router.get("/projects")
+async def projects(control: Control) -> m.Page[m.ProjectStatus]:
+    """All projects, in configuration order."""
+    return _page(m.ProjectStatus, [each.status() for each in control.projects()])
+
+
+@router.post("/projects", status_code=201)
+def add(body: m.AddRequest, control: Control) -> m.ProjectStatus:
+    """Write a project to the configuration and start it."""
+    if not posixpath.isabs(body.path):
+        raise Refused(
+            f"The folder must be an absolute path, and this is not: {body.path}",
+            hint="The daemon does not share your working directory.",
+            code="not-absolute",
+        )
+    return m.ProjectStatus.model_validate(control.add(NewProject(**body.model_dump())).status())
+
+
+@router.delete("/projects/{p}")
+def remove(p: str, control: Control) -> m.Removed:
+    """Forget a project; delete nothing."""
+    control.remove(p)
+    return m.Removed(name=p)
+
+
+# --- reading one project ----------------------------------------------------------------------------------------------
+
+Limit = Annotated[int, Query(ge=1, le=MOST_ITEMS)]
+
+
+@one.get("/files")
+def files(
+    project: Project, prefix: str = "", after: str = "", limit: Limit = 1000, remote: bool = False
+) -> m.Page[m.FileItem]:
+    """Synced paths in order; `remote`: what the bucket is known to hold."""
+    # One more than asked for tells whether anything follows.
+    found = list(project.files(prefix, after, limit + 1, remote=remote))
+    following = found[limit - 1].path if len(found) > limit else None
+    return _page(m.FileItem, found[:limit], following)
+
+
+@one.get("/conflicts")
+def conflicts(project: Project) -> m.Page[m.ConflictItem]:
+    """Conflict copies that wait for a person."""
+    return _page(m.ConflictItem, project.conflicts())
+
+
+@one.get("/problems")
+def problem_list(project: Project) -> m.Page[m.ProblemItem]:
+    """Paths that cannot sync, and why."""
+    return _page(m.ProblemItem, project.problems())
+
+
+@one.get("/trash")
+def trash(project: Project) -> m.Page[m.TrashItem]:
+    """What can be restored, newest first."""
+    return _page(m.TrashItem, project.trash())
+
+
+@one.get("/log")
+def log(
+    request: Request,
+    project: Project,
+    after: Annotated[int, Query(ge=-1)] = -1,
+    limit: Limit = 100,
+    follow: bool = False,
+) -> m.Page[m.LogItem]:
+    """What was done, oldest first, with seq above `after`; -1: the last `limit`. `follow`: NDJSON that does not end."""
+    if follow:
+        # FastAPI passes a response through, whatever the declared model, which describes the list.
+        return StreamingResponse(  # type: ignore[return-value]
+            followed_log(request.app.state.feeds, project, after, limit), media_type="application/x-ndjson"
+        )
+    if after < 0:
+        return _page(m.LogItem, project.log(after, limit))
+    found = list(project.log(after, limit + 1))
+    following = str(found[limit - 1].seq) if len(found) > limit else None
+    return _page(m.LogItem, found[:limit], following)
+
+
+@one.get("/why")
+def why(project: Project, path: str) -> m.Why:
+    """Everything known about one path."""
+    return m.Why.model_validate(project.why(path))
+
+
+@one.get("/check-ignore")
+def check_ignore(project: Project, path: Annotated[list[str], Query(min_length=1)]) -> m.Page[m.IgnoreItem]:
+    """Which rule ignores each path."""
+    return _page(m.IgnoreItem, project.check_ignore(path))
+
+
+@one.get("/doctor")
+def doctor(project: Project) -> m.Page[m.Finding]:
+    """Check folder, bucket, permissions, clock and limits."""
+    return _page(m.Finding, project.doctor())
+
+
+# --- acting on one project --------------------------------------------------------------------------------------------
+
+
+@one.post("/sync")
+async def sync(request: Request, project: Project, body: m.SyncRequest) -> m.SyncResult:
+    """Look at both sides now; `wait`: answer when quiescent, halted, paused, blocked, or after `timeout_s`."""
+    waits: Waits = request.app.state.waits
+    ended: SyncResult = await waits.run(partial(project.sync, wait=body.wait, timeout_s=body.timeout_s))
+    return m.SyncResult.model_validate(ended)
+
+
+@one.post("/pause")
+def pause(project: Project, body: m.PauseRequest) -> m.ProjectStatus:
+    """Nothing moves until `resume`, or for `for_s` seconds. Survives restarts."""
+    return m.ProjectStatus.model_validate(project.pause(body.for_s))
+
+
+@one.post("/resume")
+def resume(project: Project) -> m.ProjectStatus:
+    """End a pause."""
+    return m.ProjectStatus.model_validate(project.resume())
+
+
+@one.post("/approve")
+def approve(project: Project, body: m.TokenRequest) -> m.ProjectStatus:
+    """Let through exactly what the halt showed."""
+    return m.ProjectStatus.model_validate(project.approve(body.token))
+
+
+@one.post("/reject")
+def reject(project: Project, body: m.TokenRequest) -> m.ProjectStatus:
+    """Delete nothing, and restore what the halt found missing."""
+    return m.ProjectStatus.model_validate(project.reject(body.token))
+
+
+@one.post("/resolve")
+def resolve(project: Project, body: m.ResolveRequest) -> m.Page[m.ConflictItem]:
+    """Settle a conflict; answers with those that remain. The bytes not kept go to trash."""
+    return _page(m.ConflictItem, project.resolve(body.path, body.keep))
+
+
+@one.post("/restore")
+def restore(project: Project, body: m.RestoreRequest) -> m.FileItem:
+    """Bring a trashed file back to its place."""
+    return m.FileItem.model_validate(project.restore(body.path, body.name))
+
+
+# --- what a later version builds --------------------------------------------------------------------------------------
+
+
+@one.api_route("/artifacts/{path:path}", methods=ANY_METHOD, include_in_schema=False)
+async def artifacts(request: Request) -> Response:
+    """Reading and writing single objects."""
+    return problems.not_built_yet(f"{request.method} of artifacts")
+
+
+async def _later(request: Request) -> Response:
+    return problems.not_built_yet(f"{request.method} {request.url.path}")
+
+
+for _verb in NOT_BUILT_READS:
+    one.add_api_route(f"/{_verb}", _later, methods=["GET"], include_in_schema=False)
+for _verb in NOT_BUILT_ACTIONS:
+    one.add_api_route(f"/{_verb}", _later, methods=["POST"], include_in_schema=False)

@@ -1,0 +1,198 @@
+"""The server: our own Unix socket, one thread, one event loop.
+
+Only this user may speak to it. The socket is 0600 in a 0700 directory, and each connection's peer is asked for its uid,
+because a directory's mode can be changed by mistake and a kernel's answer cannot. Nothing here forks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import socket
+import stat
+import struct
+import sys
+import threading
+from pathlib import Path
+from typing import cast
+
+from uvicorn import Config, Server
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from dorkyd.api.routes import build_app
+from dorkyd.api.streams import Feeds
+from dorkyd.control import DaemonControl
+from dorkyd.errors import Busy, Configuration, DorkyError
+
+LONGEST_SOCKET_BYTES = 100
+"""The kernel refuses paths over about 107 bytes (104 on macOS), with a message that helps nobody."""
+START_S = 10.0
+STOP_S = 10.0
+GRACE_S = 2
+"""How long requests under way may still take when the server stops."""
+_SOL_LOCAL, _LOCAL_PEERCRED, _XUCRED_BYTES = 0, 1, 76
+"""macOS and BSD, <sys/un.h>: struct xucred begins with a u_int version and the uid."""
+
+
+class ApiServer:
+    """Serves `control` on `socket_path` to `allowed_uid`. Started once, stopped once (again does nothing)."""
+
+    def __init__(self, control: DaemonControl, socket_path: str, allowed_uid: int) -> None:
+        self._socket_path = socket_path
+        self._feeds = Feeds(control)
+        config = Config(
+            build_app(control, self._feeds),
+            http=only_from(allowed_uid),
+            ws="none",
+            loop="asyncio",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=GRACE_S,
+        )
+        self._server = _Announcing(config, self._feeds)
+        self._thread = threading.Thread(target=self._run, name="api", daemon=True)
+        self._socket: socket.socket | None = None
+        self._identity: tuple[int, int] | None = None
+        self._failure: BaseException | None = None
+
+    def start(self) -> None:
+        """Bind and serve; returns when requests are answered.
+
+        Raises `Busy` when a daemon answers on the socket, `Configuration` when the path cannot be a socket.
+        """
+        self._socket = bind(self._socket_path)
+        self._identity = _identity(self._socket_path)
+        self._thread.start()
+        if not self._server.announced.wait(START_S) or self._failure is not None:
+            self.stop()
+            raise DorkyError("The API server did not start.", code="api-start") from self._failure
+
+    def stop(self) -> None:
+        """End streams, let requests finish for `GRACE_S`, close and unlink the socket."""
+        self._server.should_exit = True
+        if self._thread.ident is not None:
+            self._thread.join(STOP_S)
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+            # Whatever stands there now and is not ours belongs to a daemon that started since.
+            if _identity(self._socket_path) == self._identity:
+                Path(self._socket_path).unlink()
+
+    def _run(self) -> None:
+        assert self._socket is not None
+        try:
+            self._server.run(sockets=[self._socket])
+        except (Exception, SystemExit) as exc:  # handed to start(), which waits for it
+            self._failure = exc
+        finally:
+            self._server.announced.set()
+
+
+class _Announcing(Server):
+    """Says when it serves, and ends the streams before it waits for requests to finish."""
+
+    def __init__(self, config: Config, feeds: Feeds) -> None:
+        super().__init__(config)
+        self._feeds = feeds
+        self.announced = threading.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.announced.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._feeds.end()
+        await super().shutdown(sockets)
+
+
+def only_from(allowed_uid: int) -> type[asyncio.Protocol]:
+    """The protocol that speaks to one user and hangs up on all others, before a byte is read."""
+
+    class OwnUid(H11Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            # First super: it records the connection, which the abort below takes back.
+            super().connection_made(cast("asyncio.Transport", transport))
+            if peer_uid(transport.get_extra_info("socket")) != allowed_uid:
+                self.transport.abort()
+
+    return OwnUid
+
+
+def peer_uid(peer: socket.socket) -> int:
+    """The uid of the process at the other end, as the kernel recorded it at connect (unix(7), getpeereid(3))."""
+    if sys.platform == "linux":
+        ucred = struct.Struct("3i")
+        return int(ucred.unpack(peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, ucred.size))[1])
+    return int(struct.unpack_from("=II", peer.getsockopt(_SOL_LOCAL, _LOCAL_PEERCRED, _XUCRED_BYTES))[1])
+
+
+def bind(path: str) -> socket.socket:
+    """A bound socket at `path`, mode 0600, in a directory of mode 0700; a dead daemon's socket is cleared away."""
+    if len(os.fsencode(path)) > LONGEST_SOCKET_BYTES:
+        raise Configuration(
+            f"The socket's path is longer than {LONGEST_SOCKET_BYTES} bytes, which the system refuses: {path}",
+            hint="Set DORKY_HOME or XDG_RUNTIME_DIR to a shorter directory.",
+            code="socket-path-too-long",
+        )
+    folder = Path(path).parent
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if folder.stat().st_uid != os.geteuid():
+        raise Configuration(
+            f"The socket's directory belongs to another user: {folder}",
+            hint="Set DORKY_HOME or XDG_RUNTIME_DIR to a directory of yours.",
+            code="socket-directory",
+        )
+    folder.chmod(0o700)
+    _clear_stale(path)
+    bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        bound.bind(path)
+        # Not by umask, which other threads share: until listen() nobody can connect, and only we can reach it here.
+        Path(path).chmod(0o600)
+    except OSError as exc:
+        bound.close()
+        raise Configuration(
+            f"The socket cannot be made at {path}: {exc.strerror}",
+            hint="Set DORKY_HOME or XDG_RUNTIME_DIR to a directory that can hold sockets.",
+            code="socket-path",
+        ) from exc
+    return bound
+
+
+def _clear_stale(path: str) -> None:
+    try:
+        mode = os.lstat(path).st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(mode):
+        raise Configuration(
+            f"Something that is not a socket stands at {path}",
+            hint="Move it away, then start the daemon again.",
+            code="socket-path",
+        )
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(START_S)
+        refused = probe.connect_ex(path)
+    if refused == errno.ECONNREFUSED:
+        with contextlib.suppress(FileNotFoundError):
+            Path(path).unlink()
+    elif refused != errno.ENOENT:
+        # Anything but a refusal may be a daemon that is only slow: its socket is not ours to remove.
+        raise Busy(
+            f"A dorkyd already answers on {path}",
+            hint="Run `dorkyctl status` to see it, or `dorkyctl stop` to end it.",
+            code="already-running",
+        )
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        seen = os.lstat(path)
+    except FileNotFoundError:
+        return None
+    return seen.st_dev, seen.st_ino

@@ -1,0 +1,229 @@
+"""A daemon and its projects without an engine: they keep what they are told and answer from it."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from dorkyd.control import NewProject
+from dorkyd.core.model import Digest, Path, Version
+from dorkyd.core.report import (
+    ConflictItem,
+    FileItem,
+    Finding,
+    IgnoreItem,
+    LogItem,
+    ProblemItem,
+    ProjectStatus,
+    State,
+    SyncResult,
+    TrashItem,
+    Warning,
+    Why,
+)
+from dorkyd.errors import Refused
+
+Listener = Callable[[str, ProjectStatus], None]
+
+
+def digest_of(number: int) -> Digest:
+    """Some digest."""
+    return Digest(f"sha256:{number:064x}")
+
+
+def file_item(path: str, number: int = 1, state: str = "synced") -> FileItem:
+    """A synced file."""
+    return FileItem(Path(path), digest_of(number), 3, Version(f"v{number}"), 0o644, state)
+
+
+def log_item(seq: int, path: str = "a.txt") -> LogItem:
+    """An upload."""
+    return LogItem(seq, "2026-11-22T10:00:00Z", "upload", Path(path), digest_of(seq), 3, Version("v"), "laptop-7")
+
+
+def conflict_item(path: str) -> ConflictItem:
+    """A conflict copy of `path`."""
+    return ConflictItem(
+        Path(path), Path(f"{path} (conflict b 20261122-100000 abcdef)"), "b", "20261122-100000", None, 3, None
+    )
+
+
+class FakeProject:
+    """One project's control. Tests set its fields and look at them."""
+
+    def __init__(self, daemon: FakeDaemon, status: ProjectStatus) -> None:
+        self._daemon = daemon
+        self._status = status
+        self.files_held: list[FileItem] = []
+        self.conflicts_held: list[ConflictItem] = []
+        self.problems_held: list[ProblemItem] = []
+        self.history: list[LogItem] = []
+        self.trashed: list[TrashItem] = []
+        self.findings = [Finding("folder", True, "The folder can be read.")]
+        self.result = SyncResult(True, State.IN_SYNC, "Both sides are equal.")
+        self.syncs: list[tuple[bool, float | None]] = []
+        self.hold = threading.Event()
+        """A waiting sync returns once this is set."""
+        self.hold.set()
+        self.waiting = threading.Semaphore(0)
+        """Released once for each sync that began to wait."""
+        self.error: Exception | None = None
+        """What every reading call raises; None: nothing."""
+        self.paused_for: float | None = None
+
+    @property
+    def name(self) -> str:
+        return self._status.name
+
+    def status(self) -> ProjectStatus:
+        return self._status
+
+    def publish(self, **changes: object) -> ProjectStatus:
+        """A new status, told to every listener."""
+        self._status = dataclasses.replace(self._status, **changes)  # type: ignore[arg-type]
+        self._daemon.tell(self._status)
+        return self._status
+
+    def sync(self, *, wait: bool, timeout_s: float | None) -> SyncResult:
+        self.syncs.append((wait, timeout_s))
+        if wait:
+            self.waiting.release()
+            if not self.hold.wait(timeout_s):
+                return SyncResult(False, State.SYNCING, "2 paths are still under way.")
+        return self.result
+
+    def pause(self, for_s: float | None) -> ProjectStatus:
+        self.paused_for = for_s
+        return self.publish(state=State.PAUSED)
+
+    def resume(self) -> ProjectStatus:
+        return self.publish(state=State.IN_SYNC)
+
+    def files(self, prefix: str, after: str, limit: int, *, remote: bool) -> Sequence[FileItem]:
+        self._fail()
+        wanted = [f for f in self.files_held if f.path.startswith(prefix) and f.path > after]
+        return [f for f in wanted if not remote or f.state != "local"][:limit]
+
+    def why(self, path: str) -> Why:
+        self._fail()
+        held = next((f for f in self.files_held if f.path == path), None)
+        state = held.state if held else "unknown"
+        return Why(Path(path), state, None, held, held, held, None, None, f"{path} is {state}.")
+
+    def check_ignore(self, paths: Sequence[str]) -> Sequence[IgnoreItem]:
+        return [IgnoreItem(Path(p), p.endswith(".tmp"), "*.tmp" if p.endswith(".tmp") else None) for p in paths]
+
+    def conflicts(self) -> Sequence[ConflictItem]:
+        return self.conflicts_held
+
+    def problems(self) -> Sequence[ProblemItem]:
+        return self.problems_held
+
+    def log(self, after: int, limit: int) -> Sequence[LogItem]:
+        if after < 0:
+            return self.history[-limit:]
+        return [item for item in self.history if item.seq > after][:limit]
+
+    def trash(self) -> Sequence[TrashItem]:
+        return self.trashed
+
+    def resolve(self, path: str, keep: str) -> Sequence[ConflictItem]:
+        left = [c for c in self.conflicts_held if path not in (c.path, c.copy)]
+        if len(left) == len(self.conflicts_held):
+            raise Refused(f"{path} is not in conflict.", hint="Run `dorkyctl conflicts`.", code="no-such-conflict")
+        self.conflicts_held = left
+        self.publish(conflicts=len(left))
+        return left
+
+    def approve(self, token: str) -> ProjectStatus:
+        return self._unhalt(token)
+
+    def reject(self, token: str) -> ProjectStatus:
+        return self._unhalt(token)
+
+    def _unhalt(self, token: str) -> ProjectStatus:
+        if self._status.halt is None or self._status.halt.token != token:
+            raise Refused("That halt is over.", hint="Run `dorkyctl status`.", code="refused-by-guard")
+        return self.publish(state=State.IN_SYNC, halt=None)
+
+    def restore(self, path: str, name: str | None) -> FileItem:
+        for item in self.trashed:
+            if item.path == path and name in (None, item.name):
+                return file_item(path)
+        raise Refused(f"{path} is not in the trash.", hint="Run `dorkyctl trash`.", code="no-such-trash")
+
+    def doctor(self) -> Sequence[Finding]:
+        return self.findings
+
+    def _fail(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+
+class FakeDaemon:
+    """The daemon's control."""
+
+    version = "0.1.0"
+    device = "laptop-7"
+
+    def __init__(self) -> None:
+        self.started = time.monotonic()
+        self.held: dict[str, FakeProject] = {}
+        self.notices: list[Warning] = []
+        self.stopped = threading.Event()
+        self.on_stop: Callable[[], None] = lambda: None
+        self.listeners: list[Listener] = []
+        self._lock = threading.Lock()
+
+    def projects(self) -> Sequence[FakeProject]:
+        return list(self.held.values())
+
+    def project(self, name: str) -> FakeProject:
+        if name not in self.held:
+            raise Refused(
+                f"There is no project {name!r}.",
+                hint=f"There are: {', '.join(self.held) or 'none'}.",
+                code="no-such-project",
+            )
+        return self.held[name]
+
+    def add(self, new: NewProject) -> FakeProject:
+        name = new.name or new.path.rpartition("/")[2]
+        if name in self.held:
+            raise Refused(f"A project {name!r} exists.", hint="Give another --name.", code="name-taken")
+        project = FakeProject(
+            self,
+            ProjectStatus(
+                name, new.path, new.bucket or f"file:///embedded/{name}", new.mode or "two-way", State.IN_SYNC
+            ),
+        )
+        self.held[name] = project
+        return project
+
+    def remove(self, name: str) -> None:
+        del self.held[self.project(name).name]
+
+    def warnings(self) -> Sequence[Warning]:
+        return self.notices
+
+    def stop(self) -> None:
+        self.stopped.set()
+        self.on_stop()
+
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        with self._lock:
+            self.listeners.append(listener)
+
+        def unsubscribe() -> None:
+            with self._lock:
+                self.listeners.remove(listener)
+
+        return unsubscribe
+
+    def tell(self, status: ProjectStatus) -> None:
+        with self._lock:
+            listeners = list(self.listeners)
+        for listener in listeners:
+            listener(status.name, status)
