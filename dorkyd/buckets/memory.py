@@ -1,0 +1,232 @@
+"""A strict bucket in memory, for tests and for the simulator: what a perfect store does, and what a bad day does to it.
+
+One lock guards each step, so every condition is checked in the same step as its write. Nothing here is random or reads
+a clock: versions count up, and the same calls give the same answers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Literal
+
+from dorkyd.buckets.counting import Counter, Verb
+from dorkyd.core.metadata import sha256
+from dorkyd.core.model import Version
+from dorkyd.errors import Blocked, DorkyError, Stale, Unsupported
+from dorkyd.ports import Body, Listed, ObjectInfo, Requests, Written
+
+CHUNK_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that goes wrong with one request."""
+
+    error: DorkyError
+    """What the caller gets: `Stale` for a 409 or 412, `RateLimited` for a 503, `Transient` for a lost connection."""
+    when: Literal["before", "midway", "after"] = "before"
+    """`before` the effect; `midway`: half of a downloaded body arrives (elsewhere: as `before`); `after` the effect,
+    so that only the reply is lost.
+    """
+
+
+Faults = Callable[[Verb, str], Fault | None]
+"""Asked once for each request, and for each page of a listing (with its prefix). None: this one goes well."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Object:
+    info: ObjectInfo
+    data: bytes
+
+    def listed_as(self, key: str) -> Listed:
+        return Listed(key, self.info.version, self.info.size, self.info.modified)
+
+
+@dataclass(slots=True)
+class _Store:
+    """What all clients of one bucket share. Touched only under `lock`."""
+
+    lock: Lock = field(default_factory=Lock)
+    objects: dict[str, _Object] = field(default_factory=dict)
+    writes: int = 0
+    """How many there were: the next version."""
+
+    def match(self, key: str, expected: Version | None) -> None:
+        """Raise `Stale` unless the object's state is `expected`; None: there must be none."""
+        found = self.objects.get(key)
+        if (found.info.version if found else None) != expected:
+            raise Stale(f"{key}: not the version expected")
+
+    def require(self, key: str, version: Version | None) -> _Object:
+        """The object, in this state; None takes any."""
+        found = self.objects.get(key)
+        if found is None or version not in {None, found.info.version}:
+            raise Stale(f"{key}: not the version expected")
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class _MemoryReading:
+    info: ObjectInfo
+    data: bytes
+    """From the offset asked for to the end."""
+    fault: Fault | None
+    counter: Counter
+
+    def __iter__(self) -> Iterator[bytes]:
+        end = len(self.data) // 2 if self.fault else len(self.data)
+        for start in range(0, end, CHUNK_BYTES):
+            chunk = self.data[start : min(start + CHUNK_BYTES, end)]
+            self.counter.add(None, down=len(chunk))
+            yield chunk
+        if self.fault:
+            raise self.fault.error
+
+
+class MemoryBucket:
+    """One client of a bucket that lives as long as somebody holds it.
+
+    `seconds` gives LastModified, the store's clock (None: the store tells none). `etags` makes versions as S3 does,
+    from the content alone: equal bytes have equal versions, and a change of metadata keeps the version.
+    """
+
+    versioned = False
+    url = "memory://"
+
+    def __init__(
+        self,
+        *,
+        faults: Faults | None = None,
+        seconds: Callable[[], int] | None = None,
+        page_keys: int = 1000,
+        etags: bool = False,
+    ) -> None:
+        self._store = _Store()
+        self._faults = faults
+        self._seconds = seconds
+        self._page_keys = page_keys
+        self._etags = etags
+        self._counter = Counter()
+
+    def client(self, *, faults: Faults | None = None) -> MemoryBucket:
+        """Another device's view of the same bucket, with faults and counters of its own."""
+        other = MemoryBucket(faults=faults, seconds=self._seconds, page_keys=self._page_keys, etags=self._etags)
+        other._store = self._store
+        return other
+
+    @property
+    def requests(self) -> Requests:
+        """A snapshot of the counters of this client."""
+        return self._counter.snapshot()
+
+    def head(self, key: str) -> ObjectInfo | None:
+        """As `Bucket.head`."""
+        with self._request("HEAD", key), self._store.lock:
+            found = self._store.objects.get(key)
+            return found.info if found else None
+
+    @contextmanager
+    def get(self, key: str, *, if_match: Version | None = None, start: int = 0) -> Iterator[_MemoryReading]:
+        """As `Bucket.get`."""
+        with self._request("GET", key, may_break_midway=True) as fault, self._store.lock:
+            found = self._store.require(key, if_match)
+        yield _MemoryReading(found.info, found.data[start:], fault, self._counter)
+
+    def read(self, key: str, *, limit: int = 16 * 1024 * 1024) -> tuple[ObjectInfo, bytes] | None:
+        """As `Bucket.read`."""
+        with self._request("GET", key), self._store.lock:
+            found = self._store.objects.get(key)
+            if found is None:
+                return None
+            if found.info.size > limit:
+                raise Blocked(f"{key} has {found.info.size} bytes, more than {limit}", code="too-large")
+            self._counter.add(None, down=found.info.size)
+            return found.info, found.data
+
+    def put(self, key: str, body: Body, *, replaces: Version | None, meta: Mapping[str, str]) -> Written:
+        """As `Bucket.put`."""
+        _check(key)
+        with self._request("PUT", key):
+            with body.open() as stream:
+                data = stream.read()
+            self._counter.add(None, up=len(data))
+            if len(data) != body.size or sha256(hashlib.sha256(data).hexdigest()) != body.digest:
+                raise Stale(f"{key}: the bytes are not those observed")
+            with self._store.lock:
+                self._store.match(key, replaces)
+                return self._write(key, data, meta)
+
+    def delete(self, key: str, *, replaces: Version) -> None:
+        """As `Bucket.delete`."""
+        with self._request("DELETE", key), self._store.lock:
+            self._store.match(key, replaces)
+            del self._store.objects[key]
+
+    def copy(
+        self,
+        source: str,
+        key: str,
+        *,
+        source_version: Version,
+        replaces: Version | None,
+        meta: Mapping[str, str] | None,
+    ) -> Written:
+        """As `Bucket.copy`."""
+        _check(key)
+        with self._request("COPY", key), self._store.lock:
+            found = self._store.require(source, source_version)
+            self._store.match(key, replaces)
+            return self._write(key, found.data, found.info.meta if meta is None else meta)
+
+    def list(self, prefix: str = "", *, start_after: str = "") -> Iterator[Sequence[Listed]]:
+        """As `Bucket.list`. Each page is made when it is asked for, so writes may land between two pages."""
+        after = start_after
+        while True:
+            with self._request("LIST", prefix), self._store.lock:
+                found = sorted(
+                    (key for key in self._store.objects if key.startswith(prefix) and _bytes(key) > _bytes(after)),
+                    key=_bytes,
+                )
+                page = [self._store.objects[key].listed_as(key) for key in found[: self._page_keys]]
+            yield page
+            if len(found) <= self._page_keys:
+                return
+            after = page[-1].key
+
+    def close(self) -> None:
+        """Nothing to free."""
+
+    @contextmanager
+    def _request(self, verb: Verb, key: str, *, may_break_midway: bool = False) -> Iterator[Fault | None]:
+        """Count the request and let its fault happen; yields a fault that is left for the body."""
+        self._counter.add(verb)
+        fault = self._faults(verb, key) if self._faults else None
+        midway = fault is not None and fault.when == "midway" and may_break_midway
+        if fault and fault.when != "after" and not midway:
+            raise fault.error
+        yield fault if midway else None
+        if fault and fault.when == "after":
+            raise fault.error
+
+    def _write(self, key: str, data: bytes, meta: Mapping[str, str]) -> Written:
+        """Under the lock, once every condition holds."""
+        self._store.writes += 1
+        version = Version(hashlib.sha256(data).hexdigest()[:32] if self._etags else str(self._store.writes))
+        modified = self._seconds() if self._seconds else None
+        lower = {name.lower(): value for name, value in meta.items()}
+        self._store.objects[key] = _Object(ObjectInfo(version, len(data), modified, lower), data)
+        return Written(version, modified)
+
+
+def _bytes(key: str) -> bytes:
+    return key.encode("utf-8", "surrogatepass")
+
+
+def _check(key: str) -> None:
+    if not key or key.startswith("/"):
+        raise Unsupported(key, f"{key!r} is no key: it is empty or begins with a slash", code="bad-key")
