@@ -1,0 +1,364 @@
+"""The journal: what the engine remembers between two looks, in SQLite.
+
+One per replica, in `<state>/journals/<replica>.db`. The engine's thread is the only writer. `Journal` holds the three
+sides and what is dirty; `dorkyd.ledger.Ledger`, in the same database, holds the work under way and its traces. Whatever
+belongs together is written in one `atomic()` block, which is one fsync.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path as FilePath
+
+from sqlite_utils import Database
+
+from dorkyd import schema
+from dorkyd.core.model import Base, Digest, Op, Path, Remote, StatTuple, Version
+from dorkyd.ledger import Ledger
+from dorkyd.ports import Entry, Known
+
+RACY_NS = 2_000_000_000
+"""A file whose stamps are within this of when it was hashed is looked at again by the next scan."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dirty:
+    """A path to be looked at again."""
+
+    path: Path
+    remote: bool
+    """The bucket must be asked before deciding; False: what the journal knows of the object still stands."""
+    mark: int
+    """Rises with every marking: a path is clean only if it was not marked again meanwhile."""
+
+
+class Journal:
+    """See the module. Opened by, and used from, one thread."""
+
+    def __init__(self, file: FilePath) -> None:
+        """Open or create. `NewerSchema` when a later dorkyd wrote it; `sqlite3.DatabaseError` when it is corrupt."""
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.file = file
+        self._conn = schema.connect(file)
+        self._db = Database(self._conn)
+        try:
+            answer = self._conn.execute("PRAGMA quick_check(1)").fetchone()
+            if answer is None or answer[0] != "ok":
+                raise sqlite3.DatabaseError(f"{file}: integrity check failed")
+            schema.prepare(self._db, str(file))
+            file.chmod(0o600)
+            self._rising = self._highest()
+        except BaseException:
+            self._conn.close()
+            raise
+        self.ledger = Ledger(self._conn)
+
+    def close(self) -> None:
+        """Free the database."""
+        self._conn.close()
+
+    @contextmanager
+    def atomic(self) -> Iterator[None]:
+        """All or nothing, durable when it ends without an exception."""
+        with self._db.atomic():
+            yield
+
+    # --- meta ---------------------------------------------------------------------------------------------------
+
+    def get(self, key: str) -> str | None:
+        """A remembered word about the project as a whole."""
+        row = self._conn.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return row[0] if row else None
+
+    def put(self, key: str, value: str | None) -> None:
+        """Remember it; None forgets."""
+        if value is None:
+            self._conn.execute("DELETE FROM meta WHERE key = ?", (key,))
+        else:
+            self._conn.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
+    # --- dirty --------------------------------------------------------------------------------------------------
+
+    def mark(self, paths: Iterable[Path], *, remote: bool = False) -> None:
+        """These must be looked at again. A mark that asks for the bucket stays until the bucket was asked."""
+        self._rising += 1
+        mark = self._rising
+        self._conn.executemany(
+            "INSERT INTO dirty VALUES (?, ?, ?) ON CONFLICT (path) DO UPDATE"
+            " SET remote = max(remote, excluded.remote), mark = excluded.mark",
+            ((path, int(remote), mark) for path in paths),
+        )
+
+    def dirty(self, limit: int, *, skip: Iterable[Path] = ()) -> list[Dirty]:
+        """The longest marked paths, without those in `skip`."""
+        self._fill_temp("skipped", skip)
+        rows = self._conn.execute(
+            "SELECT path, remote, mark FROM dirty WHERE path NOT IN (SELECT path FROM temp.skipped)"
+            " ORDER BY mark, path LIMIT ?",
+            (limit,),
+        )
+        return [Dirty(Path(path), bool(remote), mark) for path, remote, mark in rows]
+
+    def dirty_count(self) -> int:
+        """How many paths are dirty."""
+        return int(self._conn.execute("SELECT count(*) FROM dirty").fetchone()[0])
+
+    def dirty_rows(self, paths: Iterable[Path]) -> list[Dirty]:
+        """The dirty ones among `paths`."""
+        self._fill_temp("wanted", paths)
+        rows = self._conn.execute("SELECT path, remote, mark FROM dirty WHERE path IN (SELECT path FROM temp.wanted)")
+        return [Dirty(Path(path), bool(remote), mark) for path, remote, mark in rows]
+
+    def dirty_with_content(self, digests: Iterable[Digest]) -> list[Dirty]:
+        """Dirty paths whose base holds one of these contents: the other halves of possible moves."""
+        self._fill_temp("wanted", digests)
+        rows = self._conn.execute(
+            "SELECT d.path, d.remote, d.mark FROM temp.wanted w JOIN base b ON b.digest = w.path"
+            " JOIN dirty d ON d.path = b.path"
+        )
+        return [Dirty(Path(path), bool(remote), mark) for path, remote, mark in rows]
+
+    def asked(self, rows: Iterable[Dirty]) -> None:
+        """The bucket was asked about these, under the marks given: they stay dirty, for the decision only."""
+        self._conn.executemany(
+            "UPDATE dirty SET remote = 0 WHERE path = ? AND mark = ?", ((row.path, row.mark) for row in rows)
+        )
+
+    def clean(self, rows: Iterable[Dirty]) -> None:
+        """These are settled, unless they were marked again since."""
+        self._conn.executemany("DELETE FROM dirty WHERE path = ? AND mark <= ?", ((row.path, row.mark) for row in rows))
+
+    # --- base ---------------------------------------------------------------------------------------------------
+
+    def base(self, path: Path) -> Base | None:
+        """What both sides last agreed on."""
+        row = self._conn.execute(f"SELECT {_BASE} FROM base WHERE path = ?", (path,)).fetchone()  # noqa: S608 - constant
+        return _base(row) if row else None
+
+    def set_base(self, path: Path, base: Base | None) -> None:
+        """Record an agreement; None: there is none any more."""
+        if base is None:
+            self._conn.execute("DELETE FROM base WHERE path = ?", (path,))
+        else:
+            self._conn.execute(
+                "INSERT OR REPLACE INTO base VALUES (?, ?, ?, ?, ?, ?)",
+                (path, base.digest, base.size, base.version, base.mode, base.modified),
+            )
+
+    def base_totals(self) -> tuple[int, int]:
+        """Paths agreed on, and their bytes."""
+        files, size = self._conn.execute("SELECT count(*), coalesce(sum(size), 0) FROM base").fetchone()
+        return int(files), int(size)
+
+    def base_paths(self, under: Path | None = None) -> Iterator[Path]:
+        """Paths agreed on, in order; below a folder only, if one is named."""
+        where, values = _range(under)
+        for (path,) in self._conn.execute(f"SELECT path FROM base{where} ORDER BY path", values):  # noqa: S608 - constant
+            yield Path(path)
+
+    def bases_with(self, digest: Digest) -> list[Path]:
+        """Where both sides hold this content."""
+        return [Path(row[0]) for row in self._conn.execute("SELECT path FROM base WHERE digest = ?", (digest,))]
+
+    def drop_all_bases(self) -> None:
+        """As after a lost database: nothing was ever agreed, so nothing can be deleted."""
+        self._conn.execute("DELETE FROM base")
+
+    # --- remote -------------------------------------------------------------------------------------------------
+
+    def remote(self, path: Path) -> Remote | None:
+        """The object as last learned. None: none is known, which proves nothing."""
+        row = self._conn.execute(f"SELECT {_REMOTE} FROM remote WHERE path = ?", (path,)).fetchone()  # noqa: S608 - constant
+        return _remote(row) if row else None
+
+    def set_remote(self, path: Path, remote: Remote | None) -> None:
+        """Remember what a look told; None: a proven absence."""
+        if remote is None:
+            self._conn.execute("DELETE FROM remote WHERE path = ?", (path,))
+            return
+        self._rising += 1
+        self._conn.execute(
+            "INSERT OR REPLACE INTO remote VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                path,
+                remote.version,
+                remote.size,
+                remote.digest,
+                remote.mode,
+                remote.mtime_ns,
+                remote.modified,
+                remote.op,
+                " ".join(remote.ancestry),
+                remote.device,
+                int(remote.looked),
+                self._rising,
+            ),
+        )
+
+    def remotes_below(self, folder: Path, limit: int) -> list[tuple[Path, Remote]]:
+        """Known objects inside a folder."""
+        where, values = _range(folder)
+        rows = self._conn.execute(f"SELECT path, {_REMOTE} FROM remote{where} LIMIT ?", (*values, limit))  # noqa: S608 - constant
+        return [(Path(row[0]), _remote(row[1:])) for row in rows]
+
+    def known_below(self, folder: Path) -> list[Path]:
+        """Every path inside a folder that base, remote or seen knows."""
+        where, values = _range(folder)
+        tables = " UNION ".join(f"SELECT path FROM {table}{where}" for table in ("base", "remote", "seen"))  # noqa: S608 - constant
+        return [Path(row[0]) for row in self._conn.execute(tables, values * 3)]
+
+    def remote_count(self) -> int:
+        """How many objects are known."""
+        return int(self._conn.execute("SELECT count(*) FROM remote").fetchone()[0])
+
+    def drop_all_remotes(self) -> None:
+        """Forget what is known of the bucket: it must be listed before anything is decided."""
+        self._conn.execute("DELETE FROM remote")
+
+    # --- listing: temporary tables, so that a large one needs no memory ---------------------------------------------
+
+    def listing_begins(self) -> int:
+        """Start a complete listing; returns what `listing_page` and `listing_ends` need to know."""
+        self._conn.execute("CREATE TEMP TABLE IF NOT EXISTS listed (path TEXT PRIMARY KEY) WITHOUT ROWID")
+        self._conn.execute("DELETE FROM temp.listed")
+        self._rising += 1
+        return self._rising
+
+    def listing_page(self, began: int, page: Sequence[tuple[Path, Remote]]) -> list[Path]:
+        """Take in a page. Rows learned since the listing began stand; all others that differ are replaced and
+        marked. Returns the paths marked.
+        """
+        changed: list[tuple[Path, Remote]] = []
+        for path, listed in page:
+            self._conn.execute("INSERT OR IGNORE INTO temp.listed VALUES (?)", (path,))
+            row = self._conn.execute("SELECT version, modified, row FROM remote WHERE path = ?", (path,)).fetchone()
+            if row is None:
+                changed.append((path, listed))
+                continue
+            version, modified, learned = row
+            same_time = modified is None or listed.modified is None or modified == listed.modified
+            if learned < began and (version != listed.version or not same_time):
+                changed.append((path, listed))
+        for path, listed in changed:
+            self.set_remote(path, listed)
+        paths = [path for path, _ in changed]
+        self.mark(paths)
+        return paths
+
+    def listing_ends(self, began: int) -> list[Path]:
+        """Known objects that a complete listing did not show: absence that still needs proof."""
+        rows = self._conn.execute(
+            "SELECT path FROM remote WHERE row < ? AND path NOT IN (SELECT path FROM temp.listed)", (began,)
+        )
+        return [Path(row[0]) for row in rows]
+
+    def listed_count(self) -> int:
+        """Objects the listing has shown so far."""
+        return int(self._conn.execute("SELECT count(*) FROM temp.listed").fetchone()[0])
+
+    # --- seen ---------------------------------------------------------------------------------------------------
+
+    def known(self, path: Path) -> Known | None:
+        """What is remembered of a file's content."""
+        row = self._conn.execute(
+            "SELECT digest, size, mtime_ns, ctime_ns, inode, at_ns FROM seen WHERE path = ?", (path,)
+        ).fetchone()
+        if row is None:
+            return None
+        digest, size, mtime_ns, ctime_ns, inode, at_ns = row
+        return Known(StatTuple(size, mtime_ns, ctime_ns, inode), Digest(digest), at_ns)
+
+    def set_known(self, path: Path, known: Known | None) -> None:
+        """Remember a file's content; None: the file is gone."""
+        if known is None:
+            self._conn.execute("DELETE FROM seen WHERE path = ?", (path,))
+            return
+        stat = known.stat
+        self._conn.execute(
+            "INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (path, known.digest, stat.size, stat.mtime_ns, stat.ctime_ns, stat.inode, known.at_ns),
+        )
+
+    def scan_begins(self) -> None:
+        """Start a scan."""
+        self._conn.execute(
+            "CREATE TEMP TABLE IF NOT EXISTS scanned (path TEXT PRIMARY KEY, size INTEGER, mtime_ns INTEGER,"
+            " ctime_ns INTEGER, inode INTEGER) WITHOUT ROWID"
+        )
+        self._conn.execute("DELETE FROM temp.scanned")
+
+    def scan_entries(self, entries: Sequence[Entry]) -> None:
+        """Take in some of what a scan met."""
+        self._conn.executemany(
+            "INSERT OR REPLACE INTO temp.scanned VALUES (?, ?, ?, ?, ?)",
+            ((e.path, e.stat.size, e.stat.mtime_ns, e.stat.ctime_ns, e.stat.inode) for e in entries),
+        )
+
+    def scan_ends(self, under: Path | None) -> tuple[list[Path], list[Path]]:
+        """Paths that changed or were never agreed on, and paths known to base or seen that the scan did not meet."""
+        changed = self._conn.execute(
+            "SELECT s.path FROM temp.scanned s LEFT JOIN seen k ON k.path = s.path LEFT JOIN base b ON b.path = s.path"
+            " WHERE k.path IS NULL OR b.path IS NULL OR k.digest != b.digest OR k.size != s.size"
+            " OR k.mtime_ns != s.mtime_ns OR k.ctime_ns != s.ctime_ns OR k.inode != s.inode"
+            " OR max(s.mtime_ns, s.ctime_ns) >= k.at_ns - ?",
+            (RACY_NS,),
+        )
+        where, values = _range(under)
+        missing = self._conn.execute(
+            "SELECT path FROM (SELECT path FROM base UNION SELECT path FROM seen)"  # noqa: S608 - constant
+            f"{where}{' AND' if where else ' WHERE'} path NOT IN (SELECT path FROM temp.scanned)",
+            values,
+        )
+        return [Path(row[0]) for row in changed], [Path(row[0]) for row in missing]
+
+    def scanned_count(self) -> int:
+        """Regular files the scan met."""
+        return int(self._conn.execute("SELECT count(*) FROM temp.scanned").fetchone()[0])
+
+    # --- inside -------------------------------------------------------------------------------------------------
+
+    def _fill_temp(self, table: str, values: Iterable[str]) -> None:
+        self._conn.execute(f"CREATE TEMP TABLE IF NOT EXISTS {table} (path TEXT PRIMARY KEY) WITHOUT ROWID")
+        self._conn.execute(f"DELETE FROM temp.{table}")  # noqa: S608 - constant
+        self._conn.executemany(f"INSERT OR IGNORE INTO temp.{table} VALUES (?)", ((value,) for value in values))  # noqa: S608 - constant
+
+    def _highest(self) -> int:
+        rows = self._conn.execute(
+            "SELECT max(coalesce((SELECT max(mark) FROM dirty), 0), coalesce((SELECT max(row) FROM remote), 0))"
+        )
+        return int(rows.fetchone()[0])
+
+
+_BASE = "digest, size, version, mode, modified"
+_REMOTE = "version, size, digest, mode, mtime_ns, modified, op, ancestry, device, looked"
+
+
+def _base(row: tuple[str, int, str | None, int | None, int | None]) -> Base:
+    digest, size, version, mode, modified = row
+    return Base(Digest(digest), size, Version(version) if version is not None else None, mode, modified)
+
+
+def _remote(row: Sequence[object]) -> Remote:
+    version, size, digest, mode, mtime_ns, modified, op, ancestry, device, looked = row
+    return Remote(
+        version=Version(str(version)),
+        size=int(str(size)),
+        digest=Digest(str(digest)) if digest is not None else None,
+        mode=mode if isinstance(mode, int) else None,
+        mtime_ns=mtime_ns if isinstance(mtime_ns, int) else None,
+        modified=modified if isinstance(modified, int) else None,
+        op=Op(str(op)) if op is not None else None,
+        ancestry=tuple(Op(word) for word in str(ancestry).split()),
+        device=str(device) if device is not None else None,
+        looked=bool(looked),
+    )
+
+
+def _range(folder: Path | None) -> tuple[str, tuple[str, ...]]:
+    """SQL for the paths inside a folder: they begin with `folder/`, and `0` is the character after `/`."""
+    if folder is None:
+        return "", ()
+    return " WHERE path >= ? AND path < ?", (f"{folder}/", f"{folder}0")

@@ -1,0 +1,309 @@
+"""The ledger: work under way and its traces, in the journal's database.
+
+*Intents* are remote effects, *installs* local ones; each is written before it happens and leaves when its outcome is
+recorded (an intent stays on as an announcement until it is in the bucket's log). *Fetched* proves which staged files are
+ours to unlink. *Displaced* files are looked at again for late writers. The rest is for people and for the guard.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from dorkyd.core.model import Base, Digest, Op, Path, Problem, Version
+
+IntentVerb = Literal["put", "copy", "patch", "delete"]
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A remote effect, from before it is sent."""
+
+    op: Op
+    path: Path
+    verb: IntentVerb
+    digest: Digest | None
+    """What the object will hold; None for a delete."""
+    size: int | None
+    mode: int | None
+    replaces: Version | None
+    """The state it replaces; None: it creates."""
+    approved: bool
+    """A person let this deletion through: peers' guards let it through too."""
+    at_ns: int
+    version: Version | None = None
+    """What it made; None: not recorded yet, or a delete."""
+    seq: int = 0
+    """Order in the journal; 0 before it is written."""
+
+    def wrote(self, version: Version | None, modified: int | None = None) -> Base | None:
+        """What base becomes when this took effect. None: it was a delete."""
+        if self.digest is None or self.size is None:
+            return None
+        return Base(self.digest, self.size, version, self.mode, modified)
+
+
+@dataclass(frozen=True, slots=True)
+class Install:
+    """A local effect, from before the swap: a file put in place (`install`) or taken away (`discard`)."""
+
+    verb: Literal["install", "discard"]
+    path: Path
+    staged: str
+    """install: the staged file, which after an exchange holds what stood there. discard: where the file goes."""
+    staged_digest: Digest | None
+    """install: content put in place."""
+    version: Version | None
+    """install: the object state it is of. discard: the state base was of, for the history."""
+    size: int
+    mode: int | None
+    """What base will say."""
+    modified: int | None
+    expected: Digest | None
+    """The content that was known to stand there; anything else that comes out is newer and kept as a conflict copy."""
+    keep_both: bool
+    """What comes out is a conflict copy in any case."""
+    mtime_ns: int
+    """Of what stood there, for the name of a conflict copy; 0 when nothing did."""
+    id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Displaced:
+    """A file in the trash that somebody may still be writing to."""
+
+    name: str
+    path: Path
+    digest: Digest
+    size: int
+    version: Version | None
+    at_ns: int
+    checks: int
+    """How often it was hashed again since."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """Staged bytes that came from the bucket."""
+
+    staged: str
+    path: Path
+    version: Version
+    digest: Digest | None
+    """None: not whole yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that was done."""
+
+    verb: str
+    path: Path
+    device: str
+    digest: Digest | None = None
+    size: int | None = None
+    version: Version | None = None
+    detail: str = ""
+
+
+class Ledger:
+    """See the module. Shares the journal's connection, thread and transactions."""
+
+    def __init__(self, conn: sqlite3.Connection) -> None:
+        self._conn = conn
+
+    # --- intents ------------------------------------------------------------------------------------------------
+
+    def intend(self, intents: Iterable[Intent]) -> None:
+        """About to be sent."""
+        self._conn.executemany(
+            "INSERT INTO intents (op, path, verb, digest, size, mode, replaces, version, state, approved, at_ns)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, NULL, 'intended', ?, ?)",
+            ((i.op, i.path, i.verb, i.digest, i.size, i.mode, i.replaces, int(i.approved), i.at_ns) for i in intents),
+        )
+
+    def took_effect(self, op: Op, version: Version | None) -> None:
+        """It happened: from here on it is an announcement."""
+        self._conn.execute("UPDATE intents SET state = 'announce', version = ? WHERE op = ?", (version, op))
+
+    def dropped(self, op: Op) -> None:
+        """It had not happened when we looked. Remembered, since a delayed request may still land (`late_intent`)."""
+        self._conn.execute("UPDATE intents SET state = 'dropped' WHERE op = ? AND state = 'intended'", (op,))
+
+    def late_intent(self, op: Op) -> Intent | None:
+        """A dropped intent that landed after all."""
+        found = self._intents("state = 'dropped' AND op = ?", (op,))
+        return found[0] if found else None
+
+    def forget_dropped(self, before_ns: int) -> None:
+        """Requests this old have landed or never will."""
+        self._conn.execute("DELETE FROM intents WHERE state = 'dropped' AND at_ns < ?", (before_ns,))
+
+    def open_intents(self, path: Path | None = None) -> list[Intent]:
+        """Sent, perhaps, with no outcome recorded; oldest first."""
+        if path is None:
+            return self._intents("state = 'intended'", ())
+        return self._intents("state = 'intended' AND path = ?", (path,))
+
+    def announcements(self, limit: int) -> list[Intent]:
+        """Done and not yet in the bucket's log, oldest first."""
+        return self._intents("state = 'announce'", (), limit)
+
+    def announced(self, ops: Iterable[Op]) -> None:
+        """These are in the bucket's log."""
+        self._conn.executemany("DELETE FROM intents WHERE op = ? AND state = 'announce'", ((op,) for op in ops))
+
+    def _intents(self, where: str, values: tuple[str, ...], limit: int = -1) -> list[Intent]:
+        rows = self._conn.execute(
+            "SELECT op, path, verb, digest, size, mode, replaces, approved, at_ns, version, seq"  # noqa: S608 - constant
+            f" FROM intents WHERE {where} ORDER BY seq LIMIT ?",
+            (*values, limit),
+        )
+        return [
+            Intent(op, path, verb, digest, size, mode, replaces, bool(approved), at_ns, version, seq)
+            for op, path, verb, digest, size, mode, replaces, approved, at_ns, version, seq in rows
+        ]
+
+    # --- installs and what was fetched ----------------------------------------------------------------------------
+
+    def installing(self, installs: Iterable[Install]) -> None:
+        """About to be swapped in, or taken out."""
+        self._conn.executemany(
+            "INSERT INTO installs (verb, path, staged, staged_digest, version, size, mode, modified, expected, keep_both,"
+            " mtime_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                (i.verb, i.path, i.staged, i.staged_digest, i.version, i.size, i.mode, i.modified, i.expected,
+                 int(i.keep_both), i.mtime_ns)
+                for i in installs
+            ),
+        )  # fmt: skip
+
+    def open_installs(self) -> list[Install]:
+        """Begun, with no outcome recorded; oldest first."""
+        rows = self._conn.execute(
+            "SELECT verb, path, staged, staged_digest, version, size, mode, modified, expected, keep_both, mtime_ns, id"
+            " FROM installs ORDER BY id"
+        )
+        return [Install(*row[:9], bool(row[9]), *row[10:]) for row in rows]
+
+    def installed(self, staged: str) -> None:
+        """Its outcome is recorded. The staged name is no longer ours to speak of."""
+        self._conn.execute("DELETE FROM installs WHERE staged = ?", (staged,))
+        self._conn.execute("DELETE FROM fetched WHERE staged = ?", (staged,))
+
+    def fetched(self, path: Path) -> list[Fetched]:
+        """Staged bytes of this path's object states."""
+        rows = self._conn.execute("SELECT staged, path, version, digest FROM fetched WHERE path = ?", (path,))
+        return [Fetched(*row) for row in rows]
+
+    def all_fetched(self) -> list[Fetched]:
+        """All staged bytes that came from the bucket."""
+        return [Fetched(*row) for row in self._conn.execute("SELECT staged, path, version, digest FROM fetched")]
+
+    def set_fetched(self, fetched: Fetched) -> None:
+        """This staged file is of this object state."""
+        self._conn.execute(
+            "INSERT OR REPLACE INTO fetched VALUES (?, ?, ?, ?)",
+            (fetched.staged, fetched.path, fetched.version, fetched.digest),
+        )
+
+    def drop_fetched(self, staged: str) -> None:
+        """It was unlinked."""
+        self._conn.execute("DELETE FROM fetched WHERE staged = ?", (staged,))
+
+    # --- displaced ------------------------------------------------------------------------------------------------
+
+    def displace(self, displaced: Displaced) -> None:
+        """In the trash from here on."""
+        self._conn.execute(
+            "INSERT OR REPLACE INTO displaced VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                displaced.name,
+                displaced.path,
+                displaced.digest,
+                displaced.size,
+                displaced.version,
+                displaced.at_ns,
+                displaced.checks,
+            ),
+        )
+
+    def displaced(self, *, checked_less_than: int | None = None) -> list[Displaced]:
+        """What is in the trash, oldest first."""
+        rows = self._conn.execute(
+            "SELECT name, path, digest, size, version, at_ns, checks FROM displaced WHERE checks < ?"
+            " ORDER BY at_ns, name",
+            (checked_less_than if checked_less_than is not None else 1 << 31,),
+        )
+        return [Displaced(*row) for row in rows]
+
+    def checked(self, name: str, checks: int, digest: Digest) -> None:
+        """It was hashed again."""
+        self._conn.execute("UPDATE displaced SET checks = ?, digest = ? WHERE name = ?", (checks, digest, name))
+
+    def purged(self, name: str) -> None:
+        """It left the trash."""
+        self._conn.execute("DELETE FROM displaced WHERE name = ?", (name,))
+
+    # --- history, problems, guard ---------------------------------------------------------------------------------
+
+    def log(self, at_ns: int, events: Iterable[Event]) -> None:
+        """What was done."""
+        self._conn.executemany(
+            "INSERT INTO history (at_ns, verb, path, digest, size, version, device, detail)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            ((at_ns, e.verb, e.path, e.digest, e.size, e.version, e.device, e.detail) for e in events),
+        )
+
+    def trim_history(self, keep: int) -> None:
+        """Forget all but the newest."""
+        self._conn.execute("DELETE FROM history WHERE seq <= (SELECT max(seq) FROM history) - ?", (keep,))
+
+    def set_problem(self, problem: Problem) -> int:
+        """This path cannot sync. Returns how often in a row that was found."""
+        self._conn.execute(
+            "INSERT INTO problems VALUES (?, ?, ?, ?, 1) ON CONFLICT (path) DO UPDATE SET"
+            " attempts = CASE WHEN code = excluded.code THEN attempts + 1 ELSE 1 END,"
+            " code = excluded.code, detail = excluded.detail, hint = excluded.hint",
+            (problem.path, problem.code, problem.detail, problem.hint),
+        )
+        row = self._conn.execute("SELECT attempts FROM problems WHERE path = ?", (problem.path,)).fetchone()
+        return int(row[0])
+
+    def clear_problem(self, path: Path) -> None:
+        """It can sync again."""
+        self._conn.execute("DELETE FROM problems WHERE path = ?", (path,))
+
+    def problems(self) -> list[tuple[Problem, int]]:
+        """What cannot sync, and how often in a row that was found."""
+        rows = self._conn.execute("SELECT path, code, detail, hint, attempts FROM problems ORDER BY path")
+        return [(Problem(Path(path), code, detail, hint), attempts) for path, code, detail, hint, attempts in rows]
+
+    def approve(self, keys: Iterable[tuple[Path, Version]]) -> None:
+        """Exactly these deletions may pass the guard."""
+        self._conn.executemany("INSERT OR IGNORE INTO approvals VALUES (?, ?)", keys)
+
+    def is_approved(self, key: tuple[Path, Version]) -> bool:
+        """Whether a person let this deletion through."""
+        return bool(self._conn.execute("SELECT 1 FROM approvals WHERE path = ? AND version = ?", key).fetchone())
+
+    def unapprove(self, path: Path) -> None:
+        """The path has moved on; what was approved of it is history."""
+        self._conn.execute("DELETE FROM approvals WHERE path = ?", (path,))
+
+    def count_deletion(self, at_ns: int, side: Literal["local", "remote"], path: Path) -> None:
+        """A deletion that the guard's window shall remember."""
+        self._conn.execute("INSERT INTO deletions VALUES (?, ?, ?)", (at_ns, side, path))
+
+    def deletions_since(self, at_ns: int, side: Literal["local", "remote"]) -> int:
+        """Deletions in the guard's window; older ones are forgotten."""
+        self._conn.execute("DELETE FROM deletions WHERE at_ns < ?", (at_ns,))
+        row = self._conn.execute("SELECT count(*) FROM deletions WHERE side = ?", (side,)).fetchone()
+        return int(row[0])
+
+    def paths_at_work(self) -> Sequence[Path]:
+        """Paths with an unrecorded intent: to be decided only after a fresh look."""
+        rows = self._conn.execute("SELECT DISTINCT path FROM intents WHERE state = 'intended'")
+        return [Path(row[0]) for row in rows]

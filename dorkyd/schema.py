@@ -1,0 +1,117 @@
+"""The journal's tables and how they came to be. One migration per change; a finished one is never edited."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path as FilePath
+
+from sqlite_utils import Database
+from sqlite_utils.migrations import Migrations
+
+from dorkyd.errors import NewerSchema
+
+migrations = Migrations("dorkyd.journal")
+
+_TABLES = (
+    # What is remembered of the project as a whole: identities, cursors, halts, pauses.
+    "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    # Paths that must be looked at again. `mark` rises with every marking; `remote`: the bucket must be asked.
+    "CREATE TABLE dirty (path TEXT PRIMARY KEY, remote INTEGER NOT NULL, mark INTEGER NOT NULL) WITHOUT ROWID",
+    "CREATE INDEX dirty_by_mark ON dirty (mark)",
+    (
+        "CREATE TABLE base (path TEXT PRIMARY KEY, digest TEXT NOT NULL, size INTEGER NOT NULL, version TEXT,"
+        " mode INTEGER, modified INTEGER) WITHOUT ROWID"
+    ),
+    "CREATE INDEX base_by_digest ON base (digest)",
+    # `row` rises with every writing, so that a listing can tell what was learned since it began.
+    (
+        "CREATE TABLE remote (path TEXT PRIMARY KEY, version TEXT NOT NULL, size INTEGER NOT NULL, digest TEXT,"
+        " mode INTEGER, mtime_ns INTEGER, modified INTEGER, op TEXT, ancestry TEXT NOT NULL, device TEXT,"
+        " looked INTEGER NOT NULL, row INTEGER NOT NULL) WITHOUT ROWID"
+    ),
+    # Digests of local files with the stat they were computed under.
+    (
+        "CREATE TABLE seen (path TEXT PRIMARY KEY, digest TEXT NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,"
+        " ctime_ns INTEGER NOT NULL, inode INTEGER NOT NULL, at_ns INTEGER NOT NULL) WITHOUT ROWID"
+    ),
+    # Remote effects: `intended` from before they are sent, `announce` once their outcome is recorded.
+    (
+        "CREATE TABLE intents (seq INTEGER PRIMARY KEY AUTOINCREMENT, op TEXT NOT NULL UNIQUE, path TEXT NOT NULL,"
+        " verb TEXT NOT NULL, digest TEXT, size INTEGER, mode INTEGER, replaces TEXT, version TEXT,"
+        " state TEXT NOT NULL, approved INTEGER NOT NULL, at_ns INTEGER NOT NULL)"
+    ),
+    "CREATE INDEX intents_by_path ON intents (path)",
+    # Local effects: installs and discards, from before the swap until recorded.
+    (
+        "CREATE TABLE installs (id INTEGER PRIMARY KEY AUTOINCREMENT, verb TEXT NOT NULL, path TEXT NOT NULL,"
+        " staged TEXT NOT NULL UNIQUE, staged_digest TEXT, version TEXT, size INTEGER, mode INTEGER, modified INTEGER,"
+        " expected TEXT, keep_both INTEGER NOT NULL, mtime_ns INTEGER NOT NULL)"
+    ),
+    # Staged bytes that we fetched, by the state they are of; proof that they may be unlinked.
+    (
+        "CREATE TABLE fetched (staged TEXT PRIMARY KEY, path TEXT NOT NULL, version TEXT NOT NULL, digest TEXT)"
+        " WITHOUT ROWID"
+    ),
+    "CREATE INDEX fetched_by_path ON fetched (path)",
+    # Multipart uploads under way.
+    (
+        "CREATE TABLE uploads (path TEXT NOT NULL, digest TEXT NOT NULL, upload_id TEXT NOT NULL, part_bytes INTEGER NOT"
+        " NULL, op TEXT NOT NULL, PRIMARY KEY (path, upload_id)) WITHOUT ROWID"
+    ),
+    # Displaced files, looked at again for late writers: `checks` done so far.
+    (
+        "CREATE TABLE displaced (name TEXT PRIMARY KEY, path TEXT NOT NULL, digest TEXT NOT NULL, size INTEGER NOT NULL,"
+        " version TEXT, at_ns INTEGER NOT NULL, checks INTEGER NOT NULL) WITHOUT ROWID"
+    ),
+    (
+        "CREATE TABLE history (seq INTEGER PRIMARY KEY AUTOINCREMENT, at_ns INTEGER NOT NULL, verb TEXT NOT NULL,"
+        " path TEXT NOT NULL, digest TEXT, size INTEGER, version TEXT, device TEXT NOT NULL, detail TEXT NOT NULL)"
+    ),
+    "CREATE INDEX history_by_path ON history (path)",
+    (
+        "CREATE TABLE problems (path TEXT PRIMARY KEY, code TEXT NOT NULL, detail TEXT NOT NULL, hint TEXT NOT NULL,"
+        " attempts INTEGER NOT NULL) WITHOUT ROWID"
+    ),
+    # Deletions a person let through, here or on a peer.
+    "CREATE TABLE approvals (path TEXT NOT NULL, version TEXT NOT NULL, PRIMARY KEY (path, version)) WITHOUT ROWID",
+    # Deletions done, for the guard's window.
+    "CREATE TABLE deletions (at_ns INTEGER NOT NULL, side TEXT NOT NULL, path TEXT NOT NULL)",
+    "CREATE INDEX deletions_by_time ON deletions (at_ns)",
+)
+
+
+@migrations()
+def m0001_first_tables(db: Database) -> None:
+    """The tables of version 0.1."""
+    for statement in _TABLES:
+        db.execute(statement)
+
+
+def prepare(db: Database, file: str) -> None:
+    """Bring a database to this schema. `NewerSchema` when a later dorkyd wrote it; nothing is written then."""
+    known = {migration.name for migration in migrations.pending(Database(memory=True))}
+    unknown = [applied.name for applied in migrations.applied(db) if applied.name not in known]
+    if unknown:
+        raise NewerSchema(
+            f"{file} was written by a newer dorkyd (it has {', '.join(unknown)}, unknown to this one)",
+            hint="install that version again; nothing was changed",
+        )
+    migrations.apply(db)
+
+
+def connect(file: FilePath) -> sqlite3.Connection:
+    """A writing connection with the settings that safety rests on: WAL, and a sync at every commit."""
+    conn = sqlite3.connect(file, isolation_level=None, timeout=10.0)
+    conn.execute("PRAGMA journal_mode=WAL")
+    conn.execute("PRAGMA synchronous=FULL")
+    conn.execute("PRAGMA temp_store=MEMORY")
+    conn.execute("PRAGMA cache_size=-8000")
+    return conn
+
+
+def connect_readonly(file: FilePath) -> sqlite3.Connection:
+    """A connection for one reading thread."""
+    conn = sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True, timeout=10.0)
+    conn.execute("PRAGMA query_only=ON")
+    conn.execute("PRAGMA cache_size=-2000")
+    return conn

@@ -1,0 +1,373 @@
+"""Carry out one action: move its bytes, verify them, report. No journal and no decision here.
+
+Every method runs on a worker thread, for one path at a time, and may be killed at any instant: what it is about to do was
+journalled by the engine before, and `dorkyd.recovery` knows what each leftover means. A method that raises has either
+done nothing or left exactly what its journal row describes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from dorkyd.core import metadata
+from dorkyd.core.model import (
+    DeleteLocal,
+    DeleteRemote,
+    Digest,
+    Local,
+    MoveLocal,
+    MoveRemote,
+    Op,
+    PatchMode,
+    Path,
+    Remote,
+    SetMode,
+    StepAside,
+    Upload,
+    Version,
+)
+from dorkyd.core.paths import conflict_name
+from dorkyd.errors import PathProblem, Stale, Transient
+from dorkyd.ledger import Install
+from dorkyd.ports import Bucket, Clock, Folder, ObjectInfo, Trashed, Written
+
+TRASH = ".dorky/trash/"
+_KEY_ROOM = 900
+"""Bytes a key may have on every store."""
+_HASH_DIGITS = (6, 12, 24, 64)
+"""How many digits of a digest tell conflict copies apart, tried in order."""
+_FETCHES = 2
+"""A body that does not match its claimed digest is fetched once more: a line fault differs, a false claim repeats."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileBody:
+    """A local file as an upload's body."""
+
+    folder: Folder
+    path: Path
+    local: Local
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self.local.size
+
+    @property
+    def digest(self) -> Digest:
+        """As observed."""
+        return self.local.digest
+
+    def open(self) -> BinaryIO:
+        """The file, if it is still the one observed."""
+        return self.folder.open(self.path, self.local)
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """How far a server-side move came: the copy is done, the delete perhaps."""
+
+    written: Written
+    deleted: bool
+    """False: the old name was changed meanwhile, or nobody knows; look at it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """An object state whose bytes are in staging, sealed against nothing yet."""
+
+    remote: Remote
+    """As the reply told it, its digest computed from the bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A local effect that happened, and where what came out went."""
+
+    trashed: Trashed | None = None
+    trashed_digest: Digest | None = None
+    copy: Path | None = None
+    """The conflict copy that holds it."""
+    restored: bool = False
+    """A discard found newer bytes and put them back."""
+
+
+class Transfer:
+    """The hands of one project. Thread-safe: it keeps nothing but its tools."""
+
+    def __init__(self, bucket: Bucket, folder: Folder, clock: Clock, device: str) -> None:
+        self._bucket = bucket
+        self._folder = folder
+        self._clock = clock
+        self._device = device
+
+    # --- looking and fetching -----------------------------------------------------------------------------------
+
+    def look(self, path: Path) -> Remote | None:
+        """Ask the bucket about one object. None is proof of absence."""
+        info = self._bucket.head(path)
+        return None if info is None else _remote(info)
+
+    def fetch(self, path: Path, remote: Remote, staged: str, at_hand: Sequence[tuple[Path, Local]]) -> Fetched:
+        """Bring an object state's bytes into staging, from disk where a file here has them, else from the bucket."""
+        if remote.digest is not None and self._copy_at_hand(remote.digest, staged, at_hand):
+            return Fetched(remote)
+        seen: Digest | None = None
+        for _ in range(_FETCHES):
+            info, digest = self._receive(path, remote.version, staged)
+            claimed = _remote(info).digest
+            if claimed is None or digest in (claimed, seen):
+                return Fetched(_with_digest(_remote(info), digest))
+            seen = digest
+            self._folder.unstage(staged)
+        raise Transient(f"{path}: the bytes received do not match their digest", code="damaged-in-transit")
+
+    def _copy_at_hand(self, digest: Digest, staged: str, at_hand: Sequence[tuple[Path, Local]]) -> bool:
+        for path, local in at_hand:
+            try:
+                self._folder.unstage(staged)
+                self._folder.stage_copy(path, local, staged)
+            except (Stale, PathProblem):
+                continue
+            if self._folder.staged_digest(staged) == digest:
+                return True
+        self._folder.unstage(staged)
+        return False
+
+    def _receive(self, path: Path, version: Version, staged: str) -> tuple[ObjectInfo, Digest]:
+        """Fetch to the end, going on after what an earlier try left."""
+        have = self._folder.staged_size(staged) or 0
+        with self._bucket.get(path, if_match=version, start=have) as reading:
+            info = reading.info
+            hashing = hashlib.sha256() if have == 0 else None
+            with self._folder.stage(staged, resume=have > 0) as out:
+                for chunk in reading:
+                    out.write(chunk)
+                    have += len(chunk)
+                    if hashing is not None:
+                        hashing.update(chunk)
+        if have != info.size:
+            raise Transient(f"{path}: {have} of {info.size} bytes arrived")
+        if hashing is not None:
+            return info, metadata.sha256(hashing.hexdigest())
+        digest = self._folder.staged_digest(staged)
+        if digest is None:
+            raise Stale(f"{path}: the staged file is gone")
+        return info, digest
+
+    # --- remote effects -----------------------------------------------------------------------------------------
+
+    def upload(self, action: Upload, op: Op) -> Written:
+        """Send a file's bytes, keeping a person's own keys on the object it replaces."""
+        user: Mapping[str, str] = {}
+        ancestry: tuple[Op, ...] = ()
+        replaces = None
+        if action.replaces is not None:
+            replaces = action.replaces.version
+            info = self._expect(action.path, replaces)
+            user = metadata.user_keys(info.meta)
+            ancestry = metadata.descend(_remote(info))
+            self._keep_old(action.path, replaces)
+        meta = metadata.encode(
+            digest=action.local.digest,
+            mtime_ns=action.local.stat.mtime_ns,
+            mode=action.mode,
+            device=self._device,
+            op=op,
+            ancestry=ancestry,
+            user=user,
+        )
+        body = FileBody(self._folder, action.path, action.local)
+        return self._bucket.put(action.path, body, replaces=replaces, meta=meta)
+
+    def delete_remote(self, action: DeleteRemote) -> None:
+        """Delete an object, its bytes kept in the bucket's trash."""
+        self._keep_old(action.path, action.replaces)
+        self._bucket.delete(action.path, replaces=action.replaces)
+
+    def move_remote(self, action: MoveRemote, op: Op) -> Moved:
+        """Copy inside the store under the new name, then delete the old one. No bytes pass through us, and the old
+        name needs no trash copy: the new one has its bytes.
+        """
+        upload, delete = action.upload, action.delete
+        source = self._expect(delete.path, delete.replaces)
+        ancestry: tuple[Op, ...] = ()
+        replaces = None
+        if upload.replaces is not None:
+            replaces = upload.replaces.version
+            ancestry = metadata.descend(_remote(self._expect(upload.path, replaces)))
+            self._keep_old(upload.path, replaces)
+        meta = metadata.encode(
+            digest=upload.local.digest,
+            mtime_ns=upload.local.stat.mtime_ns,
+            mode=upload.mode,
+            device=self._device,
+            op=op,
+            ancestry=ancestry,
+            user=metadata.user_keys(source.meta),
+        )
+        written = self._bucket.copy(
+            delete.path, upload.path, source_version=delete.replaces, replaces=replaces, meta=meta
+        )
+        try:
+            self._bucket.delete(delete.path, replaces=delete.replaces)
+        except (Stale, Transient):
+            return Moved(written, deleted=False)
+        return Moved(written, deleted=True)
+
+    def patch_mode(self, action: PatchMode, op: Op) -> Written:
+        """Change an object's permission bits by a metadata copy onto itself."""
+        version = action.remote.version
+        info = self._expect(action.path, version)
+        current = _remote(info)
+        meta = metadata.encode(
+            digest=action.local.digest,
+            mtime_ns=current.mtime_ns if current.mtime_ns is not None else action.local.stat.mtime_ns,
+            mode=action.mode,
+            device=self._device,
+            op=op,
+            ancestry=metadata.descend(current),
+            user=metadata.user_keys(info.meta),
+        )
+        return self._bucket.copy(action.path, action.path, source_version=version, replaces=version, meta=meta)
+
+    def _expect(self, path: Path, version: Version) -> ObjectInfo:
+        info = self._bucket.head(path)
+        if info is None or info.version != version:
+            raise Stale(f"{path}: the object changed")
+        return info
+
+    def _keep_old(self, path: Path, version: Version) -> None:
+        """Before a state is replaced or deleted, copy it to the bucket's trash, unless the store keeps versions."""
+        if self._bucket.versioned:
+            return
+        key = trash_key(path, version, self._clock.time_ns())
+        try:
+            self._bucket.copy(path, key, source_version=version, replaces=None, meta=None)
+        except Stale:
+            if self._bucket.head(key) is None:
+                raise
+
+    # --- local effects ------------------------------------------------------------------------------------------
+
+    def install(self, install: Install, expected: Local | None, *, mode: int | None, mtime_ns: int | None) -> Placed:
+        """Swap a staged file in and find a place for what came out. `Stale` when another file stands there: then
+        nothing was done and the staged bytes are where they were.
+        """
+        self._folder.seal(install.staged, mode=mode, mtime_ns=mtime_ns)
+        self._folder.swap_in(install.staged, install.path, expected)
+        if expected is None:
+            return Placed()
+        return self.place(install)
+
+    def place(self, install: Install) -> Placed:
+        """Find a place for what came out of an exchange: the trash when it is what was expected, else a conflict
+        copy. Also called at start, for an exchange whose outcome was not recorded.
+        """
+        digest = self._folder.staged_digest(install.staged)
+        if digest is None:
+            return Placed()
+        if digest == install.expected and not install.keep_both:
+            return Placed(trashed=self._folder.to_trash(install.staged, install.path), trashed_digest=digest)
+        copy, reused = self._conflict_copy(install.staged, install.path, install.mtime_ns, digest)
+        if reused:
+            trashed = self._folder.to_trash(install.staged, install.path)
+            return Placed(trashed=trashed, trashed_digest=digest, copy=copy)
+        return Placed(copy=copy)
+
+    def discard(self, install: Install, action: DeleteLocal) -> Placed:
+        """Take a file out of its place and into the trash; newer bytes than expected go back."""
+        self._folder.take_out(action.path, install.staged, action.replaces)
+        return self.place_discarded(install)
+
+    def place_discarded(self, install: Install) -> Placed:
+        """The second half of `discard`, also called at start."""
+        digest = self._folder.staged_digest(install.staged)
+        if digest is None:
+            return Placed()
+        if digest == install.expected:
+            trashed = self._folder.to_trash(install.staged, install.path)
+            self._folder.drop_empty_parents(install.path)
+            return Placed(trashed=trashed, trashed_digest=digest)
+        if self._folder.put_in(install.staged, install.path):
+            return Placed(restored=True)
+        copy, reused = self._conflict_copy(install.staged, install.path, install.mtime_ns, digest)
+        if reused:
+            return Placed(self._folder.to_trash(install.staged, install.path), digest, copy)
+        return Placed(copy=copy)
+
+    def late_writer(self, trashed: Trashed, digest: Digest, staged: str) -> Path:
+        """Somebody wrote to a file after it was displaced: make it a conflict copy, the inode itself, so that what is
+        still being written arrives there too.
+        """
+        self._folder.trash_to_stage(trashed.name, staged, keep=False)
+        copy, reused = self._conflict_copy(staged, trashed.path, trashed.at_ns, digest)
+        if reused:
+            self._folder.to_trash(staged, trashed.path)
+        return copy
+
+    def move_local(self, action: MoveLocal) -> None:
+        """Rename inside the folder. Not journalled: after a kill either name holds the bytes, and looking tells."""
+        self._folder.rename(action.delete.path, action.download.path, action.delete.replaces)
+        self._folder.drop_empty_parents(action.delete.path)
+
+    def step_aside(self, action: StepAside) -> Path:
+        """Rename a file whose name is needed as a folder, or the reverse. Returns its new name."""
+        for attempt in ("", *(f" {n}" for n in range(2, 100))):
+            to = Path(action.to + attempt)
+            try:
+                self._folder.rename(action.path, to, action.local)
+            except Stale:
+                if isinstance(self._folder.observe(to, None), Local):
+                    continue
+                raise
+            return to
+        raise PathProblem(action.path, f"no free name beside {action.to!r}", code="clash", hint="rename it by hand")
+
+    def set_mode(self, action: SetMode) -> Local:
+        """Set a file's permission bits."""
+        return self._folder.set_mode(action.path, action.mode, action.local)
+
+    def _conflict_copy(self, staged: str, path: Path, mtime_ns: int, digest: Digest) -> tuple[Path, bool]:
+        """Put staged bytes beside `path` under their conflict name. True: a copy with these bytes was there already
+        and the staged file is still in staging.
+        """
+        for digits in _HASH_DIGITS:
+            name = conflict_name(path, device=self._device, mtime_ns=mtime_ns, digest=digest, digits=digits)
+            there = self._folder.observe(name, None)
+            if isinstance(there, Local) and there.digest == digest:
+                return name, True
+            if self._folder.put_in(staged, name):
+                return name, False
+        raise PathProblem(path, "no free name for its conflict copy", code="clash", hint="rename or remove old copies")
+
+
+def trash_key(path: Path, version: Version, time_ns: int) -> str:
+    """Where the bucket keeps an object state that was replaced or deleted."""
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(time_ns // 1_000_000_000))
+    key = f"{TRASH}{path}/{stamp}-{version}"
+    if len(key.encode()) <= _KEY_ROOM:
+        return key
+    return f"{TRASH}{hashlib.sha256(path.encode()).hexdigest()}/{stamp}-{version}"
+
+
+def _remote(info: ObjectInfo) -> Remote:
+    return metadata.remote_of(info.version, info.size, info.modified, info.meta)
+
+
+def _with_digest(remote: Remote, digest: Digest) -> Remote:
+    return Remote(
+        version=remote.version,
+        size=remote.size,
+        digest=digest,
+        mode=remote.mode,
+        mtime_ns=remote.mtime_ns,
+        modified=remote.modified,
+        op=remote.op,
+        ancestry=remote.ancestry,
+        device=remote.device,
+    )
