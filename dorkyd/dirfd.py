@@ -1,0 +1,251 @@
+"""Going down a folder by file descriptors, so that nothing swapped in meanwhile can lead us elsewhere.
+
+Rules:
+
+1. A path is never handed whole to the kernel. Each component is opened below the one before it with `O_NOFOLLOW` and
+   `O_DIRECTORY`; the last is only ever named together with its parent's descriptor. A symlink anywhere is refused.
+2. A component on another file system is refused: what is there may come and go, and nothing can be renamed to it.
+3. Once a folder is open, work goes on in it by descriptor, wherever it is renamed to: no ghost of its old name is made.
+4. On a file system that folds names, a name exists only when the listing holds exactly it (in NFC), whatever `lstat`
+   says: otherwise `Readme` and `readme` would be one file with two histories.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import unicodedata
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from dorkyd.core.model import StatTuple
+from dorkyd.durable import fsync
+from dorkyd.errors import PathProblem, Stale
+from dorkyd.faults import fault, faults
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class Missing(Stale):
+    """An ancestor is not there, or is a regular file: proof that nothing is at the path."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """A name in an open folder: all that an operation on one path works with."""
+
+    fd: int
+    """The folder."""
+    name: str
+    """As it is on disk, or shall be."""
+    path: str
+    """The whole path, for messages."""
+    taken_by: str | None = None
+    """On a folding file system: another name that stands where this one would be. None: the place is its own."""
+
+
+def stat_tuple(info: os.stat_result) -> StatTuple:
+    """What identifies a file's state."""
+    return StatTuple(info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino)
+
+
+def same_bytes(one: StatTuple, other: StatTuple) -> bool:
+    """The same file with its content untouched, as far as a stat tells: renaming and chmod change only the ctime."""
+    return (one.inode, one.size, one.mtime_ns) == (other.inode, other.size, other.mtime_ns)
+
+
+def same_file(one: Spot, other: Spot) -> bool:
+    """Two spellings of one name in one folder."""
+    with faults(one.path, "read"):
+        if not os.path.samestat(os.fstat(one.fd), os.fstat(other.fd)):
+            return False
+        here, there = (os.stat(spot.name, dir_fd=spot.fd, follow_symlinks=False) for spot in (one, other))
+        return os.path.samestat(here, there)
+
+
+@contextmanager
+def open_root(root: str) -> Iterator[int]:
+    """The folder's root, by name, fresh each time: a root that was replaced is noticed. `Stale` when it is gone."""
+    with faults(root, "read"):
+        # No O_NOFOLLOW: how a person's path leads to the root is their business.
+        fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def open_folder(root: int, parts: Sequence[str], path: str) -> Iterator[int]:
+    """The folder `parts` below `root`, named as on disk. Raises `Missing`, or `PathProblem` as the rules above say."""
+    with faults(path, "read"):
+        fd = os.dup(root)
+    try:
+        device = os.fstat(root).st_dev
+        for part in parts:
+            fd = _down(fd, part, path, device)
+        yield fd
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def open_spot(root: int, path: str, *, folds: bool, make: bool = False) -> Iterator[Spot]:
+    """The place of `path`, which is a checked path.
+
+    `make` makes the folders above it, each durable before the next, and removes those again when the block fails.
+    `Missing` when a folder above is not there; when making, a file in the way is `not-a-folder` instead.
+    """
+    *parents, leaf = path.split("/")
+    names: list[str] = []
+    first_made: int | None = None
+    with faults(path, "read"):
+        fd = os.dup(root)
+    try:
+        device = os.fstat(root).st_dev
+        for wanted in parents:
+            name = _folder_name(fd, wanted, path, make=make) if folds else wanted
+            if make and _make(fd, name, path) and first_made is None:
+                first_made = len(names)
+            fd = _down(fd, name, path, device, make=make)
+            names.append(name)
+        name, taken_by = _on_disk(fd, leaf, path) if folds else (leaf, None)
+        yield Spot(fd, name, path, taken_by)
+    except BaseException:
+        if first_made is not None:
+            drop_empty(root, [*names, *parents[len(names) :]], path, keep=first_made)
+        raise
+    finally:
+        os.close(fd)
+
+
+def look(spot: Spot) -> os.stat_result | None:
+    """What stands there, links not followed; None: nothing of exactly this name."""
+    if spot.taken_by is not None:
+        return None
+    with faults(spot.path, "read"):
+        try:
+            return os.stat(spot.name, dir_fd=spot.fd, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+
+
+def names_in(fd: int, path: str) -> list[str]:
+    """The names in an open folder, in order."""
+    with faults(path, "read"):
+        return sorted(os.listdir(fd))
+
+
+def drop_empty(root: int, parts: Sequence[str], path: str, *, keep: int = 0) -> None:
+    """Remove the folder `parts` if it is empty, then the one above, down to the first `keep`, never the root.
+
+    One that is not there counts as removed. Stops without an error at the first that cannot be removed, whatever the
+    reason: an empty folder left behind is nobody's loss, and rmdir(2) takes nothing but empty ones.
+    """
+    for depth in range(len(parts), keep, -1):
+        try:
+            with open_folder(root, parts[: depth - 1], path) as fd:
+                os.rmdir(parts[depth - 1], dir_fd=fd)
+                fsync(fd)
+        except (FileNotFoundError, Missing):
+            continue
+        except (OSError, PathProblem, Stale):
+            return
+
+
+def _down(fd: int, part: str, path: str, device: int, *, make: bool = False) -> int:
+    """Trade the folder `fd` for the folder `part` in it. When this raises, `fd` is still open."""
+    try:
+        child = os.open(part, _FOLDER, dir_fd=fd)
+    except OSError as exc:
+        raise _no_way(fd, part, path, exc, make=make) from exc
+    if os.fstat(child).st_dev != device:
+        os.close(child)
+        raise PathProblem(
+            path,
+            f"{path}: another file system is mounted at the folder {part}; only the project's own is synced",
+            code="mount",
+            hint=f"unmount {part}, ignore it, or make it a project of its own",
+        )
+    os.close(fd)
+    return child
+
+
+def _no_way(fd: int, part: str, path: str, exc: OSError, *, make: bool) -> Exception:
+    """Why the component cannot be entered: proof of absence, a problem, or a change while we looked."""
+    if exc.errno == errno.ENOENT:
+        return Missing(f"{path}: its folder {part} does not exist")
+    if exc.errno not in {errno.ENOTDIR, errno.ELOOP, errno.EMLINK}:
+        return fault(exc, path, "read") or exc
+    # A link in the last component is ENOTDIR on Linux, ELOOP on macOS, EMLINK on FreeBSD: only lstat tells what it is.
+    found = look(Spot(fd, part, path))
+    if found is not None and stat.S_ISLNK(found.st_mode):
+        return PathProblem(
+            path,
+            f"{path}: {part} is a symlink; links are never followed",
+            code="symlink",
+            hint=f"put a real folder in the place of {part}, or ignore it",
+        )
+    if found is not None and stat.S_ISREG(found.st_mode):
+        if make:
+            return PathProblem(
+                path,
+                f"{path}: {part} is a file, so no folder of this name can be made",
+                code="not-a-folder",
+                hint=f"rename the file {part}",
+            )
+        return Missing(f"{path}: {part} is a file, so nothing is below it")
+    if found is None or stat.S_ISDIR(found.st_mode):
+        return Stale(f"{path}: {part} changed while it was opened")
+    # Not absence: what a device or FIFO hides is unknown, and a deletion must not follow from it.
+    return PathProblem(path, f"{path}: {part} is no folder but a device, FIFO or socket", code="special")
+
+
+def _make(fd: int, name: str, path: str) -> bool:
+    """Make the folder unless something is there. True: made, and durable."""
+    if look(Spot(fd, name, path)) is not None:
+        return False
+    with faults(path, "write"):
+        try:
+            os.mkdir(name, 0o777, dir_fd=fd)
+        except FileExistsError:
+            return False
+        fsync(fd)
+    return True
+
+
+def _folder_name(fd: int, wanted: str, path: str, *, make: bool) -> str:
+    """The name on disk of a folder above, on a file system that folds names."""
+    name, taken_by = _on_disk(fd, wanted, path)
+    if taken_by is None:
+        return name
+    if make:
+        raise clash(path, wanted, taken_by)
+    raise Missing(f"{path}: its folder {wanted} does not exist under exactly this name")
+
+
+def clash(path: str, wanted: str, taken_by: str) -> PathProblem:
+    """Two names that this file system cannot tell apart."""
+    return PathProblem(
+        path,
+        f"{path}: this file system holds {taken_by} and cannot hold {wanted} beside it",
+        code="case-clash",
+        hint=f"rename {taken_by}, or the object in the bucket",
+    )
+
+
+def _on_disk(fd: int, wanted: str, path: str) -> tuple[str, str | None]:
+    """The entry whose NFC form is `wanted`, else `wanted` and the entry that stands in its way, if any does."""
+    names = names_in(fd, path)
+    if wanted in names:
+        return wanted, None
+    for name in names:
+        if unicodedata.normalize("NFC", name) == wanted:
+            return name, None
+    found = look(Spot(fd, wanted, path))
+    if found is None:
+        return wanted, None
+    others = [name for name in names if unicodedata.normalize("NFC", name).casefold() == wanted.casefold()]
+    return wanted, others[0] if others else "another name for it"

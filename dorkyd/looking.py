@@ -1,0 +1,113 @@
+"""Reading one file, and knowing that what was read is what is there."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from dorkyd.core.model import PERMISSION_BITS, Digest, Local, Path, Problem, StatTuple
+from dorkyd.dirfd import Spot, look, stat_tuple
+from dorkyd.errors import PathProblem, Stale
+from dorkyd.faults import faults
+from dorkyd.ports import ABSENT, Known, Observation
+
+CHUNK_BYTES = 1024 * 1024
+"""Read at a time: memory stays flat however large the file."""
+
+TICK_NS = 50_000_000
+"""A stamp may lag by the kernel's tick, 10 ms at the slowest (HZ=100). This is a few of them."""
+
+COARSE_NS = 2_000_000_000
+"""The same where stamps are whole seconds: HFS+ and ext3 count in one, FAT in two."""
+
+_SECOND_NS = 1_000_000_000
+# O_NONBLOCK: should a FIFO be swapped in after the look, opening it must not wait for a writer.
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+
+
+def observe(spot: Spot, known: Known | None, between: Callable[[str], None]) -> Observation:
+    """As `Folder.observe`. `between` is called with `looked` before reading and with `read` after it."""
+    info = look(spot)
+    if info is None or stat.S_ISDIR(info.st_mode):
+        # A folder at the path is no file: the file is proven absent. Clashes are somebody else's job.
+        return ABSENT
+    path = Path(spot.path)
+    if not stat.S_ISREG(info.st_mode):
+        return special(path, info.st_mode)
+    seen = stat_tuple(info)
+    mode = info.st_mode & PERMISSION_BITS
+    if known is not None and known.stat == seen and not racy(known):
+        return Local(known.digest, mode, seen)
+    between("looked")
+    with open_file(spot, seen) as fd:
+        digest = digest_of(fd, spot.path)
+    between("read")
+    # The name is looked at, not the descriptor: a file moved over this one meanwhile is a change too.
+    after = look(spot)
+    if after is None or stat_tuple(after) != seen:
+        raise Stale(f"{spot.path}: changed while it was read")
+    return Local(digest, mode, seen)
+
+
+def racy(known: Known) -> bool:
+    """A write just after the hash could have left the same stamps: the tuple proves nothing.
+
+    Only ctime tells how fine the file system's stamps are, since programs set mtime to whole seconds as they please.
+    """
+    fine = known.stat.ctime_ns % _SECOND_NS != 0
+    latest = max(known.stat.mtime_ns, known.stat.ctime_ns)
+    return latest >= known.at_ns - (TICK_NS if fine else COARSE_NS)
+
+
+@contextmanager
+def open_file(spot: Spot, expected: StatTuple) -> Iterator[int]:
+    """A descriptor of the regular file at the spot. `Stale` when its stat tuple is not `expected`."""
+    fd = open_file_fd(spot, expected)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def open_file_fd(spot: Spot, expected: StatTuple) -> int:
+    """As `open_file`, for a caller that closes."""
+    info = look(spot)
+    # Opening a device can act on it (a tape rewinds, a modem dials): nothing but a regular file is opened.
+    if info is None or not stat.S_ISREG(info.st_mode) or stat_tuple(info) != expected:
+        raise Stale(f"{spot.path}: is no longer the file that was looked at")
+    with faults(spot.path, "read"):
+        fd = os.open(spot.name, _READ, dir_fd=spot.fd)
+    info = os.fstat(fd)
+    if not stat.S_ISREG(info.st_mode) or stat_tuple(info) != expected:
+        os.close(fd)
+        raise Stale(f"{spot.path}: was replaced while it was opened")
+    return fd
+
+
+def digest_of(fd: int, path: str) -> Digest:
+    """SHA-256 of all that the descriptor still holds."""
+    hashed = hashlib.sha256()
+    # One byte more than the size: a small file is then one read and one empty read, with small buffers.
+    want = min(CHUNK_BYTES, os.fstat(fd).st_size + 1)
+    with faults(path, "read"):
+        while chunk := os.read(fd, want):
+            hashed.update(chunk)
+    return Digest(f"sha256:{hashed.hexdigest()}")
+
+
+def special(path: Path, mode: int) -> Problem:
+    """What stands at the path is neither file nor folder."""
+    if stat.S_ISLNK(mode):
+        return Problem(
+            path, "symlink", f"{path} is a symlink; links are never followed", "ignore it, or copy its target"
+        )
+    kind = {stat.S_IFIFO: "FIFO", stat.S_IFSOCK: "socket"}.get(stat.S_IFMT(mode), "device")
+    return Problem(path, "special", f"{path} is a {kind}; only regular files are synced", "ignore it or move it away")
+
+
+def problem(path: Path, exc: PathProblem) -> Problem:
+    """The error as a value: one path's trouble is not the end of a scan."""
+    return Problem(path, exc.code, str(exc), exc.hint)

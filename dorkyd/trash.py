@@ -1,0 +1,119 @@
+"""`.dorky/trash/`: displaced files, kept where a person finds them without us.
+
+Each is `<UTC time>-<random>/<the path it had>`: the folder's name is its id and says when, the rest says what. Nothing
+else is recorded, so the listing is right whatever happened to the journal. What does not look like this is not ours:
+it is neither listed nor purged.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import shutil
+import stat
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+
+from dorkyd.core.model import Digest, Path
+from dorkyd.dirfd import Missing, Spot, look, names_in, open_folder, open_spot
+from dorkyd.durable import fsync
+from dorkyd.errors import Stale
+from dorkyd.faults import faults
+from dorkyd.ports import Trashed
+from dorkyd.renames import Place, Renames
+from dorkyd.staging import copy, digest, require
+
+TRASH = "trash"
+"""Name of the trash folder in `.dorky`."""
+
+_SECOND_NS = 1_000_000_000
+_ID = re.compile(r"(?P<second>[0-9]{8}T[0-9]{6})\.(?P<ns>[0-9]{9})Z-[0-9a-f]{8}")
+_SECOND_FORMAT = "%Y%m%dT%H%M%S"
+
+
+def put(trash: int, staged: Spot, path: Path, renames: Renames) -> Trashed:
+    """Move a staged file into the trash, durably."""
+    size = require(staged).size
+    at_ns = time.time_ns()
+    name = _id(at_ns)
+    with open_spot(trash, f"{name}/{path}", folds=False, make=True) as spot, faults(path, "write"):
+        renames.place(Place(staged.fd, staged.name), Place(spot.fd, spot.name))
+        fsync(spot.fd)
+        fsync(staged.fd)
+    return Trashed(name, path, size, at_ns)
+
+
+def contents(trash: int) -> Sequence[Trashed]:
+    """What the trash holds, oldest first."""
+    ids = [name for name in names_in(trash, TRASH) if _ID.fullmatch(name)]
+    # The stamp leads and has a fixed width, so the order of names is the order of time.
+    return [found for name in ids if (found := _find(trash, name)) is not None]
+
+
+def digest_of(trash: int, name: str) -> Digest | None:
+    """Hash a trashed file; None when it is gone."""
+    found = _find(trash, name)
+    if found is None:
+        return None
+    try:
+        with open_spot(trash, f"{name}/{found.path}", folds=False) as spot:
+            return digest(spot)
+    except Missing:
+        return None
+
+
+def bring_back(trash: int, name: str, to: Spot, renames: Renames, *, keep: bool) -> None:
+    """Copy (`keep`) or move a trashed file to a new staged name. `Stale` when it is gone or the name is taken."""
+    found = _find(trash, name)
+    if found is None:
+        raise Stale(f"{name}: is no longer in the trash")
+    with open_spot(trash, f"{name}/{found.path}", folds=False) as spot:
+        if keep:
+            copy(spot, require(spot), to)
+            return
+        with faults(found.path, "write"):
+            renames.withdraw(Place(spot.fd, spot.name), Place(to.fd, to.name))
+            fsync(to.fd)
+            fsync(spot.fd)
+    purge(trash, name)
+
+
+def purge(trash: int, name: str) -> None:
+    """Remove a trashed file for good. Absent is fine, and so is a name that is not ours: nothing is removed then."""
+    if not _ID.fullmatch(name):
+        return
+    with faults(f"{TRASH}/{name}", "write"), suppress(FileNotFoundError):
+        # With a dir_fd it goes down by descriptors and follows no link.
+        shutil.rmtree(name, dir_fd=trash)
+        fsync(trash)
+
+
+def _id(at_ns: int) -> str:
+    second = datetime.fromtimestamp(at_ns // _SECOND_NS, UTC).strftime(_SECOND_FORMAT)
+    return f"{second}.{at_ns % _SECOND_NS:09d}Z-{secrets.token_hex(4)}"
+
+
+def _find(trash: int, name: str) -> Trashed | None:
+    """The one file of a trashed id; None when a person or a crash left none."""
+    matched = _ID.fullmatch(name)
+    if matched is None:
+        return None
+    second = datetime.strptime(matched["second"], _SECOND_FORMAT).replace(tzinfo=UTC)
+    at_ns = int(second.timestamp()) * _SECOND_NS + int(matched["ns"])
+    parts = [name]
+    try:
+        while True:
+            with open_folder(trash, parts, TRASH) as fd:
+                inside = names_in(fd, TRASH)
+                if not inside:
+                    return None
+                info = look(Spot(fd, inside[0], inside[0]))
+            if info is None:
+                return None
+            parts.append(inside[0])
+            if not stat.S_ISDIR(info.st_mode):
+                return Trashed(name, Path("/".join(parts[1:])), info.st_size, at_ns)
+    except Missing:
+        return None
