@@ -1,0 +1,175 @@
+"""The bucket's log as text: entries written and read, and the project's own document beside it.
+
+Reading is total. A bucket may hold anything under `.dorky/log/`: an entry that makes no sense reads as *something
+happened here*, which a full listing settles. The log is a hint; looking decides.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from dorkyd.core.model import Op, Path, ReplicaId, Version
+from dorkyd.core.paths import parse
+from dorkyd.errors import PathProblem
+
+LOG = ".dorky/log/"
+PROJECT = ".dorky/project.json"
+FORMAT = 1
+LAST_NUMBER = 999_999_999_999
+"""Log numbers have 12 digits."""
+ENTRY_CHANGES = 500
+"""Changes in one entry at most; a batch larger than that becomes several."""
+
+_KEY = re.compile(r"\.dorky/log/([0-9]{12})\.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One remote change, as its maker announces it."""
+
+    path: Path
+    verb: str
+    """`put`, `copy`, `patch` or `delete`."""
+    op: Op
+    version: Version | None
+    """What it made; None: a delete, or not known."""
+    digest: str | None
+    size: int | None
+    mode: int | None
+    replaces: Version | None
+    approved: bool
+    """A person let this deletion pass a guard."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One batch of remote changes."""
+
+    replica: ReplicaId
+    device: str
+    time: str
+    """RFC 3339, UTC, by the writer's clock: for people."""
+    changes: tuple[Change, ...]
+    whole: bool = True
+    """False: part of it made no sense; list the bucket to be sure."""
+
+
+UNREADABLE = Entry(ReplicaId(""), "", "", (), whole=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectDocument:
+    """`.dorky/project.json`: what makes a prefix this project's."""
+
+    project_id: str
+    floor: int
+    """Log entries below this number may be gone."""
+
+
+def entry_key(number: int) -> str:
+    """Where an entry stands."""
+    return f"{LOG}{number:012d}.json"
+
+
+def entry_number(key: str) -> int | None:
+    """The number of an entry's key; None: no entry's key."""
+    found = _KEY.fullmatch(key)
+    return int(found[1]) if found else None
+
+
+def encode_entry(entry: Entry) -> bytes:
+    """An entry as it stands in the bucket."""
+    changes = [
+        {
+            "path": c.path,
+            "verb": c.verb,
+            "op": c.op,
+            "version": c.version,
+            "digest": c.digest,
+            "size": c.size,
+            "mode": None if c.mode is None else f"{c.mode:03o}",
+            "replaces": c.replaces,
+            **({"approved": True} if c.approved else {}),
+        }
+        for c in entry.changes
+    ]
+    document = {"format": FORMAT, "replica": entry.replica, "device": entry.device, "time": entry.time}
+    return json.dumps({**document, "changes": changes}, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def decode_entry(text: bytes) -> Entry:
+    """An entry as read. What cannot be understood is left out and `whole` is False."""
+    document = _document(text)
+    changes = document.get("changes") if document is not None else None
+    if document is None or document.get("format") != FORMAT or not isinstance(changes, list):
+        return UNREADABLE
+    read = [_change(raw) for raw in changes]
+    return Entry(
+        replica=ReplicaId(_text(document, "replica") or ""),
+        device=(_text(document, "device") or "")[:255],
+        time=(_text(document, "time") or "")[:40],
+        changes=tuple(c for c in read if c is not None),
+        whole=None not in read,
+    )
+
+
+def encode_project(project: ProjectDocument) -> bytes:
+    """The project's document as it stands in the bucket."""
+    return json.dumps({"format": FORMAT, "project_id": project.project_id, "floor": project.floor}).encode()
+
+
+def decode_project(text: bytes) -> ProjectDocument | None:
+    """The project's document; None when it makes no sense or is of a later format."""
+    document = _document(text)
+    if document is None or document.get("format") != FORMAT:
+        return None
+    project_id = _text(document, "project_id")
+    floor = document.get("floor", 1)
+    if not project_id or not isinstance(floor, int):
+        return None
+    return ProjectDocument(project_id, floor)
+
+
+def approvals(changes: Iterable[Change]) -> list[tuple[Path, Version]]:
+    """Deletions whose approval came with the news, by path and the state deleted."""
+    return [(c.path, c.replaces) for c in changes if c.approved and c.verb == "delete" and c.replaces is not None]
+
+
+def _document(text: bytes) -> Mapping[str, object] | None:
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def _text(document: Mapping[str, object], key: str) -> str | None:
+    value = document.get(key)
+    return value if isinstance(value, str) else None
+
+
+def _change(raw: object) -> Change | None:
+    if not isinstance(raw, dict):
+        return None
+    op, verb, path = _text(raw, "op"), _text(raw, "verb"), _text(raw, "path")
+    if op is None or verb is None or path is None:
+        return None
+    try:
+        parsed = parse(path)
+    except PathProblem:
+        return None
+    size, version, replaces = raw.get("size"), _text(raw, "version"), _text(raw, "replaces")
+    return Change(
+        path=parsed,
+        verb=verb,
+        op=Op(op),
+        version=Version(version) if version is not None else None,
+        digest=_text(raw, "digest"),
+        size=size if isinstance(size, int) else None,
+        mode=None,
+        replaces=Version(replaces) if replaces is not None else None,
+        approved=raw.get("approved") is True,
+    )

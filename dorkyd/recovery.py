@@ -1,0 +1,83 @@
+"""What is settled before anything is decided: effects whose outcome was never recorded.
+
+A kill, or a lost reply, leaves intents (remote) and installs (local) open. An intent is settled by a fresh look at its
+path (`settle_intents`, also used while running, whenever a reply was in doubt), an install by what stands in the folder
+(`settle_install`). Both answer with what base becomes; nothing here deletes, and nothing is assumed about timing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dorkyd.core.model import Base, Local, Op, Remote, Version
+from dorkyd.ledger import Install, Intent
+from dorkyd.ports import Folder
+from dorkyd.transfer import Placed, Transfer
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What a fresh look says of a path's open intents."""
+
+    rebase: bool
+    """True: `base` replaces what the journal has (None: no base any more). False: base stands."""
+    base: Base | None
+    effective: tuple[tuple[Op, Version | None], ...]
+    """Ops that took effect, to be announced, with the version each made where it is known."""
+    dropped: tuple[Op, ...]
+    """Ops that had not happened."""
+
+
+def settle_intents(intents: Sequence[Intent], looked: Remote | None) -> Settled:
+    """Settle one path's open intents, oldest first, against the object as just looked at (None: proven absent).
+
+    The newest op of ours found in the object's op or ancestry took effect, and base is what that op wrote: if others
+    have written since, the table sees an edit of theirs over an agreed state. A delete took effect when the object is
+    absent. All else did not happen.
+    """
+    for intent in reversed(intents):
+        if looked is not None and intent.verb != "delete":
+            if intent.op == looked.op:
+                base = intent.wrote(looked.version, looked.modified)
+                return Settled(True, base, ((intent.op, looked.version),), _others(intents, intent))
+            if intent.op in looked.ancestry:
+                return Settled(True, intent.wrote(None), ((intent.op, None),), _others(intents, intent))
+        if looked is None and intent.verb == "delete":
+            return Settled(True, None, ((intent.op, None),), _others(intents, intent))
+    return Settled(False, None, (), tuple(intent.op for intent in intents))
+
+
+def _others(intents: Sequence[Intent], taken: Intent) -> tuple[Op, ...]:
+    return tuple(intent.op for intent in intents if intent is not taken)
+
+
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """What start-up found of one open install or discard."""
+
+    happened: bool
+    """Base becomes the installed state (install), or none (discard). False: base stands, look again."""
+    placed: Placed
+    staged_kept: bool
+    """The staged file is still what we fetched: it may be used again."""
+
+
+def settle_install(install: Install, folder: Folder, transfer: Transfer) -> Landed:
+    """Settle one open install or discard by what stands in the folder, whose identity was verified before.
+
+    Nothing is unlinked: what came out of its place goes to the trash when it is what was expected to come out, else to
+    a conflict copy or back.
+    """
+    staged = folder.staged_digest(install.staged)
+    if install.verb == "discard":
+        if staged is None:
+            return Landed(False, Placed(), False)
+        placed = transfer.place_discarded(install)
+        return Landed(placed.trashed is not None and placed.copy is None, placed, False)
+    if staged is not None and staged == install.staged_digest:
+        return Landed(False, Placed(), True)
+    if staged is not None:
+        return Landed(True, transfer.place(install), False)
+    there = folder.observe(install.path, None)
+    return Landed(isinstance(there, Local) and there.digest == install.staged_digest, Placed(), False)
