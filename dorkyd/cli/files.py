@@ -1,0 +1,169 @@
+"""Commands about files: ls, why, check-ignore, log, trash, restore."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from dorkyd.api import calls
+from dorkyd.api.messages import FileItem, LogItem
+from dorkyd.cli import targets
+from dorkyd.cli.app import Exit, Failure, Json, Name, app, emit, show
+from dorkyd.cli.units import size
+from dorkyd.client import DorkyClient
+
+Path = Annotated[str, typer.Argument(help="PATH as you would give it to any program, or NAME:PATH.")]
+PAGE = 5000
+JSON_PAGE = 100_000
+"""With --json a page is a line, and nearly every project is one."""
+
+
+@app.command("ls", epilog="Example: dorkyctl ls api data/")
+def list_files(
+    words: Annotated[list[str] | None, typer.Argument(metavar="NAME PREFIX", help="Where to look.")] = None,
+    remote: Annotated[bool, typer.Option("--remote", help="What the bucket is known to hold.")] = False,
+    json: Json = False,
+) -> None:
+    """List synced files whose path begins with PREFIX: size, state, path.
+
+    With --json each page of 100,000 files is a line.
+    """
+    if words and len(words) > 2:
+        raise typer.BadParameter("at most NAME and PREFIX")
+    with DorkyClient() as client:
+        meant = targets.prefix(client, words or [])
+        after: str | None = ""
+        while after is not None:
+            call = calls.files(meant.project, meant.path, after=after, limit=JSON_PAGE if json else PAGE, remote=remote)
+            reply = client.send(call)
+            page = reply.value
+            if json:
+                emit(reply.body)
+            else:
+                for item in page.items:
+                    show(f"{size(item.size):>10}  {item.state:<8}  {item.path}")
+            after = page.next
+
+
+@app.command(epilog="Example: dorkyctl why .env")
+def why(path: Path, json: Json = False) -> None:
+    """Say everything known about one path: is it synced, and if not, why not."""
+    with DorkyClient() as client:
+        meant = targets.target(client, path)
+        reply = client.send(calls.why(meant.project, meant.path))
+        if json:
+            emit(reply.body)
+            return
+        told = reply.value
+        show(f"{told.path}: {told.state}")
+        if told.explanation:
+            show(f"  {told.explanation}")
+        if told.ignored_by:
+            show(f"  ignored by  {told.ignored_by}")
+        for label, side in (("local", told.local), ("base", told.base), ("remote", told.remote)):
+            show(f"  {label:<10}  {_side(side)}")
+        if told.problem is not None:
+            show(f"  problem     {told.problem.detail}")
+            if told.problem.hint:
+                show(f"              {told.problem.hint}")
+        if told.last is not None:
+            show(f"  last        {_done(told.last)}")
+
+
+def _side(side: FileItem | None) -> str:
+    if side is None:
+        return "-"
+    digest = "digest unknown" if side.digest is None else side.digest[: len("sha256:") + 12]
+    version = "" if side.version is None else f", version {side.version}"
+    return f"{size(side.size)}, {digest}{version}"
+
+
+@app.command("check-ignore", epilog="Example: dorkyctl check-ignore build/out.o notes.tmp")
+def check_ignore(
+    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Paths of one project.")],
+    json: Json = False,
+) -> None:
+    """Say which rule ignores each path. Exits 0 whether they are ignored or not."""
+    with DorkyClient() as client:
+        projects = client.projects()
+        meant = [targets.locate(projects, path) for path in paths]
+        if len({each.project for each in meant}) > 1:
+            raise Failure("These paths are in different projects.", hint="Ask for one project at a time.")
+        reply = client.send(calls.check_ignore(meant[0].project, [each.path for each in meant]))
+        if json:
+            emit(reply.body)
+            return
+        for item in reply.value.items:
+            show(f"{item.path}: {f'ignored by {item.rule}' if item.ignored else 'not ignored'}")
+
+
+@app.command(epilog="Example: dorkyctl log api -f")
+def log(
+    name: Name = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what is done from now on.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=1, max=100_000, help="How many of the last.")] = 100,
+    json: Json = False,
+) -> None:
+    """Show what was done, by which device, when; oldest first.
+
+    With --follow --json each thing done is a line.
+    """
+    with DorkyClient() as client:
+        project = targets.project_name(client, name)
+        if not follow:
+            reply = client.send(calls.log(project, limit=lines))
+            if json:
+                emit(reply.body)
+            else:
+                for item in reply.value.items:
+                    show(_done(item))
+            return
+        for line in client.lines(calls.follow_log(project, limit=lines)):
+            if json:
+                emit(line.body)
+            else:
+                show(_done(line.value))
+        raise Failure("The daemon has stopped.", hint="Run `dorkyctl up`.", exit_code=Exit.NOT_RUNNING)
+
+
+def _done(item: LogItem) -> str:
+    amount = "" if item.size is None else f"  {size(item.size)}"
+    detail = f"  {item.detail}" if item.detail else ""
+    return f"{item.at}  {item.device}  {item.verb:<13}  {item.path}{amount}{detail}"
+
+
+@app.command(epilog="Example: dorkyctl trash api")
+def trash(name: Name = None, json: Json = False) -> None:
+    """List displaced and deleted files that can be restored, newest first."""
+    with DorkyClient() as client:
+        project = targets.project_name(client, name)
+        reply = client.send(calls.trash(project))
+        if json:
+            emit(reply.body)
+            return
+        for item in reply.value.items:
+            show(f"{item.at}  {size(item.size):>10}  {item.path}\n  {item.name}")
+        if reply.value.items:
+            show(f"Bring one back with: dorkyctl restore '{project}:PATH' (an older one: --at with the name below it)")
+        else:
+            show(f"The trash of {project} is empty.")
+
+
+@app.command(epilog="Example: dorkyctl restore data/table.csv")
+def restore(
+    path: Path,
+    at: Annotated[str | None, typer.Option(help="The trash item's name, as `trash` shows it; default: newest.")] = None,
+    to: Annotated[str | None, typer.Option(help="Not built yet.", hidden=True)] = None,
+    json: Json = False,
+) -> None:
+    """Bring a file back from the trash to its place. What stands there now goes to the trash."""
+    if to is not None:
+        raise Failure("restore --to is not built yet.", hint="Without it the file comes back to its own place.")
+    with DorkyClient() as client:
+        meant = targets.target(client, path)
+        reply = client.send(calls.restore(meant.project, meant.path, at))
+        if json:
+            emit(reply.body)
+        else:
+            show(f"Restored {reply.value.path} ({size(reply.value.size)}).")

@@ -1,0 +1,101 @@
+"""Commands for what waits for a person: conflicts, problems and halts."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from dorkyd.api import calls
+from dorkyd.cli import targets
+from dorkyd.cli.app import Json, Name, app, emit, show
+from dorkyd.cli.units import plural, size
+from dorkyd.client import DorkyClient
+
+First = Annotated[str, typer.Argument(metavar="NAME", help="The project; may be left out inside its folder.")]
+Token = Annotated[str | None, typer.Argument(metavar="TOKEN", help="The token that `dorkyctl status` shows.")]
+
+
+class Keep(StrEnum):
+    """Whose bytes get the name."""
+
+    MINE = "mine"
+    THEIRS = "theirs"
+    BOTH = "both"
+
+
+@app.command(epilog="Example: dorkyctl conflicts api")
+def conflicts(name: Name = None, json: Json = False) -> None:
+    """List conflict copies: both of two edits were kept, and one of them got another name."""
+    with DorkyClient() as client:
+        project = targets.project_name(client, name)
+        reply = client.send(calls.conflicts(project))
+        if json:
+            emit(reply.body)
+            return
+        for item in reply.value.items:
+            show(f"{item.path}\n  {item.copy_}  ({size(item.size)}, from {item.device}, {item.at} UTC)")
+        if reply.value.items:
+            show(f"Settle one with: dorkyctl resolve '{project}:PATH' --keep mine|theirs|both")
+        else:
+            show(f"No conflicts in {project}.")
+
+
+@app.command(epilog="Example: dorkyctl problems api")
+def problems(name: Name = None, json: Json = False) -> None:
+    """List paths that cannot sync, why, and what to do."""
+    with DorkyClient() as client:
+        project = targets.project_name(client, name)
+        reply = client.send(calls.problems(project))
+        if json:
+            emit(reply.body)
+            return
+        for item in reply.value.items:
+            again = "" if item.next_try_s is None else f" (tried {item.attempts}x, again in {item.next_try_s:.0f} s)"
+            show(f"{item.path}: {item.detail}{again}")
+            if item.hint:
+                show(f"  {item.hint}")
+        if not reply.value.items:
+            show(f"No problems in {project}.")
+
+
+@app.command(epilog="Example: dorkyctl resolve data/table.csv --keep theirs")
+def resolve(
+    path: Annotated[str, typer.Argument(help="The file, or its conflict copy: PATH or NAME:PATH.")],
+    keep: Annotated[Keep, typer.Option(help="Whose bytes keep the name; both: leave the copy, as a file of its own.")],
+    json: Json = False,
+) -> None:
+    """Settle a conflict. The bytes not kept go to the trash."""
+    with DorkyClient() as client:
+        meant = targets.target(client, path)
+        reply = client.send(calls.resolve(meant.project, meant.path, keep.value))
+        if json:
+            emit(reply.body)
+        else:
+            show(f"Settled {meant.path}; {plural(len(reply.value.items), 'conflict')} left in {meant.project}.")
+
+
+@app.command(epilog="Example: dorkyctl approve api 3f9a")
+def approve(first: First, token: Token = None, json: Json = False) -> None:
+    """Let a halted project go on, doing exactly what `dorkyctl status` showed."""
+    _decide("approve", first, token, json=json)
+
+
+@app.command(epilog="Example: dorkyctl reject api 3f9a")
+def reject(first: First, token: Token = None, json: Json = False) -> None:
+    """Let a halted project go on without what it showed: nothing is deleted, what is missing comes back."""
+    _decide("reject", first, token, json=json)
+
+
+def _decide(verb: str, first: str, second: str | None, *, json: bool) -> None:
+    """With one word it is the token, and the project is the one we are in."""
+    with DorkyClient() as client:
+        name, token = (None, first) if second is None else (first, second)
+        project = targets.project_name(client, name)
+        call = calls.approve if verb == "approve" else calls.reject
+        reply = client.send(call(project, token))
+        if json:
+            emit(reply.body)
+        else:
+            show(f"{project}: {reply.value.state.value}")

@@ -1,0 +1,132 @@
+"""The status document as a person reads it: a line for each project, beneath it what needs that person."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich.cells import cell_len
+from rich.console import Console
+from rich.text import Text
+
+from dorkyd.api.messages import Halt, Notice, Pending, ProjectStatus, StatusDocument
+from dorkyd.cli.app import printable
+from dorkyd.cli.units import ago, plural, size
+from dorkyd.core.report import HaltReason, State
+
+HEADINGS = ("PROJECT", "STATE", "FILES", "SIZE", "PENDING", "CONFLICTS", "PROBLEMS", "LAST SUCCESS", "FOLDER → BUCKET")
+NUMBERS = (2, 3, 5, 6)
+"""Columns that are aligned to the right."""
+COLOURS = {
+    State.IN_SYNC: "green",
+    State.SYNCING: "cyan",
+    State.PAUSED: "yellow",
+    State.OFFLINE: "yellow",
+    State.HALTED: "bold red",
+    State.AUTH_EXPIRED: "bold red",
+    State.ERROR: "bold red",
+}
+_ALERT, _NOTE = "bold red", "yellow"
+
+
+def show(document: StatusDocument) -> None:
+    """Print it. Colour only on a terminal and without NO_COLOR, which rich sees to."""
+    console = Console(highlight=False, markup=False)
+    # Never wrapped by us: a line of a pipe is a line, whatever width somebody claims.
+    console.print(render(document, console.width if console.is_terminal else None), soft_wrap=True)
+
+
+def render(document: StatusDocument, width: int | None) -> Text:
+    """The whole as styled text; `width` None: as wide as it needs."""
+    if not document.projects:
+        lines = [Text("No projects yet. Add one: dorkyctl up FOLDER")]
+    else:
+        lines = list(_lines(document.projects, width))
+    lines += [line for notice in document.warnings for line in _notice(notice)]
+    return Text("\n").join(lines)
+
+
+def _lines(projects: Sequence[ProjectStatus], width: int | None) -> Iterator[Text]:
+    rows = [HEADINGS, *(_cells(each) for each in projects)]
+    widths = [max(cell_len(row[column]) for row in rows) for column in range(len(HEADINGS))]
+    # Too narrow for all of it: where things are moves to a line of its own.
+    narrow = width is not None and sum(widths) + 2 * len(widths) > width
+    columns = len(HEADINGS) - 1 if narrow else len(HEADINGS)
+    yield _row(HEADINGS[:columns], widths, ["bold"] * columns)
+    for project, cells in zip(projects, rows[1:], strict=True):
+        styles = [""] * columns
+        styles[0], styles[1] = "bold", COLOURS[project.state]
+        styles[5] = _ALERT if project.conflicts else ""
+        styles[6] = _ALERT if project.problems else ""
+        yield _row(cells[:columns], widths, styles)
+        if narrow:
+            yield Text(f"  {cells[-1]}", "dim")
+        yield from needs(project)
+
+
+def _row(cells: Sequence[str], widths: Sequence[int], styles: Sequence[str]) -> Text:
+    row = Text()
+    for column, (cell, style) in enumerate(zip(cells, styles, strict=True)):
+        gap = " " * (widths[column] - cell_len(cell))
+        row.append(gap if column in NUMBERS else "").append(cell, style)
+        row.append("" if column in NUMBERS else gap).append("  ")
+    row.rstrip()
+    return row
+
+
+def _cells(project: ProjectStatus) -> tuple[str, ...]:
+    return (
+        printable(project.name),
+        project.state.value,
+        f"{project.files:,}",
+        size(project.bytes),
+        pending(project.pending),
+        str(project.conflicts),
+        str(project.problems),
+        ago(project.last_success),
+        printable(f"{project.path} → {project.bucket}"),
+    )
+
+
+def pending(work: Pending) -> str:
+    """What is to do, with arrows: up, down, and what will be removed on either side."""
+    parts = (("↑", work.upload), ("↓", work.download), ("✗", work.delete_local + work.delete_remote))
+    counts = " ".join(f"{arrow}{count:,}" for arrow, count in parts if count)
+    if not counts:
+        return "-"
+    return f"{counts} ({size(work.bytes)})" if work.bytes else counts
+
+
+def needs(project: ProjectStatus) -> Iterator[Text]:
+    """What a person should know or do about one project, with the commands to run."""
+    if project.halt is not None:
+        yield from _halt(project.name, project.halt)
+    elif project.detail and project.state in (State.OFFLINE, State.AUTH_EXPIRED, State.ERROR):
+        yield _told(f"{project.state.value}: {project.detail}", COLOURS[project.state])
+        if project.hint:
+            yield _told(f"  {project.hint}")
+    if project.state is State.PAUSED:
+        yield _told(f"paused; go on with: dorkyctl resume {project.name}", _NOTE)
+    if project.conflicts:
+        yield _told(f"{plural(project.conflicts, 'conflict')}: dorkyctl conflicts {project.name}", _ALERT)
+    if project.problems:
+        yield _told(f"{plural(project.problems, 'path')} cannot sync: dorkyctl problems {project.name}", _ALERT)
+    for notice in project.warnings:
+        yield from _notice(notice)
+
+
+def _halt(name: str, halt: Halt) -> Iterator[Text]:
+    yield _told(f"halted, {halt.reason.value}: {halt.detail}", _ALERT)
+    # Root missing clears by itself; and the detail may name the commands already.
+    if halt.reason is not HaltReason.ROOT_MISSING and halt.token not in halt.detail:
+        yield _told(f"  to go on as shown:            dorkyctl approve {name} {halt.token}")
+        yield _told(f"  to undo it, deleting nothing: dorkyctl reject {name} {halt.token}")
+
+
+def _notice(notice: Notice) -> Iterator[Text]:
+    yield _told(f"{notice.code}: {notice.detail}", _NOTE)
+    if notice.hint:
+        yield _told(f"  {notice.hint}")
+
+
+def _told(text: str, style: str = "") -> Text:
+    return Text("  " + printable(text).replace("\n", "\n  "), style)

@@ -1,0 +1,49 @@
+"""Sizes and times as people read and write them."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+_UNITS_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
+_DURATION = re.compile(r"(?:\d+(?:\.\d+)?[smhd]?)(?:\d+(?:\.\d+)?[smhd])*")
+_PART = re.compile(r"(\d+(?:\.\d+)?)([smhd]?)")
+
+
+def seconds(text: str) -> float:
+    """`90`, `30s`, `2h`, `1h30m`, `1d` in seconds. Raises `ValueError`, saying what would be right."""
+    if not _DURATION.fullmatch(text):
+        raise ValueError(f"{text!r} is not a duration; write 30s, 10m, 2h, 1h30m or 1d")
+    return sum(float(number) * _UNITS_S[unit] for number, unit in _PART.findall(text))
+
+
+def size(count: int) -> str:
+    """Bytes in binary units."""
+    amount = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if amount < 1024 or unit == "TiB":
+            return f"{count} B" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1024
+    raise AssertionError
+
+
+def ago(moment: str | None, now: datetime | None = None) -> str:
+    """How long an RFC 3339 moment is past."""
+    if moment is None:
+        return "never"
+    try:
+        then = datetime.fromisoformat(moment)
+    except ValueError:
+        return moment
+    if then.tzinfo is None:
+        then = then.replace(tzinfo=UTC)
+    past = max(0, int(((now or datetime.now(UTC)) - then).total_seconds()))
+    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if past >= length:
+            return f"{past // length} {unit} ago"
+    return f"{past} s ago"
+
+
+def plural(count: int, noun: str) -> str:
+    """`1 conflict`, `2 conflicts`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -1,0 +1,58 @@
+"""Waiting for a sync, with progress on a terminal."""
+
+from __future__ import annotations
+
+import queue
+import sys
+import threading
+
+from dorkyd.api import calls
+from dorkyd.api.failures import ApiError
+from dorkyd.api.messages import Pending, SyncResult
+from dorkyd.cli.app import printable
+from dorkyd.cli.units import plural, size
+from dorkyd.client import DorkyClient, Reply
+
+TICK_S = 0.5
+_CLEAR = "\r\x1b[K"
+
+
+def wait_for_sync(client: DorkyClient, project: str, timeout_s: float | None) -> Reply[SyncResult]:
+    """Ask for a sync and wait for its end. Interrupting the wait leaves the sync to the daemon."""
+    ended: queue.SimpleQueue[Reply[SyncResult] | ApiError] = queue.SimpleQueue()
+
+    def ask() -> None:
+        try:
+            ended.put(client.send(calls.sync(project, wait=True, timeout_s=timeout_s)))
+        except ApiError as exc:
+            ended.put(exc)
+
+    # A daemon thread, so that Ctrl-C need not wait for an answer that may be hours away.
+    threading.Thread(target=ask, daemon=True).start()
+    drawn = False
+    while True:
+        try:
+            result = ended.get(timeout=TICK_S)
+        except queue.Empty:
+            if sys.stderr.isatty():
+                drawn = True
+                _draw(client, project)
+            continue
+        if drawn:
+            sys.stderr.write(_CLEAR)
+            sys.stderr.flush()
+        if isinstance(result, ApiError):
+            raise result
+        return result
+
+
+def _draw(client: DorkyClient, project: str) -> None:
+    status = client.status(project).projects[0]
+    line = f"{project}: {status.state.value}, {plural(status.files, 'file')}{_left(status.pending)}"
+    sys.stderr.write(_CLEAR + printable(line))
+    sys.stderr.flush()
+
+
+def _left(work: Pending) -> str:
+    paths = work.upload + work.download + work.delete_local + work.delete_remote
+    return f", {plural(paths, 'path')} ({size(work.bytes)}) to go" if paths else ""
