@@ -1,0 +1,342 @@
+"""YAML and environment, read once, to frozen `Settings`. Nobody else reads either.
+
+Everything that can be known to go wrong is refused here, with `config.yaml:LINE: what is wrong, what would be right`
+(exit 78): a setting that would be ignored, two projects that would sync each other's files, a folder that holds our own
+state. A missing folder is not refused: a disk may come back, and the engine halts until it does.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from dorkyd.config_nodes import Source, Table, folder_name, items_of
+from dorkyd.config_overlaps import directory_of, directory_url, refuse_overlaps
+from dorkyd.core.ignore import check
+from dorkyd.core.paths import is_reserved
+from dorkyd.core.settings import Guard, Mode, Project, Settings, TrashLimits
+from dorkyd.durable import fsync
+from dorkyd.errors import Configuration
+
+SOCKET_BYTES = 100
+"""Longest socket path: AF_UNIX takes about 107 bytes, and less on some systems."""
+
+_DAY_S = 86_400
+_PROJECT_KEYS = frozenset(
+    {"name", "path", "bucket", "mode", "endpoint_url", "region", "profile", "single_writer", "ignore"}
+    | {"settle_s", "hold_s", "list_every_s", "poll_s", "guard", "trash"}
+)
+_UNBUILT = {
+    key: f"`{key}` is not built yet; remove it, dorkyd will not pretend to obey it"
+    for key in ("encrypt", "bandwidth", "convert")
+}
+_S3_ONLY = ("endpoint_url", "region", "profile")
+_PROJECT_NAME = re.compile(r"\w(?:[\w .+@-]*[\w.+@-])?")
+_BUCKET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
+
+_T = TypeVar("_T")
+
+_PROJECT = Project(name="", path="", bucket="")  # for its defaults
+_GUARD = Guard()
+_TRASH = TrashLimits()
+
+
+@dataclass(frozen=True, slots=True)
+class Homes:
+    """Where our own files stand. All absolute."""
+
+    config_file: Path
+    state_dir: Path
+    """Journals, `daemon.json`, embedded buckets."""
+    socket: Path
+    """The API's socket; its folder is ours and mode 0700."""
+    home: Path
+    """What `~` means."""
+    own: tuple[Path, ...]
+    """Folders that no project and no `file://` bucket may hold or lie in (the embedded buckets apart)."""
+
+    @property
+    def run_dir(self) -> Path:
+        """The socket's folder."""
+        return self.socket.parent
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A configuration as it was read."""
+
+    homes: Homes
+    settings: Settings
+    text: str
+    """The file's text, empty when there is no file: compare it to notice an edit."""
+
+
+def find_homes(environ: Mapping[str, str]) -> Homes:
+    """`DORKY_HOME` when set, else the XDG folders. Raises `Configuration` for a socket path that is too long.
+
+    A relative XDG variable counts as unset, as its specification says (XDG Base Directory, 0.8).
+    """
+    home = Path(environ.get("HOME") or pwd.getpwuid(os.getuid()).pw_dir)
+    if ours := environ.get("DORKY_HOME"):
+        top = Path(_expand(ours, home)).absolute()
+        state, run, folder = top / "state", top / "run", top
+        own: tuple[Path, ...] = (top,)
+    else:
+        state = (_xdg(environ, "XDG_STATE_HOME") or home / ".local/state") / "dorky"
+        runtime = _xdg(environ, "XDG_RUNTIME_DIR")
+        run = runtime / "dorky" if runtime else state
+        folder = (_xdg(environ, "XDG_CONFIG_HOME") or home / ".config") / "dorky"
+        own = tuple(dict.fromkeys((folder, state, run)))
+    socket = run / "dorkyd.sock"
+    size = len(os.fsencode(socket))
+    if size > SOCKET_BYTES:
+        raise Configuration(
+            f"the socket path {socket} has {size} bytes; the system takes at most {SOCKET_BYTES}",
+            hint="set DORKY_HOME to a shorter path, such as ~/.dorky",
+        )
+    return Homes(folder / "config.yaml", state, socket, home, own)
+
+
+def load(environ: Mapping[str, str], *, host: str) -> Loaded:
+    """Find and read the configuration. No file means no projects. Raises `Configuration`. May be repeated: a reload."""
+    homes = find_homes(environ)
+    text = read_text(homes.config_file)
+    return Loaded(homes, read_settings(text, homes, host=host), text)
+
+
+def edit(loaded: Loaded, change: Callable[[str], str], *, host: str) -> Loaded:
+    """Change the file as it is now on disk (`dorkyd.config_edit`), only when the result can be loaded."""
+    homes = loaded.homes
+    text = change(read_text(homes.config_file))
+    settings = read_settings(text, homes, host=host)
+    write_atomically(homes.config_file, text)
+    return Loaded(homes, settings, text)
+
+
+def read_text(file: Path) -> str:
+    """The file's text with its line ends as they are; empty when there is no file."""
+    try:
+        raw = file.read_bytes()
+    except FileNotFoundError:
+        return ""
+    except OSError as exc:
+        raise Configuration(f"cannot read {file}: {exc.strerror}", hint=f"make {file} readable") from exc
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as exc:
+        line = raw.count(b"\n", 0, exc.start) + 1
+        raise Source(file).wrong(line, "this is not UTF-8; save the file as UTF-8") from exc
+
+
+def write_atomically(file: Path, text: str) -> None:
+    """Replace the file by the whole text or not at all; mode 0600, survives a power cut. A symlink keeps its place,
+    since people keep their configuration elsewhere and link to it.
+    """
+    target = Path(os.path.realpath(file))
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    staged = target.with_name(f"{target.name}.{os.getpid()}.tmp")
+    staged.unlink(missing_ok=True)  # of a process that died with our number
+    fd = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(fd, "wb") as opened:
+            opened.write(text.encode())
+            opened.flush()
+            fsync(fd)
+        staged.replace(target)
+    except BaseException:
+        staged.unlink(missing_ok=True)
+        raise
+    folder_fd = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fsync(folder_fd)
+    finally:
+        os.close(folder_fd)
+
+
+def embedded_bucket(homes: Homes, name: str) -> str:
+    """The bucket of a project that was given none: a plain directory among our own files."""
+    return directory_url(str(homes.state_dir / "buckets" / name))
+
+
+def read_settings(text: str, homes: Homes, *, host: str) -> Settings:
+    """The settings that a text means. Raises `Configuration` at the first thing that is wrong."""
+    source = Source(homes.config_file)
+    root = source.compose(text)
+    if root is None:
+        return Settings(device=host)
+    top = source.table(root, "the configuration", {"device", "poll_s", "projects"}, _UNBUILT)
+    poll_s = top.number("poll_s", 0.05, _DAY_S, "seconds")
+    device = top.text("device")
+    if device is not None and (not device.isprintable() or len(device.encode()) > 64):
+        raise top.wrong("device", "`device` must be printable and at most 64 bytes, such as laptop-7")
+    read = []
+    for node in items_of(source, top.values.get("projects"), "`projects`"):
+        table = source.table(node, "a project", _PROJECT_KEYS, _UNBUILT)
+        read.append((table, _project(table, homes, _PROJECT.poll_s if poll_s is None else poll_s)))
+    refuse_overlaps(read, homes.own, embedded=homes.state_dir / "buckets")
+    return Settings(device=device or host, projects=tuple(project for _, project in read))
+
+
+def _project(table: Table, homes: Homes, poll_s: float) -> Project:
+    path = _folder(table, homes)
+    bucket = _bucket(table)
+    settle_s = _or(table.number("settle_s", 0, _DAY_S, "seconds"), _PROJECT.settle_s)
+    hold_s = _or(table.number("hold_s", 0, _DAY_S, "seconds"), max(_PROJECT.hold_s, settle_s))
+    if hold_s < settle_s:
+        raise table.wrong("hold_s", f"`hold_s` must be at least `settle_s`, which is {settle_s:g}")
+    return Project(
+        name=_name(table, path),
+        path=path,
+        bucket=bucket,
+        mode=_mode(table),
+        endpoint_url=_endpoint(table),
+        region=table.text("region"),
+        profile=table.text("profile"),
+        single_writer=_or(table.boolean("single_writer"), _PROJECT.single_writer),
+        ignore=_ignore(table),
+        settle_s=settle_s,
+        hold_s=hold_s,
+        list_every_s=table.number("list_every_s", 0.05, 30 * _DAY_S, "seconds"),
+        poll_s=_or(table.number("poll_s", 0.05, _DAY_S, "seconds"), poll_s),
+        guard=_guard(table),
+        trash=_trash(table),
+    )
+
+
+def _or(value: _T | None, default: _T) -> _T:
+    return default if value is None else value
+
+
+def _name(table: Table, path: str) -> str:
+    """Names stand in `NAME:PATH`, in URLs and in folder names."""
+    name = table.text("name")
+    given = folder_name(path) if name is None else name
+    if len(given.encode(errors="replace")) > 64 or not _PROJECT_NAME.fullmatch(given) or not given.isprintable():
+        must = "must begin with a letter or digit and have only letters, digits, spaces and . _ - + @, at most 64 bytes"
+        if name is None:
+            raise table.wrong("path", f"the folder's name `{given}` cannot be the project's, which {must}: add `name:`")
+        raise table.wrong("name", f"`name` {must}")
+    return given
+
+
+def _folder(table: Table, homes: Homes) -> str:
+    given = table.text("path")
+    if given is None:
+        raise table.wrong("path", "a project needs a `path`: its folder, such as ~/code/api/private")
+    path = _expand(given, homes.home)
+    if not path.startswith("/") or "\0" in path:
+        raise table.wrong("path", f"`path` must be absolute or begin with ~/, such as ~/{given.lstrip('~/') or 'code'}")
+    path = os.path.realpath(path)
+    if any(is_reserved(component) for component in path.split("/")):
+        raise table.wrong("path", "`path` lies inside a .git or .dorky folder, which is never synced")
+    return path
+
+
+def _mode(table: Table) -> Mode:
+    given = table.text("mode")
+    if given is None:
+        return Mode.TWO_WAY
+    if given == "manual":
+        raise table.wrong("mode", "`mode: manual` is not built yet; use two-way, push or pull")
+    if given not in set(Mode):
+        raise table.wrong("mode", f"`mode` is `{given}`; it must be two-way, push or pull")
+    return Mode(given)
+
+
+def _bucket(table: Table) -> str:
+    """The URL in its one form: no closing `/`, a directory resolved and percent-encoded."""
+    given = table.text("bucket")
+    if given is None:
+        raise table.wrong(
+            "bucket", "a project needs a `bucket`, such as s3://acme-artifacts/api or file:///mnt/team/api"
+        )
+    if given.startswith("gs://"):
+        raise table.wrong("bucket", "gs:// buckets are not built yet; use s3:// or file://")
+    if given.startswith("file://"):
+        directory = directory_of(given)
+        if not directory.startswith("/") or "\0" in directory:
+            raise table.wrong("bucket", "a file:// bucket must be an absolute directory: file:///mnt/team/api")
+        for key in _S3_ONLY:
+            if key in table.values:
+                raise table.wrong(key, f"`{key}` is for s3:// buckets; remove it")
+        return directory_url(os.path.realpath(directory))
+    if not given.startswith("s3://"):
+        raise table.wrong("bucket", "`bucket` must begin with s3:// or file:///, such as s3://acme-artifacts/api")
+    name, _, prefix = given.removeprefix("s3://").partition("/")
+    if not _BUCKET_NAME.fullmatch(name):
+        raise table.wrong("bucket", f"`{name}` is no bucket's name; write s3://BUCKET/PREFIX")
+    prefix = prefix.removesuffix("/")
+    parts = prefix.split("/") if prefix else []
+    if any(part in {"", ".", ".."} or is_reserved(part) or not part.isprintable() for part in parts):
+        raise table.wrong("bucket", "a prefix has no empty, `.`, `..`, .git or .dorky part: s3://BUCKET/team/api")
+    return "/".join([f"s3://{name}", *parts])
+
+
+def _endpoint(table: Table) -> str | None:
+    given = table.text("endpoint_url")
+    if given is None:
+        return None
+    try:
+        url = urlsplit(given)
+        secret = url.username is not None or url.password is not None
+        good = url.scheme in {"http", "https"} and url.hostname and not url.query and not url.fragment
+        _ = url.port  # raises when it is no number
+    except ValueError:
+        good, secret = None, False
+    if secret:
+        # Not shown again: the message goes to logs.
+        raise table.wrong("endpoint_url", "`endpoint_url` must not hold credentials; put them in an AWS profile")
+    if not good:
+        raise table.wrong("endpoint_url", "`endpoint_url` must be http(s)://HOST:PORT, such as http://127.0.0.1:9000")
+    return given.rstrip("/")
+
+
+def _ignore(table: Table) -> tuple[str, ...]:
+    patterns = []
+    for node, pattern in table.texts("ignore") or []:
+        if "\n" in pattern or not pattern.strip() or pattern.startswith("#"):
+            raise table.source.wrong(
+                node, "an entry of `ignore` must be one gitignore pattern (write \\# for a leading #)"
+            )
+        for bad in check(pattern):
+            raise table.source.wrong(node, f"in `ignore`: {bad.detail}")
+        patterns.append(pattern)
+    return tuple(patterns)
+
+
+def _guard(table: Table) -> Guard:
+    if "guard" not in table.values:
+        return _GUARD
+    guard = table.source.table(table.at("guard"), "`guard`", {"percent", "files", "max", "window_s"}, {})
+    return Guard(
+        percent=_or(guard.number("percent", 0, 100, "percent"), _GUARD.percent),
+        files=_or(guard.whole("files", 0, 10**9, "paths"), _GUARD.files),
+        max=_or(guard.whole("max", 1, 10**9, "paths"), _GUARD.max),
+        window_s=_or(guard.number("window_s", 1, 30 * _DAY_S, "seconds"), _GUARD.window_s),
+    )
+
+
+def _trash(table: Table) -> TrashLimits:
+    if "trash" not in table.values:
+        return _TRASH
+    trash = table.source.table(table.at("trash"), "`trash`", {"days", "size"}, {})
+    return TrashLimits(
+        days=_or(trash.number("days", 0, 36_500, "days"), _TRASH.days),
+        size=_or(trash.size("size"), _TRASH.size),
+    )
+
+
+def _expand(path: str, home: Path) -> str:
+    """`~` and `~/x` are the home; another person's (`~bob`) is not looked up."""
+    return f"{home}{path[1:]}" if path == "~" or path.startswith("~/") else path
+
+
+def _xdg(environ: Mapping[str, str], key: str) -> Path | None:
+    value = environ.get(key, "")
+    return Path(value) if value.startswith("/") else None

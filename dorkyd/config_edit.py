@@ -1,0 +1,169 @@
+"""Editing the configuration as a person would: in place, comments and formatting kept.
+
+The nodes of the composed text say where to cut and where to insert; nothing is ever written out anew. What an edit did
+is then read back: the projects must be the old ones and the change, all else untouched, or it is refused and a person
+edits. `dorkyd.config.edit` puts the result through the full check and onto the disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+
+from dorkyd.config_nodes import Source, folder_name, items_of, value_of
+from dorkyd.errors import Configuration, Refused
+
+_SOURCE = Source(Path("config.yaml"))
+
+
+def add_project(text: str, fields: Mapping[str, str | None]) -> str:
+    """The text with one more project at the end of the list. `fields` are its keys in order; None leaves one out.
+
+    Raises `Configuration` when the text is not well-formed or its form leaves no place to add.
+
+    >>> print(add_project("", {"name": "api", "path": "~/api", "bucket": "s3://acme/api"}))
+    projects:
+      - name: api
+        path: ~/api
+        bucket: s3://acme/api
+    <BLANKLINE>
+    """
+    given = {key: value for key, value in fields.items() if value is not None}
+    root = _SOURCE.compose(text)
+    end = "\r\n" if "\r\n" in text else "\n"
+    node = value_of(root, "projects")
+    if root is None:
+        edited = _closed(text, end) + f"projects:{end}" + _entry(given, 2, end)
+    elif root.flow_style:
+        raise _SOURCE.wrong(
+            root, "the file is one {...}; write it as `key: value` lines so that a project can be added"
+        )
+    elif node is None:
+        column = root.start_mark.column
+        edited = _after(
+            text, _content_end(root), " " * column + f"projects:{end}" + _entry(given, column + 2, end), end
+        )
+    elif isinstance(node, yaml.SequenceNode) and node.value and node.flow_style:
+        last = node.value[-1].end_mark.index
+        edited = text[:last] + ", " + _flow(given) + text[last:]
+    elif isinstance(node, yaml.SequenceNode) and node.value:
+        edited = _after(text, _content_end(node), _entry(given, node.start_mark.column, end), end)
+    else:
+        # `projects:` with nothing or `[]` after it: what stands there goes, a comment beside it stays.
+        start, stop = node.start_mark.index, node.end_mark.index
+        emptied = text[:start].rstrip(" ") + text[stop:]
+        edited = _after(emptied, len(text[:start].rstrip(" ")), _entry(given, root.start_mark.column + 2, end), end)
+    _prove(text, edited, removed=None, added=1)
+    return edited
+
+
+def remove_project(text: str, name: str) -> str:
+    """The text without the project of that name (given or its folder's). Comments around it stay.
+
+    Raises `Refused` with code `no-such-project`, `Configuration` as `add_project`.
+    """
+    node = value_of(_SOURCE.compose(text), "projects")
+    items = items_of(_SOURCE, node, "`projects`")
+    place = next((at for at, item in enumerate(items) if _name_of(item) == name), None)
+    if node is None or place is None:
+        raise Refused(f"no project is named {name}", code="no-such-project", hint="dorkyctl status shows the names")
+    item = items[place]
+    if isinstance(node, yaml.SequenceNode) and node.flow_style:
+        start, stop = item.start_mark.index, item.end_mark.index
+        if place + 1 < len(items):
+            stop = items[place + 1].start_mark.index
+        elif place > 0:
+            start = items[place - 1].end_mark.index
+        edited = text[:start] + text[stop:]
+    else:
+        start = _dash_line(text, node, item)
+        edited = text[:start] + text[_line_end(text, _content_end(item)) :]
+    _prove(text, edited, removed=place, added=0)
+    return edited
+
+
+def _prove(before: str, after: str, *, removed: int | None, added: int) -> None:
+    """The edit did what it should and nothing else. Raises `Configuration`."""
+    old, new = _shape(before), _shape(after)
+    expected = [item for at, item in enumerate(old[1]) if at != removed]
+    if new[0] != old[0] or new[1][: len(expected)] != expected or len(new[1]) != len(expected) + added:
+        raise Configuration("config.yaml cannot be edited in place in this form", hint="edit config.yaml by hand")
+
+
+def _shape(text: str) -> tuple[dict[str, str], list[str]]:
+    """All settings but the projects, and the projects, as comparable texts."""
+    root = _SOURCE.compose(text)
+    others = (
+        {}
+        if root is None
+        else {yaml.serialize(key): yaml.serialize(value) for key, value in root.value if key.value != "projects"}
+    )
+    return others, [yaml.serialize(item) for item in items_of(_SOURCE, value_of(root, "projects"), "`projects`")]
+
+
+def _name_of(item: yaml.Node) -> str | None:
+    name = value_of(item, "name")
+    if isinstance(name, yaml.ScalarNode):
+        return str(name.value)
+    path = value_of(item, "path")
+    return folder_name(path.value) if isinstance(path, yaml.ScalarNode) else None
+
+
+def _content_end(node: yaml.Node) -> int:
+    """Where the last character of a node's content stands. A block's own end mark lies beyond the comments after it."""
+    if isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
+        last = node.value[-1]
+        key, value = last if isinstance(node, yaml.MappingNode) else (None, last)
+        found = _content_end(value)
+        return found if key is None else max(found, key.end_mark.index)
+    return int(node.end_mark.index)
+
+
+def _line_end(text: str, index: int) -> int:
+    """Just after the line that holds `index`. A block scalar ends at the start of the next line already."""
+    if index > 0 and text[index - 1] == "\n":
+        return index
+    found = text.find("\n", index)
+    return len(text) if found < 0 else found + 1
+
+
+def _after(text: str, index: int, addition: str, end: str) -> str:
+    """The addition on lines of its own, after the line that holds `index`."""
+    place = _line_end(text, index)
+    return _closed(text[:place], end) + addition + text[place:]
+
+
+def _closed(text: str, end: str) -> str:
+    return text + end if text and not text.endswith("\n") else text
+
+
+def _dash_line(text: str, node: yaml.Node, item: yaml.Node) -> int:
+    """The start of the line with the dash of a block list's entry: often the entry's own, sometimes one above."""
+    indent = " " * node.start_mark.column
+    start = item.start_mark.index
+    while True:
+        start = text.rfind("\n", 0, start) + 1
+        if text[start:].removeprefix("\ufeff").startswith(indent + "-") or start == 0:
+            return start
+        start -= 1
+
+
+def _entry(fields: Mapping[str, str], column: int, end: str) -> str:
+    lines = [f"{key}: {_scalar(value)}" for key, value in fields.items()]
+    return " " * column + "- " + (end + " " * (column + 2)).join(lines) + end
+
+
+def _flow(fields: Mapping[str, str]) -> str:
+    return "{" + ", ".join(f"{key}: {_quoted(value)}" for key, value in fields.items()) + "}"
+
+
+def _scalar(value: str) -> str:
+    """A text as YAML, in quotes only when it needs them."""
+    plain = yaml.safe_dump(value, allow_unicode=True, width=2**31).removesuffix("\n").removesuffix("\n...")
+    return _quoted(value) if "\n" in plain else plain
+
+
+def _quoted(value: str) -> str:
+    return yaml.safe_dump(value, default_style='"', allow_unicode=True, width=2**31).removesuffix("\n")
