@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 from dorkyd.core.model import StatTuple
 from dorkyd.durable import fsync
-from dorkyd.errors import PathProblem, Stale
+from dorkyd.errors import PathProblem, Stale, Transient
 from dorkyd.faults import fault, faults
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -68,9 +68,13 @@ def same_file(one: Spot, other: Spot) -> bool:
 @contextmanager
 def open_root(root: str) -> Iterator[int]:
     """The folder's root, by name, fresh each time: a root that was replaced is noticed. `Stale` when it is gone."""
-    with faults(root, "read"):
+    try:
         # No O_NOFOLLOW: how a person's path leads to the root is their business.
         fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as exc:
+        ours = fault(exc, root, "read")
+        # Not a problem of one path: whether the folder is there at all is the next question.
+        raise ours if isinstance(ours, Transient) else Stale(f"{root}: {exc.strerror}") from exc
     try:
         yield fd
     finally:
@@ -130,6 +134,25 @@ def look(spot: Spot) -> os.stat_result | None:
             return os.stat(spot.name, dir_fd=spot.fd, follow_symlinks=False)
         except FileNotFoundError:
             return None
+
+
+def clear(spot: Spot) -> None:
+    """Remove an empty folder from a place that shall be filled. `PathProblem` (`clash`) when it is not empty."""
+    info = look(spot)
+    if info is None or not stat.S_ISDIR(info.st_mode):
+        return
+    with faults(spot.path, "write"):
+        try:
+            os.rmdir(spot.name, dir_fd=spot.fd)
+        except OSError as exc:
+            if exc.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+                raise
+            raise PathProblem(
+                spot.path,
+                f"{spot.path}: a folder that is not empty stands where the file belongs",
+                code="clash",
+                hint="rename the folder here, or the object in the bucket",
+            ) from exc
 
 
 def names_in(fd: int, path: str) -> list[str]:
@@ -238,13 +261,16 @@ def clash(path: str, wanted: str, taken_by: str) -> PathProblem:
 
 def _on_disk(fd: int, wanted: str, path: str) -> tuple[str, str | None]:
     """The entry whose NFC form is `wanted`, else `wanted` and the entry that stands in its way, if any does."""
+    found = look(Spot(fd, wanted, path))
+    # Only case can differ from an ASCII name, and case is what lstat folds: not found means not there in any form.
+    if found is None and wanted.isascii():
+        return wanted, None
     names = names_in(fd, path)
     if wanted in names:
         return wanted, None
     for name in names:
         if unicodedata.normalize("NFC", name) == wanted:
             return name, None
-    found = look(Spot(fd, wanted, path))
     if found is None:
         return wanted, None
     others = [name for name in names if unicodedata.normalize("NFC", name).casefold() == wanted.casefold()]

@@ -7,7 +7,6 @@ the worst outcome is `Stale`.
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 import sys
@@ -25,6 +24,7 @@ from dorkyd.dirfd import (
     Missing,
     Spot,
     clash,
+    clear,
     drop_empty,
     look,
     names_in,
@@ -40,6 +40,7 @@ from dorkyd.errors import Configuration, DorkyError, PathProblem, Stale
 from dorkyd.faults import faults
 from dorkyd.ports import ABSENT, Entry, Identity, Known, Observation, Trashed
 from dorkyd.renames import AtomicRenames, Place, Renames
+from dorkyd.streams import reader
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +156,7 @@ class LocalFolder:
     def open(self, path: Path, expected: Local) -> BinaryIO:
         """As the port says."""
         with self._root() as root, self._spot(root, path) as spot:
-            return os.fdopen(looking.open_file_fd(spot, expected.stat), "rb")
+            return reader(looking.open_file_fd(spot, expected.stat), path)
 
     def tree_of(self, path: Path) -> Sequence[str]:
         """As the port says. Names that are not UTF-8 are given in a printable form."""
@@ -215,11 +216,11 @@ class LocalFolder:
             ours = staging.require(staged)
             with self._spot(root, path, make=expected is None) as spot, faults(path, "write"):
                 if expected is None:
-                    _clear(spot)
+                    clear(spot)
                     self._between("looked")
                     self._renames.place(_place(staged), _place(spot))
                 else:
-                    _require(spot, expected)
+                    looking.require(spot, expected.stat)
                     self._between("looked")
                     self._exchange(staged, spot, ours)
                 fsync(spot.fd)
@@ -249,7 +250,7 @@ class LocalFolder:
     def take_out(self, path: Path, name: str, expected: Local) -> None:
         """As the port says."""
         with self._root() as root, _staged(root, name) as staged, self._spot(root, path) as spot, faults(path, "write"):
-            _require(spot, expected)
+            looking.require(spot, expected.stat)
             self._between("looked")
             self._renames.withdraw(_place(spot), _place(staged))
             if staging.present(staged) is None:
@@ -274,26 +275,27 @@ class LocalFolder:
     def rename(self, path: Path, to: Path, expected: Local) -> None:
         """As the port says. A new spelling of its own name is free where the file system folds names."""
         with self._root() as root, _tmp(root) as tmp, self._spot(root, path) as spot, faults(path, "write"):
-            _require(spot, expected)
+            looking.require(spot, expected.stat)
             with self._spot(root, to, make=True, instead_of=spot) as free:
                 self._between("looked")
+                way = Place(tmp, f"rename-{expected.stat.inode}")
                 if free.taken_by is not None:
                     os.rename(spot.name, free.name, src_dir_fd=spot.fd, dst_dir_fd=free.fd)
                 else:
-                    way = Place(tmp, f"rename-{expected.stat.inode}")
                     self._renames.move(_place(spot), _place(free), way)
-                fsync(free.fd)
-                fsync(spot.fd)
                 moved = look(Spot(free.fd, free.name, to))
                 if moved is None or not same_bytes(stat_tuple(moved), expected.stat):
-                    # Newer bytes went along. They are whole under the new name; what to do is decided by looking.
+                    # Something else stood there by then: it goes back, unless its old place is taken again already.
+                    self._renames.move(_place(free), _place(spot), way)
                     raise Stale(f"{path}: changed while it was renamed to {to}")
+                fsync(free.fd)
+                fsync(spot.fd)
         self.drop_empty_parents(path)
 
     def set_mode(self, path: Path, mode: int, expected: Local) -> Local:
         """As the port says."""
         with self._root() as root, self._spot(root, path) as spot:
-            _require(spot, expected)
+            looking.require(spot, expected.stat)
             self._between("looked")
             return permissions.set_mode(spot, mode, expected)
 
@@ -379,28 +381,3 @@ def _staged(root: int, name: str) -> Iterator[Spot]:
 
 def _place(spot: Spot) -> Place:
     return Place(spot.fd, spot.name)
-
-
-def _require(spot: Spot, expected: Local) -> None:
-    """The place holds exactly the file that was looked at, or `Stale`."""
-    info = look(spot)
-    if info is None or not stat.S_ISREG(info.st_mode) or stat_tuple(info) != expected.stat:
-        raise Stale(f"{spot.path}: is no longer the file that was looked at")
-
-
-def _clear(spot: Spot) -> None:
-    """Remove an empty folder from a place that shall be filled."""
-    info = look(spot)
-    if info is None or not stat.S_ISDIR(info.st_mode):
-        return
-    try:
-        os.rmdir(spot.name, dir_fd=spot.fd)
-    except OSError as exc:
-        if exc.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
-            raise
-        raise PathProblem(
-            spot.path,
-            f"{spot.path}: a folder that is not empty stands where the file belongs",
-            code="clash",
-            hint="rename the folder here, or the object in the bucket",
-        ) from exc

@@ -62,6 +62,13 @@ def racy(known: Known) -> bool:
     return latest >= known.at_ns - (TICK_NS if fine else COARSE_NS)
 
 
+def require(spot: Spot, expected: StatTuple) -> None:
+    """The spot holds exactly the regular file that was looked at, or `Stale`."""
+    info = look(spot)
+    if info is None or not stat.S_ISREG(info.st_mode) or stat_tuple(info) != expected:
+        raise Stale(f"{spot.path}: is no longer the file that was looked at")
+
+
 @contextmanager
 def open_file(spot: Spot, expected: StatTuple) -> Iterator[int]:
     """A descriptor of the regular file at the spot. `Stale` when its stat tuple is not `expected`."""
@@ -74,10 +81,8 @@ def open_file(spot: Spot, expected: StatTuple) -> Iterator[int]:
 
 def open_file_fd(spot: Spot, expected: StatTuple) -> int:
     """As `open_file`, for a caller that closes."""
-    info = look(spot)
     # Opening a device can act on it (a tape rewinds, a modem dials): nothing but a regular file is opened.
-    if info is None or not stat.S_ISREG(info.st_mode) or stat_tuple(info) != expected:
-        raise Stale(f"{spot.path}: is no longer the file that was looked at")
+    require(spot, expected)
     with faults(spot.path, "read"):
         fd = os.open(spot.name, _READ, dir_fd=spot.fd)
     info = os.fstat(fd)

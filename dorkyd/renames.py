@@ -80,7 +80,7 @@ class StepwiseRenames:
     def place(self, staged: Place, to: Place) -> None:
         """Link, which refuses a taken name, then drop the staged name. A crash between leaves the file under both."""
         try:
-            os.link(staged.name, to.name, src_dir_fd=staged.fd, dst_dir_fd=to.fd, follow_symlinks=False)
+            self._link(staged, to)
         except OSError as exc:
             if exc.errno not in _NO_LINKS:
                 raise
@@ -89,6 +89,9 @@ class StepwiseRenames:
             os.rename(staged.name, to.name, src_dir_fd=staged.fd, dst_dir_fd=to.fd)
         else:
             os.unlink(staged.name, dir_fd=staged.fd)
+
+    def _link(self, staged: Place, to: Place) -> None:
+        os.link(staged.name, to.name, src_dir_fd=staged.fd, dst_dir_fd=to.fd, follow_symlinks=False)
 
     def withdraw(self, file: Place, staged: Place) -> None:
         """A plain rename: the name in staging stays free. Link and unlink would unlink what replaced it meanwhile."""
@@ -115,6 +118,7 @@ class StepwiseRenames:
 
     def move(self, file: Place, to: Place, staged: Place) -> None:
         """By way of staging: whatever is withdrawn is whole, and placing it refuses a taken name."""
+        _refuse_taken(to)
         self.withdraw(file, staged)
         try:
             self.place(staged, to)

@@ -15,11 +15,12 @@ from contextlib import suppress
 from typing import BinaryIO
 
 from dorkyd.core.model import PERMISSION_BITS, Digest, StatTuple
-from dorkyd.dirfd import Spot, look, stat_tuple
+from dorkyd.dirfd import Spot, look, names_in, stat_tuple
 from dorkyd.durable import fsync
 from dorkyd.errors import Stale
 from dorkyd.faults import faults
 from dorkyd.looking import CHUNK_BYTES, digest_of, open_file
+from dorkyd.streams import writer
 
 TMP = "tmp"
 """Name of the staging folder in `.dorky`."""
@@ -58,9 +59,7 @@ def create(spot: Spot, *, resume: bool) -> BinaryIO:
     flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC if resume else _NEW
     with faults(spot.path, "write"):
         fd = os.open(spot.name, flags, 0o600, dir_fd=spot.fd)
-        file = os.fdopen(fd, "wb")
-        file.seek(0, os.SEEK_END)
-        return file
+        return writer(fd, spot.path)
 
 
 def copy(source: Spot, expected: StatTuple, to: Spot) -> None:
@@ -131,9 +130,8 @@ def unstage(spot: Spot) -> None:
 
 
 def names(tmp: int) -> Sequence[str]:
-    """The staged files, in order of name."""
-    with faults(TMP, "read"), os.scandir(tmp) as entries:
-        return sorted(e.name for e in entries if not e.name.startswith(".") and e.is_file(follow_symlinks=False))
+    """The staged names, in order: all of them, so that nothing that came out of the folder is overlooked."""
+    return [name for name in names_in(tmp, TMP) if not name.startswith(".")]
 
 
 def now_ns(tmp: int) -> int:
