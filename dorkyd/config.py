@@ -14,10 +14,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from dorkyd.config_nodes import Source, Table, folder_name, items_of
-from dorkyd.config_overlaps import directory_of, directory_url, refuse_overlaps
+from dorkyd.config_overlaps import refuse_overlaps
 from dorkyd.core.ignore import check
 from dorkyd.core.paths import is_reserved
 from dorkyd.core.settings import Guard, Mode, Project, Settings, TrashLimits
@@ -160,8 +160,8 @@ def write_atomically(file: Path, text: str) -> None:
 
 
 def embedded_bucket(homes: Homes, name: str) -> str:
-    """The bucket of a project that was given none: a plain directory among our own files."""
-    return directory_url(str(homes.state_dir / "buckets" / name))
+    """The bucket of a project that was given none: a plain directory among our own files. As the file has it."""
+    return "file://" + quote(str(homes.state_dir / "buckets" / name))
 
 
 def read_settings(text: str, homes: Homes, *, host: str) -> Settings:
@@ -250,7 +250,10 @@ def _mode(table: Table) -> Mode:
 
 
 def _bucket(table: Table) -> str:
-    """The URL in its one form: no closing `/`, a directory resolved and percent-encoded."""
+    """The URL in its one form: no closing `/`; after `file://` the plain directory, resolved.
+
+    In the file a directory may stand as it is or percent-encoded; below here nothing is decoded again.
+    """
     given = table.text("bucket")
     if given is None:
         raise table.wrong(
@@ -259,13 +262,13 @@ def _bucket(table: Table) -> str:
     if given.startswith("gs://"):
         raise table.wrong("bucket", "gs:// buckets are not built yet; use s3:// or file://")
     if given.startswith("file://"):
-        directory = directory_of(given)
+        directory = unquote(given.removeprefix("file://"), errors="surrogateescape")
         if not directory.startswith("/") or "\0" in directory:
             raise table.wrong("bucket", "a file:// bucket must be an absolute directory: file:///mnt/team/api")
         for key in _S3_ONLY:
             if key in table.values:
                 raise table.wrong(key, f"`{key}` is for s3:// buckets; remove it")
-        return directory_url(os.path.realpath(directory))
+        return "file://" + os.path.realpath(directory)
     if not given.startswith("s3://"):
         raise table.wrong("bucket", "`bucket` must begin with s3:// or file:///, such as s3://acme-artifacts/api")
     name, _, prefix = given.removeprefix("s3://").partition("/")

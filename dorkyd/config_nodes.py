@@ -50,7 +50,7 @@ class Source:
             raise self.wrong(mark.line + 1 if mark else 1, what + quotes) from exc
         except yaml.reader.ReaderError as exc:
             line = text.count("\n", 0, int(exc.position)) + 1
-            raise self.wrong(line, f"a character that YAML does not allow (#x{ord(str(exc.character)):04x})") from exc
+            raise self.wrong(line, f"a character that YAML does not allow (#x{int(exc.character):04x})") from exc
         if root is None or _is_null(root):
             return None
         if not isinstance(root, yaml.MappingNode):

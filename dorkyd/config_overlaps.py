@@ -12,7 +12,6 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote, unquote
 
 import yaml
 
@@ -22,16 +21,6 @@ from dorkyd.core.settings import Project
 
 Read = Sequence[tuple[Table, Project]]
 """Projects, each with the mapping it was read from."""
-
-
-def directory_url(directory: str) -> str:
-    """`file://` URL of an absolute directory; spaces and the like percent-encoded. Undone by `directory_of`."""
-    return "file://" + quote(directory)
-
-
-def directory_of(url: str) -> str:
-    """The directory of a `file://` URL, written with or without percent-encoding."""
-    return unquote(url.removeprefix("file://"), errors="surrogateescape")
 
 
 def refuse_overlaps(read: Read, own: Sequence[Path], *, embedded: Path) -> None:
@@ -84,7 +73,7 @@ def _directories(read: Read, own: Sequence[Path]) -> Iterator[_Directory]:
         name = project.name
         yield _Directory(project.path, f"the folder of project `{name}`", name, False, table, table.at("path"))
         if project.bucket.startswith("file://"):
-            directory = directory_of(project.bucket)
+            directory = project.bucket.removeprefix("file://")
             yield _Directory(directory, f"the bucket of project `{name}`", name, True, table, table.at("bucket"))
 
 

@@ -1,0 +1,417 @@
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from dorkyd import config
+from dorkyd.core.settings import GiB, Guard, MiB, Mode, Project, Settings, TrashLimits
+from dorkyd.errors import Configuration
+
+EXAMPLE = Path(__file__).parents[1] / "config" / "dorkyd.example.yaml"
+
+
+@pytest.fixture
+def homes(tmp_path: Path) -> config.Homes:
+    """A `DORKY_HOME` beside the folders that tests use."""
+    return config.find_homes({"HOME": str(tmp_path), "DORKY_HOME": str(tmp_path / "dorky")})
+
+
+def read(text: str, homes: config.Homes) -> Settings:
+    """The settings of a text on a machine named `host`."""
+    return config.read_settings(text, homes, host="host")
+
+
+def one(lines: str, homes: config.Homes) -> Project:
+    """The only project of a text: `path` and `bucket` are there already."""
+    indented = "".join(f"    {line}\n" for line in lines.splitlines())
+    (project,) = read(f"projects:\n  - path: /p/api\n    bucket: s3://acme/api\n{indented}", homes).projects
+    return project
+
+
+# --- where things stand ----------------------------------------------------------------------------------------------
+
+
+def test_dorky_home_holds_everything() -> None:
+    """With DORKY_HOME set nothing of ours stands elsewhere."""
+    homes = config.find_homes({"HOME": "/h", "DORKY_HOME": "~/d", "XDG_STATE_HOME": "/x"})
+    assert homes == config.Homes(
+        Path("/h/d/config.yaml"), Path("/h/d/state"), Path("/h/d/run/dorkyd.sock"), Path("/h"), (Path("/h/d"),)
+    )
+
+
+def test_xdg_folders() -> None:
+    """Without it each kind of file has its XDG folder."""
+    environ = {"HOME": "/h", "XDG_CONFIG_HOME": "/c", "XDG_STATE_HOME": "/s", "XDG_RUNTIME_DIR": "/r"}
+    homes = config.find_homes(environ)
+    assert (homes.config_file, homes.state_dir) == (Path("/c/dorky/config.yaml"), Path("/s/dorky"))
+    assert (homes.socket, homes.run_dir) == (Path("/r/dorky/dorkyd.sock"), Path("/r/dorky"))
+
+
+def test_defaults_below_the_home() -> None:
+    """No runtime folder: the socket stands with the state. A relative XDG variable counts as unset."""
+    homes = config.find_homes({"HOME": "/h", "XDG_CONFIG_HOME": "relative"})
+    assert homes.config_file == Path("/h/.config/dorky/config.yaml")
+    assert homes.socket == Path("/h/.local/state/dorky/dorkyd.sock")
+
+
+def test_a_long_socket_path_is_refused_with_the_remedy() -> None:
+    """Over 100 bytes the message tells to shorten DORKY_HOME."""
+    with pytest.raises(Configuration, match="at most 100") as raised:
+        config.find_homes({"HOME": "/h", "DORKY_HOME": "/" + "x" * 90})
+    assert "DORKY_HOME" in raised.value.hint
+
+
+# --- what settings mean ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ["", "# nothing yet\n", "projects:\n", "projects: []\n", "---\n"])
+def test_no_projects(text: str, homes: config.Homes) -> None:
+    """An empty file means no projects and the host's name."""
+    assert read(text, homes) == Settings(device="host")
+
+
+def test_no_file_means_no_projects(tmp_path: Path) -> None:
+    """A first start needs no file."""
+    loaded = config.load({"HOME": str(tmp_path), "DORKY_HOME": str(tmp_path)}, host="host")
+    assert (loaded.settings, loaded.text) == (Settings(device="host"), "")
+
+
+def test_defaults_of_a_project(homes: config.Homes) -> None:
+    """A folder and a bucket are enough; the name is the folder's."""
+    assert one("", homes) == Project(name="api", path="/p/api", bucket="s3://acme/api")
+
+
+def test_every_setting_is_read(homes: config.Homes) -> None:
+    """Each setting arrives in its field, sizes as bytes."""
+    text = """
+device: laptop-7
+poll_s: 5
+projects:
+  - {name: a, path: ~/a, bucket: "s3://acme/a/", mode: push, endpoint_url: "http://127.0.0.1:9000/", region: eu-west-1,
+     profile: team, single_writer: true, ignore: ["*.tmp", "!node_modules"], settle_s: 0.5, hold_s: 7, list_every_s: 20,
+     poll_s: 2, guard: {percent: 50, files: 3, max: 9, window_s: 60}, trash: {days: 1.5, size: 10MiB}}
+  - {path: /q/b, bucket: "s3://acme/b"}
+"""
+    settings = read(text, homes)
+    assert settings.device == "laptop-7"
+    assert settings.projects[0] == Project(
+        name="a",
+        path=f"{homes.home}/a",
+        bucket="s3://acme/a",
+        mode=Mode.PUSH,
+        endpoint_url="http://127.0.0.1:9000",
+        region="eu-west-1",
+        profile="team",
+        single_writer=True,
+        ignore=("*.tmp", "!node_modules"),
+        settle_s=0.5,
+        hold_s=7,
+        list_every_s=20,
+        poll_s=2,
+        guard=Guard(percent=50, files=3, max=9, window_s=60),
+        trash=TrashLimits(days=1.5, size=10 * MiB),
+    )
+    assert settings.projects[1].poll_s == 5
+
+
+@pytest.mark.parametrize(
+    ("size", "number"), [("5GiB", 5 * GiB), ("1.5 MiB", 3 * MiB // 2), ("10MB", 10**7), ("0", 0), ("2kB", 2000)]
+)
+def test_sizes(size: str, number: int, homes: config.Homes) -> None:
+    """A size has a binary or decimal unit, or is a number of bytes."""
+    assert one(f"trash: {{size: {size}}}", homes).trash.size == number
+
+
+def test_a_symlinked_folder_is_resolved(tmp_path: Path, homes: config.Homes) -> None:
+    """`path` is where the folder really is; a folder that is missing is no mistake of the configuration."""
+    (tmp_path / "link").symlink_to(tmp_path / "missing")
+    (project,) = read(f"projects: [{{path: {tmp_path}/link, bucket: 's3://acme/a'}}]", homes).projects
+    assert project.path == str(tmp_path / "missing")
+
+
+@pytest.mark.parametrize("written", ["file:///mnt/my team", "file:///mnt/my%20team", "file:///mnt/my team/"])
+def test_a_directory_url_has_one_form(written: str, homes: config.Homes) -> None:
+    """Spaces as they are or percent-encoded name the same directory."""
+    (project,) = read(f"projects: [{{path: /p, name: a, bucket: '{written}'}}]", homes).projects
+    assert project.bucket == "file:///mnt/my team"
+
+
+def test_the_embedded_bucket_is_allowed_among_our_files(homes: config.Homes) -> None:
+    """`<state>/buckets/<name>` is the one place of ours that a bucket may have."""
+    url = config.embedded_bucket(homes, "my api")
+    assert url == f"file://{homes.state_dir}/buckets/my%20api"
+    assert (
+        read(f"projects: [{{path: /p/api, bucket: '{url}'}}]", homes).projects[0].bucket
+        == f"file://{homes.state_dir}/buckets/my api"
+    )
+
+
+# --- what is refused -------------------------------------------------------------------------------------------------
+
+HEAD = "projects:\n  - path: /p/api\n    bucket: s3://acme/api\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("ignored: []", "unknown setting `ignored` in a project; did you mean `ignore`?"),
+        ("path: /q", "`path` is set twice in a project; keep one of them"),
+        ("single_writer: yes", "`single_writer` must be true or false"),
+        ("single_writer: 'true'", "`single_writer` must be true or false"),
+        ("poll_s: fast", "`poll_s` must be a plain number of seconds, such as 1"),
+        ("poll_s: 010", "`poll_s` must be a plain number of seconds, such as 1"),
+        ("poll_s: 0", "`poll_s` must be from 0.05 to 86400 seconds"),
+        ("poll_s: -1", "`poll_s` must be a plain number of seconds, such as 1"),
+        ("poll_s: .inf", "`poll_s` must be a plain number of seconds, such as 1"),
+        ("hold_s: 0.5", "`hold_s` must be at least `settle_s`, which is 1"),
+        ("region:", "`region` has no value; give it one or remove the line"),
+        ("region: no", '`region` must be text; YAML reads no as something else: write "no"'),
+        ("name: 123", '`name` must be text; YAML reads 123 as something else: write "123"'),
+        ("name: api:x", "`name` must begin with a letter or digit"),
+        ("name: ../x", "`name` must begin with a letter or digit"),
+        ("mode: twoway", "`mode` is `twoway`; it must be two-way, push or pull"),
+        ("mode: manual", "`mode: manual` is not built yet; use two-way, push or pull"),
+        ("encrypt: ['.env*']", "`encrypt` is not built yet"),
+        ("bandwidth: {up: 10MiB}", "`bandwidth` is not built yet"),
+        ("convert: x", "`convert` is not built yet"),
+        ("endpoint_url: 127.0.0.1:9000", "`endpoint_url` must be http(s)://HOST:PORT, such as http://127.0.0.1:9000"),
+        ("endpoint_url: http://h:port", "`endpoint_url` must be http(s)://HOST:PORT, such as http://127.0.0.1:9000"),
+        ("ignore: '*.tmp'", '`ignore` must be a list, such as ["*.tmp"]'),
+        ("ignore: ['[[:digit:]]']", "in `ignore`: `[[:digit:]` in `[[:digit:]]` is not supported"),
+        ("ignore: ['#x']", "an entry of `ignore` must be one gitignore pattern"),
+        (
+            "ignore: [ !node_modules , x]",
+            "an entry of `ignore` must be text; YAML reads !node_modules as something else",
+        ),
+        ("ignore: [*.tmp]", "a text that begins with * & ! % @ or ` needs quotes"),
+        ("guard: 5", "`guard` must be `key: value` lines"),
+        ("guard: {procent: 5}", "unknown setting `procent` in `guard`; did you mean `percent`?"),
+        ("guard: {percent: 101}", "`percent` must be from 0 to 100 percent"),
+        ("guard: {files: 1.5}", "`files` must be a whole number of paths"),
+        ("trash: {size: lots}", "`size` must be a size such as 10MiB, 5GiB or a number of bytes"),
+        ("trash: {size: 5Gb}", "`size` must be a size such as 10MiB, 5GiB or a number of bytes"),
+        ("<<: {region: x}", "unknown setting `<<`"),
+        ("region: !!python/object:os.system x", "`region` must be text"),
+        ("region: [x", "expected ',' or ']'"),
+        ("region: \x07", "a character that YAML does not allow (#x0007)"),
+    ],
+)
+def test_a_mistake_is_named_with_its_line(line: str, message: str, homes: config.Homes) -> None:
+    """`config.yaml:LINE:`, what is wrong, and what would be right."""
+    with pytest.raises(Configuration) as raised:
+        read(f"{HEAD}    {line}\n", homes)
+    place, _, told = str(raised.value).partition(": ")
+    # An unclosed bracket is only noticed at the end of the file.
+    assert place == ("config.yaml:5" if line == "region: [x" else "config.yaml:4")
+    assert message in told
+
+
+@pytest.mark.parametrize(
+    ("bucket", "message"),
+    [
+        ("gs://acme/x", "gs:// buckets are not built yet; use s3:// or file://"),
+        ("acme/x", "`bucket` must begin with s3:// or file:///"),
+        ("s3:///x", "`` is no bucket's name; write s3://BUCKET/PREFIX"),
+        ("s3://acme/../x", "a prefix has no empty, `.`, `..`, .git or .dorky part"),
+        ("s3://acme//x", "a prefix has no empty, `.`, `..`, .git or .dorky part"),
+        ("s3://acme/.dorky", "a prefix has no empty, `.`, `..`, .git or .dorky part"),
+        ("file://host/x", "a file:// bucket must be an absolute directory"),
+    ],
+)
+def test_a_wrong_bucket_is_refused(bucket: str, message: str, homes: config.Homes) -> None:
+    """A bucket's URL says which store and prefix, or is refused."""
+    with pytest.raises(Configuration, match=r"^config.yaml:3: ") as raised:
+        read(f"projects:\n  - path: /p\n    bucket: '{bucket}'\n", homes)
+    assert message in str(raised.value)
+
+
+def test_store_settings_beside_a_directory_are_refused(homes: config.Homes) -> None:
+    """A setting that would be ignored is refused."""
+    with pytest.raises(Configuration, match="`region` is for s3:// buckets"):
+        read("projects: [{path: /p, bucket: 'file:///b', region: x}]", homes)
+
+
+@pytest.mark.parametrize("path", ["code/api", "~bob/api", "./x"])
+def test_a_relative_folder_is_refused(path: str, homes: config.Homes) -> None:
+    """A daemon has no working directory that a person could mean."""
+    with pytest.raises(Configuration, match="`path` must be absolute or begin with ~/"):
+        read(f"projects: [{{path: {path}, bucket: 's3://acme/x'}}]", homes)
+
+
+@pytest.mark.parametrize("lines", ["bucket: s3://acme/x", "path: /p/x"])
+def test_folder_and_bucket_are_required(lines: str, homes: config.Homes) -> None:
+    """A project without either points at the project's line."""
+    with pytest.raises(Configuration, match=r"^config.yaml:2: a project needs a"):
+        read(f"projects:\n  - {lines}\n", homes)
+
+
+def test_credentials_in_the_endpoint_are_refused_and_not_shown(homes: config.Homes) -> None:
+    """A password in the file is refused, and the message does not repeat it."""
+    with pytest.raises(Configuration, match="must not hold credentials") as raised:
+        one("endpoint_url: http://me:hunter2@h:9000", homes)
+    assert "hunter2" not in str(raised.value)
+
+
+@pytest.mark.parametrize("names", [("api", "api"), ("api", "API")])
+def test_equal_names_are_refused(names: tuple[str, str], homes: config.Homes) -> None:
+    """Names are unique, case aside."""
+    items = [f"  - {{name: {name}, path: /p/{at}, bucket: 's3://acme/{at}'}}\n" for at, name in enumerate(names)]
+    with pytest.raises(Configuration, match=r"^config.yaml:3: two projects are named"):
+        read("projects:\n" + "".join(items), homes)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "overlap"),
+    [
+        ("s3://acme/api", "s3://acme/api", True),
+        ("s3://acme/api", "s3://acme/api/sub", True),
+        ("s3://acme", "s3://acme/api", True),
+        ("s3://acme/api", "s3://acme/api2", False),
+        ("s3://acme/api", "s3://other/api", False),
+    ],
+)
+def test_nested_prefixes_are_refused(first: str, second: str, overlap: bool, homes: config.Homes) -> None:
+    """Two projects may share a bucket, never a prefix."""
+    text = f"projects:\n  - {{path: /p/a, bucket: '{first}'}}\n  - {{path: /p/b, bucket: '{second}'}}\n"
+    if not overlap:
+        assert len(read(text, homes).projects) == 2
+        return
+    with pytest.raises(Configuration, match=r"^config.yaml:3: .* overlap; give each its own prefix"):
+        read(text, homes)
+
+
+@pytest.mark.parametrize(
+    ("folders", "buckets"),
+    [
+        (["{t}/a", "{t}/a"], ["s3://acme/a", "s3://acme/b"]),
+        (["{t}/a", "{t}/a/b"], ["s3://acme/a", "s3://acme/b"]),
+        (["{t}/a/b", "{t}/a"], ["s3://acme/a", "s3://acme/b"]),
+        (["{t}/real", "{t}/link/b"], ["s3://acme/a", "s3://acme/b"]),
+        (["{t}/a"], ["file://{t}/a/bucket"]),
+        (["{t}/a/b"], ["file://{t}/a"]),
+        (["{t}/a", "{t}/b"], ["file://{t}/x", "file://{t}/x/y"]),
+        (["{t}/dorky/state"], ["s3://acme/a"]),
+        (["{t}"], ["s3://acme/a"]),
+        (["{t}/a"], ["file://{t}/dorky/state"]),
+        (["{t}/a"], ["file://{t}/dorky/state/buckets/a/b"]),
+        (["{t}/dorky/state/buckets/a"], ["file://{t}/dorky/state/buckets/a"]),
+    ],
+)
+def test_nested_directories_are_refused(
+    folders: list[str], buckets: list[str], tmp_path: Path, homes: config.Homes
+) -> None:
+    """No project folder, bucket directory or directory of ours lies in another, symlinks resolved."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    pairs = zip(folders, buckets, strict=True)
+    items = [f"  - {{name: n{at}, path: {folder}, bucket: '{bucket}'}}\n" for at, (folder, bucket) in enumerate(pairs)]
+    with pytest.raises(Configuration, match="keep them apart"):
+        read("projects:\n" + "".join(items).replace("{t}", str(tmp_path)), homes)
+
+
+def test_one_directory_with_two_names_is_noticed(
+    tmp_path: Path, homes: config.Homes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where names differ the inode tells (a folding file system, a bind mount); here a symlink kept from resolving."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "alias").symlink_to("real")
+    monkeypatch.setattr("os.path.realpath", str)
+    with pytest.raises(Configuration, match="keep them apart"):
+        read(
+            f"projects:\n  - {{path: {tmp_path}/real, bucket: 's3://acme/a'}}\n"
+            f"  - {{path: {tmp_path}/alias/deep, bucket: 's3://acme/b'}}\n",
+            homes,
+        )
+
+
+def test_siblings_are_fine(tmp_path: Path, homes: config.Homes) -> None:
+    """Directories beside each other, one name the other's beginning, are no nesting."""
+    text = f"projects:\n  - {{path: {tmp_path}/a, bucket: 'file://{tmp_path}/ab'}}\n"
+    assert len(read(text, homes).projects) == 1
+
+
+@pytest.mark.parametrize("text", ["- a\n", "hello\n"])
+def test_a_file_of_another_shape_is_refused(text: str, homes: config.Homes) -> None:
+    """Settings are a mapping."""
+    with pytest.raises(Configuration, match=r"^config.yaml:1: settings are `key: value` lines"):
+        read(text, homes)
+
+
+def test_an_unknown_global_setting_is_refused(homes: config.Homes) -> None:
+    """A key of the file itself is checked too; without a near one, all are named."""
+    with pytest.raises(Configuration, match="unknown setting `zzz` in the configuration; known are device, poll_s"):
+        read("zzz: 1\n", homes)
+
+
+def test_a_file_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
+    """The line of the first bad byte is named."""
+    (tmp_path / "config.yaml").write_bytes(b"# fine\ndevice: caf\xe9\n")
+    with pytest.raises(Configuration, match=r"^config.yaml:2: this is not UTF-8"):
+        config.load({"HOME": "/h", "DORKY_HOME": str(tmp_path)}, host="host")
+
+
+# --- the file --------------------------------------------------------------------------------------------------------
+
+
+def test_writing_replaces_the_whole_file(tmp_path: Path) -> None:
+    """The text arrives whole with mode 0600, and nothing else is left beside it."""
+    file = tmp_path / "new" / "config.yaml"
+    config.write_atomically(file, "device: a\n")
+    config.write_atomically(file, "device: é\r\n")
+    assert file.read_bytes() == "device: é\r\n".encode()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert [found.name for found in file.parent.iterdir()] == ["config.yaml"]
+
+
+def test_writing_keeps_a_symlink(tmp_path: Path) -> None:
+    """People link their configuration from elsewhere: the link stays, its target changes."""
+    (tmp_path / "dotfiles").mkdir()
+    (tmp_path / "config.yaml").symlink_to("dotfiles/config.yaml")
+    config.write_atomically(tmp_path / "config.yaml", "device: a\n")
+    assert (tmp_path / "config.yaml").is_symlink()
+    assert (tmp_path / "dotfiles" / "config.yaml").read_text() == "device: a\n"
+
+
+def test_an_edit_with_a_wrong_result_changes_nothing(tmp_path: Path) -> None:
+    """What cannot be loaded is never written."""
+    file = tmp_path / "config.yaml"
+    file.write_text("device: a\n")
+    loaded = config.load({"HOME": "/h", "DORKY_HOME": str(tmp_path)}, host="host")
+    with pytest.raises(Configuration, match="unknown setting"):
+        config.edit(loaded, lambda text: text + "nonsense: 1\n", host="host")
+    assert file.read_text() == "device: a\n"
+
+
+def test_an_edit_starts_from_what_is_on_disk(tmp_path: Path) -> None:
+    """A person's edit made since the load is kept."""
+    file = tmp_path / "config.yaml"
+    loaded = config.load({"HOME": "/h", "DORKY_HOME": str(tmp_path)}, host="host")
+    file.write_text("device: theirs\n")
+    changed = config.edit(loaded, lambda text: text + "poll_s: 3\n", host="host")
+    assert changed.settings.device == "theirs"
+    assert file.read_text() == changed.text == "device: theirs\npoll_s: 3\n"
+
+
+# --- the example -----------------------------------------------------------------------------------------------------
+
+
+def test_the_example_loads_as_shipped(homes: config.Homes) -> None:
+    """With every setting commented out the example is one project with the defaults."""
+    (project,) = read(EXAMPLE.read_text(), homes).projects
+    assert project == Project(name="private", path=f"{homes.home}/code/api/private", bucket="s3://acme-artifacts/api")
+
+
+def test_the_example_names_every_setting(homes: config.Homes) -> None:
+    """With every setting on it still loads, and shows the defaults that it claims."""
+    text = "\n".join(line.removeprefix("#:") for line in EXAMPLE.read_text().splitlines())
+    settings = read(text, homes)
+    (project,) = settings.projects
+    assert settings.device == "laptop-7"
+    assert project.name == "api"
+    default = Project(name="", path="", bucket="")
+    assert (project.settle_s, project.hold_s, project.poll_s) == (default.settle_s, default.hold_s, default.poll_s)
+    assert (project.guard, project.trash, project.mode) == (default.guard, default.trash, default.mode)
+    for field in Project.__dataclass_fields__:
+        assert f"{field}:" in text
