@@ -64,6 +64,14 @@ def test_a_racily_recent_stat_is_hashed_again(at: Fixture) -> None:
     assert at.observe("f", remembered(seen, age_ns=0)) == seen
 
 
+def test_an_old_mtime_does_not_make_a_recent_file_old(at: Fixture) -> None:
+    """A program that sets an old mtime just wrote all the same: the later of both stamps counts."""
+    at.write("f")
+    os.utime(at.root / "f", ns=(10**18, 10**18))
+    seen = at.local("f")
+    assert at.observe("f", Known(seen.stat, WRONG, seen.stat.ctime_ns)) == seen
+
+
 def test_whole_second_stamps_are_racy_for_longer(at: Fixture) -> None:
     """Where ctime counts in seconds, two of them must have passed."""
     from dorkyd.looking import racy
