@@ -7,7 +7,7 @@ from dorkyd.cli.app import run
 # Imported for their commands, in the order in which help lists them.
 from dorkyd.cli import lifecycle, status, projects, halts, files, later  # isort: skip
 
-__all__ = ["files", "halts", "later", "lifecycle", "main", "projects", "status"]
+__all__ = ["files", "halts", "later", "lifecycle", "main", "projects", "run", "status"]
 
 
 def main() -> None:

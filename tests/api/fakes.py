@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from dorkyd.control import NewProject
+from dorkyd.core import report
 from dorkyd.core.model import Digest, Path, Version
 from dorkyd.core.report import (
     ConflictItem,
@@ -20,7 +21,6 @@ from dorkyd.core.report import (
     State,
     SyncResult,
     TrashItem,
-    Warning,
     Why,
 )
 from dorkyd.errors import Refused
@@ -171,7 +171,7 @@ class FakeDaemon:
     def __init__(self) -> None:
         self.started = time.monotonic()
         self.held: dict[str, FakeProject] = {}
-        self.notices: list[Warning] = []
+        self.notices: list[report.Warning] = []
         self.stopped = threading.Event()
         self.on_stop: Callable[[], None] = lambda: None
         self.listeners: list[Listener] = []
@@ -205,7 +205,7 @@ class FakeDaemon:
     def remove(self, name: str) -> None:
         del self.held[self.project(name).name]
 
-    def warnings(self) -> Sequence[Warning]:
+    def warnings(self) -> Sequence[report.Warning]:
         return self.notices
 
     def stop(self) -> None:
