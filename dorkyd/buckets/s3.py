@@ -1,0 +1,410 @@
+"""S3 and what speaks S3: `dorkyd.ports.Bucket` over boto3.
+
+Rules:
+
+1. Every write carries `If-Match` or `If-None-Match`; there is no other path to the store, not even after an error.
+2. Nothing is retried here, not by botocore either: a retry of a write whose reply was lost turns our own success into a
+   412. (`dorkyd.buckets.retry` repeats reads.) botocore still follows a reply that names the bucket's right region,
+   since the store did nothing then.
+3. Absence is believed only when the store says `NoSuchKey`, or when a listing of exactly that key lacks it. The 404 of
+   a HEAD may as well mean that the bucket is gone.
+4. Only object requests and ListObjectsV2: no CreateBucket, HeadBucket, ListBuckets, ACLs. A role limited to one prefix is
+   enough.
+
+Conditions: https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-requests.html
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+from urllib.parse import unquote_plus, urlsplit
+
+from dorkyd.buckets.s3_body import Checked
+from dorkyd.buckets.s3_calls import Calls
+from dorkyd.buckets.s3_errors import code_of, status_of
+from dorkyd.buckets.s3_parts import Parts
+from dorkyd.buckets.s3_reading import S3Reading, info_of, seconds_of, version_of
+from dorkyd.core.metadata import hex_of
+from dorkyd.core.model import Version
+from dorkyd.errors import Blocked, Configuration, Denied, Stale, Transient, Unsupported
+from dorkyd.ports import Body, Listed, ObjectInfo, Requests, Written
+
+MIB = 1024 * 1024
+KEY_BYTES = 1024
+"""The longest key S3 holds (https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html)."""
+SINGLE_PUT_BYTES = 5 * 1024 * MIB
+"""The largest body of one PutObject."""
+FOLDER = '"", ""'
+"""The ETag of SeaweedFS's folders, twice: once alone it takes for no condition that could hold."""
+Sends = Callable[[dict[str, Any]], dict[str, Any]]
+"""Sends one write with the condition given (`IfMatch` or `IfNoneMatch`); its reply."""
+THREADS = 16
+"""How many may call at once without waiting for a connection."""
+
+_META_KEY = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_META_VALUE = re.compile(r"|[!-~]|[!-~][ -~]*[!-~]")
+
+
+class S3Bucket:
+    """A bucket of S3 or of a store that speaks it, below one prefix. Versions are ETags without their quotes.
+
+    Credentials come from the SDK's own chain (environment, `profile`, SSO, instance role), read at the first request
+    and again after they were refused. `endpoint_url` None is AWS itself. `region` None is the SDK's.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        endpoint_url: str | None = None,
+        region: str | None = None,
+        profile: str | None = None,
+        parts_over_bytes: int = 16 * MIB,
+        part_bytes: int = 8 * MIB,
+    ) -> None:
+        """`parts_over_bytes`: larger bodies go in parts, of at least `part_bytes` (5 MiB or more, S3's own limit)."""
+        name, prefix = _parse(url)
+        self._url = url
+        self._region = region
+        self._profile = profile
+        self._endpoint_url = endpoint_url
+        self._calls = Calls(self._connect, bucket=name, prefix=prefix, endpoint_url=endpoint_url, profile=profile)
+        self._parts = Parts(self._calls, part_bytes=part_bytes)
+        self._single_bytes = parts_over_bytes
+        self._parts_allowed = True
+        self._versioned = False
+
+    def __repr__(self) -> str:
+        return f"S3Bucket({self._url!r})"
+
+    @property
+    def url(self) -> str:
+        """As configured."""
+        return self._url
+
+    @property
+    def versioned(self) -> bool:
+        """The last write was given a version id by the store: versioning is on."""
+        return self._versioned
+
+    @property
+    def requests(self) -> Requests:
+        """Requests sent. Beginning and completing a multipart upload count as PUT, aborting it as DELETE, and the GET or
+        LIST that makes sure of an absence as what it is.
+        """
+        return self._calls.requests
+
+    def head(self, key: str) -> ObjectInfo | None:
+        """Look at one object."""
+        try:
+            reply = self._calls.find("HEAD", "head_object", key)
+        except Denied:
+            # Without s3:ListBucket on the bare bucket a missing key answers 403 as well.
+            if self._may_exist(key):
+                raise
+            return None
+        return None if reply is None else info_of(reply)
+
+    @contextlib.contextmanager
+    def get(self, key: str, *, if_match: Version | None = None, start: int = 0) -> Iterator[S3Reading]:
+        """Open the object's bytes from offset `start` to the end."""
+        params: dict[str, Any] = {} if if_match is None else {"IfMatch": _quoted(if_match)}
+        if start:
+            params["Range"] = f"bytes={start}-"
+        try:
+            reply = self._calls.send("GET", "get_object", key, **params)
+        except Exception as error:
+            if not _unsatisfiable(error):
+                raise
+            yield self._at_end(key, if_match, start)
+            return
+        with contextlib.closing(reply["Body"]):
+            yield S3Reading.of(reply, self._calls, key, start)
+
+    def read(self, key: str, *, limit: int = 16 * MIB) -> tuple[ObjectInfo, bytes] | None:
+        """One small object, whole."""
+        try:
+            reply = self._calls.find("GET", "get_object", key)
+        except Denied:
+            if self._may_exist(key):  # as in `head`
+                raise
+            return None
+        if reply is None:
+            return None
+        with contextlib.closing(reply["Body"]):
+            reading = S3Reading.of(reply, self._calls, key, 0)
+            if reading.info.size > limit:
+                raise Blocked(f"{key!r} has {reading.info.size} bytes, over the limit of {limit}", code="too-large")
+            return reading.info, b"".join(reading)
+
+    def put(self, key: str, body: Body, *, replaces: Version | None, meta: Mapping[str, str]) -> Written:
+        """Write an object. A body over `parts_over_bytes` goes in parts, unless `avoid_parts` was called."""
+        if body.size > self._single_bytes:
+            if not self._parts_allowed:
+                raise Unsupported(
+                    key,
+                    f"{body.size} bytes need several parts, and this store ignores the condition at their end",
+                    code="too-large",
+                    hint="use a store that enforces it, or `single_writer: true`",
+                )
+            return self.put_in_parts(key, body, replaces=replaces, meta=meta)
+        self._check_key(key)
+        metadata = _metadata(key, meta)
+
+        def send(condition: dict[str, Any]) -> dict[str, Any]:
+            return self._put_whole(key, body, metadata, condition)
+
+        return self._written(self._conditional(key, replaces, send, over_folder=send))
+
+    def put_in_parts(self, key: str, body: Body, *, replaces: Version | None, meta: Mapping[str, str]) -> Written:
+        """As `put`, in parts whatever the size, which must not be 0. The probe proves the condition at the end with it."""
+        self._check_key(key)
+        metadata = _metadata(key, meta)
+        # SeaweedFS answers 500 when parts are to be completed over a folder: that rare body goes again, in one request.
+        reply = self._conditional(
+            key,
+            replaces,
+            lambda condition: self._parts.put(key, body, meta=metadata, condition=condition),
+            over_folder=lambda condition: self._put_whole(key, body, metadata, condition),
+        )
+        return self._written(reply)
+
+    def avoid_parts(self) -> None:
+        """From here on send every body in one request, conditional as ever: the store ignores conditions at the end of
+        a multipart upload. Bodies over 5 GiB are then `Unsupported`.
+        """
+        self._single_bytes = SINGLE_PUT_BYTES
+        self._parts_allowed = False
+
+    def delete(self, key: str, *, replaces: Version) -> None:
+        """Delete exactly this state."""
+        self._calls.send("DELETE", "delete_object", key, IfMatch=_quoted(replaces))
+
+    def copy(
+        self,
+        source: str,
+        key: str,
+        *,
+        source_version: Version,
+        replaces: Version | None,
+        meta: Mapping[str, str] | None,
+    ) -> Written:
+        """Copy inside the store. `Unsupported` (code `too-large`) over 5 GiB, which one CopyObject cannot do and
+        UploadPartCopy cannot do with a condition on its goal before the end.
+        """
+        self._check_key(key)
+        directive: dict[str, Any] = {"MetadataDirective": "COPY"}
+        if meta is not None:
+            directive = {"MetadataDirective": "REPLACE", "Metadata": _metadata(key, meta)}
+
+        def send(condition: dict[str, Any]) -> dict[str, Any]:
+            return self._calls.send(
+                "COPY",
+                "copy_object",
+                key,
+                CopySource={"Bucket": self._calls.bucket, "Key": self._calls.full(source)},
+                CopySourceIfMatch=_quoted(source_version),
+                **directive,
+                **condition,
+            )
+
+        reply = self._conditional(key, replaces, send, over_folder=send)
+        result = reply["CopyObjectResult"]
+        return Written(version_of(result["ETag"]), seconds_of(result.get("LastModified")))
+
+    def list(self, prefix: str = "", *, start_after: str = "") -> Iterator[Sequence[Listed]]:
+        """Pages of at most 1,000 keys."""
+        params: dict[str, Any] = {"Prefix": self._calls.full(prefix), "EncodingType": "url"}
+        if start_after:
+            params["StartAfter"] = self._calls.full(start_after)
+        while True:
+            reply = self._calls.send_raw("LIST", "list_objects_v2", prefix, **params)
+            page = [item for entry in reply.get("Contents", ()) if (item := self._listed(entry, reply)) is not None]
+            if page:
+                yield page
+            if not reply.get("IsTruncated"):
+                return
+            token = reply.get("NextContinuationToken")
+            if not token or token == params.get("ContinuationToken"):
+                raise Transient(f"the listing of {self._url} broke off without saying how to go on")
+            params["ContinuationToken"] = token
+
+    def close(self) -> None:
+        """Free connections and threads. May be repeated."""
+        self._parts.close()
+        self._calls.close()
+
+    def _connect(self) -> Any:
+        import boto3  # noqa: PLC0415  40 MB that other stores need not carry
+        from botocore.config import Config  # noqa: PLC0415
+
+        session = boto3.Session(profile_name=self._profile, region_name=self._region)
+        client = session.client(
+            "s3",
+            endpoint_url=self._endpoint_url,
+            config=Config(
+                signature_version="s3v4",
+                connect_timeout=5,
+                read_timeout=60,
+                retries={"total_max_attempts": 1, "mode": "standard"},
+                max_pool_connections=THREADS + 4,
+                tcp_keepalive=True,
+                s3={"addressing_style": "auto" if self._endpoint_url is None else "path"},
+                # Without these botocore sends bodies as aws-chunked with a CRC trailer, which not every store takes. Ours
+                # carry SHA-256 or MD5 in a header.
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
+                user_agent_extra="dorkyd",
+            ),
+        )
+        # botocore asks HeadBucket for the region when a failed HEAD names none. A role limited to a prefix may not, and the
+        # GET that `Calls.find` sends next learns it from the reply.
+        client.head_bucket = _no_head_bucket
+        return client
+
+    def _put_whole(
+        self, key: str, body: Body, metadata: Mapping[str, str], condition: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        with contextlib.closing(Checked(body)) as stream:
+            try:
+                return self._calls.send(
+                    "PUT",
+                    "put_object",
+                    key,
+                    up=body.size,
+                    Body=stream,
+                    ContentLength=body.size,
+                    ChecksumSHA256=base64.b64encode(bytes.fromhex(hex_of(body.digest))).decode(),
+                    Metadata=metadata,
+                    **condition,
+                )
+            except Exception as error:
+                if stream.failure is not None and stream.failure is not error:
+                    raise stream.failure from error
+                raise
+
+    def _conditional(self, key: str, replaces: Version | None, send: Sends, *, over_folder: Sends) -> dict[str, Any]:
+        """Send a write with its condition.
+
+        SeaweedFS keeps a folder as an entry, even an emptied one, and refuses to create an object of its name: there is
+        something. Yet no object is there, and none has an empty ETag, so that `FOLDER` is the condition which holds for
+        the folder and for no object, there and anywhere else.
+        """
+        try:
+            return send({"IfNoneMatch": "*"} if replaces is None else {"IfMatch": _quoted(replaces)})
+        except Stale as error:
+            refused = isinstance(error.__cause__, Exception) and status_of(error.__cause__) == 412
+            if not refused or replaces is not None or self._there(key):
+                raise
+            try:
+                return over_folder({"IfMatch": FOLDER})
+            except Exception as again:
+                if status_of(again) in {400, 501} or isinstance(again, Blocked):
+                    raise error from again  # this store knows no such condition: something came and went
+                raise
+
+    def _there(self, key: str) -> bool:
+        """Something is under the key, or may be. A GET: SeaweedFS answers conditions for folders, so none is sent."""
+        try:
+            reply = self._calls.find("GET", "get_object", key, Range="bytes=0-0")
+        except Exception as error:
+            if _unsatisfiable(error):
+                return True
+            raise
+        if reply is not None:
+            reply["Body"].close()
+        return reply is not None
+
+    def _check_key(self, key: str) -> None:
+        try:
+            length = len(self._calls.full(key).encode())
+        except UnicodeEncodeError:
+            # The error would repeat the name's raw bytes.
+            raise Unsupported(
+                key, "the name is not valid Unicode, which S3 keys must be", code="name", hint="rename the file"
+            ) from None
+        if length > KEY_BYTES:
+            raise Unsupported(
+                key,
+                f"the key has {length} bytes, S3 holds {KEY_BYTES}",
+                code="name-too-long",
+                hint="shorten the file's path",
+            )
+
+    def _may_exist(self, key: str) -> bool:
+        """False is proof of absence: a listing of exactly that key, complete as far as that key, lacks it."""
+        full = self._calls.full(key)
+        try:
+            reply = self._calls.send_raw("LIST", "list_objects_v2", key, Prefix=full, MaxKeys=1, EncodingType="url")
+        except Denied:
+            return True
+        # The key itself sorts before all that begin with it.
+        return any(_decoded(entry, reply) == full for entry in reply.get("Contents", ()))
+
+    def _at_end(self, key: str, if_match: Version | None, start: int) -> S3Reading:
+        """What a 416 stands for: no bytes when `start` is exactly the end, another state otherwise."""
+        info = self.head(key)
+        if info is None or info.size != start or if_match not in {None, info.version}:
+            raise Stale(f"{key!r} has no byte {start} any more")
+        return S3Reading(self._calls, key, info)
+
+    def _written(self, reply: Mapping[str, Any]) -> Written:
+        # "null" is the id of every state while versioning is off or suspended.
+        self._versioned = reply.get("VersionId") not in {None, "", "null"}
+        return Written(version_of(reply["ETag"]))
+
+    def _listed(self, entry: Mapping[str, Any], reply: Mapping[str, Any]) -> Listed | None:
+        root = self._calls.full("")
+        key = _decoded(entry, reply)
+        if not key.startswith(root) or key == root:  # the marker that consoles make for a folder
+            return None
+        return Listed(key[len(root) :], version_of(entry["ETag"]), entry["Size"], seconds_of(entry.get("LastModified")))
+
+
+def _no_head_bucket(**_: Any) -> Any:
+    from botocore.exceptions import ClientError  # noqa: PLC0415  as in `S3Bucket._connect`
+
+    raise ClientError({"Error": {}, "ResponseMetadata": {"HTTPHeaders": {}}}, "HeadBucket")
+
+
+def _parse(url: str) -> tuple[str, str]:
+    """Bucket and prefix of `s3://bucket/prefix`; the prefix without slashes around it."""
+    parts = urlsplit(url)
+    if parts.scheme != "s3" or not parts.netloc or "@" in parts.netloc or parts.query or parts.fragment:
+        raise Configuration(f"{url!r} is no S3 bucket", hint="write s3://bucket/prefix")
+    return parts.netloc, parts.path.strip("/")
+
+
+def _unsatisfiable(error: Exception) -> bool:
+    """The store says that the object has no byte of the range asked for."""
+    return status_of(error) == 416 or code_of(error) == "InvalidRange"
+
+
+def _quoted(version: Version) -> str:
+    if not version:
+        # See `S3Bucket._conditional`: to SeaweedFS an empty ETag means a folder.
+        raise ValueError("a version cannot be empty")
+    return f'"{version}"'
+
+
+def _decoded(entry: Mapping[str, Any], reply: Mapping[str, Any]) -> str:
+    """A listed key. AWS and SeaweedFS write a space as `+`, moto as `%20`; a plus is `%2B` everywhere."""
+    key: str = entry["Key"]
+    return unquote_plus(key, errors="surrogateescape") if reply.get("EncodingType") == "url" else key
+
+
+def _metadata(key: str, meta: Mapping[str, str]) -> dict[str, str]:
+    """User metadata as headers can carry it unchanged: anything else would come back different, or not at all."""
+    for name, value in meta.items():
+        if not _META_KEY.fullmatch(name) or not _META_VALUE.fullmatch(value):
+            raise Unsupported(
+                key,
+                f"S3 cannot hold the metadata {name!r} as given",
+                code="metadata",
+                hint="use printable ASCII without spaces around it",
+            )
+    return {name.lower(): value for name, value in meta.items()}

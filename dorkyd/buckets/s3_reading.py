@@ -1,0 +1,91 @@
+"""Downloads from S3, and how its replies tell an object's state."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Self
+
+from dorkyd.buckets.s3_calls import Calls
+from dorkyd.core.model import Version
+from dorkyd.errors import Transient
+from dorkyd.ports import ObjectInfo
+
+CHUNK_BYTES = 1024 * 1024
+
+
+class S3Reading:
+    """An open download, to be iterated once. Its stream is closed by whoever opened it."""
+
+    def __init__(
+        self, calls: Calls, key: str, info: ObjectInfo, *, stream: Any = None, skip: int = 0, left: int = 0
+    ) -> None:
+        """Of `stream`, drop the first `skip` bytes and give the `left` bytes after them. The defaults give nothing."""
+        self.info = info
+        self._calls = calls
+        self._key = key
+        self._stream = stream
+        self._skip = skip
+        self._left = left
+
+    @classmethod
+    def of(cls, reply: Mapping[str, Any], calls: Calls, key: str, start: int) -> Self:
+        """The download that a GetObject from byte `start` opened."""
+        # A store that does not know ranges answers 200 with everything.
+        ranged = reply["ResponseMetadata"]["HTTPStatusCode"] == 206
+        first, size = _content_range(reply["ContentRange"]) if ranged else (0, reply["ContentLength"])
+        if first > start:
+            raise Transient(f"{key!r}: asked from byte {start}, got from {first}")
+        info = info_of(reply, size=size)
+        return cls(calls, key, info, stream=reply["Body"], skip=start - first, left=size - start)
+
+    def __iter__(self) -> Iterator[bytes]:
+        while self._left > 0:
+            data = self._next()
+            skipped, data = data[: self._skip], data[self._skip :]
+            self._skip -= len(skipped)
+            self._left -= len(data)
+            if self._left < 0:
+                raise Transient(f"{self._key!r}: more bytes came than the object has")
+            if data:
+                yield data
+
+    def _next(self) -> bytes:
+        try:
+            data: bytes = self._stream.read(CHUNK_BYTES)
+        except Exception as error:  # everything the SDK raises passes here; what the tables lack is raised on
+            self._calls.fail(error, self._calls.asked("GetObject", self._key))
+            raise
+        if not data:
+            raise Transient(f"{self._key!r}: the connection ended {self._left} bytes early")
+        self._calls.received(len(data))
+        return data
+
+
+def info_of(reply: Mapping[str, Any], *, size: int | None = None) -> ObjectInfo:
+    """The object state that a HEAD or GET tells; `size` None: its Content-Length."""
+    return ObjectInfo(
+        version=version_of(reply["ETag"]),
+        size=reply["ContentLength"] if size is None else size,
+        modified=seconds_of(reply.get("LastModified")),
+        meta={key.lower(): value for key, value in reply.get("Metadata", {}).items()},
+    )
+
+
+def version_of(etag: str) -> Version:
+    """An ETag without its quotes, which some replies have and some lack."""
+    return Version(etag.strip('"'))
+
+
+def seconds_of(at: dt.datetime | None) -> int | None:
+    """Whole seconds since the epoch."""
+    return None if at is None else int(at.timestamp())
+
+
+def _content_range(text: str) -> tuple[int, int]:
+    """First byte and whole size of `bytes 4-9/10` (RFC 9110 14.4)."""
+    found = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", text.strip())
+    if found is None:
+        raise Transient("the store answered a range that it does not name")
+    return int(found[1]), int(found[2])

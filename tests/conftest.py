@@ -1,0 +1,47 @@
+"""What every test may use: real stores on this machine, started once a run (`tests.servers`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests import servers
+from tests.servers import Server
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _servers_end() -> Iterator[None]:
+    yield
+    servers.stop_all()
+
+
+@pytest.fixture(scope="session")
+def seaweed() -> Server:
+    """SeaweedFS over http."""
+    return _or_skip(servers.seaweed)
+
+
+@pytest.fixture(scope="session")
+def seaweed_tls() -> Server:
+    """SeaweedFS over https."""
+    return _or_skip(servers.seaweed_tls)
+
+
+@pytest.fixture(scope="session")
+def moto() -> Server:
+    """moto, which ignores some conditions."""
+    return _or_skip(servers.moto)
+
+
+@pytest.fixture(scope="session")
+def rclone() -> Server:
+    """`rclone serve s3`, which ignores all conditions."""
+    return _or_skip(servers.rclone)
+
+
+def _or_skip(start: Callable[[], Server]) -> Server:
+    try:
+        return start()
+    except servers.Unavailable as error:
+        pytest.skip(str(error))

@@ -1,0 +1,361 @@
+"""Real stores on this machine for tests: SeaweedFS, moto and rclone, each a process of its own on 127.0.0.1.
+
+    seaweed() / seaweed_tls() / moto() / rclone()  ->  Server   (started once per test run, then shared)
+    stop_all()                                     ends what this run started; also runs at exit
+
+What each proves, and what each ignores, is noted at its function. Nothing here needs pytest: end-to-end tests give
+`Server.env` to a child process. Call from the main thread: on Linux the servers die with the thread that started
+them, so that a killed test run leaves none behind. Several runs at once do not meet: ports are drawn at random, and a
+start that lost a port to another process is tried again with fresh ones.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import functools
+import json
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pytest
+
+# These open nothing but throw-away servers on this machine.
+ACCESS_KEY = "FAKEKEYFORTESTS00000"
+SECRET_KEY = "fake-secret-for-tests-only"
+READER_KEY = "FAKEREADERFORTESTS00"
+READER_SECRET = "fake-reader-secret-for-tests-only"
+REGION = "us-east-1"
+
+START_S = 60.0
+"""A start slower than this has failed. SeaweedFS wants 1 to 6 seconds of an idle machine."""
+
+ATTEMPTS = 3
+"""Starts with fresh ports before giving up: between choosing a port and binding it another process may take it."""
+
+
+class Unavailable(Exception):
+    """The server's program is not installed here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A running store that speaks S3."""
+
+    name: str
+    endpoint_url: str
+    process: subprocess.Popen[bytes] = field(repr=False)
+    """The leader of the server's own process group."""
+    directory: Path
+    """Its data and log."""
+    ca_bundle: Path | None = None
+    """The certificate to trust; None over http."""
+    access_key: str = ACCESS_KEY
+    secret_key: str = field(default=SECRET_KEY, repr=False)
+
+    @property
+    def env(self) -> dict[str, str]:
+        """Variables that lead a child's AWS SDK here and to nobody's real configuration."""
+        return self.env_for(self.access_key, self.secret_key)
+
+    @property
+    def reader_env(self) -> dict[str, str]:
+        """As `env`, for an identity that may only read (SeaweedFS alone knows it)."""
+        return self.env_for(READER_KEY, READER_SECRET)
+
+    def env_for(self, access_key: str, secret_key: str) -> dict[str, str]:
+        """As `env`, for another identity."""
+        env = {
+            "AWS_ACCESS_KEY_ID": access_key,
+            "AWS_SECRET_ACCESS_KEY": secret_key,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        }
+        if self.ca_bundle is not None:
+            env["AWS_CA_BUNDLE"] = str(self.ca_bundle)
+        return env
+
+    def enter(self, monkeypatch: pytest.MonkeyPatch, *, reader: bool = False) -> None:
+        """Lead this process's AWS SDK here until the test ends."""
+        for variable, value in (self.reader_env if reader else self.env).items():
+            monkeypatch.setenv(variable, value)
+
+    def client(self) -> Any:
+        """A plain boto3 client: how tests look behind an adapter, and how another tool would write."""
+        import boto3
+        from botocore.config import Config
+
+        return boto3.client(
+            "s3",
+            endpoint_url=self.endpoint_url,
+            aws_access_key_id=self.access_key,
+            aws_secret_access_key=self.secret_key,
+            region_name=REGION,
+            verify=None if self.ca_bundle is None else str(self.ca_bundle),
+            config=Config(
+                signature_version="s3v4",
+                s3={"addressing_style": "path"},
+                connect_timeout=5,
+                read_timeout=30,
+                retries={"total_max_attempts": 1},
+            ),
+        )
+
+    def new_bucket(self, *, versioning: bool = False) -> str:
+        """Make an empty bucket with a name of its own. `versioning` True keeps replaced states."""
+        name = f"test-{uuid.uuid4().hex[:16]}"
+        with contextlib.closing(self.client()) as client:
+            client.create_bucket(Bucket=name)
+            if versioning:
+                client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+        return name
+
+
+_running: list[Server] = []
+
+
+def stop_all() -> None:
+    """End every server this run started, and remove its data. May be repeated."""
+    while _running:
+        _stop(_running.pop())
+    for start in (seaweed, seaweed_tls, moto, rclone):
+        start.cache_clear()
+
+
+atexit.register(stop_all)
+
+
+@functools.cache
+def seaweed() -> Server:
+    """SeaweedFS over http: enforces every condition dorkyd sends, refuses wrong checksums, keeps versions.
+
+    Its own limits: keys over 900 bytes are refused.
+    """
+    return _start("seaweed", _weed)
+
+
+@functools.cache
+def seaweed_tls() -> Server:
+    """SeaweedFS over https, with a certificate made for this run."""
+    return _start("seaweed-tls", functools.partial(_weed, tls=True))
+
+
+@functools.cache
+def moto() -> Server:
+    """moto: starts fast; ignores every condition of CopyObject, If-Match of CompleteMultipartUpload and wrong checksums."""
+    return _start("moto", _moto)
+
+
+@functools.cache
+def rclone() -> Server:
+    """`rclone serve s3`: a store that ignores every condition, which the probe must notice."""
+    return _start("rclone", _rclone)
+
+
+# --- how each one starts ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    command: Sequence[str]
+    port: int
+    ca_bundle: Path | None = None
+
+
+def _weed(directory: Path, *, tls: bool = False) -> _Plan:
+    names = ("s3", "s3.https", "master", "volume", "filer", "admin")
+    ports = dict(zip(names, free_ports(len(names)), strict=True))
+    grpc = dict(zip(names, free_ports(len(names), taken=set(ports.values())), strict=True))
+    config = directory / "s3.json"
+    config.write_text(json.dumps({"identities": list(_identities())}))
+    data = directory / "data"
+    data.mkdir()
+    command = [
+        _program("weed"),
+        "mini",
+        f"-dir={data}",
+        # Its defaults bind every interface and send telemetry.
+        "-ip=127.0.0.1",
+        "-ip.bind=127.0.0.1",
+        "-master.telemetry=false",
+        f"-s3.port={ports['s3']}",
+        f"-s3.port.grpc={grpc['s3']}",
+        f"-master.port={ports['master']}",
+        f"-master.port.grpc={grpc['master']}",
+        f"-volume.port={ports['volume']}",
+        f"-volume.port.grpc={grpc['volume']}",
+        f"-filer.port={ports['filer']}",
+        f"-filer.port.grpc={grpc['filer']}",
+        f"-admin.port={ports['admin']}",
+        f"-admin.port.grpc={grpc['admin']}",
+        "-s3.port.iceberg=0",
+        "-s3.port.lance=0",
+        # By default it makes any bucket that a request names.
+        "-s3.autoCreateBucket=false",
+        "-webdav=false",
+        "-admin.ui=false",
+        # Every bucket is a collection with volumes of its own: small ones, and room for hundreds.
+        "-volume.max=2000",
+        "-master.volumeSizeLimitMB=64",
+        f"-s3.config={config}",
+    ]
+    if not tls:
+        return _Plan(command, ports["s3"])
+    certificate, key = _certificate(directory)
+    command += [
+        f"-s3.port.https={ports['s3.https']}",
+        f"-s3.cert.file={certificate}",
+        f"-s3.key.file={key}",
+    ]
+    return _Plan(command, ports["s3.https"], ca_bundle=certificate)
+
+
+def _identities() -> Iterator[Mapping[str, object]]:
+    for name, access_key, secret_key, actions in (
+        ("tests", ACCESS_KEY, SECRET_KEY, ["Admin", "Read", "Write", "List", "Tagging"]),
+        ("reader", READER_KEY, READER_SECRET, ["Read", "List"]),
+    ):
+        yield {
+            "name": name,
+            "credentials": [{"accessKey": access_key, "secretKey": secret_key}],
+            "actions": actions,
+        }
+
+
+def _certificate(directory: Path) -> tuple[Path, Path]:
+    certificate, key = directory / "cert.pem", directory / "key.pem"
+    request = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]
+    subprocess.run(
+        [
+            _program("openssl"),
+            *request,
+            *("-addext", "subjectAltName=IP:127.0.0.1"),
+            *("-keyout", str(key), "-out", str(certificate)),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    return certificate, key
+
+
+def _moto(directory: Path) -> _Plan:  # its data lives in memory
+    (port,) = free_ports(1)
+    return _Plan([_program("moto_server"), "-H", "127.0.0.1", "-p", str(port)], port)
+
+
+def _rclone(directory: Path) -> _Plan:
+    (port,) = free_ports(1)
+    data = directory / "data"
+    data.mkdir()
+    command = [_program("rclone"), "serve", "s3", str(data), "--addr", f"127.0.0.1:{port}"]
+    command += ["--auth-key", f"{ACCESS_KEY},{SECRET_KEY}", "--config", os.devnull, "--vfs-cache-mode", "off"]
+    return _Plan(command, port)
+
+
+def _program(name: str) -> str:
+    """Beside this interpreter first: the test extra installs the servers there."""
+    places = os.pathsep.join([sysconfig.get_path("scripts"), str(Path(sys.executable).parent), *os.get_exec_path()])
+    found = shutil.which(name, path=places)
+    if found is None:
+        raise Unavailable(f"{name} is not installed; `pip install 'dorkyd[test]'` brings it")
+    return found
+
+
+# --- starting and stopping -------------------------------------------------------------------------------------------
+
+
+def free_ports(count: int, *, taken: set[int] | None = None) -> list[int]:
+    """Ports on 127.0.0.1 that are free now, all different, below the range the kernel gives to outgoing connections."""
+    chosen: list[int] = []
+    with contextlib.ExitStack() as held:
+        while len(chosen) < count:
+            port = random.SystemRandom().randint(15_000, 32_000)
+            if port in (taken or ()):
+                continue
+            probe = held.enter_context(socket.socket())
+            with contextlib.suppress(OSError):  # somebody has it: draw again
+                probe.bind(("127.0.0.1", port))
+                chosen.append(port)
+    return chosen
+
+
+def _start(name: str, plan_of: Callable[[Path], _Plan]) -> Server:
+    failures = []
+    for _ in range(ATTEMPTS):
+        directory = Path(tempfile.mkdtemp(prefix=f"dorkyd-test-{name}-"))
+        plan = plan_of(directory)
+        scheme = "http" if plan.ca_bundle is None else "https"
+        with (directory / "log").open("wb") as log:
+            process = subprocess.Popen(
+                [*_dies_with_us(), *plan.command],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=directory,
+                start_new_session=True,
+            )
+        server = Server(name, f"{scheme}://127.0.0.1:{plan.port}", process, directory, plan.ca_bundle)
+        _running.append(server)
+        problem = _wait_ready(server)
+        if problem is None:
+            return server
+        log_text = (directory / "log").read_text(errors="replace")
+        failures.append(f"{problem}; the end of its log:\n{log_text[-4000:]}")
+        _running.remove(server)
+        _stop(server)
+    raise RuntimeError(f"{name} did not start {ATTEMPTS} times over. " + "\n".join(failures))
+
+
+def _dies_with_us() -> Sequence[str]:
+    setpriv = shutil.which("setpriv") if sys.platform == "linux" else None
+    return () if setpriv is None else (setpriv, "--pdeathsig", "KILL", "--")
+
+
+def _wait_ready(server: Server) -> str | None:
+    """None once the server stores and returns an object; else what went wrong."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    deadline = time.monotonic() + START_S
+    last = "it never answered"
+    pause = socket.socketpair()
+    with pause[0], pause[1], contextlib.closing(server.client()) as client:
+        pause[0].settimeout(0.05)
+        while time.monotonic() < deadline:
+            if server.process.poll() is not None:
+                return f"it ended with exit code {server.process.returncode}"
+            try:
+                client.list_buckets()
+                bucket = server.new_bucket()
+                client.put_object(Bucket=bucket, Key="ready", Body=b"ready")
+                client.delete_object(Bucket=bucket, Key="ready")
+                client.delete_bucket(Bucket=bucket)
+                return None
+            except (BotoCoreError, ClientError) as error:
+                last = f"{type(error).__name__}: {error}"
+            with contextlib.suppress(TimeoutError):
+                pause[0].recv(1)
+    return f"not ready after {START_S:.0f} s ({last})"
+
+
+def _stop(server: Server) -> None:
+    # The leader may be gone already while its children live on in the group.
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(server.process.pid, signal.SIGKILL)
+    server.process.wait(timeout=30)
+    shutil.rmtree(server.directory, ignore_errors=True)
