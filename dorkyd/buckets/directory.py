@@ -333,14 +333,12 @@ class DirectoryBucket:
         return Written(state.version, state.modified)
 
     def _drop_empty(self, parts: Sequence[bytes]) -> None:
-        """Remove the folders above a key that are empty, never the root nor `.dorky`.
+        """Remove the folders above a key that are empty, never the root; `.dorky` holds our own files, so it stays.
 
         A folder that cannot be removed is not empty, or in use, or another's: it may stay, it is no object.
         """
         with suppress(OSError, DorkyError):
             for depth in range(len(parts) - 1, 0, -1):
-                if parts[:depth] == [b".dorky"]:
-                    return
                 with folder(self._root, parts[: depth - 1]) as fd:
                     os.rmdir(parts[depth - 1], dir_fd=fd)
 

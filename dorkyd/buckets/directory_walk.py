@@ -67,11 +67,12 @@ class Walk:
             # A folder's keys all begin with `below`; as a file it would be `key`, which sorts before that.
             if below <= self.start_after and not self.start_after.startswith(below):
                 continue
-            if not (key.startswith(self.prefix) or self.prefix.startswith(below)) or key == INTERNALS or not _utf8(key):
+            # The walk began in the prefix's own folder, so a folder here is asked for just as a file is.
+            if not key.startswith(self.prefix) or key == INTERNALS or not _utf8(key):
                 continue
             if entry.is_dir(follow_symlinks=False):
                 wanted.append((below, entry))
-            elif key > self.start_after and key.startswith(self.prefix):
+            elif key > self.start_after:
                 wanted.append((key, entry))
         return sorted(wanted, key=lambda pair: pair[0])
 

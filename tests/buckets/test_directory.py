@@ -9,7 +9,7 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable, ItemsView
+from collections.abc import Callable, ItemsView, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, ClassVar
@@ -18,7 +18,8 @@ import pytest
 
 from dorkyd.buckets.directory import DirectoryBucket
 from dorkyd.buckets.directory_files import FileState
-from dorkyd.errors import Blocked, Stale, Transient, Unsupported
+from dorkyd.buckets.directory_internals import Sidecars
+from dorkyd.errors import Blocked, DiskFull, Stale, Transient, Unsupported
 from tests.buckets.contract import BucketContract, BytesBody, content, create, keys, listed, look
 
 REPOSITORY = Path(__file__).parents[2]
@@ -277,6 +278,26 @@ def test_refused_create_leaves_no_folder(bucket: DirectoryBucket, root: Path) ->
     assert not (root / "a").exists()
 
 
+def test_failed_create_leaves_no_folder(bucket: DirectoryBucket, root: Path) -> None:
+    """A create that fails after it made its folders removes them again, and its staged body."""
+
+    def fail() -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    with pytest.raises(DiskFull):
+        create(bucket, "a/b/k", b"x", Meddling(fail))
+    assert not (root / "a").exists()
+    assert list((root / ".dorky/directory/tmp").iterdir()) == []
+
+
+def test_delete_drops_the_sidecar(bucket: DirectoryBucket, root: Path) -> None:
+    """Nothing is remembered of a deleted object."""
+    written = create(bucket, "k", b"x", META)
+    assert len(list((root / ".dorky/directory/meta").glob("*/*"))) == 1
+    bucket.delete("k", replaces=written.version)
+    assert list((root / ".dorky/directory/meta").glob("*/*")) == []
+
+
 def test_empty_folder_gives_way(bucket: DirectoryBucket, root: Path) -> None:
     """A folder that holds nothing is no object and does not keep a key from its name."""
     (root / "k").mkdir()
@@ -488,14 +509,18 @@ def test_processes_race(bucket: DirectoryBucket, root: Path) -> None:
     assert content(bucket, "count") == b"200"
 
 
-def test_versions_never_return(bucket: DirectoryBucket) -> None:
-    """Equal bytes written again and again, on inodes used again, never have one version twice."""
+def test_versions_never_return(bucket: DirectoryBucket, root: Path) -> None:
+    """Equal bytes written again and again, on inodes used again, never have one version twice, nor one mtime:
+    a file system's ctime may be too coarse to tell them apart.
+    """
     versions = set()
-    for _ in range(200):
+    mtimes = set()
+    for _ in range(100):
         written = create(bucket, "k", b"same")
         versions.add(written.version)
+        mtimes.add((root / "k").stat().st_mtime_ns)
         bucket.delete("k", replaces=written.version)
-    assert len(versions) == 200
+    assert (len(versions), len(mtimes)) == (100, 100)
 
 
 def test_metadata_alone_is_a_new_version(bucket: DirectoryBucket) -> None:
@@ -523,6 +548,31 @@ def test_folders_come_and_go(bucket: DirectoryBucket) -> None:
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(work, range(4)))
     assert keys(bucket) == []
+
+
+class Overtaken(Sidecars):
+    """Sidecars that are read only after the object was replaced twice since its file was opened."""
+
+    def __init__(self, root: Path, replace: Callable[[], Any]) -> None:
+        super().__init__(str(root))
+        self.left = [replace, replace]
+
+    def find(self, key: str, state: FileState) -> Mapping[str, str] | None:
+        while self.left:
+            self.left.pop()()
+        return super().find(key, state)
+
+
+def test_overtaken_look(bucket: DirectoryBucket, root: Path) -> None:
+    """A look that finds no metadata for its state, since newer states took its place, looks again."""
+    create(bucket, "k", b"x", META)
+    other = DirectoryBucket(root)
+    bucket._sidecars = Overtaken(
+        root, lambda: other.put("k", BytesBody(b"y"), replaces=look(other, "k").version, meta=META)
+    )
+    info = look(bucket, "k")
+    assert info.meta == META
+    assert info.version == look(other, "k").version
 
 
 def test_looking_while_others_write(bucket: DirectoryBucket) -> None:
