@@ -18,19 +18,18 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
-from urllib.parse import unquote_plus, urlsplit
 
 from dorkyd.buckets.s3_body import Checked
 from dorkyd.buckets.s3_calls import Calls
 from dorkyd.buckets.s3_errors import code_of, status_of
+from dorkyd.buckets.s3_names import decoded, metadata_of, parse_url
 from dorkyd.buckets.s3_parts import Parts
 from dorkyd.buckets.s3_reading import S3Reading, info_of, seconds_of, version_of
 from dorkyd.core.metadata import hex_of
 from dorkyd.core.model import Version
-from dorkyd.errors import Blocked, Configuration, Denied, Stale, Transient, Unsupported
+from dorkyd.errors import Blocked, Denied, Stale, Transient, Unsupported
 from dorkyd.ports import Body, Listed, ObjectInfo, Requests, Written
 
 MIB = 1024 * 1024
@@ -44,9 +43,6 @@ Sends = Callable[[dict[str, Any]], dict[str, Any]]
 """Sends one write with the condition given (`IfMatch` or `IfNoneMatch`); its reply."""
 THREADS = 16
 """How many may call at once without waiting for a connection."""
-
-_META_KEY = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_META_VALUE = re.compile(r"|[!-~]|[!-~][ -~]*[!-~]")
 
 
 class S3Bucket:
@@ -67,7 +63,7 @@ class S3Bucket:
         part_bytes: int = 8 * MIB,
     ) -> None:
         """`parts_over_bytes`: larger bodies go in parts, of at least `part_bytes` (5 MiB or more, S3's own limit)."""
-        name, prefix = _parse(url)
+        name, prefix = parse_url(url)
         self._url = url
         self._region = region
         self._profile = profile
@@ -88,7 +84,7 @@ class S3Bucket:
 
     @property
     def versioned(self) -> bool:
-        """The last write was given a version id by the store: versioning is on."""
+        """The last body sent in one request was given a version id by the store: versioning is on."""
         return self._versioned
 
     @property
@@ -153,7 +149,7 @@ class S3Bucket:
                 )
             return self.put_in_parts(key, body, replaces=replaces, meta=meta)
         self._check_key(key)
-        metadata = _metadata(key, meta)
+        metadata = metadata_of(key, meta)
 
         def send(condition: dict[str, Any]) -> dict[str, Any]:
             return self._put_whole(key, body, metadata, condition)
@@ -163,7 +159,7 @@ class S3Bucket:
     def put_in_parts(self, key: str, body: Body, *, replaces: Version | None, meta: Mapping[str, str]) -> Written:
         """As `put`, in parts whatever the size, which must not be 0. The probe proves the condition at the end with it."""
         self._check_key(key)
-        metadata = _metadata(key, meta)
+        metadata = metadata_of(key, meta)
         # SeaweedFS answers 500 when parts are to be completed over a folder: that rare body goes again, in one request.
         reply = self._conditional(
             key,
@@ -171,7 +167,7 @@ class S3Bucket:
             lambda condition: self._parts.put(key, body, meta=metadata, condition=condition),
             over_folder=lambda condition: self._put_whole(key, body, metadata, condition),
         )
-        return self._written(reply)
+        return Written(version_of(reply["ETag"]))
 
     def avoid_parts(self) -> None:
         """From here on send every body in one request, conditional as ever: the store ignores conditions at the end of
@@ -199,7 +195,7 @@ class S3Bucket:
         self._check_key(key)
         directive: dict[str, Any] = {"MetadataDirective": "COPY"}
         if meta is not None:
-            directive = {"MetadataDirective": "REPLACE", "Metadata": _metadata(key, meta)}
+            directive = {"MetadataDirective": "REPLACE", "Metadata": metadata_of(key, meta)}
 
         def send(condition: dict[str, Any]) -> dict[str, Any]:
             return self._calls.send(
@@ -343,7 +339,7 @@ class S3Bucket:
         except Denied:
             return True
         # The key itself sorts before all that begin with it.
-        return any(_decoded(entry, reply) == full for entry in reply.get("Contents", ()))
+        return any(decoded(entry, reply) == full for entry in reply.get("Contents", ()))
 
     def _at_end(self, key: str, if_match: Version | None, start: int) -> S3Reading:
         """What a 416 stands for: no bytes when `start` is exactly the end, another state otherwise."""
@@ -359,7 +355,7 @@ class S3Bucket:
 
     def _listed(self, entry: Mapping[str, Any], reply: Mapping[str, Any]) -> Listed | None:
         root = self._calls.full("")
-        key = _decoded(entry, reply)
+        key = decoded(entry, reply)
         if not key.startswith(root) or key == root:  # the marker that consoles make for a folder
             return None
         return Listed(key[len(root) :], version_of(entry["ETag"]), entry["Size"], seconds_of(entry.get("LastModified")))
@@ -369,14 +365,6 @@ def _no_head_bucket(**_: Any) -> Any:
     from botocore.exceptions import ClientError  # noqa: PLC0415  as in `S3Bucket._connect`
 
     raise ClientError({"Error": {}, "ResponseMetadata": {"HTTPHeaders": {}}}, "HeadBucket")
-
-
-def _parse(url: str) -> tuple[str, str]:
-    """Bucket and prefix of `s3://bucket/prefix`; the prefix without slashes around it."""
-    parts = urlsplit(url)
-    if parts.scheme != "s3" or not parts.netloc or "@" in parts.netloc or parts.query or parts.fragment:
-        raise Configuration(f"{url!r} is no S3 bucket", hint="write s3://bucket/prefix")
-    return parts.netloc, parts.path.strip("/")
 
 
 def _unsatisfiable(error: Exception) -> bool:
@@ -389,22 +377,3 @@ def _quoted(version: Version) -> str:
         # See `S3Bucket._conditional`: to SeaweedFS an empty ETag means a folder.
         raise ValueError("a version cannot be empty")
     return f'"{version}"'
-
-
-def _decoded(entry: Mapping[str, Any], reply: Mapping[str, Any]) -> str:
-    """A listed key. AWS and SeaweedFS write a space as `+`, moto as `%20`; a plus is `%2B` everywhere."""
-    key: str = entry["Key"]
-    return unquote_plus(key, errors="surrogateescape") if reply.get("EncodingType") == "url" else key
-
-
-def _metadata(key: str, meta: Mapping[str, str]) -> dict[str, str]:
-    """User metadata as headers can carry it unchanged: anything else would come back different, or not at all."""
-    for name, value in meta.items():
-        if not _META_KEY.fullmatch(name) or not _META_VALUE.fullmatch(value):
-            raise Unsupported(
-                key,
-                f"S3 cannot hold the metadata {name!r} as given",
-                code="metadata",
-                hint="use printable ASCII without spaces around it",
-            )
-    return {name.lower(): value for name, value in meta.items()}
