@@ -1,0 +1,297 @@
+"""Commands: what they print where, and how they exit."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from typing import Any
+
+import pytest
+
+from dorkyd.core.model import Path
+from dorkyd.core.report import Finding, Halt, HaltReason, Pending, ProblemItem, State, SyncResult, TrashItem
+from dorkyd.errors import AuthExpired, Configuration, Integrity, Refused, Transient, UnsafeStore
+from tests.api.fakes import conflict_item, file_item, log_item
+from tests.api.serving import DEADLINE_S, LEAK, Served, eventually
+from tests.cli.conftest import Ctl
+
+HALT = Halt(HaltReason.MASS_DELETE, "300 of 400 files are gone.", "tok1")
+
+
+def test_status_table(at_home: Served, ctl: Ctl) -> None:
+    """The table has a line for each project, and beneath it what needs a person, with the command."""
+    at_home.project.publish(
+        files=1234, bytes=5 << 20, conflicts=1, problems=2, pending=Pending(upload=2, delete_local=1, bytes=4096)
+    )
+    done = ctl("status")
+    lines = done.out.splitlines()
+    assert lines[0].split()[:2] == ["PROJECT", "STATE"]
+    assert all(part in lines[1] for part in ("api", "in-sync", "1,234", "5.0 MiB", "↑2 ✗1 (4.0 KiB)", "never"))
+    assert lines[1].endswith(f"{at_home.home}/code → s3://acme/api")
+    assert "dorkyctl conflicts api" in lines[2]
+    assert "dorkyctl problems api" in lines[3]
+    assert "\x1b" not in done.out
+
+
+def test_status_of_a_halt(at_home: Served, ctl: Ctl) -> None:
+    """A halt is shown with its reason and both commands."""
+    at_home.project.publish(state=State.HALTED, halt=HALT)
+    done = ctl("status")
+    assert all(part in done.out for part in ("mass-delete", "300 of 400", "approve api tok1", "reject api tok1"))
+    assert done.code == 4
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({}, 0),
+        ({"conflicts": 1, "state": State.AUTH_EXPIRED}, 4),
+        ({"problems": 1}, 4),
+        ({"state": State.HALTED, "halt": HALT}, 4),
+        ({"state": State.ERROR}, 4),
+        ({"state": State.AUTH_EXPIRED}, 8),
+        ({"state": State.OFFLINE}, 5),
+        ({"state": State.SYNCING}, 0),
+        ({"state": State.PAUSED}, 0),
+    ],
+)
+def test_status_codes(at_home: Served, ctl: Ctl, changes: dict[str, Any], code: int) -> None:
+    """`status` exits by health, with --json too."""
+    at_home.project.publish(**changes)
+    assert ctl("status").code == code
+    assert ctl("status", "--json").code == code
+
+
+def test_status_pending(at_home: Served, ctl: Ctl) -> None:
+    """With --exit-code what is pending exits 3, but what needs a person goes first."""
+    assert ctl("status", "--exit-code").code == 0
+    at_home.project.publish(pending=Pending(download=1))
+    assert ctl("status", "--exit-code").code == 3
+    at_home.project.publish(conflicts=1)
+    assert ctl("status", "--exit-code").code == 4
+
+
+def test_json_is_the_body(at_home: Served, ctl: Ctl) -> None:
+    """With --json stdout is the response body unchanged, and stderr may narrate."""
+    done = ctl("doctor", "api", "--json")
+    assert done.out == at_home.http.get("/v1/projects/api/doctor").text + "\n"
+    assert "Checking" in done.err
+
+
+def test_json_of_an_error(at_home: Served, ctl: Ctl) -> None:
+    """With --json an error's body is the problem document; the message and hint are on stderr."""
+    done = ctl("ls", "nobody", "x", "--json")
+    assert json.loads(done.out)["code"] == "no-such-project"
+    assert done.err.splitlines() == ["dorkyctl: There is no project 'nobody'.", "  There are: api."]
+    assert done.code == 2
+
+
+@LEAK
+@pytest.mark.usefixtures("collected")
+@pytest.mark.parametrize("arguments", [("status",), ("sync", "api"), ("status", "--json"), ("stop",)])
+def test_not_running(ctl: Ctl, monkeypatch: pytest.MonkeyPatch, tmp_path: Any, arguments: tuple[str, ...]) -> None:
+    """Without a daemon every command exits 6 and says how to start one."""
+    monkeypatch.setenv("DORKY_HOME", str(tmp_path))
+    done = ctl(*arguments)
+    assert (done.code, done.out) == (6, "")
+    assert "dorkyctl up" in done.err
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (Refused("no"), 2),
+        (Configuration("no"), 78),
+        (AuthExpired("no"), 8),
+        (UnsafeStore("no"), 7),
+        (Refused("no", code="refused-by-guard"), 7),
+        (Transient("no"), 5),
+        (Integrity("no"), 9),
+        (RuntimeError("no"), 1),
+    ],
+)
+def test_error_codes(at_home: Served, ctl: Ctl, error: Exception, code: int) -> None:
+    """Each kind of error has its documented exit code."""
+    at_home.project.error = error
+    done = ctl("ls")
+    assert done.code == code
+    assert done.err.startswith("dorkyctl: ")
+
+
+@pytest.mark.parametrize(
+    ("result", "code"),
+    [
+        (SyncResult(True, State.IN_SYNC, "Equal."), 0),
+        (SyncResult(False, State.HALTED, "Halted."), 4),
+        (SyncResult(False, State.ERROR, "Disk full."), 4),
+        (SyncResult(False, State.AUTH_EXPIRED, "Expired."), 8),
+        (SyncResult(False, State.OFFLINE, "No network."), 5),
+        (SyncResult(False, State.SYNCING, "2 paths left."), 5),
+        (SyncResult(False, State.PAUSED, "Paused."), 5),
+    ],
+)
+def test_sync_codes(at_home: Served, ctl: Ctl, result: SyncResult, code: int) -> None:
+    """`sync --wait` is 0 when converged, old conflicts or not; else its state decides."""
+    at_home.project.publish(conflicts=3)
+    at_home.project.result = result
+    done = ctl("sync", "--wait", "--timeout", "5s")
+    assert done.code == code
+    assert at_home.project.syncs == [(True, 5.0)]
+    assert result.detail in (done.out if code == 0 else done.err)
+
+
+def test_sync_timeout(at_home: Served, ctl: Ctl) -> None:
+    """A wait that times out is temporary, and says what is still under way."""
+    at_home.project.hold.clear()
+    done = ctl("sync", "--wait", "--timeout", "0.2")
+    assert done.code == 5
+    assert "2 paths are still under way" in done.err
+
+
+def test_bad_usage(at_home: Served, ctl: Ctl) -> None:
+    """Usage errors exit 2 and change nothing."""
+    for arguments in (("nothing",), ("pause", "--for", "2x"), ("resolve", "a", "--keep", "all"), ("ls", "a", "b", "c")):
+        assert ctl(*arguments).code == 2
+    assert at_home.project.status().state is State.IN_SYNC
+
+
+@pytest.mark.parametrize("command", ["put", "commit", "history", "service", "diff"])
+def test_not_built_yet(ctl: Ctl, command: str) -> None:
+    """A command that later versions have says so, whatever its options, and exits 2."""
+    done = ctl(command, "-m", "text", "--anything", "x")
+    assert done.code == 2
+    assert "not built yet" in done.err
+
+
+def test_name_left_out(at_home: Served, ctl: Ctl, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Inside a project's folder the name may be left out; outside, with several projects, it may not."""
+    ctl("add", str(at_home.home), "--bucket", "s3://b/x", "--name", "outer")
+    at_home.daemon.remove("outer")
+    (at_home.home / "web").mkdir()
+    assert ctl("add", "web", "--bucket", "s3://b/web").code == 0
+    assert ctl("pause").code == 2
+    monkeypatch.chdir(at_home.home / "code")
+    assert "api" in ctl("pause", "--for", "2h").out
+    assert at_home.project.paused_for == 7200
+    assert ctl("resume").code == 0
+
+
+def test_add_and_remove(at_home: Served, ctl: Ctl) -> None:
+    """A folder is added by its absolute path; a missing one is refused and nothing is made."""
+    missing = ctl("add", "gone", "--bucket", "s3://b/x")
+    assert (missing.code, "does not exist" in missing.err) == (2, True)
+    (at_home.home / "web").mkdir()
+    ctl("add", "web", "--bucket", "s3://b/web", "--mode", "pull")
+    status = at_home.daemon.project("web").status()
+    assert (status.path, status.mode) == (str(at_home.home / "web"), "pull")
+    assert ctl("remove", "web").code == 0
+    assert ctl("remove", "web").code == 2
+
+
+def test_ls(at_home: Served, ctl: Ctl, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files are listed by prefix, relative to the working directory; control characters are escaped."""
+    at_home.project.files_held = [file_item(p) for p in ("d/a", "d/b\x1b[31m", "da")]
+    assert [line.split()[-1] for line in ctl("ls", "api", "d/").out.splitlines()] == ["d/a", r"d/b\x1b[31m"]
+    assert len(ctl("ls", "api:d").out.splitlines()) == 3
+    (at_home.home / "code" / "d").mkdir()
+    monkeypatch.chdir(at_home.home / "code" / "d")
+    assert [line.split()[-1] for line in ctl("ls", "a").out.splitlines()] == ["d/a"]
+
+
+def test_why_and_check_ignore(at_home: Served, ctl: Ctl) -> None:
+    """`why` explains one path; `check-ignore` names the rule of each."""
+    at_home.project.files_held = [file_item("a")]
+    assert "a: synced" in ctl("why", "api:a").out
+    done = ctl("check-ignore", "api:a", "api:b.tmp")
+    assert done.out.splitlines() == ["a: not ignored", "b.tmp: ignored by *.tmp"]
+
+
+def test_conflicts(at_home: Served, ctl: Ctl) -> None:
+    """A conflict is listed with its copy, and settled once."""
+    at_home.project.conflicts_held = [conflict_item("a")]
+    assert "a (conflict b" in ctl("conflicts").out
+    assert ctl("resolve", "api:a", "--keep", "mine").code == 0
+    assert ctl("resolve", "api:a", "--keep", "mine").code == 2
+
+
+def test_problems(at_home: Served, ctl: Ctl) -> None:
+    """A problem is listed with its reason, and with what to do."""
+    at_home.project.problems_held = [ProblemItem(Path("A"), "case", "clashes with a", "rename one", 1, None)]
+    assert ctl("problems").out == "A: clashes with a\n  rename one\n"
+
+
+def test_halts(at_home: Served, ctl: Ctl) -> None:
+    """Approve and reject want the token that was shown; a wrong one is refused by the guard."""
+    at_home.project.publish(state=State.HALTED, halt=HALT)
+    assert ctl("approve", "api", "old").code == 7
+    assert ctl("reject", "tok1").code == 0
+
+
+def test_trash(at_home: Served, ctl: Ctl) -> None:
+    """What the trash shows can be restored, by path or by its name there."""
+    at_home.project.trashed = [TrashItem("t1", Path("a"), 3, "2026-11-22T10:00:00Z", None)]
+    assert "t1" in ctl("trash").out
+    assert ctl("restore", "api:a", "--at", "t1").code == 0
+    assert ctl("restore", "api:a", "--at", "t2").code == 2
+
+
+def test_doctor(at_home: Served, ctl: Ctl) -> None:
+    """A finding that is not well exits 4 and says what to run."""
+    at_home.project.findings = [Finding("clock", False, "40 min off.", "Run ntpdate.")]
+    done = ctl("doctor")
+    assert (done.code, "Run ntpdate." in done.out) == (4, True)
+
+
+def test_log_followed(at_home: Served, ctl: Ctl) -> None:
+    """A followed log prints each thing as it is done, and exits 6 when the daemon stops."""
+    at_home.project.history = [log_item(1)]
+
+    def later() -> None:
+        eventually(lambda: bool(at_home.daemon.listeners), "the log is followed")
+        at_home.project.history.append(log_item(2))
+        at_home.project.publish(files=2)
+        at_home.server.stop()
+
+    other = threading.Thread(target=later)
+    other.start()
+    done = ctl("log", "-f", "--json")
+    other.join(DEADLINE_S)
+    assert [json.loads(line)["seq"] for line in done.out.splitlines()] == [1, 2]
+    assert done.code == 6
+
+
+def test_status_watched(at_home: Served, ctl: Ctl) -> None:
+    """A watched status prints a document for each change, and exits 6 when the daemon stops."""
+
+    def later() -> None:
+        eventually(lambda: bool(at_home.daemon.listeners), "the status is watched")
+        at_home.project.publish(files=7)
+        at_home.server.stop()
+
+    other = threading.Thread(target=later)
+    other.start()
+    done = ctl("status", "--watch", "--json")
+    other.join(DEADLINE_S)
+    documents = [json.loads(line) for line in done.out.splitlines()]
+    assert documents[0]["projects"][0]["files"] == 0
+    assert done.code == 6
+
+
+def test_help_fits_a_screen(ctl: Ctl) -> None:
+    """Every command's help fits one screen and has an example."""
+    listed = ctl("--help").out.partition("Commands:")[2]
+    commands = [line.split()[0] for line in listed.splitlines() if line.startswith("  ") and line[2] != " "]
+    assert len(commands) == 20
+    for command in commands:
+        told = ctl(command, "--help").out
+        assert len(told.splitlines()) <= 40
+        assert f"Example: dorkyctl {command}" in told
+
+
+def test_imports() -> None:
+    """The command line imports no server and no SDK."""
+    script = "import sys, dorkyd.cli; print({'fastapi', 'uvicorn', 'boto3', 'rich', 'yaml'} & set(sys.modules))"
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "set()"
