@@ -98,12 +98,12 @@ def _watch_table(client: DorkyClient, name: str | None) -> None:
     from dorkyd.cli import table  # noqa: PLC0415
 
     document = client.status(name)
+    console = table.terminal()
 
     def draw() -> Text:
-        return table.render(document, live.console.width)
+        return table.render(document, console.width)
 
-    live = Live(get_renderable=draw, refresh_per_second=REFRESH_PER_S)
-    with live:
+    with Live(console=console, get_renderable=draw, refresh_per_second=REFRESH_PER_S) as live:
         for _ in _changes(client):
             document = client.status(name)
             live.refresh()

@@ -28,9 +28,15 @@ COLOURS = {
 _ALERT, _NOTE = "bold red", "yellow"
 
 
-def show(document: StatusDocument) -> None:
-    """Print it. Colour only on a terminal and without NO_COLOR, which rich sees to."""
+def terminal() -> Console:
+    """Standard output. Colour only on a terminal, and no escape at all (rich would keep bold) under NO_COLOR."""
     console = Console(highlight=False, markup=False)
+    return Console(highlight=False, markup=False, color_system=None) if console.no_color else console
+
+
+def show(document: StatusDocument) -> None:
+    """Print it."""
+    console = terminal()
     # Never wrapped by us: a line of a pipe is a line, whatever width somebody claims.
     console.print(render(document, console.width if console.is_terminal else None), soft_wrap=True)
 
