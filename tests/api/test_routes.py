@@ -26,7 +26,7 @@ from dorkyd.errors import (
     UnsafeStore,
 )
 from tests.api.fakes import conflict_item, file_item, log_item
-from tests.api.serving import Served
+from tests.api.serving import Served, eventually
 
 FILE_FIELDS = {"path", "digest", "size", "version"}
 
@@ -133,6 +133,16 @@ def test_log_followed(served: Served) -> None:
         served.project.history.append(log_item(2))
         served.project.publish(files=2)
         assert json.loads(next(lines))["seq"] == 2
+
+
+def test_log_followed_from_nothing(served: Served) -> None:
+    """Following an empty log misses nothing of a burst larger than one read."""
+    with served.http.stream("GET", "/v1/projects/api/log?follow=true") as response:
+        eventually(lambda: bool(served.daemon.listeners), "the log is followed")
+        served.project.history = [log_item(n) for n in range(1, 1501)]
+        served.project.publish(files=1500)
+        lines = response.iter_lines()
+        assert [json.loads(next(lines))["seq"] for _ in range(1500)] == list(range(1, 1501))
 
 
 def test_events(served: Served) -> None:
