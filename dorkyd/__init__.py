@@ -14,7 +14,7 @@ __all__ = ["AsyncDorkyClient", "DorkyClient", "__version__"]
 def __getattr__(name: str) -> Any:
     """Import the clients when they are first named: the daemon and its core need no HTTP client."""
     if name in {"AsyncDorkyClient", "DorkyClient"}:
-        import dorkyd.client  # noqa: PLC0415  lazily is the point
+        import dorkyd.client
 
         return getattr(dorkyd.client, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -60,6 +60,7 @@ class FakeProject:
         self.conflicts_held: list[ConflictItem] = []
         self.problems_held: list[ProblemItem] = []
         self.history: list[LogItem] = []
+        self.log_reads = 0
         self.trashed: list[TrashItem] = []
         self.findings = [Finding("folder", True, "The folder can be read.")]
         self.result = SyncResult(True, State.IN_SYNC, "Both sides are equal.")
@@ -122,9 +123,10 @@ class FakeProject:
         return self.problems_held
 
     def log(self, after: int, limit: int) -> Sequence[LogItem]:
+        history, self.log_reads = list(self.history), self.log_reads + 1
         if after < 0:
-            return self.history[-limit:]
-        return [item for item in self.history if item.seq > after][:limit]
+            return history[-limit:]
+        return [item for item in history if item.seq > after][:limit]
 
     def trash(self) -> Sequence[TrashItem]:
         return self.trashed
