@@ -114,6 +114,15 @@ class LocalFolder:
             return False
         return True
 
+    def root_names(self) -> Sequence[str]:
+        """As the port says."""
+        try:
+            with self._root() as root:
+                return [name for name in names_in(root, "") if name != ".dorky"]
+        except DorkyError:
+            # Any reason that it cannot be listed is the answer, as in `root_exists`.
+            return []
+
     def lock(self) -> None:
         """As the port says. Taking a lock that this object holds changes nothing."""
         with self._lock_guard, self._root() as root:

@@ -60,6 +60,12 @@ class Hints:
         if due:
             self._wake()
 
+    @property
+    def pending(self) -> bool:
+        """There are marks to drain."""
+        with self._lock:
+            return bool(self._paths or self._trees or self._everything)
+
     def drain(self) -> Marks:
         """Take the marks; the next one wakes again."""
         with self._lock:

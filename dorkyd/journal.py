@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
 
 from sqlite_utils import Database
@@ -106,6 +106,17 @@ class Journal:
         """How many paths are dirty."""
         return int(self._conn.execute("SELECT count(*) FROM dirty").fetchone()[0])
 
+    def backlog(self, skip: Iterable[Path]) -> tuple[int, int]:
+        """How many dirty paths look like uploads and like downloads, without those in `skip`: an estimate."""
+        self._fill_temp("skipped", skip)
+        row = self._conn.execute(
+            "SELECT coalesce(sum(r.path IS NULL OR b.path IS NOT NULL), 0),"
+            " coalesce(sum(r.path IS NOT NULL AND b.path IS NULL), 0) FROM dirty d"
+            " LEFT JOIN remote r ON r.path = d.path LEFT JOIN base b ON b.path = d.path"
+            " WHERE d.path NOT IN (SELECT path FROM temp.skipped)"
+        ).fetchone()
+        return int(row[0]), int(row[1])
+
     def dirty_rows(self, paths: Iterable[Path]) -> list[Dirty]:
         """The dirty ones among `paths`."""
         self._fill_temp("wanted", paths)
@@ -121,11 +132,19 @@ class Journal:
         )
         return [Dirty(Path(path), bool(remote), mark) for path, remote, mark in rows]
 
+    def highest_mark(self) -> int:
+        """The latest marking."""
+        return self._rising
+
     def asked(self, rows: Iterable[Dirty]) -> None:
         """The bucket was asked about these, under the marks given: they stay dirty, for the decision only."""
         self._conn.executemany(
             "UPDATE dirty SET remote = 0 WHERE path = ? AND mark = ?", ((row.path, row.mark) for row in rows)
         )
+
+    def ask_again(self) -> None:
+        """Whatever was learned of dirty paths is old: the bucket must be asked about each before it is decided."""
+        self._conn.execute("UPDATE dirty SET remote = 1")
 
     def clean(self, rows: Iterable[Dirty]) -> None:
         """These are settled, unless they were marked again since."""
@@ -135,7 +154,7 @@ class Journal:
 
     def base(self, path: Path) -> Base | None:
         """What both sides last agreed on."""
-        row = self._conn.execute(f"SELECT {_BASE} FROM base WHERE path = ?", (path,)).fetchone()  # noqa: S608 - constant
+        row = self._conn.execute(f"SELECT {_BASE} FROM base WHERE path = ?", (path,)).fetchone()
         return _base(row) if row else None
 
     def set_base(self, path: Path, base: Base | None) -> None:
@@ -156,12 +175,22 @@ class Journal:
     def base_paths(self, under: Path | None = None) -> Iterator[Path]:
         """Paths agreed on, in order; below a folder only, if one is named."""
         where, values = _range(under)
-        for (path,) in self._conn.execute(f"SELECT path FROM base{where} ORDER BY path", values):  # noqa: S608 - constant
+        for (path,) in self._conn.execute(f"SELECT path FROM base{where} ORDER BY path", values):
             yield Path(path)
 
     def bases_with(self, digest: Digest) -> list[Path]:
         """Where both sides hold this content."""
         return [Path(row[0]) for row in self._conn.execute("SELECT path FROM base WHERE digest = ?", (digest,))]
+
+    def conflict_copies(self) -> list[Path]:
+        """Files here whose name may be a conflict copy's."""
+        rows = self._conn.execute("SELECT path FROM seen WHERE path LIKE '% (conflict %' ORDER BY path")
+        return [Path(row[0]) for row in rows]
+
+    def unagreed(self) -> list[Path]:
+        """Known objects that base does not have."""
+        rows = self._conn.execute("SELECT path FROM remote WHERE path NOT IN (SELECT path FROM base)")
+        return [Path(row[0]) for row in rows]
 
     def drop_all_bases(self) -> None:
         """As after a lost database: nothing was ever agreed, so nothing can be deleted."""
@@ -171,7 +200,7 @@ class Journal:
 
     def remote(self, path: Path) -> Remote | None:
         """The object as last learned. None: none is known, which proves nothing."""
-        row = self._conn.execute(f"SELECT {_REMOTE} FROM remote WHERE path = ?", (path,)).fetchone()  # noqa: S608 - constant
+        row = self._conn.execute(f"SELECT {_REMOTE} FROM remote WHERE path = ?", (path,)).fetchone()
         return _remote(row) if row else None
 
     def set_remote(self, path: Path, remote: Remote | None) -> None:
@@ -201,13 +230,13 @@ class Journal:
     def remotes_below(self, folder: Path, limit: int) -> list[tuple[Path, Remote]]:
         """Known objects inside a folder."""
         where, values = _range(folder)
-        rows = self._conn.execute(f"SELECT path, {_REMOTE} FROM remote{where} LIMIT ?", (*values, limit))  # noqa: S608 - constant
+        rows = self._conn.execute(f"SELECT path, {_REMOTE} FROM remote{where} LIMIT ?", (*values, limit))
         return [(Path(row[0]), _remote(row[1:])) for row in rows]
 
     def known_below(self, folder: Path) -> list[Path]:
         """Every path inside a folder that base, remote or seen knows."""
         where, values = _range(folder)
-        tables = " UNION ".join(f"SELECT path FROM {table}{where}" for table in ("base", "remote", "seen"))  # noqa: S608 - constant
+        tables = " UNION ".join(f"SELECT path FROM {table}{where}" for table in ("base", "remote", "seen"))
         return [Path(row[0]) for row in self._conn.execute(tables, values * 3)]
 
     def remote_count(self) -> int:
@@ -234,14 +263,15 @@ class Journal:
         changed: list[tuple[Path, Remote]] = []
         for path, listed in page:
             self._conn.execute("INSERT OR IGNORE INTO temp.listed VALUES (?)", (path,))
-            row = self._conn.execute("SELECT version, modified, row FROM remote WHERE path = ?", (path,)).fetchone()
+            row = self._conn.execute("SELECT version, modified, row, op FROM remote WHERE path = ?", (path,)).fetchone()
             if row is None:
                 changed.append((path, listed))
                 continue
-            version, modified, learned = row
+            version, modified, learned, op = row
             same_time = modified is None or listed.modified is None or modified == listed.modified
             if learned < began and (version != listed.version or not same_time):
-                changed.append((path, listed))
+                # The op last known stays with the row: a look will tell whether the new state still claims it.
+                changed.append((path, replace(listed, op=op)))
         for path, listed in changed:
             self.set_remote(path, listed)
         paths = [path for path, _ in changed]
@@ -249,9 +279,12 @@ class Journal:
         return paths
 
     def listing_ends(self, began: int) -> list[Path]:
-        """Known objects that a complete listing did not show: absence that still needs proof."""
+        """Paths agreed on or known that a complete listing did not show: absence that still needs proof."""
         rows = self._conn.execute(
-            "SELECT path FROM remote WHERE row < ? AND path NOT IN (SELECT path FROM temp.listed)", (began,)
+            "SELECT path FROM remote WHERE row < ? AND path NOT IN (SELECT path FROM temp.listed)"
+            " UNION SELECT path FROM base WHERE path NOT IN (SELECT path FROM temp.listed)"
+            " AND path NOT IN (SELECT path FROM remote)",
+            (began,),
         )
         return [Path(row[0]) for row in rows]
 
@@ -308,7 +341,7 @@ class Journal:
         )
         where, values = _range(under)
         missing = self._conn.execute(
-            "SELECT path FROM (SELECT path FROM base UNION SELECT path FROM seen)"  # noqa: S608 - constant
+            "SELECT path FROM (SELECT path FROM base UNION SELECT path FROM seen)"
             f"{where}{' AND' if where else ' WHERE'} path NOT IN (SELECT path FROM temp.scanned)",
             values,
         )
@@ -322,8 +355,8 @@ class Journal:
 
     def _fill_temp(self, table: str, values: Iterable[str]) -> None:
         self._conn.execute(f"CREATE TEMP TABLE IF NOT EXISTS {table} (path TEXT PRIMARY KEY) WITHOUT ROWID")
-        self._conn.execute(f"DELETE FROM temp.{table}")  # noqa: S608 - constant
-        self._conn.executemany(f"INSERT OR IGNORE INTO temp.{table} VALUES (?)", ((value,) for value in values))  # noqa: S608 - constant
+        self._conn.execute(f"DELETE FROM temp.{table}")
+        self._conn.executemany(f"INSERT OR IGNORE INTO temp.{table} VALUES (?)", ((value,) for value in values))
 
     def _highest(self) -> int:
         rows = self._conn.execute(

@@ -157,7 +157,7 @@ class Ledger:
 
     def _intents(self, where: str, values: tuple[str, ...], limit: int = -1) -> list[Intent]:
         rows = self._conn.execute(
-            "SELECT op, path, verb, digest, size, mode, replaces, approved, at_ns, version, seq"  # noqa: S608 - constant
+            "SELECT op, path, verb, digest, size, mode, replaces, approved, at_ns, version, seq"
             f" FROM intents WHERE {where} ORDER BY seq LIMIT ?",
             (*values, limit),
         )
@@ -186,12 +186,29 @@ class Ledger:
             "SELECT verb, path, staged, staged_digest, version, size, mode, modified, expected, keep_both, mtime_ns, id"
             " FROM installs ORDER BY id"
         )
-        return [Install(*row[:9], bool(row[9]), *row[10:]) for row in rows]
+        return [
+            Install(
+                verb=row[0],
+                path=row[1],
+                staged=row[2],
+                staged_digest=row[3],
+                version=row[4],
+                size=row[5],
+                mode=row[6],
+                modified=row[7],
+                expected=row[8],
+                keep_both=bool(row[9]),
+                mtime_ns=row[10],
+                id=row[11],
+            )
+            for row in rows
+        ]
 
-    def installed(self, staged: str) -> None:
-        """Its outcome is recorded. The staged name is no longer ours to speak of."""
+    def install_settled(self, staged: str, *, staged_kept: bool) -> None:
+        """Its outcome is recorded. `staged_kept`: the staged name still holds what we fetched."""
         self._conn.execute("DELETE FROM installs WHERE staged = ?", (staged,))
-        self._conn.execute("DELETE FROM fetched WHERE staged = ?", (staged,))
+        if not staged_kept:
+            self._conn.execute("DELETE FROM fetched WHERE staged = ?", (staged,))
 
     def fetched(self, path: Path) -> list[Fetched]:
         """Staged bytes of this path's object states."""

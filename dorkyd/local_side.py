@@ -12,10 +12,10 @@ from itertools import islice
 
 from dorkyd.core.ignore import IgnoreRules
 from dorkyd.core.model import Digest, Local, Path, Problem
-from dorkyd.core.paths import ancestors, is_under
+from dorkyd.core.paths import is_under
 from dorkyd.core.settings import Project
-from dorkyd.errors import Blocked, Stale
-from dorkyd.journal import Journal
+from dorkyd.errors import Stale
+from dorkyd.journal import RACY_NS, Journal
 from dorkyd.ports import ABSENT, Entry, Folder, Known, Marks, Observation, Watcher
 
 IGNORE_FILE = Path(".dorkyignore")
@@ -55,13 +55,15 @@ class LocalSide:
     """Monotonic; infinity: no scan asked for."""
     trees_due: set[Path] = field(default_factory=set)
     _quiet: dict[Path, _Quiet] = field(default_factory=dict)
+    _fresh: set[Path] = field(default_factory=set)
     _unwatched_due: float = math.inf
 
     # --- rules --------------------------------------------------------------------------------------------------
 
     def load_rules(self) -> bool:
         """Read `.dorkyignore` and the settings' patterns. True when they differ from those in force: then everything
-        must be looked at again, and nothing deleted in this cycle."""
+        must be looked at again, and nothing deleted in this cycle.
+        """
         text: str | None = None
         seen = self.folder.observe(IGNORE_FILE, None)
         if isinstance(seen, Local):
@@ -117,6 +119,7 @@ class LocalSide:
     def touched(self, paths: Iterable[Path], now: float) -> None:
         """These changed just now: they are dirty, and read when they have been quiet for a while."""
         paths = list(paths)
+        self._fresh.update(paths)
         for path in paths:
             quiet = self._quiet.get(path)
             if quiet is None:
@@ -125,6 +128,11 @@ class LocalSide:
                 quiet.last = now
         with self.journal.atomic():
             self.journal.mark(paths)
+
+    def fresh(self) -> set[Path]:
+        """Paths that changed since this was last asked: what failed before may work now."""
+        fresh, self._fresh = self._fresh, set()
+        return fresh
 
     def ready_at(self, path: Path) -> float:
         """When a path has been quiet long enough to be read; minus infinity: now."""
@@ -140,6 +148,10 @@ class LocalSide:
     def was_read(self, path: Path) -> None:
         """It was observed: a later change begins a new wait."""
         self._quiet.pop(path, None)
+
+    def pending_marks(self) -> bool:
+        """The watcher has noticed something that was not drained yet, or a scan was asked for."""
+        return (self.watcher is not None and self.watcher.pending) or not math.isinf(self.scan_due)
 
     def next_due(self, now: float) -> float:
         """When there is something to do without a mark from outside."""
@@ -174,12 +186,13 @@ class LocalSide:
             if path in recent and path not in self._quiet:
                 self._quiet[path] = _Quiet(now, now)
         if under is not None and under in blind:
-            journal_paths = [under]
             with journal.atomic():
-                journal.mark(journal_paths)
+                journal.mark([under])
         return Scanned(journal.scanned_count(), tuple(unknown))
 
-    def _entries(self, under: Path | None, unknown: list[Problem], fresh: list[Path], recent_ns: int) -> Iterable[Entry]:
+    def _entries(
+        self, under: Path | None, unknown: list[Problem], fresh: list[Path], recent_ns: int
+    ) -> Iterable[Entry]:
         for met in self.folder.scan(self.rules.skip_entry if under is None else self.rules.skip, under):
             if isinstance(met, Problem):
                 unknown.append(met)
@@ -188,27 +201,20 @@ class LocalSide:
                 fresh.append(met.path)
             yield met
 
-    def observe(self, path: Path) -> Observation:
-        """Look at one path, sparing the hash where the stat tuple proves it. Remembers what was seen.
+    def observe(self, path: Path, at_ns: int) -> Observation:
+        """Look at one path, sparing the hash where the stat tuple proves it, and remember what was seen.
 
-        A path inside a folder that is itself a problem is that problem, never absent. Raises `Stale`.
+        `at_ns` is the file system's time, read at any moment before. Raises `Stale` for a file that is changing.
         """
         known = self.journal.known(path)
-        at_ns = self.folder.now_ns() if known is None else 0
         found = self.folder.observe(path, known)
         if isinstance(found, Local):
-            if known is None or known.stat != found.stat or known.digest != found.digest:
-                self.remember(path, found, at_ns or self.folder.now_ns())
-            elif max(known.stat.mtime_ns, known.stat.ctime_ns) + 2_000_000_000 >= known.at_ns:
-                # It was hashed again because it was racily recent; next time it need not be.
-                self.remember(path, found, self.folder.now_ns())
+            fresh = known is None or known.stat != found.stat or known.digest != found.digest
+            if fresh or (known is not None and _racy(known)):
+                self.journal.set_known(path, Known(found.stat, found.digest, at_ns))
         elif found is ABSENT and known is not None:
             self.journal.set_known(path, None)
         return found
-
-    def remember(self, path: Path, local: Local, at_ns: int) -> None:
-        """This content was seen under this stat tuple, at this file-system time."""
-        self.journal.set_known(path, Known(local.stat, local.digest, at_ns))
 
     def at_hand(self, digest: Digest, limit: int = 4) -> list[tuple[Path, Local]]:
         """Files here that hold this content, by what is remembered of them."""
@@ -219,16 +225,7 @@ class LocalSide:
                 found.append((path, Local(known.digest, 0, known.stat)))
         return found
 
-    def blind(self, path: Path, problems: Iterable[Path]) -> bool:
-        """The path lies inside a folder we cannot look into."""
-        above = set(ancestors(path))
-        return any(problem in above for problem in problems)
 
-
-def root_is_blocked(folder: Folder) -> Blocked | None:
-    """Why the marker cannot be read although it is there; None: it can, or is not there."""
-    try:
-        folder.identity()
-    except Blocked as exc:
-        return exc
-    return None
+def _racy(known: Known) -> bool:
+    """A scan would look at this file again, so close are its stamps to when it was hashed."""
+    return max(known.stat.mtime_ns, known.stat.ctime_ns) + RACY_NS >= known.at_ns

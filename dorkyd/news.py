@@ -127,8 +127,8 @@ class News:
     def pages(self) -> Iterator[Sequence[Listed]]:
         """A whole listing without what is ours under `.dorky/`, page by page. Ended without an exception: complete."""
         for page in self._bucket.list():
-            yield [listed for listed in page if not listed.key.startswith(_OURS) and listed.key < _AFTER_OURS]
-            if page and page[-1].key >= _OURS:
+            yield [listed for listed in page if not listed.key.startswith(_OURS)]
+            if page and page[-1].key.startswith(_OURS):
                 # The log and the trash may be far larger than the project: jump over them.
                 yield from self._bucket.list(start_after=_AFTER_OURS)
                 return

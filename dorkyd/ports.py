@@ -192,7 +192,7 @@ class Known:
     stat: StatTuple
     digest: Digest
     at_ns: int
-    """File-system time when it was hashed. A tuple with mtime or ctime this recent is racy and hashed again."""
+    """File-system time from before it was hashed. A tuple with mtime or ctime this recent is racy and hashed again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +247,9 @@ class Folder(Protocol):
     def root_exists(self) -> bool:
         """The root is a directory we can list."""
 
+    def root_names(self) -> Sequence[str]:
+        """The names in the root, without `.dorky`. Empty when there is none or it cannot be listed."""
+
     def lock(self) -> None:
         """Take `.dorky/lock` until `unlock`. `Busy` names the holder's pid."""
 
@@ -278,7 +281,10 @@ class Folder(Protocol):
 
     # staging
     def stage(self, name: str, *, resume: bool = False) -> BinaryIO:
-        """Open a staged file for writing, mode 0600: new and empty, or (`resume`) positioned at its end."""
+        """Open a staged file for writing, mode 0600: new and empty, or (`resume`) positioned at its end.
+
+        `Stale` when a new name is taken: it may hold what came out of the folder, so it is never truncated.
+        """
 
     def stage_copy(self, path: Path, expected: Local, name: str) -> None:
         """Copy a file of the folder into staging (by reference where the file system can)."""
@@ -364,6 +370,10 @@ class Watcher(Protocol):
 
     def drain(self) -> Marks:
         """Take what was noticed. Called from the engine thread."""
+
+    @property
+    def pending(self) -> bool:
+        """`drain` has something to give."""
 
     @property
     def unwatched(self) -> frozenset[Path]:

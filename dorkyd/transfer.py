@@ -273,7 +273,7 @@ class Transfer:
             return Placed()
         if digest == install.expected and not install.keep_both:
             return Placed(trashed=self._folder.to_trash(install.staged, install.path), trashed_digest=digest)
-        copy, reused = self._conflict_copy(install.staged, install.path, install.mtime_ns, digest)
+        copy, reused = conflict_copy(self._folder, install.staged, install.path, install.mtime_ns, digest, self._device)
         if reused:
             trashed = self._folder.to_trash(install.staged, install.path)
             return Placed(trashed=trashed, trashed_digest=digest, copy=copy)
@@ -295,20 +295,10 @@ class Transfer:
             return Placed(trashed=trashed, trashed_digest=digest)
         if self._folder.put_in(install.staged, install.path):
             return Placed(restored=True)
-        copy, reused = self._conflict_copy(install.staged, install.path, install.mtime_ns, digest)
+        copy, reused = conflict_copy(self._folder, install.staged, install.path, install.mtime_ns, digest, self._device)
         if reused:
             return Placed(self._folder.to_trash(install.staged, install.path), digest, copy)
         return Placed(copy=copy)
-
-    def late_writer(self, trashed: Trashed, digest: Digest, staged: str) -> Path:
-        """Somebody wrote to a file after it was displaced: make it a conflict copy, the inode itself, so that what is
-        still being written arrives there too.
-        """
-        self._folder.trash_to_stage(trashed.name, staged, keep=False)
-        copy, reused = self._conflict_copy(staged, trashed.path, trashed.at_ns, digest)
-        if reused:
-            self._folder.to_trash(staged, trashed.path)
-        return copy
 
     def move_local(self, action: MoveLocal) -> None:
         """Rename inside the folder. Not journalled: after a kill either name holds the bytes, and looking tells."""
@@ -332,18 +322,21 @@ class Transfer:
         """Set a file's permission bits."""
         return self._folder.set_mode(action.path, action.mode, action.local)
 
-    def _conflict_copy(self, staged: str, path: Path, mtime_ns: int, digest: Digest) -> tuple[Path, bool]:
-        """Put staged bytes beside `path` under their conflict name. True: a copy with these bytes was there already
-        and the staged file is still in staging.
-        """
-        for digits in _HASH_DIGITS:
-            name = conflict_name(path, device=self._device, mtime_ns=mtime_ns, digest=digest, digits=digits)
-            there = self._folder.observe(name, None)
-            if isinstance(there, Local) and there.digest == digest:
-                return name, True
-            if self._folder.put_in(staged, name):
-                return name, False
-        raise PathProblem(path, "no free name for its conflict copy", code="clash", hint="rename or remove old copies")
+
+def conflict_copy(
+    folder: Folder, staged: str, path: Path, mtime_ns: int, digest: Digest, device: str
+) -> tuple[Path, bool]:
+    """Put staged bytes beside `path` under their conflict name. True: a copy with these bytes was there already and
+    the staged file is still in staging.
+    """
+    for digits in _HASH_DIGITS:
+        name = conflict_name(path, device=device, mtime_ns=mtime_ns, digest=digest, digits=digits)
+        there = folder.observe(name, None)
+        if isinstance(there, Local) and there.digest == digest:
+            return name, True
+        if folder.put_in(staged, name):
+            return name, False
+    raise PathProblem(path, "no free name for its conflict copy", code="clash", hint="rename or remove old copies")
 
 
 def trash_key(path: Path, version: Version, time_ns: int) -> str:

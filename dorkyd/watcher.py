@@ -106,6 +106,11 @@ class OsWatcher:
         return self._hints.drain()
 
     @property
+    def pending(self) -> bool:
+        """There is something to drain. Any thread."""
+        return self._hints.pending
+
+    @property
     def unwatched(self) -> frozenset[Path]:
         """Folders, each with all below it, that the system refused to watch. `WHOLE` alone: nothing is watched."""
         return self._tree.unwatched

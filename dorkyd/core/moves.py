@@ -30,10 +30,13 @@ _ENDINGS = (4, 3, 2, 1, 0)
 """Path components from the end that must agree, most specific first; 0: the content alone."""
 
 
-def pair_moves(actions: Iterable[Action]) -> list[Action]:
-    """The same work with every unambiguous pair replaced by its move, at the place of the creation."""
+def pair_moves(actions: Iterable[Action], *, in_bucket: bool = True) -> list[Action]:
+    """The same work with every unambiguous pair replaced by its move, at the place of the creation.
+
+    `in_bucket` False: the store's copies cannot be trusted, so nothing is moved there.
+    """
     actions = list(actions)
-    uploads = [a for a in actions if isinstance(a, Upload)]
+    uploads = [a for a in actions if isinstance(a, Upload) and in_bucket]
     remote_deletes = [a for a in actions if isinstance(a, DeleteRemote)]
     # A download over an existing file is no rename: what stands there would have to leave first.
     downloads = [a for a in actions if isinstance(a, Download) and a.replaces is None and a.remote.digest is not None]

@@ -1,0 +1,403 @@
+"""Before and after an action: what the journal must say so that a kill at any instant loses nothing.
+
+`begin` writes the intent or install row and returns a `Job`, whose `run` does the work on any thread (`dorkyd.transfer`).
+`finish` records a job's outcome, `fail` what a failure leaves. All three run on the engine's thread inside its
+transactions; a batch of them is one fsync.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from dorkyd.core import metadata
+from dorkyd.core.model import (
+    Action,
+    Adopt,
+    Base,
+    DeleteLocal,
+    DeleteRemote,
+    Digest,
+    Download,
+    Fetch,
+    Forget,
+    KeepBoth,
+    Local,
+    Look,
+    MoveLocal,
+    MoveRemote,
+    Op,
+    PatchMode,
+    Path,
+    Remote,
+    SetMode,
+    StepAside,
+    Upload,
+    Version,
+)
+from dorkyd.core.safety import approval_key
+from dorkyd.journal import Dirty, Journal
+from dorkyd.ledger import Displaced, Event, Fetched, Install, Intent, IntentVerb
+from dorkyd.local_side import LocalSide
+from dorkyd.ports import Clock, Written
+from dorkyd.recovery import Landed
+from dorkyd.remote_side import RemoteSide
+from dorkyd.transfer import Fetched as FetchedBytes
+from dorkyd.transfer import Moved, Placed, Transfer
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One action on its way. `run` may be called from any thread, once."""
+
+    action: Action
+    rows: tuple[Dirty, ...]
+    """The dirty rows it settles."""
+    run: Callable[[], object]
+    bytes: int = 0
+    """Object bytes it moves."""
+    ops: tuple[Op, ...] = ()
+    install: Install | None = None
+    counted: bool = True
+    """A deletion that the guard counts."""
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Paths nobody else may touch meanwhile."""
+        return tuple(row.path for row in self.rows)
+
+
+@dataclass(slots=True)
+class Carrier:
+    """See the module."""
+
+    journal: Journal
+    local: LocalSide
+    remote: RemoteSide
+    transfer: Transfer
+    clock: Clock
+    device: str
+    unholdable: int = 0
+    """Permission bits that a file was seen not to take."""
+    touched: list[Path] = field(default_factory=list)
+    """Paths that finishing made: to be looked at like any change."""
+
+    # --- before -------------------------------------------------------------------------------------------------
+
+    def begin(self, action: Action, rows: tuple[Dirty, ...], *, counted: bool = True) -> Job | None:
+        """Journal what is about to happen. None: it is all in the journal already (no bytes move)."""
+        match action:
+            case Adopt() | Forget():
+                self._settle_at_once(action, rows)
+                return None
+            case Look():
+                self.journal.mark([action.path], remote=True)
+                return None
+            case Upload():
+                op = self._intend("put", action.path, action.local, action.mode, action.replaces)
+                return Job(action, rows, lambda: self.transfer.upload(action, op), action.local.size, (op,))
+            case PatchMode():
+                op = self._intend("patch", action.path, action.local, action.mode, action.remote)
+                return Job(action, rows, lambda: self.transfer.patch_mode(action, op), 0, (op,))
+            case DeleteRemote():
+                op = self._intend_delete(action)
+                return Job(action, rows, lambda: self.transfer.delete_remote(action), 0, (op,), counted=counted)
+            case MoveRemote():
+                upload = action.upload
+                op = self._intend("copy", upload.path, upload.local, upload.mode, upload.replaces)
+                gone = self._intend_delete(action.delete)
+                return Job(action, rows, lambda: self.transfer.move_remote(action, op), 0, (op, gone))
+            case Fetch() | Download() | KeepBoth():
+                return self._fetch_or_install(action, rows)
+            case DeleteLocal():
+                install = self._install_row(action)
+                run = lambda: self.transfer.discard(install, action)
+                return Job(action, rows, run, 0, (), install, counted)
+            case MoveLocal():
+                return Job(action, rows, lambda: self.transfer.move_local(action))
+            case SetMode():
+                return Job(action, rows, lambda: self.transfer.set_mode(action))
+            case StepAside():
+                return Job(action, rows, lambda: self.transfer.step_aside(action))
+
+    def look(self, row: Dirty) -> Job:
+        """Ask the bucket about a path."""
+        return Job(Look(row.path), (row,), lambda: self.transfer.look(row.path))
+
+    def _intend(self, verb: IntentVerb, path: Path, local: Local, mode: int, replaces: Remote | None) -> Op:
+        op = Op(self.clock.random_id())
+        intent = Intent(
+            op=op,
+            path=path,
+            verb=verb,
+            digest=local.digest,
+            size=local.size,
+            mode=mode,
+            replaces=replaces.version if replaces is not None else None,
+            approved=False,
+            at_ns=self.clock.time_ns(),
+        )
+        self.journal.ledger.intend([intent])
+        return op
+
+    def _intend_delete(self, action: DeleteRemote) -> Op:
+        op = Op(self.clock.random_id())
+        approved = self.journal.ledger.is_approved(approval_key(action))
+        at_ns = self.clock.time_ns()
+        self.journal.ledger.intend(
+            [Intent(op, action.path, "delete", None, None, None, action.replaces, approved, at_ns)]
+        )
+        return op
+
+    def _fetch_or_install(self, action: Fetch | Download | KeepBoth, rows: tuple[Dirty, ...]) -> Job:
+        """The bytes first; the decision is taken anew when they are here, since the file may have changed meanwhile."""
+        ledger, remote = self.journal.ledger, action.remote
+        staged: str | None = None
+        for had in ledger.fetched(action.path):
+            if had.version != remote.version:
+                self.local.folder.unstage(had.staged)
+                ledger.drop_fetched(had.staged)
+            elif had.digest is not None and had.digest == remote.digest and not isinstance(action, Fetch):
+                return self._install(action, had.staged, rows)
+            else:
+                staged = had.staged
+        if staged is None:
+            staged = self.clock.random_id()
+            ledger.set_fetched(Fetched(staged, action.path, remote.version, None))
+        at_hand = self.local.at_hand(remote.digest) if remote.digest is not None else []
+        name = staged
+        fetch = Fetch(action.path, remote)
+        return Job(fetch, rows, lambda: (name, self.transfer.fetch(action.path, remote, name, at_hand)), remote.size)
+
+    def _install(self, action: Download | KeepBoth, staged: str, rows: tuple[Dirty, ...]) -> Job:
+        replaced = action.replaces if isinstance(action, Download) else action.local
+        remote = action.remote
+        install = Install(
+            verb="install",
+            path=action.path,
+            staged=staged,
+            staged_digest=remote.digest,
+            version=remote.version,
+            size=remote.size,
+            mode=remote.mode if remote.mode is not None else action.mode,
+            modified=remote.modified,
+            expected=action.replaces.digest if isinstance(action, Download) and action.replaces is not None else None,
+            keep_both=isinstance(action, KeepBoth),
+            mtime_ns=replaced.stat.mtime_ns if replaced is not None else 0,
+        )
+        self.journal.ledger.installing([install])
+        mode, mtime_ns = action.mode, remote.mtime_ns
+        run = lambda: self.transfer.install(install, replaced, mode=mode, mtime_ns=mtime_ns)
+        return Job(action, rows, run, 0, (), install)
+
+    def _install_row(self, action: DeleteLocal) -> Install:
+        install = Install(
+            verb="discard",
+            path=action.path,
+            staged=self.clock.random_id(),
+            staged_digest=None,
+            version=action.base.version,
+            size=action.replaces.size,
+            mode=None,
+            modified=None,
+            expected=action.replaces.digest,
+            keep_both=False,
+            mtime_ns=action.replaces.stat.mtime_ns,
+        )
+        self.journal.ledger.installing([install])
+        return install
+
+    # --- after --------------------------------------------------------------------------------------------------
+
+    def finish(self, job: Job, result: object) -> None:
+        """Record what a job did."""
+        action = job.action
+        ledger = self.journal.ledger
+        match action:
+            case Upload():
+                assert isinstance(result, Written)
+                self._wrote(action.path, action.local, action.mode, action.replaces, result, job.ops[0])
+                self._done("upload", action.path, action.local, result.version)
+            case PatchMode():
+                assert isinstance(result, Written)
+                self._wrote(action.path, action.local, action.mode, action.remote, result, job.ops[0])
+                self._done("set-mode", action.path, action.local, result.version)
+            case DeleteRemote():
+                self._deleted_remote(action, job.ops[0], counted=job.counted)
+            case MoveRemote():
+                assert isinstance(result, Moved)
+                self._moved_remote(action, job.ops, result)
+            case Fetch():
+                assert isinstance(result, tuple)
+                self._fetched(action, *result)
+                return
+            case Download() | KeepBoth() | DeleteLocal():
+                assert isinstance(result, Placed)
+                assert job.install is not None
+                happened = not result.restored and (job.install.verb == "install" or result.trashed is not None)
+                self.landed(job.install, Landed(happened, result, staged_kept=False))
+                if isinstance(action, DeleteLocal) and happened and job.counted:
+                    ledger.count_deletion(self.clock.time_ns(), "local", action.path)
+                if result.restored:
+                    return
+            case MoveLocal():
+                self._moved_local(action)
+            case SetMode():
+                assert isinstance(result, Local)
+                self.unholdable |= result.mode ^ action.mode
+                self.journal.set_base(action.path, _agreed(action.local, action.remote, action.mode))
+                self._log("set-mode", action.path, action.remote.device, action.local.digest)
+            case StepAside():
+                assert isinstance(result, str)
+                self.touched += [action.path, Path(result)]
+                self._log("step-aside", action.path, None, action.local.digest, detail=f"to {result!r}: {action.why}")
+            case Look() | Adopt() | Forget():
+                raise AssertionError(action)
+        self.journal.clean(job.rows)
+
+    def landed(self, install: Install, landed: Landed) -> None:
+        """Record where an install or discard ended: just now, or as found after a kill."""
+        ledger, placed = self.journal.ledger, landed.placed
+        ledger.install_settled(install.staged, staged_kept=landed.staged_kept)
+        at_ns = self.clock.time_ns()
+        if placed.trashed is not None and placed.trashed_digest is not None:
+            ledger.displace(
+                Displaced(
+                    placed.trashed.name,
+                    install.path,
+                    placed.trashed_digest,
+                    placed.trashed.size,
+                    install.version if install.verb == "discard" else None,
+                    placed.trashed.at_ns,
+                    0,
+                )
+            )
+        if placed.copy is not None:
+            self.touched.append(placed.copy)
+            self._log("conflict", install.path, self.device, None, detail=f"kept as {placed.copy!r}")
+        if placed.restored or (install.verb == "discard" and placed.copy is not None):
+            self.touched.append(install.path)
+        if not landed.happened:
+            return
+        remote = self.journal.remote(install.path)
+        if install.verb == "discard":
+            self.journal.set_base(install.path, None)
+            device = self.remote.deleted_by.pop(install.path, None)
+            ledger.log(at_ns, [Event("delete-local", install.path, device or "another device", install.expected)])
+            self._settled(install.path)
+            return
+        assert install.staged_digest is not None
+        base = Base(install.staged_digest, install.size, install.version, install.mode, install.modified)
+        self.journal.set_base(install.path, base)
+        device = remote.device if remote is not None and remote.version == install.version else None
+        ledger.log(
+            at_ns,
+            [
+                Event(
+                    "download",
+                    install.path,
+                    device or "another tool",
+                    install.staged_digest,
+                    install.size,
+                    install.version,
+                )
+            ],
+        )
+        self._settled(install.path)
+
+    def fail(self, job: Job) -> None:
+        """A job failed: nothing is known of it but what its journal row says. Its paths are looked at again, on both
+        sides; an open intent is settled by that look, an open install by `dorkyd.recovery`.
+        """
+        self.journal.mark(job.paths, remote=True)
+
+    def _settle_at_once(self, action: Adopt | Forget, rows: tuple[Dirty, ...]) -> None:
+        if isinstance(action, Adopt):
+            if self.journal.base(action.path) is None:
+                self._log("adopt", action.path, action.remote.device, action.local.digest)
+            self.journal.set_base(action.path, _agreed(action.local, action.remote, action.mode))
+        else:
+            self.journal.set_base(action.path, None)
+            self.journal.set_remote(action.path, None)
+        self._settled(action.path)
+        self.journal.clean(rows)
+
+    def _wrote(self, path: Path, local: Local, mode: int, replaced: Remote | None, written: Written, op: Op) -> None:
+        """Base is what both hold now. Its mode is the file's: if the object's was merged from another, the next look
+        sets the file's.
+        """
+        self.journal.set_base(path, Base(local.digest, local.size, written.version, local.mode, written.modified))
+        self.journal.set_remote(
+            path,
+            Remote(
+                version=written.version,
+                size=local.size,
+                digest=local.digest,
+                mode=mode,
+                mtime_ns=local.stat.mtime_ns,
+                modified=written.modified,
+                op=op,
+                ancestry=metadata.descend(replaced),
+                device=self.device,
+            ),
+        )
+        self.journal.ledger.took_effect(op, written.version)
+        if replaced is None:
+            self.remote.mark_clashes([path])
+        if mode != local.mode:
+            self.touched.append(path)
+        self._settled(path)
+
+    def _deleted_remote(self, action: DeleteRemote, op: Op, *, counted: bool) -> None:
+        self.journal.set_base(action.path, None)
+        self.journal.set_remote(action.path, None)
+        self.journal.ledger.took_effect(op, None)
+        self.remote.mark_clashes([action.path])
+        if counted:
+            self.journal.ledger.count_deletion(self.clock.time_ns(), "remote", action.path)
+        self._log("delete-remote", action.path, self.device, action.base.digest)
+        self._settled(action.path)
+
+    def _moved_remote(self, action: MoveRemote, ops: Sequence[Op], moved: Moved) -> None:
+        upload, delete = action.upload, action.delete
+        self._wrote(upload.path, upload.local, upload.mode, upload.replaces, moved.written, ops[0])
+        self._done("move", upload.path, upload.local, moved.written.version, detail=f"from {delete.path!r}")
+        if moved.deleted:
+            self._deleted_remote(delete, ops[1], counted=False)
+        else:
+            self.journal.mark([delete.path], remote=True)
+
+    def _moved_local(self, action: MoveLocal) -> None:
+        download, delete = action.download, action.delete
+        base = _agreed(delete.replaces, download.remote, delete.replaces.mode)
+        self.journal.set_base(download.path, base)
+        self.journal.set_base(delete.path, None)
+        self.remote.deleted_by.pop(delete.path, None)
+        self.touched.append(download.path)
+        detail = f"from {delete.path!r}"
+        self._log("move", download.path, download.remote.device, delete.replaces.digest, detail=detail)
+        self._settled(download.path)
+        self._settled(delete.path)
+
+    def _fetched(self, action: Fetch, staged: str, fetched: FetchedBytes) -> None:
+        """The bytes are in staging. The path stays dirty: what to do with them is decided next."""
+        self.journal.ledger.set_fetched(Fetched(staged, action.path, fetched.remote.version, fetched.remote.digest))
+        current = self.journal.remote(action.path)
+        if current is not None and current.version == fetched.remote.version:
+            self.journal.set_remote(action.path, fetched.remote)
+
+    def _settled(self, path: Path) -> None:
+        self.journal.ledger.clear_problem(path)
+        self.journal.ledger.unapprove(path)
+
+    def _done(self, verb: str, path: Path, local: Local, version: Version, detail: str = "") -> None:
+        event = Event(verb, path, self.device, local.digest, local.size, version, detail)
+        self.journal.ledger.log(self.clock.time_ns(), [event])
+
+    def _log(self, verb: str, path: Path, device: str | None, digest: Digest | None, *, detail: str = "") -> None:
+        event = Event(verb, path, device or "another tool", digest, detail=detail)
+        self.journal.ledger.log(self.clock.time_ns(), [event])
+
+
+def _agreed(local: Local, remote: Remote, mode: int) -> Base:
+    return Base(local.digest, local.size, remote.version, mode, remote.modified)

@@ -1,0 +1,161 @@
+"""From dirty paths to actions: observe, reconcile, settle clashes, keep to the mode, pair moves.
+
+Changes nothing but what the journal remembers of local files, and sends nothing. The engine calls it inside one
+transaction of the journal and carries out what comes back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from dorkyd.core.clashes import Neighbour, Wait, settle_clash
+from dorkyd.core.model import Action, Base, Download, Fetch, Local, Look, Path, Problem, Upload
+from dorkyd.core.moves import pair_moves
+from dorkyd.core.paths import ancestors
+from dorkyd.core.reconcile import reconcile
+from dorkyd.core.safety import allowed
+from dorkyd.core.settings import Mode, Project
+from dorkyd.errors import PathProblem, Stale
+from dorkyd.journal import Dirty, Journal
+from dorkyd.local_side import IGNORE_FILE, LocalSide
+from dorkyd.ports import ABSENT
+
+_BELOW = 50
+"""How many keys below a path are looked at to see whether its name is taken as a folder."""
+
+
+@dataclass(slots=True)
+class Decisions:
+    """What a batch of dirty paths comes to. Every row is in exactly one of the lists, or in none and stays dirty."""
+
+    actions: list[Action] = field(default_factory=list)
+    rows: dict[Path, Dirty] = field(default_factory=dict)
+    """The dirty row of every path looked at."""
+    asks: list[Dirty] = field(default_factory=list)
+    """The bucket must be asked first."""
+    clean: list[Dirty] = field(default_factory=list)
+    """Nothing to do."""
+    ignored: list[Dirty] = field(default_factory=list)
+    """Ignored: base is dropped, nothing else happens."""
+    problems: list[Problem] = field(default_factory=list)
+    fine: list[Path] = field(default_factory=list)
+    """Observed without a problem."""
+    changing: list[Path] = field(default_factory=list)
+    """Changed while being read."""
+    waits: list[Wait] = field(default_factory=list)
+    absent: bool = False
+    """A path of base was found absent here: only true if this is still the folder."""
+    gone: bool = False
+    """An object of base is absent: only true if this is still the project's bucket."""
+
+
+@dataclass(slots=True)
+class Decider:
+    """Decides for one project. Engine thread only."""
+
+    journal: Journal
+    local: LocalSide
+    project: Project
+    device: str
+    unholdable: int = 0
+    """Permission bits this file system was seen not to hold: they are left alone."""
+
+    def decide(self, rows: Sequence[Dirty], *, at_ns: int, busy: Collection[Path], copies_safe: bool) -> Decisions:
+        """Decide a batch. `busy` paths are in someone's hands and must not be touched."""
+        done = Decisions()
+        at_work = set(self.journal.ledger.paths_at_work())
+        self._decide_all(rows, done, at_ns, at_work)
+        # The other halves of moves may be dirty too, further back in the queue.
+        digests = {a.local.digest for a in done.actions if isinstance(a, Upload)}
+        arriving = {a.remote.digest for a in done.actions if isinstance(a, Download) and a.replaces is None}
+        halves = self.journal.dirty_with_content([*digests, *(d for d in arriving if d is not None)])
+        now_more = [row for row in halves if row.path not in done.rows and row.path not in busy]
+        self._decide_all(now_more, done, at_ns, at_work)
+        unknown = {row.path for row in done.asks} | {row.path for row in halves if row.path in busy}
+        if unknown:
+            self._hold_back_arrivals(done, unknown)
+        done.actions = pair_moves(done.actions, in_bucket=copies_safe)
+        return done
+
+    def _decide_all(self, rows: Iterable[Dirty], done: Decisions, at_ns: int, at_work: Collection[Path]) -> None:
+        # An ignore file is applied before anything else in its batch (the engine sees that it was observed).
+        for row in sorted(rows, key=lambda r: r.path != IGNORE_FILE):
+            done.rows[row.path] = row
+            if self.local.rules.skip(row.path, False):
+                done.ignored.append(row)
+            elif row.remote or row.path in at_work:
+                done.asks.append(row)
+            else:
+                self._one(row, done, at_ns)
+
+    def _one(self, row: Dirty, done: Decisions, at_ns: int) -> None:
+        path = row.path
+        try:
+            seen = self.local.observe(path, at_ns)
+        except Stale:
+            done.changing.append(path)
+            return
+        except PathProblem as exc:
+            done.problems.append(Problem(path, exc.code, str(exc), exc.hint))
+            return
+        if isinstance(seen, Problem):
+            done.problems.append(seen)
+            return
+        self.local.was_read(path)
+        base, remote = self.journal.base(path), self.journal.remote(path)
+        local = self._with_holdable_mode(seen, base) if isinstance(seen, Local) else None
+        done.absent |= seen is ABSENT and base is not None
+        done.gone |= remote is None and base is not None
+        action = reconcile(path, base, local, remote)
+        if remote is not None or isinstance(action, Upload):
+            result = settle_clash(
+                path,
+                action,
+                local,
+                remote,
+                above=[n for a in ancestors(path) if (n := self._neighbour(a)) is not None],
+                below=self._below(path) if remote is None else (),
+                device=self.device,
+            )
+        else:
+            result = action
+        if isinstance(result, Wait):
+            done.waits.append(result)
+            return
+        if not isinstance(result, Problem) and result is not None:
+            result = allowed(result, self.project.mode)
+        if local is None and isinstance(result, Fetch | Look) and self.project.mode is Mode.PUSH:
+            result = None  # it would only be downloaded
+        if isinstance(result, Problem):
+            done.problems.append(result)
+            return
+        done.fine.append(path)
+        if result is None:
+            done.clean.append(row)
+        else:
+            done.actions.append(result)
+
+    def _with_holdable_mode(self, local: Local, base: Base | None) -> Local:
+        if not self.unholdable or base is None or base.mode is None:
+            return local
+        return replace(local, mode=(local.mode & ~self.unholdable) | (base.mode & self.unholdable))
+
+    def _neighbour(self, path: Path) -> Neighbour | None:
+        remote = self.journal.remote(path)
+        return None if remote is None else Neighbour(path, remote, self.journal.base(path))
+
+    def _below(self, path: Path) -> list[Neighbour]:
+        return [Neighbour(p, r, self.journal.base(p)) for p, r in self.journal.remotes_below(path, _BELOW)]
+
+    def _hold_back_arrivals(self, done: Decisions, unknown: Collection[Path]) -> None:
+        """A file that arrives may be one that is about to leave another name here: wait until that is known, so that a
+        move of a teammate's is a rename here.
+        """
+        waiting = {base.digest for path in unknown if (base := self.journal.base(path)) is not None}
+        kept: list[Action] = []
+        for action in done.actions:
+            arrives = isinstance(action, Download) and action.replaces is None and action.remote.digest in waiting
+            if not arrives:
+                kept.append(action)
+        done.actions = kept

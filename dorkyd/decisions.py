@@ -1,0 +1,259 @@
+"""What a person decides about one project: approve or reject a halt, resolve a conflict, restore from the trash.
+
+Runs on the engine's thread between two cycles. Each ends by marking what changed; the table does the rest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dorkyd import halts
+from dorkyd.core.model import Digest, Local, Path, Version
+from dorkyd.core.paths import conflict_name, kept_name, parse, parse_conflict
+from dorkyd.core.report import HaltReason
+from dorkyd.engine import Engine
+from dorkyd.errors import PathProblem, Refused, Stale
+from dorkyd.journal import Journal
+from dorkyd.ledger import Displaced, Event
+
+
+@dataclass(slots=True)
+class Decisions:
+    """See the module."""
+
+    engine: Engine
+
+    # --- halts --------------------------------------------------------------------------------------------------
+
+    def approve(self, token: str) -> None:
+        """Let through exactly what the halt showed."""
+        held = halts.check_token(self.engine.held, token, self.engine.project.name)
+        match held.halt.reason:
+            case HaltReason.FOLDER_COPIED:
+                opener = self.engine.opener
+                if opener.was_moved():
+                    opener.moved_here()
+                else:
+                    opener.adopt()
+                self.engine.restart()
+            case HaltReason.ROOT_MISSING:
+                self._reclaim()
+                self._start_over()
+            case HaltReason.ROOT_EMPTIED if not held.items:
+                self._reclaim()
+                self._approve_all()
+            case HaltReason.REMOTE_EMPTIED if not held.items:
+                self._approve_all()
+                self.engine.new_past()
+            case HaltReason.REMOTE_REWOUND:
+                self.engine.new_past()
+            case HaltReason.FOLDER_REWOUND:
+                pass
+            case _:
+                with self._journal().atomic():
+                    self._journal().ledger.approve(held.items)
+        self._lift("approve", held)
+
+    def reject(self, token: str) -> None:
+        """Nothing is deleted, and what is missing is restored from the other side."""
+        held = halts.check_token(self.engine.held, token, self.engine.project.name)
+        match held.halt.reason:
+            case HaltReason.FOLDER_COPIED:
+                if not self.engine.opener.was_moved():
+                    raise Refused(
+                        "a copied folder has nothing to restore; nothing was changed",
+                        code="nothing-to-reject",
+                        hint=f"`dorkyctl remove {self.engine.project.name}` forgets it, or approve it",
+                    )
+                self.engine.opener.adopt()
+                self.engine.restart()
+            case HaltReason.ROOT_MISSING:
+                self._reclaim()
+                self._start_over()
+            case HaltReason.ROOT_EMPTIED if not held.items:
+                self._reclaim()
+                self._start_over()
+            case HaltReason.REMOTE_EMPTIED if not held.items:
+                self._start_over()
+                self.engine.new_past()
+            case HaltReason.REMOTE_REWOUND | HaltReason.FOLDER_REWOUND:
+                self._start_over()
+                self.engine.new_past()
+            case _:
+                journal = self._journal()
+                with journal.atomic():
+                    for path, _ in held.items:
+                        journal.set_base(path, None)
+                    journal.mark([path for path, _ in held.items], remote=True)
+        self._lift("reject", held)
+
+    def _reclaim(self) -> None:
+        """The folder gets its marker back and is opened again with its journal."""
+        try:
+            self.engine.opener.reclaim()
+        except Stale as exc:
+            raise Refused(
+                f"there is no folder at {self.engine.project.path}",
+                code="no-folder",
+                hint="bring it back or mount it, and sync goes on by itself; or `dorkyctl remove` the project",
+            ) from exc
+        self.engine.restart()
+        self.engine.open_now()
+
+    def _approve_all(self) -> None:
+        """Every deletion of what both sides agreed on may pass."""
+        journal = self._journal()
+        keys = [
+            (path, base.version or Version(base.digest))
+            for path in list(journal.base_paths())
+            if (base := journal.base(path)) is not None
+        ]
+        with journal.atomic():
+            journal.ledger.approve(keys)
+
+    def _start_over(self) -> None:
+        """Nothing was agreed on: every file is compared by content, and nothing can be deleted."""
+        journal = self._journal()
+        with journal.atomic():
+            paths = list(journal.base_paths())
+            journal.drop_all_bases()
+            journal.mark(paths, remote=True)
+
+    def _lift(self, verb: str, held: halts.Held) -> None:
+        self.engine.lift_halt()
+        if self.engine.journal is not None:
+            with self._journal().atomic():
+                event = Event(verb, Path("."), self.engine.device, detail=f"{held.halt.reason}: {held.halt.detail}")
+                self._journal().ledger.log(self.engine.clock.time_ns(), [event])
+        self.engine.look_again()
+
+    # --- conflicts ----------------------------------------------------------------------------------------------
+
+    def resolve(self, text: str, keep: str) -> None:
+        """Settle a conflict, named by the original or a copy. `mine` is this device's edit where the copy came from
+        here, else what stands under the name; `theirs` the other; `both` keeps the copy as an ordinary file. The bytes
+        not kept go to the trash.
+        """
+        if keep not in ("mine", "theirs", "both"):
+            raise Refused(f"keep {keep!r}?", hint="--keep mine, theirs or both")
+        path = checked(text)
+        copies = self._copies(path)
+        if not copies:
+            raise Refused(f"{text!r} has no conflict", code="no-conflict", hint="`dorkyctl conflicts` lists them")
+        for copy in copies:
+            self._resolve_one(copy, keep)
+        self.engine.look_again(scan=False)
+
+    def _copies(self, path: Path) -> list[Path]:
+        if parse_conflict(path) is not None and isinstance(self.engine.folder.observe(path, None), Local):
+            return [path]
+        found: list[Path] = []
+        for known in self._journal().conflict_copies():
+            name = parse_conflict(known)
+            if name is not None and name.original == path:
+                found.append(known)
+        return [copy for copy in found if isinstance(self.engine.folder.observe(copy, None), Local)]
+
+    def _resolve_one(self, copy: Path, keep: str) -> None:
+        name = parse_conflict(copy)
+        assert name is not None
+        folder = self.engine.folder
+        loser = self._here(copy)
+        if keep == "both":
+            folder.rename(copy, kept_name(copy), loser)
+            self._note("resolve", copy, f"kept as {kept_name(copy)!r}")
+            self._touched([copy, kept_name(copy)])
+            return
+        if (keep == "mine") == self._is_ours(copy):
+            # The copy's bytes get the name, in one step: what stood there comes out whole.
+            staged = self.engine.clock.random_id()
+            folder.stage_copy(copy, loser, staged)
+            folder.seal(staged, mode=loser.mode, mtime_ns=loser.stat.mtime_ns)
+            there = folder.observe(name.original, None)
+            if isinstance(there, Local):
+                folder.swap_in(staged, name.original, there)
+                self._trash(staged, name.original)
+            elif not folder.put_in(staged, name.original):
+                raise Refused(
+                    f"{name.original!r} cannot be put back: its place is taken", code="clash", hint="rename it"
+                )
+        out = self.engine.clock.random_id()
+        folder.take_out(copy, out, loser)
+        self._trash(out, copy)
+        self._note("resolve", name.original, f"kept {keep}")
+        self._touched([copy, name.original])
+
+    def _is_ours(self, copy: Path) -> bool:
+        name = parse_conflict(copy)
+        assert name is not None
+        probe = conflict_name(Path("x"), device=self.engine.device, mtime_ns=0, digest=_NO_DIGEST)
+        ours = parse_conflict(probe)
+        return ours is not None and ours.device == name.device
+
+    # --- trash --------------------------------------------------------------------------------------------------
+
+    def restore(self, text: str, trashed: str | None) -> Path:
+        """Bring a displaced file back: the newest of that path, or the one named. What stands there now is displaced
+        in turn. Returns where it is.
+        """
+        path = checked(text)
+        folder = self.engine.folder
+        items = [item for item in folder.trash() if item.path == path and trashed in (None, item.name)]
+        if not items:
+            raise Refused(f"the trash has no {text!r}", code="not-in-trash", hint="`dorkyctl trash` lists what it has")
+        item = items[-1]
+        staged = self.engine.clock.random_id()
+        folder.trash_to_stage(item.name, staged, keep=True)
+        folder.seal(staged, mode=None, mtime_ns=None)
+        there = folder.observe(path, None)
+        if isinstance(there, Local):
+            folder.swap_in(staged, path, there)
+            self._trash(staged, path)
+        elif not folder.put_in(staged, path):
+            folder.unstage(staged)
+            raise Refused(f"{text!r} cannot be put back: its place is taken", code="clash", hint="move that away first")
+        self._note("restore", path, f"from the trash ({item.name})")
+        self._touched([path])
+        return path
+
+    # --- inside -------------------------------------------------------------------------------------------------
+
+    def _journal(self) -> Journal:
+        journal = self.engine.journal
+        if journal is None:
+            raise Refused("the project is not open yet", code="not-open", hint="see `dorkyctl status`")
+        return journal
+
+    def _here(self, path: Path) -> Local:
+        found = self.engine.folder.observe(path, None)
+        if not isinstance(found, Local):
+            raise Refused(f"{path!r} is not here", code="not-here", hint="`dorkyctl sync --wait`, then try again")
+        return found
+
+    def _trash(self, staged: str, path: Path) -> None:
+        digest = self.engine.folder.staged_digest(staged)
+        trashed = self.engine.folder.to_trash(staged, path)
+        if digest is None:
+            return
+        with self._journal().atomic():
+            self._journal().ledger.displace(Displaced(trashed.name, path, digest, trashed.size, None, trashed.at_ns, 0))
+
+    def _note(self, verb: str, path: Path, detail: str) -> None:
+        with self._journal().atomic():
+            event = Event(verb, path, self.engine.device, detail=detail)
+            self._journal().ledger.log(self.engine.clock.time_ns(), [event])
+
+    def _touched(self, paths: list[Path]) -> None:
+        with self._journal().atomic():
+            self._journal().mark(paths)
+
+
+def checked(text: str) -> Path:
+    """A path from outside."""
+    try:
+        return parse(text)
+    except PathProblem as exc:
+        raise Refused(str(exc), code=exc.code, hint=exc.hint) from exc
+
+
+_NO_DIGEST = Digest("sha256:" + "0" * 64)

@@ -1,0 +1,115 @@
+"""Halts: a project stops, shows exactly what it will not do unasked, and waits for a person.
+
+One rule for all of them. *approve* lets through what was seen, exactly the paths and versions shown. *reject* undoes it:
+what the sides agreed on is forgotten for those paths, so that nothing is deleted, what is missing is restored from the
+other side, and what differs is kept twice.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dorkyd.core.model import DeleteLocal, Path, Version
+from dorkyd.core.report import Halt, HaltReason
+from dorkyd.core.safety import Delete, approval_key
+from dorkyd.errors import Refused
+from dorkyd.journal import Journal
+
+_KEY = "halt"
+_SHOWN = 5
+"""How many paths a halt's detail names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A halt as the journal keeps it."""
+
+    halt: Halt
+    items: tuple[tuple[Path, Version], ...]
+    """Deletions held back, as approvals name them; empty: the halt is about the whole project."""
+
+
+def deletions_held(name: str, held: Sequence[Delete], files: int, token: str) -> Held:
+    """The halt for deletions past the guard. All of a side gone at once is named for what it looks like."""
+    local = [d for d in held if isinstance(d, DeleteLocal)]
+    all_of_a_side = max(len(local), len(held) - len(local)) >= files
+    if all_of_a_side:
+        reason = HaltReason.REMOTE_EMPTIED if local else HaltReason.ROOT_EMPTIED
+    else:
+        reason = HaltReason.MASS_DELETE
+    where = "the bucket" if local else "the folder"
+    loses = "this folder" if local else "the bucket and every other device"
+    what = (
+        f"{len(held)} of {files} files are gone from {where}. Deleting them from {loses} too waits for you: "
+        f"{_names([d.path for d in held])}"
+    )
+    return Held(Halt(reason, f"{what}. {choices(name, token)}", token), tuple(approval_key(d) for d in held))
+
+
+def whole(reason: HaltReason, what: str, name: str, token: str) -> Held:
+    """A halt about the project as a whole."""
+    return Held(Halt(reason, f"{what}. {choices(name, token, reason)}", token), ())
+
+
+def choices(name: str, token: str, reason: HaltReason = HaltReason.MASS_DELETE) -> str:
+    """The commands on offer, and what each does."""
+    approve, reject = f"`dorkyctl approve {name} {token}`", f"`dorkyctl reject {name} {token}`"
+    match reason:
+        case HaltReason.ROOT_MISSING:
+            return (
+                f"Nothing is deleted; it goes on by itself when the folder is back. If this is the folder and only its"
+                f" marker was lost: {approve} compares every file by content and deletes nothing"
+            )
+        case HaltReason.FOLDER_COPIED:
+            return f"{approve} makes this folder a device of its own, comparing by content; `dorkyctl remove {name}` forgets it"
+        case HaltReason.FOLDER_REWOUND:
+            return f"{approve} takes the folder as it is now for what you want; {reject} brings the newer files back, keeping differing ones as conflict copies"
+        case HaltReason.REMOTE_REWOUND:
+            return f"{approve} follows the bucket as it is now; {reject} deletes nothing and sends back what the bucket lost"
+        case _:
+            return f"{approve} deletes exactly these; {reject} restores them"
+
+
+def store(journal: Journal, held: Held | None) -> None:
+    """Remember a halt across restarts; None: there is none any more."""
+    if held is None:
+        journal.put(_KEY, None)
+        return
+    document = {
+        "reason": held.halt.reason,
+        "detail": held.halt.detail,
+        "token": held.halt.token,
+        "items": held.items,
+    }
+    journal.put(_KEY, json.dumps(document))
+
+
+def stored(journal: Journal) -> Held | None:
+    """The halt that was remembered."""
+    text = journal.get(_KEY)
+    if text is None:
+        return None
+    document = json.loads(text)
+    items = tuple((Path(path), Version(version)) for path, version in document["items"])
+    return Held(Halt(HaltReason(document["reason"]), document["detail"], document["token"]), items)
+
+
+def check_token(held: Held | None, token: str, name: str) -> Held:
+    """The halt the token stands for."""
+    if held is None:
+        raise Refused(f"{name} is not halted", code="not-halted", hint=f"see `dorkyctl status {name}`")
+    if held.halt.token != token:
+        raise Refused(
+            f"that token is not the one of {name}'s present halt, which shows something else",
+            code="stale-token",
+            hint=f"see `dorkyctl status {name}` and use the token shown there",
+        )
+    return held
+
+
+def _names(paths: Sequence[Path]) -> str:
+    shown = ", ".join(repr(path) for path in paths[:_SHOWN])
+    more = len(paths) - _SHOWN
+    return f"{shown} and {more} more" if more > 0 else shown

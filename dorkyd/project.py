@@ -1,0 +1,373 @@
+"""One project in the daemon: an engine on its own thread, and what the API may ask of it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from dorkyd import doctor
+from dorkyd.core.model import DeleteLocal, DeleteRemote, Download, Fetch, KeepBoth, MoveLocal, Path
+from dorkyd.core.report import (
+    ConflictItem,
+    FileItem,
+    Finding,
+    IgnoreItem,
+    LogItem,
+    Pending,
+    ProblemItem,
+    ProjectStatus,
+    RequestCounts,
+    State,
+    SyncResult,
+    TrashItem,
+    Warning,
+    Why,
+)
+from dorkyd.decisions import Decisions, checked
+from dorkyd.engine import Engine
+from dorkyd.errors import DorkyError, Refused
+from dorkyd.reading import Reader
+
+_log = logging.getLogger("dorkyd.project")
+
+_FOREVER = 2**62
+_ANSWER_S = 60.0
+"""How long an API thread waits for the engine's thread to answer."""
+_COUNT_S = 2.0
+"""How often totals are counted anew while things change."""
+
+
+@dataclass(slots=True)
+class _Ticket:
+    """Somebody waits until both sides were looked at from here on and nothing is left to do."""
+
+    scan: int
+    listing: int
+    tries: int
+    done: threading.Event
+    result: SyncResult | None = None
+
+
+class ProjectRunner:
+    """See the module; `control.ProjectControl` says what each method promises."""
+
+    def __init__(self, engine: Engine, publish: Callable[[ProjectStatus], None]) -> None:
+        self._engine = engine
+        self._publish = publish
+        self._decisions = Decisions(engine)
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._tickets: list[_Ticket] = []
+        self._totals = (0, 0, 0, 0)
+        self._counted = -1e9
+        self._settled: State | None = None
+        self._status = self._empty()
+        self._beat = time.monotonic()
+        engine.wake = self._wake.set
+        self._thread = threading.Thread(target=self._run, name=f"engine-{engine.project.name}", daemon=True)
+
+    # --- the thread ---------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End: nothing new begins; what is under way is recovered at the next start."""
+        self._stopping.set()
+        self._wake.set()
+        if self._thread.ident is not None:
+            self._thread.join(timeout=20)
+
+    @property
+    def beat(self) -> float:
+        """Monotonic time of the last cycle, for the watchdog."""
+        return self._beat
+
+    def _run(self) -> None:
+        engine = self._engine
+        while not self._stopping.is_set():
+            self._wake.clear()
+            now = engine.clock.monotonic()
+            self._beat = time.monotonic()
+            try:
+                due = engine.run_due(now)
+                self._observe()
+            except Exception:  # a defect must not end sync without a word: start over from the journal
+                _log.exception("project=%s outcome=cycle-failed", engine.project.name)
+                engine.failed_unexpectedly()
+                due = now + 5.0
+            self._wake.wait(timeout=max(0.0, min(due - engine.clock.monotonic(), 30.0)))
+        for ticket in self._tickets:
+            ticket.result = SyncResult(False, self._status.state, "the daemon stops")
+            ticket.done.set()
+        engine.close()
+
+    def _observe(self) -> None:
+        """Publish what a cycle left, and answer those who wait for it."""
+        status = self._look()
+        if status != self._status:
+            self._status = status
+            self._publish(status)
+        for ticket in list(self._tickets):
+            result = self._result(ticket)
+            if result is not None:
+                ticket.result = result
+                self._tickets.remove(ticket)
+                ticket.done.set()
+
+    def _result(self, ticket: _Ticket) -> SyncResult | None:
+        engine, status = self._engine, self._status
+        if status.state is State.HALTED and status.halt is not None:
+            return SyncResult(False, status.state, status.halt.detail)
+        if status.state is State.PAUSED:
+            hint = f"dorkyctl resume {status.name}"
+            return SyncResult(False, status.state, "the project is paused", hint)
+        if engine.trouble is not None and engine.counters.bucket_tries > ticket.tries:
+            return SyncResult(False, engine.trouble.state, engine.trouble.detail, engine.trouble.hint)
+        counters = engine.counters
+        looked = counters.scans >= ticket.scan and counters.listings_done >= ticket.listing
+        if looked and engine.quiescent():
+            return SyncResult(True, status.state, "both sides agree")
+        return None
+
+    # --- status -------------------------------------------------------------------------------------------------
+
+    def _empty(self) -> ProjectStatus:
+        project = self._engine.project
+        return ProjectStatus(project.name, project.path, project.bucket, project.mode, State.SYNCING)
+
+    def _look(self) -> ProjectStatus:
+        engine = self._engine
+        project = engine.project
+        state, detail, hint = self._state()
+        now = engine.clock.monotonic()
+        if state is not self._settled or now - self._counted > _COUNT_S:
+            self._counted, self._settled = now, state
+            self._totals = self._count()
+        files, size, conflicts, problems = self._totals
+        requests = engine.bucket.requests if engine.bucket is not None else None
+        return ProjectStatus(
+            name=project.name,
+            path=project.path,
+            bucket=project.bucket,
+            mode=project.mode,
+            state=state,
+            files=files,
+            bytes=size,
+            pending=self._pending(),
+            conflicts=conflicts,
+            problems=problems,
+            last_success=_rfc3339(engine.last_success_ns),
+            halt=engine.held.halt if engine.held is not None else None,
+            warnings=tuple(Warning(code, what, todo) for code, (what, todo) in sorted(engine.warnings.items())),
+            requests=RequestCounts(
+                requests.GET,
+                requests.PUT,
+                requests.LIST,
+                requests.HEAD,
+                requests.COPY,
+                requests.DELETE,
+                requests.bytes_up,
+                requests.bytes_down,
+            )
+            if requests is not None
+            else RequestCounts(),
+            detail=detail,
+            hint=hint,
+        )
+
+    def _state(self) -> tuple[State, str, str]:
+        engine = self._engine
+        if engine.held is not None:
+            return State.HALTED, "", ""
+        if engine.paused_until() > engine.clock.time_ns():
+            return State.PAUSED, "", f"dorkyctl resume {engine.project.name}"
+        if engine.trouble is not None:
+            return engine.trouble.state, engine.trouble.detail, engine.trouble.hint
+        if engine.counters.listings_done and engine.quiescent():
+            engine.last_success_ns = engine.clock.time_ns() // 1_000_000_000 * 1_000_000_000
+            return State.IN_SYNC, "", ""
+        return State.SYNCING, "", ""
+
+    def _count(self) -> tuple[int, int, int, int]:
+        journal = self._engine.journal
+        if journal is None:
+            return self._totals
+        files, size = journal.base_totals()
+        return files, size, self._reader().conflict_count(), len(journal.ledger.problems())
+
+    def _pending(self) -> Pending:
+        engine = self._engine
+        journal = engine.journal
+        if journal is None:
+            return Pending()
+        upload, download = journal.backlog(engine.retries)
+        deletes = [wait.action for wait in engine.waiting.values()]
+        under_way = {id(job): job for job in engine.in_flight.values()}.values()
+        for job in under_way:
+            if isinstance(job.action, DeleteLocal | DeleteRemote):
+                deletes.append(job.action)
+        down = (Download, Fetch, KeepBoth, MoveLocal)
+        moving = sum(job.bytes for job in under_way)
+        downloading = sum(isinstance(job.action, down) for job in under_way)
+        local = sum(isinstance(action, DeleteLocal) for action in deletes)
+        remote = len(deletes) - local
+        return Pending(
+            upload=max(0, upload - remote - local if upload >= remote + local else upload),
+            download=max(download, downloading),
+            delete_local=local,
+            delete_remote=remote,
+            bytes=moving,
+        )
+
+    # --- control ------------------------------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """As the configuration has it."""
+        return self._engine.project.name
+
+    def status(self) -> ProjectStatus:
+        """The last published."""
+        return self._status
+
+    def sync(self, *, wait: bool, timeout_s: float | None) -> SyncResult:
+        """As `ProjectControl.sync`."""
+        if not wait:
+            self._ask(self._engine.look_again)
+            return SyncResult(False, self._status.state, "looking at both sides")
+        ticket = self._ask(self._wait_ticket)
+        assert isinstance(ticket, _Ticket)
+        self._wake.set()
+        if not ticket.done.wait(timeout=timeout_s):
+            return SyncResult(False, self._status.state, f"not done after {timeout_s:g} s", "it goes on by itself")
+        assert ticket.result is not None
+        return ticket.result
+
+    def _wait_ticket(self) -> _Ticket:
+        tries = self._engine.counters.bucket_tries
+        scan, listing = self._engine.look_again()
+        ticket = _Ticket(scan, listing, tries, threading.Event())
+        self._tickets.append(ticket)
+        return ticket
+
+    def pause(self, for_s: float | None) -> ProjectStatus:
+        """As `ProjectControl.pause`."""
+        until = _FOREVER if for_s is None else self._engine.clock.time_ns() + int(for_s * 1e9)
+        return self._decide(lambda: self._engine.pause(until))
+
+    def resume(self) -> ProjectStatus:
+        """As `ProjectControl.resume`."""
+        return self._decide(lambda: (self._engine.pause(0), self._engine.look_again(scan=False)))
+
+    def files(self, prefix: str, after: str, limit: int, *, remote: bool) -> Sequence[FileItem]:
+        """As `ProjectControl.files`."""
+        return self._reader().files(prefix, after, limit, remote=remote)
+
+    def why(self, path: str) -> Why:
+        """As `ProjectControl.why`."""
+        return self._reader().why(path, self._engine.rules(), self._next_tries())
+
+    def check_ignore(self, paths: Sequence[str]) -> Sequence[IgnoreItem]:
+        """As `ProjectControl.check_ignore`."""
+        rules = self._engine.rules()
+        items: list[IgnoreItem] = []
+        for text in paths:
+            is_folder = text.endswith("/")
+            path = checked(text.rstrip("/"))
+            rule = rules.rule(path, is_folder)
+            items.append(IgnoreItem(path, rule is not None, rule))
+        return items
+
+    def conflicts(self) -> Sequence[ConflictItem]:
+        """As `ProjectControl.conflicts`."""
+        return self._reader().conflicts()
+
+    def problems(self) -> Sequence[ProblemItem]:
+        """As `ProjectControl.problems`."""
+        return self._reader().problems(self._next_tries())
+
+    def log(self, after: int, limit: int) -> Sequence[LogItem]:
+        """As `ProjectControl.log`."""
+        return self._reader().log(after, limit)
+
+    def trash(self) -> Sequence[TrashItem]:
+        """As `ProjectControl.trash`."""
+        return self._reader().trash()
+
+    def resolve(self, path: str, keep: str) -> Sequence[ConflictItem]:
+        """As `ProjectControl.resolve`."""
+        self._decide(lambda: self._decisions.resolve(path, keep))
+        return self._reader().conflicts()
+
+    def approve(self, token: str) -> ProjectStatus:
+        """As `ProjectControl.approve`."""
+        return self._decide(lambda: self._decisions.approve(token))
+
+    def reject(self, token: str) -> ProjectStatus:
+        """As `ProjectControl.reject`."""
+        return self._decide(lambda: self._decisions.reject(token))
+
+    def restore(self, path: str, name: str | None) -> FileItem:
+        """As `ProjectControl.restore`."""
+        self._decide(lambda: self._decisions.restore(path, name))
+        found = self._ask(lambda: self._engine.folder.observe(checked(path), None))
+        digest, size, mode = getattr(found, "digest", None), getattr(found, "size", 0), getattr(found, "mode", None)
+        return FileItem(Path(path), digest, size, None, mode, "changing")
+
+    def purge_trash(self) -> None:
+        """Keep the trash to its limits: slow upkeep, asked for by the daemon's scheduler."""
+        engine = self._engine
+
+        def purge() -> None:
+            if engine.upkeep is not None and engine.held is None:
+                engine.upkeep.purge()
+
+        engine.call(purge)
+
+    def doctor(self) -> Sequence[Finding]:
+        """As `ProjectControl.doctor`."""
+        engine = self._engine
+        return doctor.examine(
+            engine.project, engine.folder, engine.bucket, state_dir=engine.journals, clock=engine.clock
+        )
+
+    # --- inside -------------------------------------------------------------------------------------------------
+
+    def _reader(self) -> Reader:
+        journal = self._engine.journal_file
+        return Reader(journal, self._engine.project, self._engine.device)
+
+    def _next_tries(self) -> dict[Path, float]:
+        now = self._engine.clock.monotonic()
+        return {path: max(0.0, retry.due - now) for path, retry in dict(self._engine.retries).items()}
+
+    def _ask(self, request: Callable[[], object]) -> object:
+        """Have the engine's thread do it, and answer with what came of it."""
+        if self._stopping.is_set():
+            raise Refused("the project is being stopped", code="stopping")
+        try:
+            return self._engine.call(request).result(timeout=_ANSWER_S)
+        except TimeoutError as exc:
+            raise DorkyError(
+                "the engine is busy and has not answered",
+                code="busy",
+                hint="try again; `dorkyctl status` shows what it does",
+            ) from exc
+
+    def _decide(self, request: Callable[[], object]) -> ProjectStatus:
+        """A person's decision, and the status after it."""
+        self._ask(request)
+        self._ask(self._observe)
+        return self._status
+
+
+def _rfc3339(time_ns: int | None) -> str | None:
+    if time_ns is None:
+        return None
+    return datetime.fromtimestamp(time_ns / 1e9, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

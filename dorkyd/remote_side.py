@@ -1,0 +1,264 @@
+"""The bucket as the engine sees it: is it still this project's, what is the news, and what does a listing show.
+
+Keeps the log's cursor and the dirty marks that news makes in one transaction. Used from the engine's thread only.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from dorkyd.core import paths
+from dorkyd.core.logbook import (
+    ENTRY_CHANGES,
+    LAST_NUMBER,
+    Change,
+    Entry,
+    ProjectDocument,
+    approvals,
+)
+from dorkyd.core.model import Path, Problem, Remote, ReplicaId, Version
+from dorkyd.errors import Stale
+from dorkyd.journal import Journal
+from dorkyd.ledger import Intent
+from dorkyd.news import News
+from dorkyd.ports import Clock, Listed
+
+_CLASHES = 200
+"""How many keys below a path are marked when a file takes its name."""
+_RACES = 50
+"""How often an announcement yields to entries of others before it waits for the next cycle."""
+
+
+@dataclass(frozen=True, slots=True)
+class Emptied:
+    """The bucket no longer holds the project's document."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rewound:
+    """The bucket's past is not the one this device has seen."""
+
+    detail: str
+
+
+@dataclass(slots=True)
+class RemoteSide:
+    """See the module."""
+
+    news: News
+    journal: Journal
+    clock: Clock
+    device: str
+    replica: ReplicaId
+    deleted_by: dict[Path, str] = field(default_factory=dict)
+    """Who announced a deletion, until it is carried out here; for the history."""
+    _listing: Iterator[Sequence[Listed]] | None = None
+    _began: int = 0
+    _strange: list[Problem] = field(default_factory=list)
+
+    # --- identity -----------------------------------------------------------------------------------------------
+
+    def meet(self) -> str | Emptied | Rewound:
+        """The project's id, by its document; written if this prefix never was a project as far as we know."""
+        document = self.news.project()
+        known = self.journal.get("project_id")
+        if document is None:
+            if known is not None:
+                return Emptied("the project's document .dorky/project.json is gone from the bucket")
+            document = self._found(self.clock.random_id())
+        if known is not None and known != document.project_id:
+            return Rewound("the bucket prefix now belongs to another project")
+        with self.journal.atomic():
+            self.journal.put("project_id", document.project_id)
+        return document.project_id
+
+    def found_again(self) -> None:
+        """Write the project's document anew, after a person decided about an emptied bucket."""
+        self._found(self.journal.get("project_id") or self.clock.random_id())
+
+    def _found(self, project_id: str) -> ProjectDocument:
+        document = ProjectDocument(project_id, floor=1)
+        try:
+            self.news.create_project(document)
+        except Stale:
+            there = self.news.project()
+            if there is None:
+                raise
+            return there
+        return document
+
+    # --- the log ------------------------------------------------------------------------------------------------
+
+    @property
+    def cursor(self) -> int:
+        """The number of the last entry read; 0: none."""
+        return int(self.journal.get("log_cursor") or 0)
+
+    def reset(self) -> None:
+        """Forget what was read of the log and known of the bucket. In a transaction of the caller's."""
+        self.journal.put("log_cursor", None)
+        self.journal.put("log_version", None)
+        self.journal.put("listed", None)
+        self.journal.drop_all_remotes()
+
+    def catch_up(self) -> Rewound | None:
+        """List the log after the last number: find entries that compaction left a gap before, and notice a bucket
+        whose past changed.
+        """
+        cursor = self.cursor
+        state = self.news.log_from(cursor)
+        if cursor == 0:
+            # Everything up to here is covered by the full listing that follows.
+            if state.numbers:
+                self._advance(*state.numbers[-1])
+            return None
+        known = self.journal.get("log_version")
+        version = state.version_of(cursor)
+        if version is None or (known is not None and version != known):
+            document = self.news.project()
+            if version is None and document is not None and cursor < document.floor:
+                if state.numbers:
+                    self._advance(*state.numbers[-1])
+                return None
+            what = "is gone" if version is None else "has changed"
+            return Rewound(f"entry {cursor} of the bucket's log, which this device has read, {what}")
+        following = [number for number, _ in state.numbers if number > cursor]
+        if following and following[0] != cursor + 1:
+            self._advance(*state.numbers[-1])
+        return None
+
+    def poll(self) -> bool:
+        """Read entries until there is none: one request when there is no news. True: an entry made no sense or left a
+        gap, so that only a listing can tell.
+        """
+        list_again = False
+        while (found := self.news.entry(self.cursor + 1)) is not None:
+            entry, version = found
+            list_again |= not entry.whole
+            self._take(entry, version)
+        return list_again
+
+    def _take(self, entry: Entry, version: Version) -> None:
+        ledger = self.journal.ledger
+        ours = {i.op for i in ledger.announcements(-1)} if entry.replica == self.replica else set()
+        theirs = [change for change in entry.changes if change.op not in ours]
+        with self.journal.atomic():
+            ledger.announced(change.op for change in entry.changes if change.op in ours)
+            ledger.approve(approvals(theirs))
+            self.journal.mark([change.path for change in theirs], remote=True)
+            self._advance(self.cursor + 1, version)
+        for change in theirs:
+            if change.verb == "delete":
+                self.deleted_by[change.path] = entry.device
+
+    def _advance(self, number: int, version: Version) -> None:
+        self.journal.put("log_cursor", str(number))
+        self.journal.put("log_version", version)
+
+    def announce(self) -> int:
+        """Put recorded changes into the log. Returns how many are still to be announced (more than fit an entry, or
+        others kept taking the number).
+        """
+        ledger = self.journal.ledger
+        pending = ledger.announcements(ENTRY_CHANGES)
+        if not pending:
+            return 0
+        for _ in range(_RACES):
+            number = self.cursor + 1
+            if number > LAST_NUMBER:
+                break
+            try:
+                version = self.news.create(number, self._entry(pending))
+            except Stale:
+                before = self.cursor
+                self.poll()
+                if self.cursor == before:
+                    break
+                pending = ledger.announcements(ENTRY_CHANGES)
+                if not pending:
+                    return 0
+                continue
+            with self.journal.atomic():
+                ledger.announced(intent.op for intent in pending)
+                self._advance(number, version)
+            break
+        return len(ledger.announcements(-1))
+
+    def _entry(self, intents: Sequence[Intent]) -> Entry:
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.clock.time_ns() // 1_000_000_000))
+        changes = tuple(
+            Change(i.path, i.verb, i.op, i.version, i.digest, i.size, i.mode, i.replaces, i.approved) for i in intents
+        )
+        return Entry(self.replica, self.device, stamp, changes)
+
+    # --- the listing --------------------------------------------------------------------------------------------
+
+    @property
+    def listing(self) -> bool:
+        """A full listing is under way."""
+        return self._listing is not None
+
+    def begin_listing(self) -> None:
+        """Start a full listing, which finds what other tools wrote and any lost hint."""
+        self._began = self.journal.listing_begins()
+        self._listing = self.news.pages()
+        self._strange = []
+
+    def abandon_listing(self) -> None:
+        """A page failed: what was seen so far proves nothing about the rest."""
+        self._listing = None
+
+    def step_listing(self) -> tuple[list[Path], list[Problem]] | None:
+        """Take one page in. None: there is more. At the end: known objects it did not show, whose absence still needs
+        proof, and keys that can never be files here.
+        """
+        assert self._listing is not None
+        page = next(self._listing, None)
+        if page is None:
+            self._listing = None
+            return self.journal.listing_ends(self._began), self._strange
+        rows: list[tuple[Path, Remote]] = []
+        for listed in page:
+            if paths.is_folder_marker(listed.key):
+                continue
+            problem = paths.key_problem(listed.key)
+            if problem is not None:
+                self._strange.append(problem)
+                continue
+            remote = Remote(listed.version, listed.size, modified=listed.modified, looked=False)
+            rows.append((Path(listed.key), remote))
+        with self.journal.atomic():
+            changed = self.journal.listing_page(self._began, rows)
+            self.mark_clashes(changed)
+        return None
+
+    # --- rows ---------------------------------------------------------------------------------------------------
+
+    def learn(self, path: Path, looked: Remote | None) -> Remote | None:
+        """Take in what a look told. A new version under an unchanged op is another tool's write that kept our
+        metadata: its digest claim is void. In a transaction of the caller's.
+        """
+        before = self.journal.remote(path)
+        if looked is not None and before is not None and _kept_our_op(before, looked):
+            looked = Remote(looked.version, looked.size, modified=looked.modified, mode=looked.mode)
+        self.journal.set_remote(path, looked)
+        if (before is None) != (looked is None):
+            self.mark_clashes([path])
+        return looked
+
+    def mark_clashes(self, changed: Sequence[Path]) -> None:
+        """A change to a path marks every path it clashes with. In a transaction of the caller's."""
+        marks: set[Path] = set()
+        for path in changed:
+            marks.update(a for a in paths.ancestors(path) if self.journal.remote(a) or self.journal.known(a))
+            marks.update(self.journal.known_below(path)[:_CLASHES])
+        if marks:
+            self.journal.mark(marks)
+
+
+def _kept_our_op(before: Remote, looked: Remote) -> bool:
+    return before.op is not None and looked.op == before.op and looked.version != before.version

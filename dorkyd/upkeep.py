@@ -1,0 +1,137 @@
+"""What displaced files still need: a second look for late writers, and an end.
+
+A file that was moved out of its place may still be open in some program, whose next write lands in the trash. Displaced
+files are therefore hashed again after 2 s, after 60 s, at every start and before they are purged; a change becomes a
+conflict copy. The trash keeps to the project's limits, but the newest copy of a path stays at least a day.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from dorkyd.core import metadata
+from dorkyd.core.model import Digest, Path
+from dorkyd.core.settings import Project
+from dorkyd.journal import Journal
+from dorkyd.ledger import Displaced, Event
+from dorkyd.local_side import LocalSide
+from dorkyd.ports import Clock, Folder, Trashed
+from dorkyd.transfer import conflict_copy
+
+CHECKS_S = (2.0, 60.0)
+"""When a displaced file is hashed again."""
+NEWEST_STAYS_NS = 86_400 * 10**9
+HISTORY_ROWS = 200_000
+DROPPED_NS = 7 * 86_400 * 10**9
+
+
+@dataclass(slots=True)
+class Upkeep:
+    """For one project; engine thread only."""
+
+    journal: Journal
+    folder: Folder
+    local: LocalSide
+    project: Project
+    clock: Clock
+    device: str
+
+    def at_start(self) -> None:
+        """Look at every displaced file once more, and find a place for staged files that no journal row explains."""
+        for displaced in self.journal.ledger.displaced(checked_less_than=len(CHECKS_S)):
+            self._check(displaced, displaced.checks)
+        self._adopt_strays()
+
+    def next_due(self) -> float:
+        """When `run_due` has something to do, monotonic seconds."""
+        rows = self.journal.ledger.displaced(checked_less_than=len(CHECKS_S))
+        now, wall = self.clock.monotonic(), self.clock.time_ns()
+        return min((now + max(0.0, self._age_left(row, wall)) for row in rows), default=math.inf)
+
+    def run_due(self, _now: float) -> None:
+        """Hash again what has been in the trash long enough for its next check."""
+        wall = self.clock.time_ns()
+        for displaced in self.journal.ledger.displaced(checked_less_than=len(CHECKS_S)):
+            if self._age_left(displaced, wall) <= 0:
+                self._check(displaced, displaced.checks + 1)
+
+    def purge(self) -> None:
+        """Keep the trash to its limits, oldest first, and forget old history."""
+        limits = self.project.trash
+        wall = self.clock.time_ns()
+        rows = self.journal.ledger.displaced()
+        newest = {row.path: row.name for row in rows}
+        total = sum(row.size for row in rows)
+        for row in rows:
+            age_ns = wall - row.at_ns
+            over = age_ns > limits.days * 86_400 * 10**9 or total > limits.size
+            kept = newest[row.path] == row.name and age_ns < NEWEST_STAYS_NS
+            if over and not kept and self._check(row, row.checks):
+                self.folder.purge(row.name)
+                with self.journal.atomic():
+                    self.journal.ledger.purged(row.name)
+                total -= row.size
+        with self.journal.atomic():
+            self.journal.ledger.trim_history(HISTORY_ROWS)
+            self.journal.ledger.forget_dropped(wall - DROPPED_NS)
+
+    # --- inside -------------------------------------------------------------------------------------------------
+
+    def _age_left(self, row: Displaced, wall_ns: int) -> float:
+        """Seconds until its next check. A clock that was set back does not put it off for longer than the wait."""
+        wait = CHECKS_S[min(row.checks, len(CHECKS_S) - 1)]
+        return min(wait, wait - (wall_ns - row.at_ns) / 1e9)
+
+    def _check(self, row: Displaced, checks: int) -> bool:
+        """Hash a displaced file again. False: it was written to, or is gone."""
+        digest = self.folder.trash_digest(row.name)
+        with self.journal.atomic():
+            if digest is None:
+                self.journal.ledger.purged(row.name)
+                return False
+            if digest == row.digest:
+                self.journal.ledger.checked(row.name, checks, digest)
+                return True
+        copy = self._late_writer(row, digest)
+        with self.journal.atomic():
+            self.journal.ledger.purged(row.name)
+            detail = f"written to after it was displaced, kept as {copy!r}"
+            self.journal.ledger.log(
+                self.clock.time_ns(), [Event("conflict", row.path, self.device, digest, detail=detail)]
+            )
+            self.journal.mark([copy])
+        return False
+
+    def _late_writer(self, row: Displaced, digest: Digest) -> Path:
+        """The file itself becomes the conflict copy, so that what is still being written arrives there too."""
+        staged = self.clock.random_id()
+        self.folder.trash_to_stage(row.name, staged, keep=False)
+        copy, reused = conflict_copy(self.folder, staged, row.path, row.at_ns, digest, self.device)
+        if reused:
+            self.remember([(self.folder.to_trash(staged, row.path), digest)])
+        return copy
+
+    def remember(self, trashed: Iterable[tuple[Trashed, Digest]]) -> None:
+        """Note files that went to the trash."""
+        with self.journal.atomic():
+            for item, digest in trashed:
+                self.journal.ledger.displace(Displaced(item.name, item.path, digest, item.size, None, item.at_ns, 0))
+
+    def _adopt_strays(self) -> None:
+        """A staged file that no row explains came out of somebody's folder before its journal was lost: keep it where
+        a person finds it. What rows prove that we fetched is kept for use or dropped.
+        """
+        ledger = self.journal.ledger
+        explained = {install.staged for install in ledger.open_installs()}
+        fetched = {row.staged: row for row in ledger.all_fetched()}
+        present = set(self.folder.staged())
+        with self.journal.atomic():
+            for name in fetched.keys() - present - explained:
+                ledger.drop_fetched(name)
+        strays: list[tuple[Trashed, Digest]] = []
+        for name in sorted(present - explained - fetched.keys()):
+            digest = self.folder.staged_digest(name) or metadata.sha256("0" * 64)
+            strays.append((self.folder.to_trash(name, Path(f"recovered-{name}")), digest))
+        self.remember(strays)
