@@ -164,6 +164,11 @@ def embedded_bucket(homes: Homes, name: str) -> str:
     return "file://" + quote(str(homes.state_dir / "buckets" / name))
 
 
+def is_embedded(homes: Homes, bucket: str) -> bool:
+    """A bucket among our own files, which we may make."""
+    return bucket.startswith(f"file://{os.path.realpath(homes.state_dir / 'buckets')}/")
+
+
 def read_settings(text: str, homes: Homes, *, host: str) -> Settings:
     """The settings that a text means. Raises `Configuration` at the first thing that is wrong."""
     source = Source(homes.config_file)

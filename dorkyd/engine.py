@@ -47,7 +47,7 @@ from dorkyd.core.report import HaltReason, State
 from dorkyd.core.safety import Delete, approval_key, vet
 from dorkyd.core.settings import Project
 from dorkyd.deciding import Decider, Decisions
-from dorkyd.errors import AuthExpired, Blocked, DorkyError, Refused, Stale, Transient, UnsafeStore
+from dorkyd.errors import AuthExpired, Blocked, Denied, DorkyError, Refused, Stale, Transient, UnsafeStore
 from dorkyd.journal import Dirty, Journal
 from dorkyd.local_side import IGNORE_FILE, LocalSide
 from dorkyd.news import News
@@ -207,6 +207,11 @@ class Engine:
         self._requests.put((request, future))
         self.wake()
         return future
+
+    def collect(self) -> None:
+        """Record what finished, without beginning anything."""
+        if self.journal is not None:
+            self._collect(self.clock.monotonic())
 
     def close(self) -> None:
         """Let go of everything. Jobs still running are recovered at the next start."""
@@ -852,7 +857,7 @@ class Engine:
         self.counters.bucket_tries += 1
         self._outage += 1
         state = State.OFFLINE
-        if isinstance(exc, AuthExpired):
+        if isinstance(exc, AuthExpired | Denied):
             state = State.AUTH_EXPIRED
         elif isinstance(exc, Blocked):
             state = State.ERROR

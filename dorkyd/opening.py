@@ -141,6 +141,7 @@ class Opener:
                     self.clock.random_id()[:8],
                 )
                 halts.store(journal, held)
+            journal.put("retired", None)
             journal.ask_again()
         return Opened(journal, identity, warning)
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path as FilePath
 
 from dorkyd import doctor
 from dorkyd.core.model import DeleteLocal, DeleteRemote, Download, Fetch, KeepBoth, MoveLocal, Path
@@ -30,6 +31,7 @@ from dorkyd.core.report import (
 from dorkyd.decisions import Decisions, checked
 from dorkyd.engine import Engine
 from dorkyd.errors import DorkyError, Refused
+from dorkyd.opening import retire
 from dorkyd.reading import Reader
 
 _log = logging.getLogger("dorkyd.project")
@@ -37,6 +39,8 @@ _log = logging.getLogger("dorkyd.project")
 _FOREVER = 2**62
 _ANSWER_S = 60.0
 """How long an API thread waits for the engine's thread to answer."""
+WIND_DOWN_S = 8.0
+"""How long a stop waits for transfers under way."""
 _COUNT_S = 2.0
 """How often totals are counted anew while things change."""
 
@@ -68,6 +72,7 @@ class ProjectRunner:
         self._status = self._empty()
         self._beat = time.monotonic()
         engine.wake = self._wake.set
+        self._last_journal: FilePath | None = None
         self._thread = threading.Thread(target=self._run, name=f"engine-{engine.project.name}", daemon=True)
 
     # --- the thread ---------------------------------------------------------------------------------------------
@@ -76,12 +81,21 @@ class ProjectRunner:
         """Begin."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """End: nothing new begins; what is under way is recovered at the next start."""
+    def ask_to_stop(self) -> None:
+        """Begin nothing new."""
         self._stopping.set()
         self._wake.set()
+
+    def stop(self) -> None:
+        """End. What is still under way then is recovered at the next start."""
+        self.ask_to_stop()
         if self._thread.ident is not None:
-            self._thread.join(timeout=20)
+            self._thread.join(timeout=2 * WIND_DOWN_S)
+
+    def retire(self) -> None:
+        """The project was removed: its journal no longer speaks for the folder's place. After `stop`."""
+        if self._last_journal is not None:
+            retire(self._last_journal)
 
     @property
     def beat(self) -> float:
@@ -105,7 +119,24 @@ class ProjectRunner:
         for ticket in self._tickets:
             ticket.result = SyncResult(False, self._status.state, "the daemon stops")
             ticket.done.set()
+        self._wind_down()
+        self._last_journal = engine.journal.file if engine.journal is not None else None
         engine.close()
+
+    def _wind_down(self) -> None:
+        """Let what is under way end and be recorded, for a while. A write still on its way after that is journalled,
+        and the next start looks whether it happened.
+        """
+        engine = self._engine
+        deadline = time.monotonic() + WIND_DOWN_S
+        while engine.in_flight and time.monotonic() < deadline:
+            self._wake.wait(timeout=0.2)
+            self._wake.clear()
+            try:
+                engine.collect()
+            except DorkyError:
+                _log.warning("project=%s outcome=not-recorded", engine.project.name, exc_info=True)
+                return
 
     def _observe(self) -> None:
         """Publish what a cycle left, and answer those who wait for it."""
@@ -263,7 +294,8 @@ class ProjectRunner:
 
     def resume(self) -> ProjectStatus:
         """As `ProjectControl.resume`."""
-        return self._decide(lambda: (self._engine.pause(0), self._engine.look_again(scan=False)))
+        self._decide(lambda: self._engine.pause(0))
+        return self._decide(lambda: self._engine.look_again(scan=False))
 
     def files(self, prefix: str, after: str, limit: int, *, remote: bool) -> Sequence[FileItem]:
         """As `ProjectControl.files`."""
@@ -276,13 +308,10 @@ class ProjectRunner:
     def check_ignore(self, paths: Sequence[str]) -> Sequence[IgnoreItem]:
         """As `ProjectControl.check_ignore`."""
         rules = self._engine.rules()
-        items: list[IgnoreItem] = []
-        for text in paths:
-            is_folder = text.endswith("/")
-            path = checked(text.rstrip("/"))
-            rule = rules.rule(path, is_folder)
-            items.append(IgnoreItem(path, rule is not None, rule))
-        return items
+        found = [
+            (checked(text.rstrip("/")), rules.rule(checked(text.rstrip("/")), text.endswith("/"))) for text in paths
+        ]
+        return [IgnoreItem(path, rule is not None, rule) for path, rule in found]
 
     def conflicts(self) -> Sequence[ConflictItem]:
         """As `ProjectControl.conflicts`."""

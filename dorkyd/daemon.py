@@ -1,0 +1,357 @@
+"""The composition root: lock, wire, schedule, signals. The only place that makes adapters.
+
+One process a `DORKY_HOME`. Threads: this one waits for signals and configuration edits; each project has an engine
+thread and a watcher thread; one pool moves bytes for all; the API has its own loop; APScheduler does slow upkeep.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import json
+import logging
+import os
+import random
+import secrets
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path as FilePath
+
+from apscheduler.schedulers.background import BackgroundScheduler
+
+import dorkyd
+from dorkyd import config
+from dorkyd.api.server import ApiServer
+from dorkyd.buckets import open_bucket
+from dorkyd.buckets.retry import Patience, Retrying
+from dorkyd.config_edit import add_project, remove_project
+from dorkyd.control import NewProject, ProjectControl
+from dorkyd.core.model import Path
+from dorkyd.core.report import ProjectStatus, State, Warning
+from dorkyd.core.settings import Project, Settings
+from dorkyd.engine import Engine
+from dorkyd.errors import Busy, Configuration, DorkyError, Refused, Stale, Transient
+from dorkyd.folder import LocalFolder
+from dorkyd.notify import Notifier
+from dorkyd.ports import Bucket, Watcher
+from dorkyd.project import ProjectRunner
+from dorkyd.watcher import OsWatcher
+
+_log = logging.getLogger("dorkyd.daemon")
+
+POOL_THREADS = 16
+TICK_S = 2.0
+"""How often the configuration file is looked at."""
+BEAT_S = 1800.0
+"""An engine whose last cycle is longer ago hangs, and the service manager should know."""
+PURGE_EVERY_S = 3600
+EXIT_ERROR, EXIT_CONFIGURATION = 1, 78
+
+
+class SystemClock:
+    """The machine's own time and chance."""
+
+    def monotonic(self) -> float:
+        """Seconds that only rise."""
+        return time.monotonic()
+
+    def time_ns(self) -> int:
+        """Wall clock."""
+        return time.time_ns()
+
+    def random_id(self) -> str:
+        """32 hexadecimal digits."""
+        return secrets.token_hex(16)
+
+
+class SharedPool:
+    """One pool for all projects."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(POOL_THREADS, thread_name_prefix="transfer")
+
+    def submit(self, run: Callable[[], None]) -> None:
+        """Run it soon."""
+        self._threads.submit(run)
+
+    def close(self) -> None:
+        """Begin nothing new."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+@dataclass(slots=True)
+class Daemon:
+    """All projects of one configuration; `control.DaemonControl` says what the API may ask."""
+
+    environ: Mapping[str, str]
+    host: str
+    loaded: config.Loaded
+    notifier: Notifier
+    started: float = field(default_factory=time.monotonic)
+    _runners: dict[str, ProjectRunner] = field(default_factory=dict)
+    _listeners: list[Callable[[str, ProjectStatus], None]] = field(default_factory=list)
+    _guard: threading.RLock = field(default_factory=threading.RLock)
+    _ending: threading.Event = field(default_factory=threading.Event)
+    _reload: threading.Event = field(default_factory=threading.Event)
+    _pool: SharedPool = field(default_factory=SharedPool)
+    _bad_edit: str = ""
+    _seen_text: str = ""
+
+    # --- DaemonControl ------------------------------------------------------------------------------------------
+
+    @property
+    def version(self) -> str:
+        """dorkyd's version."""
+        return dorkyd.__version__
+
+    @property
+    def device(self) -> str:
+        """This machine's name."""
+        return self.loaded.settings.device
+
+    def projects(self) -> Sequence[ProjectControl]:
+        """All of them, in configuration order."""
+        return list(self._runners.values())
+
+    def project(self, name: str) -> ProjectControl:
+        """One of them."""
+        found = self._runners.get(name)
+        if found is None:
+            there = ", ".join(self._runners) or "none"
+            raise Refused(f"no project is named {name!r}; there are: {there}", code="no-such-project")
+        return found
+
+    def add(self, new: NewProject) -> ProjectControl:
+        """Write it to the configuration and start it."""
+        if not os.path.isdir(new.path):
+            raise Refused(f"{new.path} is not a folder", code="no-such-folder", hint="make it first, or check the name")
+        name = new.name or os.path.basename(os.path.realpath(new.path)) or "root"
+        with self._guard:
+            if name in self._runners and new.name is None:
+                name = next(f"{name}-{n}" for n in range(2, 1000) if f"{name}-{n}" not in self._runners)
+            fields = {
+                "name": name,
+                "path": new.path,
+                "bucket": new.bucket or config.embedded_bucket(self.loaded.homes, name),
+                "mode": new.mode,
+                "endpoint_url": new.endpoint_url,
+                "region": new.region,
+                "profile": new.profile,
+            }
+            self._apply(config.edit(self.loaded, lambda text: add_project(text, fields), host=self.host))
+        return self.project(name)
+
+    def remove(self, name: str) -> None:
+        """Forget it; delete nothing."""
+        with self._guard:
+            runner = self._runners.get(name)
+            self.project(name)
+            self._apply(config.edit(self.loaded, lambda text: remove_project(text, name), host=self.host))
+            if runner is not None:
+                runner.retire()
+
+    def warnings(self) -> Sequence[Warning]:
+        """About the daemon as a whole."""
+        if not self._bad_edit:
+            return ()
+        hint = "correct the file; until then the settings from before hold"
+        return (Warning("configuration", self._bad_edit, hint),)
+
+    def stop(self) -> None:
+        """End the daemon; returns at once."""
+        self._ending.set()
+        self._reload.set()
+
+    def subscribe(self, listener: Callable[[str, ProjectStatus], None]) -> Callable[[], None]:
+        """Call `listener` with every published status."""
+        self._listeners.append(listener)
+
+        def unsubscribe() -> None:
+            if listener in self._listeners:
+                self._listeners.remove(listener)
+
+        return unsubscribe
+
+    # --- life ---------------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Serve until told to stop."""
+        homes = self.loaded.homes
+        for folder in (homes.state_dir, homes.run_dir):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = _lock(homes.state_dir / "daemon.lock")
+        api = ApiServer(self, str(homes.socket), os.getuid())
+        scheduler = BackgroundScheduler(daemon=True)
+        scheduler.add_job(self._purge, "interval", seconds=PURGE_EVERY_S)
+        try:
+            self._apply(self.loaded)
+            api.start()
+            scheduler.start()
+            _write_daemon_file(homes.state_dir / "daemon.json", str(homes.socket))
+            self.notifier.ready()
+            _log.info("verb=start pid=%d socket=%s", os.getpid(), homes.socket)
+            self._serve()
+        finally:
+            self.notifier.stopping()
+            (homes.state_dir / "daemon.json").unlink(missing_ok=True)
+            api.stop()
+            if scheduler.running:
+                scheduler.shutdown(wait=False)
+            self._stop_all()
+            self._pool.close()
+            os.close(lock)
+            _log.info("verb=stop pid=%d", os.getpid())
+
+    def reload(self) -> None:
+        """Read the configuration again soon."""
+        self._reload.set()
+
+    def _serve(self) -> None:
+        while not self._ending.is_set():
+            asked = self._reload.wait(timeout=min(TICK_S, self.notifier.watchdog_interval_s or TICK_S))
+            self._reload.clear()
+            if self._ending.is_set():
+                return
+            self._look_at_configuration(asked=asked)
+            if all(time.monotonic() - runner.beat < BEAT_S for runner in list(self._runners.values())):
+                self.notifier.watchdog()
+            self.notifier.status(self._summary())
+
+    def _look_at_configuration(self, *, asked: bool) -> None:
+        with self._guard:
+            try:
+                text = config.read_text(self.loaded.homes.config_file)
+                if text == (self._seen_text or self.loaded.text) and not asked:
+                    return
+                self._seen_text = text
+                self._apply(config.load(self.environ, host=self.host))
+            except Configuration as exc:
+                if str(exc) != self._bad_edit:
+                    _log.warning("verb=reload outcome=refused detail=%s", exc)
+                self._bad_edit = str(exc)
+
+    def _apply(self, loaded: config.Loaded) -> None:
+        """Start, stop and restart projects so that they are what the settings say."""
+        with self._guard:
+            before = {p.name: p for p in self.loaded.settings.projects if p.name in self._runners}
+            device_changed = loaded.settings.device != self.loaded.settings.device
+            wanted = {p.name: p for p in loaded.settings.projects}
+            for name, project in before.items():
+                if device_changed or wanted.get(name) != project:
+                    self._runners.pop(name).stop()
+            self.loaded, self._bad_edit, self._seen_text = loaded, "", loaded.text
+            runners: dict[str, ProjectRunner] = {}
+            for name, project in wanted.items():
+                running = self._runners.get(name)
+                runners[name] = running or self._start(project, loaded.settings)
+            self._runners = runners
+
+    def _start(self, project: Project, settings: Settings) -> ProjectRunner:
+        engine = Engine(
+            project=project,
+            folder=LocalFolder(project.path),
+            open_bucket=lambda known: self._open_bucket(project, known=known),
+            journals=self.loaded.homes.state_dir / "journals",
+            clock=SystemClock(),
+            pool=self._pool,
+            device=settings.device,
+            make_watcher=lambda skip: _watch(project.path, skip, lambda: engine.wake()),  # noqa: PLW0108 - wake is set later
+            random=random.random,
+        )
+        runner = ProjectRunner(engine, self._published)
+        runner.start()
+        return runner
+
+    def _open_bucket(self, project: Project, *, known: bool) -> Bucket:
+        embedded = config.is_embedded(self.loaded.homes, project.bucket)
+        scheme, _, directory = project.bucket.partition("://")
+        if scheme == "file" and known and not os.path.isdir(directory):
+            raise Transient(
+                f"the bucket's directory {directory} is missing",
+                hint="mount or restore it; sync goes on by itself then",
+                offline=True,
+            )
+        bucket = open_bucket(project, create=embedded)
+        return bucket if scheme == "file" else Retrying(bucket, Patience())
+
+    def _published(self, status: ProjectStatus) -> None:
+        for listener in list(self._listeners):
+            listener(status.name, status)
+
+    def _purge(self) -> None:
+        for runner in list(self._runners.values()):
+            runner.purge_trash()
+
+    def _stop_all(self) -> None:
+        with self._guard:
+            runners = list(self._runners.values())
+            for runner in runners:
+                runner.ask_to_stop()
+            for runner in runners:
+                runner.stop()
+
+    def _summary(self) -> str:
+        states = [runner.status().state for runner in list(self._runners.values())]
+        good = sum(state is State.IN_SYNC for state in states)
+        return f"{good} of {len(states)} projects in sync"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point of `dorkyd`. Returns the exit code."""
+    parser = argparse.ArgumentParser("dorkyd", description="Keeps project folders in sync with buckets you own.")
+    parser.add_argument("--version", action="version", version=f"dorkyd {dorkyd.__version__}")
+    parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("apscheduler").setLevel(logging.WARNING)
+    host = socket.gethostname().partition(".")[0] or "device"
+    try:
+        loaded = config.load(os.environ, host=host)
+        daemon = Daemon(os.environ, host, loaded, Notifier(os.environ))
+        signal.signal(signal.SIGTERM, lambda *_: daemon.stop())
+        signal.signal(signal.SIGINT, lambda *_: daemon.stop())
+        signal.signal(signal.SIGHUP, lambda *_: daemon.reload())
+        os.chdir("/")
+        daemon.run()
+    except DorkyError as exc:
+        print(f"dorkyd: {exc}" + (f"\n  {exc.hint}" if exc.hint else ""), file=sys.stderr)
+        return EXIT_CONFIGURATION if isinstance(exc, Configuration) else EXIT_ERROR
+    logging.shutdown()
+    # Transfers still under way are journalled: waiting for their threads would only delay the next start.
+    os._exit(0)
+
+
+def _watch(root: str, skip: Callable[[Path, bool], bool], wake: Callable[[], None]) -> Watcher | None:
+    try:
+        return OsWatcher(root, skip=skip, wake=wake)
+    except Stale:
+        return None
+
+
+def _lock(file: FilePath) -> int:
+    """One daemon a home: the lock is the process's, so a dead one leaves nothing behind."""
+    fd = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as exc:
+        holder = os.pread(fd, 32, 0).decode("ascii", "replace").strip()
+        os.close(fd)
+        raise Busy(
+            f"a daemon already runs here, as process {holder or 'unknown'}",
+            hint="`dorkyctl status` talks to it, `dorkyctl stop` ends it",
+        ) from exc
+    os.ftruncate(fd, 0)
+    os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+    return fd
+
+
+def _write_daemon_file(file: FilePath, socket_path: str) -> None:
+    staged = file.with_name(f"{file.name}.tmp")
+    staged.write_text(json.dumps({"pid": os.getpid(), "socket": socket_path, "version": dorkyd.__version__}))
+    staged.chmod(0o600)
+    staged.replace(file)
