@@ -6,18 +6,23 @@ device as SIGKILL would, and `restart` begins again from what is on disk.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import os
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from dorkyd.buckets.memory import MemoryBucket
+import pytest
+
+from dorkyd.buckets.memory import Fault, Faults, MemoryBucket
 from dorkyd.core.settings import Project
 from dorkyd.decisions import Decisions
 from dorkyd.engine import Engine
 from dorkyd.folder import LocalFolder
+from dorkyd.journal import Journal
 from dorkyd.ports import Bucket, Folder
 
 
@@ -25,14 +30,113 @@ class Kill(BaseException):
     """The process ends here."""
 
 
-class SimClock:
-    """Time that moves when told."""
+FOLDER_EFFECTS = frozenset({
+    "write_identity", "stage", "stage_copy", "seal", "unstage", "swap_in", "take_out", "put_in", "rename", "set_mode",
+    "drop_empty_parents", "to_trash", "trash_to_stage", "purge",
+})  # fmt: skip
+BUCKET_EFFECTS = frozenset({"put", "copy", "delete"})
 
-    def __init__(self) -> None:
+
+@dataclass(slots=True)
+class Trap:
+    """Ends a device at one call: the `at`-th of its effects (1 is the first), before or after it took effect.
+
+    `only` picks the calls that count, by name (`swap_in`, `put`, `commit`) and first argument. Once sprung the device
+    is dead: whatever it still calls does nothing.
+    """
+
+    at: int = 0
+    """0: never."""
+    after: bool = False
+    only: Callable[[str, object], bool] = lambda _name, _first: True
+    count: int = 0
+    dead: bool = False
+    calls: list[str] = field(default_factory=list)
+    """What was called, for people."""
+
+    def set(self, at: int, *, after: bool, only: Callable[[str, object], bool] | None = None) -> None:
+        """Spring at the `at`-th call from here on."""
+        self.at, self.after, self.count, self.dead = at, after, 0, False
+        self.only = only or (lambda _name, _first: True)
+        self.calls = []
+
+    def unset(self) -> None:
+        """Never spring; a dead device may be started again."""
+        self.at, self.dead = 0, False
+
+    @contextmanager
+    def around(self, name: str, first: object) -> Iterator[None]:
+        """Around one effect."""
+        if self.dead:
+            raise Kill
+        mine = self.only(name, first)
+        if mine:
+            self.count += 1
+            self.calls.append(f"{name} {first}")
+        here = mine and self.count == self.at
+        if here and not self.after:
+            self._spring()
+        try:
+            yield
+        finally:
+            if here:
+                self._spring()
+
+    def _spring(self) -> None:
+        self.dead = True
+        raise Kill
+
+
+class Trapped:
+    """A folder or bucket whose effects go through a trap."""
+
+    def __init__(self, inner: object, effects: frozenset[str], trap: Trap) -> None:
+        self._inner, self._effects, self._trap = inner, effects, trap
+
+    def __getattr__(self, name: str) -> object:
+        found = getattr(self._inner, name)
+        if name not in self._effects:
+            return found
+
+        def call(*args: object, **kwargs: object) -> object:
+            with self._trap.around(name, args[0] if args else None):
+                return found(*args, **kwargs)
+
+        return call
+
+
+def trap_commits(monkeypatch: pytest.MonkeyPatch, traps: dict[str, Trap]) -> None:
+    """Journal commits go through the trap of the device whose journal it is, named by the journal's directory."""
+    whole = Journal.atomic
+
+    @contextmanager
+    def atomic(journal: Journal) -> Iterator[None]:
+        trap = traps.get(journal.file.parent.name.removesuffix("-state"))
+        if trap is None or journal._conn.in_transaction:
+            with whole(journal):
+                yield
+            return
+        failed: BaseException | None = None
+        with whole(journal):
+            yield
+            if trap.dead or (trap.at and not trap.after and trap.count + 1 == trap.at and trap.only("commit", None)):
+                failed = Kill()
+                trap.count, trap.dead = trap.count + 1, True
+                raise failed
+        with trap.around("commit", None):
+            pass
+
+    monkeypatch.setattr(Journal, "atomic", atomic)
+
+
+class SimClock:
+    """Time that moves when told, and ids that are the same in every run."""
+
+    def __init__(self, name: str) -> None:
         self.now = 1000.0
         self.wall_ns = 1_790_000_000 * 10**9
         self._ids = itertools.count(1)
-        self.name = "0"
+        self._name = hashlib.sha256(name.encode()).hexdigest()[:24]
 
     def monotonic(self) -> float:
         return self.now
@@ -41,7 +145,7 @@ class SimClock:
         return self.wall_ns
 
     def random_id(self) -> str:
-        return f"{os.urandom(12).hex()}{next(self._ids):08x}"
+        return f"{self._name}{next(self._ids):08x}"
 
     def advance(self, seconds: float) -> None:
         self.now += seconds
@@ -62,6 +166,34 @@ class InlinePool:
             self.jobs.popleft()()
 
 
+class FakeWatcher:
+    """A watcher that notices what the test tells it."""
+
+    def __init__(self) -> None:
+        self.marks = Marks()
+        self.unwatched: frozenset[model.Path] = frozenset()
+        self.alive = True
+
+    def saw(self, *paths: str, trees: tuple[str, ...] = (), everything: bool = False) -> None:
+        """The operating system tells of these, true or not."""
+        self.marks = Marks(
+            self.marks.paths | {model.Path(path) for path in paths},
+            self.marks.trees | {model.Path(tree) for tree in trees},
+            self.marks.everything or everything,
+        )
+
+    @property
+    def pending(self) -> bool:
+        return bool(self.marks)
+
+    def drain(self) -> Marks:
+        marks, self.marks = self.marks, Marks()
+        return marks
+
+    def stop(self) -> None:
+        self.alive = False
+
+
 class Device:
     """One folder on one machine."""
 
@@ -78,10 +210,17 @@ class Device:
         self.root = base / name
         self.root.mkdir(parents=True, exist_ok=True)
         self.journals = base / f"{name}-state"
-        self.clock = SimClock()
+        self.clock = SimClock(f"{base}/{name}")
+        self.trap = Trap()
         self.pool = InlinePool()
         self.make_bucket = bucket
         self.wrap = wrap
+        self.watchers: list[FakeWatcher] = []
+        self.watching = False
+        """True: a `FakeWatcher` is made, the last of `watchers`."""
+        self.calls: list[tuple[str, str]] = []
+        """Every request sent to the bucket, as verb and key (the prefix of a listing)."""
+        self.fault: Callable[[str, str], Fault | None] = lambda _verb, _key: None
         self.project = replace(
             Project(name="p", path=str(self.root), bucket="mem://b", settle_s=0.0), **settings  # type: ignore[arg-type]
         )
@@ -90,14 +229,34 @@ class Device:
     def _engine(self) -> Engine:
         return Engine(
             project=self.project,
-            folder=self.wrap(LocalFolder(str(self.root))),
-            open_bucket=lambda _known: self.make_bucket(),
+            folder=self._trapped(self.wrap(LocalFolder(str(self.root))), FOLDER_EFFECTS),  # type: ignore[arg-type]
+            open_bucket=lambda _known: self._trapped(self.make_bucket(), BUCKET_EFFECTS),  # type: ignore[arg-type,return-value]
             journals=self.journals,
             clock=self.clock,
             pool=self.pool,
             device=self.name,
-            make_watcher=lambda _skip: None,
+            make_watcher=lambda _skip: self._watcher(),
         )
+
+    def _watcher(self) -> FakeWatcher | None:
+        if not self.watching:
+            return None
+        self.watchers.append(FakeWatcher())
+        return self.watchers[-1]
+
+    def note(self, verb: str, key: str) -> Fault | None:
+        """A request is about to be sent."""
+        self.calls.append((verb, key))
+        return self.fault(verb, key)
+
+    def sent(self, *verbs: str) -> list[tuple[str, str]]:
+        """The requests of these verbs about the project's own objects since `calls` was last cleared. No PUT and no
+        GET here: no object bytes moved.
+        """
+        return [(verb, key) for verb, key in self.calls if verb in verbs and not key.startswith(".dorky/")]
+
+    def _trapped(self, inner: object, effects: frozenset[str]) -> object:
+        return Trapped(inner, effects, self.trap)
 
     # --- what happens to it ---------------------------------------------------------------------------------------
 
@@ -110,6 +269,10 @@ class Device:
         except Kill:
             self.kill()
             raise
+        if self.trap.dead:
+            # A job met it: whatever the engine made of that never happened.
+            self.kill()
+            raise Kill
 
     def look(self, *, whole: bool = True) -> None:
         """Ask for a look at both sides."""
@@ -142,6 +305,7 @@ class Device:
     def restart(self) -> None:
         """Begin again from what is on disk."""
         self.kill()
+        self.trap.unset()
         self.engine = self._engine()
 
     @property
@@ -186,11 +350,37 @@ class World:
         self.base = base
         self.store = MemoryBucket()
         self.devices: list[Device] = []
+        self.counts: dict[str, Counter[str]] = {}
+        self.faults: Callable[[str, str, str], Fault | None] = lambda _device, _verb, _key: None
 
     def device(self, name: str, **settings: object) -> Device:
-        made = Device(self.base, name, lambda: self.store.client(), **settings)  # type: ignore[arg-type]
+        made = Device(self.base, name, lambda: self.store.client(faults=self._seen_by(name)), **settings)  # type: ignore[arg-type]
         self.devices.append(made)
         return made
+
+    def _seen_by(self, name: str) -> Faults:
+        """Counts a device's requests for objects, and asks `faults` what becomes of each request."""
+        counts = self.counts.setdefault(name, Counter())
+
+        def ask(verb: str, key: str) -> Fault | None:
+            if not key.startswith(".dorky/"):
+                counts[verb] += 1
+            else:
+                counts[f".{verb}"] += 1
+            return self.faults(name, verb, key)
+
+        return ask
+
+    def moved(self, name: str | None = None) -> dict[str, int]:
+        """Requests since `forget` that move or change objects outside `.dorky/`: PUT, GET, COPY and DELETE."""
+        counts = self.counts.values() if name is None else [self.counts[name]]
+        total: Counter[str] = sum(counts, Counter())
+        return {verb: total[verb] for verb in ("PUT", "GET", "COPY", "DELETE") if total[verb]}
+
+    def forget(self) -> None:
+        """Count from here on."""
+        for counts in self.counts.values():
+            counts.clear()
 
     def settle(self, rounds: int = 6) -> None:
         """Let every device settle, until a round changes no folder."""
