@@ -197,6 +197,7 @@ def test_after_with_prefix(at: Fixture) -> None:
     assert at.names("d/", "b") == ["d/a", "d/b"]
     assert at.names("d/", "d/a") == ["d/b"]
     assert at.names("d/", "e") == []
+    assert at.names("d/a", "d/a") == []
 
 
 @pytest.mark.parametrize("prefix", ["/", "/etc/", "a//", "../", "a/../b", ".git/", "a\0", "\udcff"])
@@ -211,6 +212,19 @@ def test_ignored_left_out(at: Fixture) -> None:
     at.synced("a", "build/x", "build/y", "f.tmp", "g", "h", "i")
     found = at.reader.files("", "", 3, remote=False, rules=RULES)
     assert [item.path for item in found] == ["a", "g", "h"]
+
+
+def test_one_instant(at: Fixture) -> None:
+    """What the engine writes while an answer is read is not in it."""
+
+    class Meanwhile(IgnoreRules):
+        def skip(self, path: Path, is_folder: bool) -> bool:
+            at.synced("c")
+            return path == "a"
+
+    at.synced("a", "b")
+    assert [item.path for item in at.reader.files("", "", 2, remote=False, rules=Meanwhile())] == ["b"]
+    assert at.names() == ["a", "b", "c"]
 
 
 def test_pages_are_read_by_key(at: Fixture, monkeypatch: pytest.MonkeyPatch) -> None:
