@@ -18,12 +18,13 @@ from pathlib import Path
 import pytest
 
 from dorkyd.buckets.memory import Fault, Faults, MemoryBucket
+from dorkyd.core import model
 from dorkyd.core.settings import Project
 from dorkyd.decisions import Decisions
 from dorkyd.engine import Engine
 from dorkyd.folder import LocalFolder
 from dorkyd.journal import Journal
-from dorkyd.ports import Bucket, Folder
+from dorkyd.ports import Bucket, Folder, Marks
 
 
 class Kill(BaseException):
@@ -218,9 +219,6 @@ class Device:
         self.watchers: list[FakeWatcher] = []
         self.watching = False
         """True: a `FakeWatcher` is made, the last of `watchers`."""
-        self.calls: list[tuple[str, str]] = []
-        """Every request sent to the bucket, as verb and key (the prefix of a listing)."""
-        self.fault: Callable[[str, str], Fault | None] = lambda _verb, _key: None
         self.project = replace(
             Project(name="p", path=str(self.root), bucket="mem://b", settle_s=0.0), **settings  # type: ignore[arg-type]
         )
@@ -243,17 +241,6 @@ class Device:
             return None
         self.watchers.append(FakeWatcher())
         return self.watchers[-1]
-
-    def note(self, verb: str, key: str) -> Fault | None:
-        """A request is about to be sent."""
-        self.calls.append((verb, key))
-        return self.fault(verb, key)
-
-    def sent(self, *verbs: str) -> list[tuple[str, str]]:
-        """The requests of these verbs about the project's own objects since `calls` was last cleared. No PUT and no
-        GET here: no object bytes moved.
-        """
-        return [(verb, key) for verb, key in self.calls if verb in verbs and not key.startswith(".dorky/")]
 
     def _trapped(self, inner: object, effects: frozenset[str]) -> object:
         return Trapped(inner, effects, self.trap)
