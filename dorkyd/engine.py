@@ -395,7 +395,8 @@ class Engine:
         self._local = LocalSide(self.folder, self.journal, self.project, self.make_watcher)
         self._decider = Decider(self.journal, self._local, self.project, self.device)
         self._carrier = Carrier(self.journal, self._local, self._remote, self._transfer, self.clock, self.device)
-        self._local.load_rules()
+        if self._local.load_rules():
+            self._rules_changed()
         self._local.watch()
         self.upkeep = Upkeep(self.journal, self.folder, self._local, self.project, self.clock, self.device)
         self.upkeep.at_start()
@@ -468,6 +469,7 @@ class Engine:
         journal = self._journal()
         with journal.atomic():
             journal.mark(journal.unagreed())
+            self._local.rules_applied()
         bad = self._local.rules.bad_lines
         if bad:
             lines = ", ".join(str(line.line) for line in bad)
@@ -559,7 +561,9 @@ class Engine:
     def _listing_ended(self, lost: list[Path], strange: list[Problem]) -> None:
         journal = self._journal()
         files, _ = journal.base_totals()
-        asked = {row.path for row in journal.dirty_rows(lost) if row.remote}
+        assert self._remote is not None
+        # A deletion that the log told of may have been looked at already, so that its mark no longer asks.
+        asked = {row.path for row in journal.dirty_rows(lost) if row.remote} | self._remote.deleted_by.keys()
         unannounced = [path for path in lost if path not in asked]
         if files and journal.listed_count() == 0 and len(unannounced) >= files and not self._approved(unannounced):
             bases = [(path, journal.base(path)) for path in unannounced]

@@ -24,6 +24,7 @@ from dorkyd.decisions import Decisions
 from dorkyd.engine import Engine
 from dorkyd.folder import LocalFolder
 from dorkyd.journal import Journal
+from dorkyd.news import Bytes
 from dorkyd.ports import Bucket, Folder, Marks
 
 
@@ -117,13 +118,11 @@ def trap_commits(monkeypatch: pytest.MonkeyPatch, traps: dict[str, Trap]) -> Non
             with whole(journal):
                 yield
             return
-        failed: BaseException | None = None
         with whole(journal):
             yield
-            if trap.dead or (trap.at and not trap.after and trap.count + 1 == trap.at and trap.only("commit", None)):
-                failed = Kill()
-                trap.count, trap.dead = trap.count + 1, True
-                raise failed
+            if trap.dead or (trap.at == trap.count + 1 and not trap.after and trap.only("commit", None)):
+                trap.dead = True
+                raise Kill
         with trap.around("commit", None):
             pass
 
@@ -211,7 +210,7 @@ class Device:
         self.root = base / name
         self.root.mkdir(parents=True, exist_ok=True)
         self.journals = base / f"{name}-state"
-        self.clock = SimClock(f"{base}/{name}")
+        self.clock = SimClock(name)
         self.trap = Trap()
         self.pool = InlinePool()
         self.make_bucket = bucket
@@ -294,6 +293,11 @@ class Device:
         self.kill()
         self.trap.unset()
         self.engine = self._engine()
+
+    @property
+    def journal(self) -> Journal:
+        assert self.engine.journal is not None
+        return self.engine.journal
 
     @property
     def decisions(self) -> Decisions:
@@ -381,6 +385,32 @@ class World:
             before = now
         msg = "the devices do not come to rest"
         raise AssertionError(msg)
+
+    def put(self, key: str, text: str) -> None:
+        """Another tool writes an object, without metadata of ours."""
+        bucket = self.store.client()
+        found = bucket.head(key)
+        bucket.put(key, Bytes(text.encode()), replaces=found.version if found is not None else None, meta={})
+
+    def remove(self, *keys: str) -> None:
+        """Another tool deletes objects."""
+        bucket = self.store.client()
+        for key in keys:
+            found = bucket.head(key)
+            if found is not None:
+                bucket.delete(key, replaces=found.version)
+
+    def bucket_trash(self) -> list[str]:
+        """Contents of the bucket's trash."""
+        return sorted(self._content(key) for key in self.keys(".dorky/trash/"))
+
+    def keys(self, prefix: str = "") -> list[str]:
+        """Every key, ours too."""
+        return [listed.key for page in self.store.client().list(prefix) for listed in page]
+
+    def _content(self, key: str) -> str:
+        with self.store.client().get(key) as reading:
+            return b"".join(reading).decode(errors="replace")
 
     def objects(self) -> dict[str, str]:
         """The project's objects, with their content."""
