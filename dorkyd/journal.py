@@ -60,6 +60,11 @@ class Journal:
         """Free the database."""
         self._conn.close()
 
+    @property
+    def changes(self) -> int:
+        """Rises with every row written: equal, nothing changed."""
+        return self._conn.total_changes
+
     @contextmanager
     def atomic(self) -> Iterator[None]:
         """All or nothing, durable when it ends without an exception."""

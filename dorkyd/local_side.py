@@ -19,6 +19,8 @@ from dorkyd.journal import RACY_NS, Journal
 from dorkyd.ports import ABSENT, Entry, Folder, Known, Marks, Observation, Watcher
 
 IGNORE_FILE = Path(".dorkyignore")
+_IGNORE_BYTES = 1024 * 1024
+"""An ignore file is read no further."""
 _SCAN_SLICE = 2000
 RESCAN_UNWATCHED_S = 15.0
 """How often folders that the system refuses to watch are scanned."""
@@ -51,6 +53,7 @@ class LocalSide:
     make_watcher: Callable[[Callable[[Path, bool], bool]], Watcher | None]
     rules: IgnoreRules = field(default_factory=IgnoreRules)
     watcher: Watcher | None = None
+    _rules_key: str = ""
     scan_due: float = -math.inf
     """Monotonic; infinity: no scan asked for."""
     trees_due: set[Path] = field(default_factory=set)
@@ -61,27 +64,26 @@ class LocalSide:
     # --- rules --------------------------------------------------------------------------------------------------
 
     def load_rules(self) -> bool:
-        """Read `.dorkyignore` and the settings' patterns. True when they differ from those in force: then everything
-        must be looked at again, and nothing deleted in this cycle.
+        """Read `.dorkyignore` and the settings' patterns into `rules`. True when they differ from those last applied
+        (`rules_applied`): then everything must be looked at again, and nothing deleted in this cycle.
         """
         text: str | None = None
         seen = self.folder.observe(IGNORE_FILE, None)
         if isinstance(seen, Local):
             try:
                 with self.folder.open(IGNORE_FILE, seen) as stream:
-                    text = stream.read(1024 * 1024).decode("utf-8", "replace")
+                    text = stream.read(_IGNORE_BYTES).decode("utf-8", "replace")
             except Stale:
                 return False
         elif isinstance(seen, Problem):
             return False
-        known = self.journal.get("ignore_digest")
-        now = repr((seen.digest if isinstance(seen, Local) else None, self.project.ignore))
+        self._rules_key = repr((seen.digest if isinstance(seen, Local) else None, self.project.ignore))
         self.rules = IgnoreRules(self.project.ignore, text)
-        if known == now:
-            return False
-        with self.journal.atomic():
-            self.journal.put("ignore_digest", now)
-        return known is not None
+        return self.journal.get("ignore_rules") != self._rules_key
+
+    def rules_applied(self) -> None:
+        """The rules in force were applied to all that is known. In the transaction that does so."""
+        self.journal.put("ignore_rules", self._rules_key)
 
     # --- marks --------------------------------------------------------------------------------------------------
 

@@ -52,7 +52,7 @@ def _set_unopened(spot: Spot, bits: int, expected: Local) -> None:
             try:
                 if stat_tuple(os.fstat(fd)) != expected.stat:
                     raise Stale(f"{spot.path}: was replaced while it was opened")
-                os.chmod(f"/proc/self/fd/{fd}", bits)  # noqa: PTH101 - a descriptor, not a path
+                os.chmod(f"/proc/self/fd/{fd}", bits)
             finally:
                 os.close(fd)
         else:

@@ -50,7 +50,9 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Requests:
-    """Requests sent since the adapter was made. Parts count as PUT; bytes are object bodies."""
+    """Requests sent since the adapter was made. Parts count as PUT; bytes are bodies of the project's own objects, not of
+    what lies under `.dorky/`.
+    """
 
     GET: int = 0
     PUT: int = 0

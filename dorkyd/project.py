@@ -69,6 +69,7 @@ class ProjectRunner:
         self._totals = (0, 0, 0, 0)
         self._counted = -1e9
         self._settled: State | None = None
+        self._changes = -1
         self._status = self._empty()
         self._beat = time.monotonic()
         engine.wake = self._wake.set
@@ -177,8 +178,9 @@ class ProjectRunner:
         project = engine.project
         state, detail, hint = self._state()
         now = engine.clock.monotonic()
-        if state is not self._settled or now - self._counted > _COUNT_S:
-            self._counted, self._settled = now, state
+        changes = engine.journal.changes if engine.journal is not None else -1
+        if changes != self._changes and (state is not self._settled or now - self._counted > _COUNT_S):
+            self._counted, self._settled, self._changes = now, state, changes
             self._totals = self._count()
         files, size, conflicts, problems = self._totals
         requests = engine.bucket.requests if engine.bucket is not None else None
@@ -226,11 +228,12 @@ class ProjectRunner:
         return State.SYNCING, "", ""
 
     def _count(self) -> tuple[int, int, int, int]:
-        journal = self._engine.journal
+        engine = self._engine
+        journal = engine.journal
         if journal is None:
             return self._totals
         files, size = journal.base_totals()
-        return files, size, self._reader().conflict_count(), len(journal.ledger.problems())
+        return files, size, self._reader().conflict_count(rules=engine.rules()), len(journal.ledger.problems())
 
     def _pending(self) -> Pending:
         engine = self._engine
@@ -240,9 +243,7 @@ class ProjectRunner:
         upload, download = journal.backlog(engine.retries)
         deletes = [wait.action for wait in engine.waiting.values()]
         under_way = {id(job): job for job in engine.in_flight.values()}.values()
-        for job in under_way:
-            if isinstance(job.action, DeleteLocal | DeleteRemote):
-                deletes.append(job.action)
+        deletes += [job.action for job in under_way if isinstance(job.action, DeleteLocal | DeleteRemote)]
         down = (Download, Fetch, KeepBoth, MoveLocal)
         moving = sum(job.bytes for job in under_way)
         downloading = sum(isinstance(job.action, down) for job in under_way)
@@ -299,7 +300,7 @@ class ProjectRunner:
 
     def files(self, prefix: str, after: str, limit: int, *, remote: bool) -> Sequence[FileItem]:
         """As `ProjectControl.files`."""
-        return self._reader().files(prefix, after, limit, remote=remote)
+        return self._reader().files(prefix, after, limit, remote=remote, rules=self._engine.rules())
 
     def why(self, path: str) -> Why:
         """As `ProjectControl.why`."""
@@ -315,7 +316,7 @@ class ProjectRunner:
 
     def conflicts(self) -> Sequence[ConflictItem]:
         """As `ProjectControl.conflicts`."""
-        return self._reader().conflicts()
+        return self._reader().conflicts(rules=self._engine.rules())
 
     def problems(self) -> Sequence[ProblemItem]:
         """As `ProjectControl.problems`."""
@@ -332,7 +333,7 @@ class ProjectRunner:
     def resolve(self, path: str, keep: str) -> Sequence[ConflictItem]:
         """As `ProjectControl.resolve`."""
         self._decide(lambda: self._decisions.resolve(path, keep))
-        return self._reader().conflicts()
+        return self._reader().conflicts(rules=self._engine.rules())
 
     def approve(self, token: str) -> ProjectStatus:
         """As `ProjectControl.approve`."""
@@ -363,7 +364,12 @@ class ProjectRunner:
         """As `ProjectControl.doctor`."""
         engine = self._engine
         return doctor.examine(
-            engine.project, engine.folder, engine.bucket, state_dir=engine.journals, clock=engine.clock
+            engine.project,
+            engine.folder,
+            engine.bucket,
+            state_dir=engine.journals,
+            clock=engine.clock,
+            rules=engine.rules(),
         )
 
     # --- inside -------------------------------------------------------------------------------------------------

@@ -29,6 +29,13 @@ class Counter:
             self._counts["bytes_up"] = self._counts.get("bytes_up", 0) + up
             self._counts["bytes_down"] = self._counts.get("bytes_down", 0) + down
 
+    def moved(self, key: str, *, up: int = 0, down: int = 0) -> None:
+        """Count bytes of an object's body. What lies under `.dorky/` (log, probe) is bookkeeping, not the project's
+        objects: its requests count, its bytes do not.
+        """
+        if not key.startswith(".dorky/"):
+            self.add(None, up=up, down=down)
+
     def snapshot(self) -> Requests:
         """What was counted so far, all fields of one instant."""
         with self._lock:

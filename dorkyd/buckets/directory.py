@@ -75,7 +75,7 @@ class _FileReading:
             with converted(self.key):
                 chunk = self.file.read(CHUNK_BYTES) or b""
                 self.check()
-            self.counter.add(None, down=len(chunk))
+            self.counter.moved(self.key, down=len(chunk))
             if chunk:
                 yield chunk
             more = bool(chunk)
@@ -290,7 +290,7 @@ class DirectoryBucket:
                 seen.update(chunk)
                 size += len(chunk)
                 write_all(stage.file, chunk)
-        self._counter.add(None, up=size)
+        self._counter.moved(key, up=size)
         return size, sha256(seen.hexdigest())
 
     def _install(

@@ -72,6 +72,7 @@ class _Store:
 
 @dataclass(frozen=True, slots=True)
 class _MemoryReading:
+    key: str
     info: ObjectInfo
     data: bytes
     """From the offset asked for to the end."""
@@ -82,7 +83,7 @@ class _MemoryReading:
         end = len(self.data) // 2 if self.fault else len(self.data)
         for start in range(0, end, CHUNK_BYTES):
             chunk = self.data[start : min(start + CHUNK_BYTES, end)]
-            self.counter.add(None, down=len(chunk))
+            self.counter.moved(self.key, down=len(chunk))
             yield chunk
         if self.fault:
             raise self.fault.error
@@ -135,7 +136,7 @@ class MemoryBucket:
         """As `Bucket.get`."""
         with self._request("GET", key, may_break_midway=True) as fault, self._store.lock:
             found = self._store.require(key, if_match)
-        yield _MemoryReading(found.info, found.data[start:], fault, self._counter)
+        yield _MemoryReading(key, found.info, found.data[start:], fault, self._counter)
 
     def read(self, key: str, *, limit: int = 16 * 1024 * 1024) -> tuple[ObjectInfo, bytes] | None:
         """As `Bucket.read`."""
@@ -145,7 +146,7 @@ class MemoryBucket:
                 return None
             if found.info.size > limit:
                 raise Blocked(f"{key} has {found.info.size} bytes, more than {limit}", code="too-large")
-            self._counter.add(None, down=found.info.size)
+            self._counter.moved(key, down=found.info.size)
             return found.info, found.data
 
     def put(self, key: str, body: Body, *, replaces: Version | None, meta: Mapping[str, str]) -> Written:
@@ -154,7 +155,7 @@ class MemoryBucket:
         with self._request("PUT", key):
             with body.open() as stream:
                 data = stream.read()
-            self._counter.add(None, up=len(data))
+            self._counter.moved(key, up=len(data))
             if len(data) != body.size or sha256(hashlib.sha256(data).hexdigest()) != body.digest:
                 raise Stale(f"{key}: the bytes are not those observed")
             with self._store.lock:

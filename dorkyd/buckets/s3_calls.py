@@ -54,7 +54,8 @@ class Calls:
         asked = self.asked(_operation(method), key)
         try:
             client = self._connected()
-            self._counter.add(verb, up=up)
+            self._counter.add(verb)
+            self._counter.moved(key, up=up)
             reply: dict[str, Any] = getattr(client, method)(Bucket=self._bucket, **params)
         except Exception as error:  # everything the SDK raises passes here; what the tables lack is raised on
             self.fail(error, asked)
@@ -72,9 +73,9 @@ class Calls:
             self.fail(error, asked)
             raise
 
-    def received(self, count: int) -> None:
+    def received(self, key: str, count: int) -> None:
         """Count bytes of a body that came down."""
-        self._counter.add(None, down=count)
+        self._counter.moved(key, down=count)
 
     def fail(self, error: Exception, asked: Asked) -> None:
         """Raise our error for the SDK's; return when the tables do not know it."""

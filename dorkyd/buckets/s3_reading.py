@@ -59,7 +59,7 @@ class S3Reading:
             raise
         if not data:
             raise Transient(f"{self._key!r}: the connection ended {self._left} bytes early")
-        self._calls.received(len(data))
+        self._calls.received(self._key, len(data))
         return data
 
 
