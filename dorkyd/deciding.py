@@ -39,8 +39,6 @@ class Decisions:
     ignored: list[Dirty] = field(default_factory=list)
     """Ignored: base is dropped, nothing else happens."""
     problems: list[Problem] = field(default_factory=list)
-    fine: list[Path] = field(default_factory=list)
-    """Observed without a problem."""
     changing: list[Path] = field(default_factory=list)
     """Changed while being read."""
     waits: list[Wait] = field(default_factory=list)
@@ -130,7 +128,6 @@ class Decider:
         if isinstance(result, Problem):
             done.problems.append(result)
             return
-        done.fine.append(path)
         if result is None:
             done.clean.append(row)
         else:

@@ -41,8 +41,10 @@ from dorkyd.core.model import (
     Path,
     Problem,
     Remote,
+    StepAside,
     Upload,
 )
+from dorkyd.core.paths import is_under
 from dorkyd.core.report import HaltReason, State
 from dorkyd.core.safety import Delete, approval_key, vet
 from dorkyd.core.settings import Project
@@ -62,6 +64,8 @@ _log = logging.getLogger("dorkyd.engine")
 
 BATCH = 1000
 """Dirty paths decided in one cycle."""
+COLLECT, COLLECT_S = 64, 0.05
+"""Outcomes recorded together: so many, or those of so long."""
 IN_FLIGHT = 256
 """Jobs handed to the pool at once."""
 LARGE_BYTES = 32 * 1024 * 1024
@@ -73,6 +77,7 @@ TROUBLE_AFTER = 4
 """Temporary failures in a row after which a path is reported as a problem."""
 ANNOUNCE_S = 0.5
 """How long recorded changes may wait for more to share a log entry with."""
+STALE_S = 0.2
 REOPEN_S = 2.0
 """How often a missing folder is looked for."""
 LIST_S, LIST_PAGE_S, PAGE = 900.0, 30.0, 1000
@@ -126,6 +131,7 @@ class _Schedule:
     poll: float = LOST
     list: float = LOST
     announce: float = math.inf
+    collect: float = LOST
 
 
 @dataclass(slots=True)
@@ -197,6 +203,7 @@ class Engine:
         except Stale:
             # The folder moved under us: the next cycle looks at it anew.
             self._due.open = now + REOPEN_S
+            return now + STALE_S
         except (Transient, Blocked) as exc:
             self._bucket_failed(exc, now)
         return self._next_due(now)
@@ -268,7 +275,8 @@ class Engine:
             return False
         if self._remote.listing or self._local.trees_due or self.journal.ledger.announcements(1):
             return False
-        return not self.journal.dirty(1, skip=self.retries) and not self._local.pending_marks()
+        stuck = {problem.path for problem, _ in self.journal.ledger.problems()} & self.retries.keys()
+        return not self.journal.dirty(1, skip=stuck) and not self._local.pending_marks()
 
     def pause(self, until_ns: int) -> None:
         """Nothing moves until then (wall clock), across restarts."""
@@ -324,6 +332,8 @@ class Engine:
         soonest = [self._local.next_due(now), now + 60.0]
         soonest += [retry.due for retry in self.retries.values()]
         soonest += [wait.due for path, wait in self.waiting.items() if path not in self.in_flight]
+        if not self._finished.empty():
+            soonest.append(self._due.collect)
         if self.upkeep is not None:
             soonest.append(self.upkeep.next_due())
         bucket = [self._due.poll, self._due.list, self._due.announce]
@@ -335,7 +345,7 @@ class Engine:
 
     def _has_work(self, now: float) -> bool:
         assert self.journal is not None
-        return len(self.in_flight) < IN_FLIGHT and bool(self.journal.dirty(1, skip=self._not_now(now)))
+        return IN_FLIGHT - len(self.in_flight) >= IN_FLIGHT // 4 and bool(self.journal.dirty(1, skip=self._not_now(now)))
 
     # --- the cycle ----------------------------------------------------------------------------------------------
 
@@ -610,17 +620,20 @@ class Engine:
         busy = set(self.in_flight)
         busy |= {path for path, retry in self.retries.items() if retry.due > now}
         busy |= set(self._local.unsettled(now))
-        busy |= {path for path, wait in self.waiting.items() if not self._wait_is_over(wait, now)}
+        if self.waiting:
+            unseen = self._oldest_unseen()
+            busy |= {path for path, wait in self.waiting.items() if now < wait.due or unseen <= wait.mark}
         return busy
 
     def _decide(self, now: float) -> None:
         assert self._decider is not None
         assert self._local is not None
         journal = self._journal()
-        if len(self.in_flight) >= IN_FLIGHT:
+        room = IN_FLIGHT - len(self.in_flight)
+        if room < IN_FLIGHT // 4:
             return
         not_now = self._not_now(now)
-        rows = journal.dirty(BATCH, skip=not_now)
+        rows = journal.dirty(min(BATCH, 4 * room), skip=not_now)
         ignore_rows = [row for row in journal.dirty_rows([IGNORE_FILE]) if IGNORE_FILE not in not_now]
         if ignore_rows or IGNORE_FILE in self.in_flight:
             # An ignore file is applied before anything else.
@@ -664,12 +677,10 @@ class Engine:
         journal = self._journal()
         go: list[Action] = []
         ready: list[Delete] = []
-        for path in decided.rows:
-            found = self.waiting.get(path)
-            if found is not None and not any(
-                isinstance(a, DeleteLocal | DeleteRemote) and a.path == path for a in decided.actions
-            ):
-                del self.waiting[path]
+        leaving_now = {a.path for a in decided.actions if isinstance(a, DeleteLocal | DeleteRemote)}
+        for path in decided.rows.keys() - leaving_now:
+            self.waiting.pop(path, None)
+        unseen = self._oldest_unseen()
         for action in decided.actions:
             if not isinstance(action, DeleteLocal | DeleteRemote):
                 go.append(action)
@@ -678,7 +689,7 @@ class Engine:
             if wait is None or type(wait.action) is not type(action):
                 grace = max(2.0, 3 * self.project.settle_s)
                 self.waiting[action.path] = _Waiting(action, now + grace, journal.highest_mark())
-            elif self._wait_is_over(wait, now):
+            elif now >= wait.due and unseen > wait.mark:
                 ready.append(action)
         if not ready:
             return go
@@ -700,14 +711,11 @@ class Engine:
             return None
         return [*go, *ready]
 
-    def _wait_is_over(self, wait: _Waiting, now: float) -> bool:
-        if now < wait.due:
-            return False
-        assert self._local is not None
-        journal = self._journal()
+    def _oldest_unseen(self) -> float:
+        """The lowest mark of a path that nobody has looked at since; infinity: there is none."""
         seen = set(self.waiting) | set(self.in_flight) | set(self.retries)
-        first = journal.dirty(1, skip=seen)
-        return not first or first[0].mark > wait.mark
+        first = self._journal().dirty(1, skip=seen)
+        return first[0].mark if first else math.inf
 
     def _carry_out(self, decided: Decisions, actions: list[Action], now: float) -> None:
         journal = self._journal()
@@ -718,9 +726,7 @@ class Engine:
                 journal.set_base(row.path, None)
                 journal.ledger.clear_problem(row.path)
             journal.clean([*decided.clean, *decided.ignored])
-            for path in decided.fine:
-                if self.retries.pop(path, None) is not None:
-                    journal.ledger.clear_problem(path)
+            self._fine(row.path for row in decided.clean)
             for problem in decided.problems:
                 self._problem(problem, now)
             for wait in decided.waits:
@@ -765,12 +771,16 @@ class Engine:
     # --- collecting ---------------------------------------------------------------------------------------------
 
     def _collect(self, now: float) -> None:
-        """Record what finished, a batch at a time."""
+        """Record what finished, a batch at a time: while more is under way, wait a moment for it to share the fsyncs."""
+        waiting = self._finished.qsize()
+        if not waiting:
+            return
+        if waiting < min(COLLECT, len(self.in_flight)) and now < self._due.collect:
+            return
+        self._due.collect = now + COLLECT_S
         done: list[tuple[Job, object, BaseException | None]] = []
         while not self._finished.empty():
             done.append(self._finished.get())
-        if not done:
-            return
         carrier, _ = self._hands()
         failure: DorkyError | None = None
         with self._recording():
@@ -781,12 +791,17 @@ class Engine:
                         self._looked(job.rows[0], result)
                     else:
                         carrier.finish(job, result)
+                        if not isinstance(job.action, Fetch):
+                            self._fine(job.paths)
                 else:
                     carrier.fail(job)
                     failure = self._failed(job, exc, now) or failure
-        for job, _, _ in done:
+        for job, _, exc in done:
             for path in job.paths:
                 self.in_flight.pop(path, None)
+            gone = _leaves(job.action) if exc is None else None
+            if gone is not None:
+                self._place_is_free(gone)
         self._look_at_touched(carrier)
         if failure is not None:
             self._bucket_failed(failure, now)
@@ -817,6 +832,9 @@ class Engine:
         """Sort a failure: look again, wait, or tell a person. Returns it when it concerns the whole bucket."""
         match exc:
             case Stale():
+                # The first is an ordinary race; a store that keeps saying so is given time.
+                for path in job.paths:
+                    self._later(path, now, at_once=True)
                 return None
             case AuthExpired():
                 return exc
@@ -843,11 +861,24 @@ class Engine:
         self._later(problem.path, now)
         self.waiting.pop(problem.path, None)
 
-    def _later(self, path: Path, now: float) -> _Retry:
+    def _fine(self, paths: Iterable[Path]) -> None:
+        """What was wrong with these is over."""
+        for path in paths:
+            self.retries.pop(path, None)
+            self._journal().ledger.clear_problem(path)
+
+    def _later(self, path: Path, now: float, *, at_once: bool = False) -> _Retry:
+        """Try again after a wait that grows until it succeeds. `at_once`: the first time without one."""
         attempts = self.retries[path].attempts + 1 if path in self.retries else 1
-        retry = _Retry(attempts, now + RETRY_S[min(attempts, len(RETRY_S)) - 1])
+        wait = 0.0 if at_once and attempts == 1 else RETRY_S[min(attempts, len(RETRY_S)) - 1]
+        retry = _Retry(attempts, now + wait)
         self.retries[path] = retry
         return retry
+
+    def _place_is_free(self, path: Path) -> None:
+        """Something left this path: whoever wanted its name, as a file or as a folder, tries again now."""
+        for other in [p for p in self.retries if is_under(p, path) or is_under(path, p)]:
+            del self.retries[other]
 
     def _look_at_touched(self, carrier: Carrier) -> None:
         touched, carrier.touched = carrier.touched, []
@@ -932,6 +963,17 @@ class Engine:
         assert self._carrier is not None
         assert self._transfer is not None
         return self._carrier, self._transfer
+
+
+def _leaves(action: Action) -> Path | None:
+    """The path that the action takes a file or object away from."""
+    match action:
+        case DeleteLocal() | DeleteRemote() | StepAside():
+            return action.path
+        case MoveLocal() | MoveRemote():
+            return action.delete.path
+        case _:
+            return None
 
 
 def _rows_of(action: Action, rows: dict[Path, Dirty]) -> tuple[Dirty, ...]:

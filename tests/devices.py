@@ -101,8 +101,16 @@ class Trapped:
             return found
 
         def call(*args: object, **kwargs: object) -> object:
-            with self._trap.around(name, args[0] if args else None):
-                return found(*args, **kwargs)
+            answer: object = None
+            try:
+                with self._trap.around(name, args[0] if args else None):
+                    answer = found(*args, **kwargs)
+            except Kill:
+                # The system closes the files of a process that ends.
+                if hasattr(answer, "close"):
+                    answer.close()
+                raise
+            return answer
 
         return call
 
@@ -322,6 +330,8 @@ class Device:
             folders[:] = sorted(f for f in folders if f != ".dorky")
             for file in sorted(files):
                 full = Path(folder) / file
+                if not full.is_file():
+                    continue  # opening a FIFO would wait for ever
                 yield str(full.relative_to(self.root)), full.read_text(errors="replace")
 
     def problems(self) -> dict[str, str]:
