@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from dorkyd.core.model import StatTuple
+from dorkyd.core.paths import is_reserved
 from dorkyd.durable import fsync
 from dorkyd.errors import PathProblem, Stale, Transient
 from dorkyd.faults import fault, faults
@@ -137,22 +138,45 @@ def look(spot: Spot) -> os.stat_result | None:
 
 
 def clear(spot: Spot) -> None:
-    """Remove an empty folder from a place that shall be filled. `PathProblem` (`clash`) when it is not empty."""
+    """Remove a folder without a file in it from a place that shall be filled. `PathProblem` (`clash`) when it, or a
+    folder in it, holds anything else: then nothing was removed.
+    """
     info = look(spot)
     if info is None or not stat.S_ISDIR(info.st_mode):
         return
     with faults(spot.path, "write"):
         try:
-            os.rmdir(spot.name, dir_fd=spot.fd)
+            # Deepest first. rmdir(2) takes nothing but empty folders, whatever appears in them meanwhile.
+            for parts in reversed(_hollow(spot, (spot.name,))):
+                with open_folder(spot.fd, parts[:-1], spot.path) as above:
+                    os.rmdir(parts[-1], dir_fd=above)
         except OSError as exc:
             if exc.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
                 raise
-            raise PathProblem(
-                spot.path,
-                f"{spot.path}: a folder that is not empty stands where the file belongs",
-                code="clash",
-                hint="rename the folder here, or the object in the bucket",
-            ) from exc
+            raise _not_empty(spot) from exc
+
+
+def _hollow(spot: Spot, parts: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """A folder and all folders below it, none before the one it is in. `PathProblem` at anything that is no folder."""
+    found = [parts]
+    with open_folder(spot.fd, parts, spot.path) as fd:
+        for name in names_in(fd, spot.path):
+            info = look(Spot(fd, name, spot.path))
+            if info is None:
+                continue
+            if not stat.S_ISDIR(info.st_mode) or is_reserved(name):
+                raise _not_empty(spot)
+            found += _hollow(spot, (*parts, name))
+    return found
+
+
+def _not_empty(spot: Spot) -> PathProblem:
+    return PathProblem(
+        spot.path,
+        f"{spot.path}: a folder that is not empty stands where the file belongs",
+        code="clash",
+        hint="rename the folder here, or the object in the bucket",
+    )
 
 
 def names_in(fd: int, path: str) -> list[str]:

@@ -190,11 +190,16 @@ def test_swap_in_removes_an_empty_folder_only(at: Fixture) -> None:
     (at.root / "e").mkdir()
     at.folder.swap_in(at.stage("n"), Path("e"), None)
     assert at.read("e") == b"new"
+    (at.root / "n" / "e" / "s").mkdir(parents=True)
+    at.folder.swap_in(at.stage("o"), Path("n"), None)
+    assert at.read("n") == b"new"
+    (at.root / "d" / "e").mkdir(parents=True)
     at.write("d/f")
     with pytest.raises(PathProblem) as caught:
         at.folder.swap_in(at.stage("m"), Path("d"), None)
     assert (caught.value.code, caught.value.path) == ("clash", "d")
     assert (at.read("d/f"), at.staged("m")) == (b"old", b"new")
+    assert (at.root / "d" / "e").is_dir()
 
 
 def test_a_file_in_the_way_of_a_folder_is_a_problem(at: Fixture) -> None:
@@ -282,6 +287,7 @@ def test_take_out_and_put_in_are_each_others_way_back(at: Fixture) -> None:
     assert not at.folder.put_in(at.stage("m"), Path("d/f"))
     assert not at.folder.put_in("m", Path("d"))
     assert (at.read("d/f"), at.staged("m")) == (b"old", b"new")
+    assert (at.root / "d" / "e").is_dir()
 
 
 def test_take_out_refuses_another_state_and_a_taken_staged_name(at: Fixture) -> None:
