@@ -1,0 +1,408 @@
+"""Random days of two or three devices, and what must hold after each of them.
+
+A story is made from its seed: edits between any two steps of the engines (and, in the middle of an effect, between its
+look and its act), faults of the store, kills at any effect. Afterwards all is well again and every device settles. Then
+
+* all folders are equal, bits and all, and equal to the bucket, and the journals say so;
+* no content is lost: what no person replaced or deleted on a device that had it is live somewhere (an edit that lost is
+  live in its conflict copy);
+* where one device alone was edited, every folder is exactly what its person made: nothing reverted, no conflict copy;
+* a quiet system changes nothing in the bucket and moves nothing;
+* staging holds nothing that the journal does not explain, and nothing was written outside the folders.
+
+`DORKY_SEEDS=1000-3000` runs those seeds instead of the few of CI. A story that fails is printed.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from dorkyd.buckets.memory import Fault, MemoryBucket
+from dorkyd.core import metadata
+from dorkyd.core.settings import Guard
+from dorkyd.errors import DorkyError, RateLimited, Stale, Transient
+from dorkyd.folder import LocalFolder
+from dorkyd.news import Bytes
+from dorkyd.ports import Bucket, Folder
+from dorkyd.renames import AtomicRenames, StepwiseRenames
+from tests.devices import Device, Kill, World, trap_commits
+
+NAMES = ("a", "b", "c", "d/a", "d/b", "d/e/a", "e/a", "a/x", "b/y/z", ".env", "d")
+FOLDERS = ("d", "e", "d/e", "a", "b", "g", "h/i")
+MODES = (0o644, 0o600, 0o755)
+
+
+def _seeds() -> list[int]:
+    asked = os.environ.get("DORKY_SEEDS", "0-200")
+    first, _, last = asked.partition("-")
+    return list(range(int(first), int(last or int(first) + 1)))
+
+
+class _Zombies:
+    """Requests whose connection broke before the store had done them: they may still land, later."""
+
+    def __init__(self, inner: Bucket, day: Day) -> None:
+        self._inner, self._day = inner, day
+
+    def __getattr__(self, name: str) -> object:
+        found = getattr(self._inner, name)
+        if name not in ("put", "delete", "copy"):
+            return found
+
+        def call(*args: object, **kwargs: object) -> object:
+            day = self._day
+            key = args[0] if name != "copy" else args[1]
+            if day.faulty and not str(key).startswith(".dorky/") and day.rng.random() < 0.03:
+                if name == "put":
+                    # The bytes left this machine before the connection broke.
+                    with args[1].open() as stream:  # type: ignore[attr-defined]
+                        args = (args[0], Bytes(stream.read()), *args[2:])
+                day.say(f"{name} {key}: hangs in the network")
+                day.zombies.append(lambda: found(*args, **kwargs))
+                raise Transient("timed out")
+            return found(*args, **kwargs)
+
+        return call
+
+
+class Day:
+    """One story."""
+
+    def __init__(self, seed: int, base: Path) -> None:
+        self.rng = random.Random(seed)
+        self.seed = seed
+        self.base = base
+        self.lines: list[str] = []
+        self.serial = 0
+        self.written: set[str] = set()
+        self.given_up: set[str] = set()
+        """Contents that a person replaced or deleted on a device that had them."""
+        self.zombies: list[Callable[[], object]] = []
+        self.faulty = False
+        self.racing: Device | None = None
+        """Whose folder is being worked in, so that its person may interfere."""
+        self.world = World(base)
+        etags = self.rng.random() < 0.3
+        seconds = (lambda: 1_790_000_000 + len(self.lines)) if self.rng.random() < 0.5 else None
+        self.world.store = MemoryBucket(page_keys=self.rng.choice((2, 5, 1000)), etags=etags, seconds=seconds)
+        self.world.faults = self._fault
+        self.editors: list[Device] = []
+        """Whose persons are at work."""
+        stepwise = self.rng.random() < 0.3
+        self.say(f"etags {etags}, seconds {seconds is not None}, stepwise {stepwise}")
+        for name in ("A", "B", "C")[: self.rng.choice((2, 2, 3))]:
+            device = self.world.device(
+                name,
+                wrap=lambda _folder, name=name: self._folder(name, stepwise),
+                guard=Guard(percent=100, files=1000),
+            )
+            plain = device.make_bucket
+            device.make_bucket = lambda plain=plain: _Zombies(plain(), self)  # type: ignore[assignment,misc,return-value]
+            device.engine = device._engine()
+        # Were the last file deleted, a device that lists the bucket before it reads so would have to ask its person.
+        self.world.devices[0].write("stays", "stays")
+        self.world.settle()
+        self.traps = {device.name: device.trap for device in self.world.devices}
+
+    def say(self, line: str) -> None:
+        self.lines.append(line)
+
+    def _folder(self, name: str, stepwise: bool) -> Folder:
+        renames = StepwiseRenames() if stepwise else AtomicRenames()
+        return LocalFolder(str(self.base / name), renames=renames, between=lambda step: self._between(name, step))
+
+    # --- chance -------------------------------------------------------------------------------------------------
+
+    def _between(self, name: str, step: str) -> None:
+        """Another program acts between a look and an act."""
+        device = self.device(name)
+        if device in self.editors and self.faulty and self.rng.random() < 0.02:
+            self.say(f"  (in {name}, at {step}:)")
+            self.edit(device)
+
+    def device(self, name: str) -> Device:
+        return next(d for d in self.world.devices if d.name == name)
+
+    def _fault(self, device: str, verb: str, key: str) -> Fault | None:
+        if not self.faulty or self.rng.random() > 0.06:
+            return None
+        kind = self.rng.randrange(6)
+        when = self.rng.choice(("before", "after"))
+        if verb in ("HEAD", "GET", "LIST"):
+            when = "before"
+            if verb == "GET" and kind < 3:
+                when = "midway"
+        self.say(f"  {device} {verb} {key}: fault {kind} {when}")
+        if kind == 0 and verb in ("PUT", "COPY", "DELETE"):
+            # The SDK sent it twice: its first try was done, or another write was on its way.
+            return Fault(Stale("409"), when)  # type: ignore[arg-type]
+        if kind == 1:
+            return Fault(Transient("gone", offline=True), when)  # type: ignore[arg-type]
+        if kind == 2:
+            return Fault(RateLimited("slow down", retry_after_s=1.0), when)  # type: ignore[arg-type]
+        return Fault(Transient("lost"), when)  # type: ignore[arg-type]
+
+    # --- what a person does -----------------------------------------------------------------------------------------
+
+    def fresh(self) -> str:
+        self.serial += 1
+        text = f"{self.serial}"
+        self.written.add(text)
+        return text
+
+    def edit(self, device: Device) -> None:
+        """One thing a person does in a folder."""
+        rng, root = self.rng, device.root
+        present = sorted(device.tree().keys() - {"stays"})
+        verb = rng.choice(
+            ("write", "write", "create", "create", "save", "delete", "move", "move folder", "chmod", "turn", "touch",
+             "revert", "copy", "rm -r", "swap")
+        )  # fmt: skip
+        try:
+            match verb:
+                case "write" | "save" if present:
+                    self._put(device, rng.choice(present), self.fresh(), atomic=verb == "save")
+                case "create":
+                    self._put(device, rng.choice(NAMES), self.fresh(), atomic=False)
+                case "revert" if present and self.written:
+                    self._put(device, rng.choice(present), rng.choice(sorted(self.written)), atomic=False)
+                case "copy" if present:
+                    self._put(device, rng.choice(NAMES), device.read(rng.choice(present)), atomic=False)
+                case "delete" if present:
+                    path = rng.choice(present)
+                    self.say(f"{device.name}: rm {path}")
+                    self._lost(device, path)
+                    (root / path).unlink()
+                case "move" if present:
+                    path, to = rng.choice(present), rng.choice(NAMES)
+                    if not self._room(device, to):
+                        return
+                    self.say(f"{device.name}: mv {path} {to}")
+                    if path != to:
+                        self._lost(device, to)
+                    (root / path).rename(root / to)
+                case "swap" if len(present) > 1:
+                    one, two = rng.sample(present, 2)
+                    self.say(f"{device.name}: swap {one} {two}")
+                    (root / one).rename(root / "swapping")
+                    (root / two).rename(root / one)
+                    (root / "swapping").rename(root / two)
+                case "move folder":
+                    path, to = rng.choice(FOLDERS), rng.choice(FOLDERS)
+                    if (root / path).is_dir() and not (root / to).exists():
+                        self.say(f"{device.name}: mv {path}/ {to}/")
+                        (root / to).parent.mkdir(parents=True, exist_ok=True)
+                        (root / path).rename(root / to)
+                case "chmod" if present:
+                    path, mode = rng.choice(present), rng.choice(MODES)
+                    self.say(f"{device.name}: chmod {mode:o} {path}")
+                    (root / path).chmod(mode)
+                case "touch" if present:
+                    os.utime(root / rng.choice(present))
+                case "turn" if present:
+                    path = rng.choice(present)
+                    self.say(f"{device.name}: {path} becomes a folder")
+                    self._lost(device, path)
+                    (root / path).unlink()
+                    self._put(device, f"{path}/x", self.fresh(), atomic=False)
+                case "rm -r":
+                    path = rng.choice(FOLDERS)
+                    if (root / path).is_dir():
+                        self.say(f"{device.name}: rm -r {path}")
+                        for below in [p for p in present if p.startswith(f"{path}/")]:
+                            self._lost(device, below)
+                        shutil.rmtree(root / path)
+                        if rng.random() < 0.3:
+                            self._put(device, path, self.fresh(), atomic=False)
+        except (OSError, ValueError):
+            self.say(f"{device.name}: {verb} is not possible")
+
+    def _lost(self, device: Device, path: str) -> None:
+        if (device.root / path).is_file():
+            self.given_up.add(device.read(path))
+
+    def _room(self, device: Device, path: str) -> bool:
+        target = device.root / path
+        if target.is_dir():
+            return False
+        for above in target.relative_to(device.root).parents:
+            if (device.root / above).is_file():
+                return False
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return True
+
+    def _put(self, device: Device, path: str, text: str, *, atomic: bool) -> None:
+        if not self._room(device, path):
+            self.say(f"{device.name}: no room for {path}")
+            self.written.discard(text) if text == str(self.serial) else None
+            return
+        self.say(f"{device.name}: {path} := {text}{' (atomic)' if atomic else ''}")
+        target = device.root / path
+        self._lost(device, path)
+        if atomic:
+            temporary = target.with_name(f"{target.name}.tmp~")
+            temporary.write_text(text)
+            temporary.replace(target)
+        else:
+            target.write_text(text)
+
+    # --- the story ----------------------------------------------------------------------------------------------
+
+    def live(self) -> None:
+        """A few acts; between them all settles and is checked."""
+        for act in range(self.rng.choice((1, 2, 3))):
+            devices = self.world.devices
+            alone = self.rng.random() < 0.35
+            self.editors = [self.rng.choice(devices)] if alone else list(devices)
+            self.say(f"--- act {act}: {[d.name for d in self.editors]} at work")
+            self.faulty = self.rng.random() < 0.8
+            for _ in range(self.rng.choice((10, 30, 80))):
+                self._something()
+            mine = _shape(self.editors[0]) if alone else None
+            self.faulty = False
+            for device in devices:
+                device.trap.unset()
+            for zombie in self.zombies:
+                try:
+                    zombie()
+                    self.say("a request landed at last")
+                except DorkyError:
+                    pass
+            self.zombies.clear()
+            self.check(mine)
+
+    def _something(self) -> None:
+        rng = self.rng
+        device = rng.choice(self.world.devices)
+        kind = rng.random()
+        if kind < 0.35:
+            self.edit(rng.choice(self.editors))
+        elif kind < 0.40 and self.faulty:
+            at, after = rng.randrange(1, 25), rng.random() < 0.5
+            self.say(f"{device.name}: a kill {'after' if after else 'before'} effect {at} from here")
+            device.trap.set(at, after=after)
+        elif kind < 0.43 and self.faulty:
+            self.say(f"{device.name}: killed between steps")
+            device.restart()
+        elif kind < 0.46 and self.zombies:
+            zombie = self.zombies.pop(rng.randrange(len(self.zombies)))
+            try:
+                zombie()
+                self.say("a request landed late")
+            except DorkyError:
+                self.say("a late request was refused")
+        else:
+            self._run(device)
+
+    def _run(self, device: Device) -> None:
+        """A cycle, or some of the jobs it began, in any order."""
+        rng = self.rng
+        try:
+            if device.pool.jobs and rng.random() < 0.6:
+                for _ in range(rng.randrange(1, len(device.pool.jobs) + 1)):
+                    index = rng.randrange(len(device.pool.jobs))
+                    job = device.pool.jobs[index]
+                    del device.pool.jobs[index]
+                    job()
+            else:
+                if rng.random() < 0.5:
+                    device.look(whole=rng.random() < 0.7)
+                device.clock.advance(rng.choice((0.0, 0.1, 1.0, 3.0, 20.0)))
+                self.say(f"{device.name}: cycle")
+                device.engine.run_due(device.clock.monotonic())
+            if device.trap.dead:
+                raise Kill
+        except Kill:
+            self.say(f"{device.name}: KILLED {device.trap.calls[-1] if device.trap.calls else ''}")
+            device.restart()
+
+    # --- what must hold -----------------------------------------------------------------------------------------
+
+    def check(self, alone: dict[str, tuple[str, int]] | None) -> None:
+        """See the module."""
+        world = self.world
+        for device in world.devices:
+            device.pool.run_all()
+        self.say("--- all settle")
+        world.settle(rounds=12)
+        for device in world.devices:
+            assert device.engine.held is None, device.engine.held
+            assert not device.problems(), (device.name, device.problems())
+        first = _shape(world.devices[0])
+        for device in world.devices[1:]:
+            assert _shape(device) == first, f"{device.name} differs from {world.devices[0].name}"
+        objects = world.objects()
+        assert objects == {path: text for path, (text, _) in first.items()}, "the bucket differs from the folders"
+        self._bucket_agrees(first)
+        if alone is not None:
+            assert first == alone, "the lone editor's folder did not win"
+        live = set(objects.values())
+        lost = self.written - self.given_up - live
+        assert not lost, f"lost: {sorted(lost)}"
+        self._journals_agree(first)
+        world.forget()
+        for device in world.devices:
+            device.settle()
+        moved = {name: {k: v for k, v in c.items() if k.lstrip(".") in ("PUT", "COPY", "DELETE") or k == "GET"}
+                 for name, c in world.counts.items()}  # fmt: skip
+        assert not any(moved.values()), f"a quiet system moved something: {moved}"
+        known = {name for device in world.devices for name in (device.name, f"{device.name}-state")}
+        assert {p.name for p in self.base.iterdir()} == known
+
+    def _bucket_agrees(self, shape: dict[str, tuple[str, int]]) -> None:
+        bucket = self.world.store.client()
+        for path, (_, mode) in shape.items():
+            info = bucket.head(path)
+            assert info is not None
+            remote = metadata.remote_of(info.version, info.size, info.modified, info.meta)
+            assert remote.mode == mode, f"{path}: the object says mode {remote.mode}, the folders {mode}"
+
+    def _journals_agree(self, shape: dict[str, tuple[str, int]]) -> None:
+        for device in self.world.devices:
+            journal = device.engine.journal
+            assert journal is not None
+            assert set(journal.base_paths()) == set(shape), f"{device.name}: base differs from the folder"
+            assert not journal.ledger.open_intents()
+            assert not journal.ledger.open_installs()
+            assert not journal.ledger.announcements(1)
+            explained = {row.staged for row in journal.ledger.all_fetched()}
+            staged = {p.name for p in (device.root / ".dorky" / "tmp").iterdir() if not p.name.startswith(".")}
+            assert staged <= explained, f"{device.name}: staging holds {staged - explained}"
+
+
+def _shape(device: Device) -> dict[str, tuple[str, int]]:
+    return {path: (text, (device.root / path).stat().st_mode & 0o777) for path, text in device.tree().items()}
+
+
+@pytest.fixture
+def quick_path() -> Iterator[Path]:
+    """A folder in memory where there is one: these tests sync a lot."""
+    where = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    base = Path(tempfile.mkdtemp(prefix="dorky-sim-", dir=where))
+    yield base
+    shutil.rmtree(base)
+
+
+@pytest.mark.parametrize("seed", _seeds())
+def test_a_random_day(seed: int, quick_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After any day, nothing is lost and all agree."""
+    day = Day(seed, quick_path)
+    trap_commits(monkeypatch, day.traps)
+    try:
+        day.live()
+    except BaseException:
+        print("\n".join(day.lines))  # noqa: T201
+        for device in day.world.devices:
+            print(device.name, _shape(device))  # noqa: T201
+        print("bucket", day.world.objects())  # noqa: T201
+        raise
+    finally:
+        for device in day.world.devices:
+            device.engine.close()
