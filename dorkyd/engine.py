@@ -17,6 +17,7 @@ from __future__ import annotations
 import logging
 import math
 import queue
+import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -234,13 +235,20 @@ class Engine:
         self._local = self._remote = self._carrier = self._decider = self._transfer = self.upkeep = None
         self._met = False
 
-    def failed_unexpectedly(self) -> None:
-        """A defect showed: trust nothing in memory, and begin again from the journal."""
+    def failed_unexpectedly(self, exc: Exception) -> None:
+        """A cycle ended in what nobody foresaw, or the journal cannot be written: trust nothing in memory, and begin
+        again from what is on disk.
+        """
         self.in_flight.clear()
         self.waiting.clear()
         self.retries.clear()
         self.restart()
-        self.trouble = Trouble(State.ERROR, "unexpected error; the daemon's log has the details", "", "internal")
+        if isinstance(exc, sqlite3.Error):
+            what, hint = f"the journal cannot be used: {exc}", f"check the disk that holds {self.journals}"
+            self.trouble = Trouble(State.ERROR, what, hint, "journal")
+        else:
+            what = f"unexpected {type(exc).__name__}; the daemon's log has the details"
+            self.trouble = Trouble(State.ERROR, what, "please report it; sync tries again by itself", "internal")
         self._due.open = self.clock.monotonic() + REOPEN_S
 
     @property
@@ -280,6 +288,8 @@ class Engine:
 
     def pause(self, until_ns: int) -> None:
         """Nothing moves until then (wall clock), across restarts."""
+        if self.journal is None:
+            raise Refused("the project is not open yet", code="not-open", hint="see `dorkyctl status`")
         with self._journal().atomic():
             self._journal().put("paused_until", str(until_ns) if until_ns else None)
 
@@ -345,7 +355,9 @@ class Engine:
 
     def _has_work(self, now: float) -> bool:
         assert self.journal is not None
-        return IN_FLIGHT - len(self.in_flight) >= IN_FLIGHT // 4 and bool(self.journal.dirty(1, skip=self._not_now(now)))
+        return IN_FLIGHT - len(self.in_flight) >= IN_FLIGHT // 4 and bool(
+            self.journal.dirty(1, skip=self._not_now(now))
+        )
 
     # --- the cycle ----------------------------------------------------------------------------------------------
 
@@ -766,7 +778,10 @@ class Engine:
             self._finished.put((job, None, exc))
         else:
             self._finished.put((job, result, None))
-        self.wake()
+        finished = self._finished.qsize()
+        if finished == 1 or finished >= min(COLLECT, len(self.in_flight)):
+            # The others of a batch are collected when the first one's moment is over.
+            self.wake()
 
     # --- collecting ---------------------------------------------------------------------------------------------
 

@@ -238,11 +238,11 @@ class Journal:
         rows = self._conn.execute(f"SELECT path, {_REMOTE} FROM remote{where} LIMIT ?", (*values, limit))
         return [(Path(row[0]), _remote(row[1:])) for row in rows]
 
-    def known_below(self, folder: Path) -> list[Path]:
-        """Every path inside a folder that base, remote or seen knows."""
+    def known_below(self, folder: Path, limit: int) -> list[Path]:
+        """Paths inside a folder that base, remote or seen knows, in order."""
         where, values = _range(folder)
         tables = " UNION ".join(f"SELECT path FROM {table}{where}" for table in ("base", "remote", "seen"))
-        return [Path(row[0]) for row in self._conn.execute(tables, values * 3)]
+        return [Path(row[0]) for row in self._conn.execute(f"{tables} ORDER BY 1 LIMIT ?", (*values * 3, limit))]
 
     def remote_count(self) -> int:
         """How many objects are known."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -39,6 +40,7 @@ _log = logging.getLogger("dorkyd.project")
 _FOREVER = 2**62
 _ANSWER_S = 60.0
 """How long an API thread waits for the engine's thread to answer."""
+RESTART_S = 5.0
 WIND_DOWN_S = 8.0
 """How long a stop waits for transfers under way."""
 _COUNT_S = 2.0
@@ -112,10 +114,12 @@ class ProjectRunner:
             try:
                 due = engine.run_due(now)
                 self._observe()
-            except Exception:  # a defect must not end sync without a word: start over from the journal
+            except Exception as exc:  # a defect must not end sync without a word: start over from the journal
                 _log.exception("project=%s outcome=cycle-failed", engine.project.name)
-                engine.failed_unexpectedly()
-                due = now + 5.0
+                self._wind_down()
+                engine.failed_unexpectedly(exc)
+                self._observe()
+                due = now + RESTART_S
             self._wake.wait(timeout=max(0.0, min(due - engine.clock.monotonic(), 30.0)))
         for ticket in self._tickets:
             ticket.result = SyncResult(False, self._status.state, "the daemon stops")
@@ -135,7 +139,7 @@ class ProjectRunner:
             self._wake.clear()
             try:
                 engine.collect()
-            except DorkyError:
+            except (DorkyError, sqlite3.Error):
                 _log.warning("project=%s outcome=not-recorded", engine.project.name, exc_info=True)
                 return
 

@@ -255,7 +255,7 @@ class RemoteSide:
         marks: set[Path] = set()
         for path in changed:
             marks.update(a for a in paths.ancestors(path) if self.journal.remote(a) or self.journal.known(a))
-            marks.update(self.journal.known_below(path)[:_CLASHES])
+            marks.update(self.journal.known_below(path, _CLASHES))
         if marks:
             self.journal.mark(marks)
 
