@@ -552,13 +552,14 @@ class Engine:
         remote, journal = self._remote, self._journal()
         assert remote is not None
         if now >= self._due.list:
-            rewound = remote.catch_up()
-            if rewound is not None:
-                self._halt_remote(rewound)
-                return
+            # The document first: a prefix that holds nothing at all was emptied, not rewound.
             met = remote.meet()
             if not isinstance(met, str):
                 self._halt_remote(met)
+                return
+            rewound = remote.catch_up()
+            if rewound is not None:
+                self._halt_remote(rewound)
                 return
             remote.begin_listing()
             self.counters.listings_begun += 1
