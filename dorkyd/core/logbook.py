@@ -10,8 +10,9 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TypeGuard
 
-from dorkyd.core.model import Op, Path, ReplicaId, Version
+from dorkyd.core.model import PERMISSION_BITS, Op, Path, ReplicaId, Version
 from dorkyd.core.paths import parse
 from dorkyd.errors import PathProblem
 
@@ -24,6 +25,8 @@ ENTRY_CHANGES = 500
 """Changes in one entry at most; a batch larger than that becomes several."""
 
 _KEY = re.compile(r"\.dorky/log/([0-9]{12})\.json")
+_OCTAL = re.compile(r"[0-7]{1,6}")
+_SIZE_LIMIT = 2**63
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +131,7 @@ def decode_project(text: bytes) -> ProjectDocument | None:
         return None
     project_id = _text(document, "project_id")
     floor = document.get("floor", 1)
-    if not project_id or not isinstance(floor, int):
+    if not project_id or not _is_number(floor, LAST_NUMBER + 1):
         return None
     return ProjectDocument(project_id, floor)
 
@@ -148,7 +151,18 @@ def _document(text: bytes) -> Mapping[str, object] | None:
 
 def _text(document: Mapping[str, object], key: str) -> str | None:
     value = document.get(key)
-    return value if isinstance(value, str) else None
+    if not isinstance(value, str):
+        return None
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return None  # JSON can spell a lone surrogate, which is no text: neither a database nor a key takes it
+    return value
+
+
+def _is_number(value: object, limit: int) -> TypeGuard[int]:
+    """A whole number from 0 up to, not including, `limit`. JSON's `true` is none, though Python counts it as 1."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < limit
 
 
 def _change(raw: object) -> Change | None:
@@ -162,14 +176,15 @@ def _change(raw: object) -> Change | None:
     except PathProblem:
         return None
     size, version, replaces = raw.get("size"), _text(raw, "version"), _text(raw, "replaces")
+    mode = _text(raw, "mode") or ""
     return Change(
         path=parsed,
         verb=verb,
         op=Op(op),
         version=Version(version) if version is not None else None,
         digest=_text(raw, "digest"),
-        size=size if isinstance(size, int) else None,
-        mode=None,
+        size=size if _is_number(size, _SIZE_LIMIT) else None,
+        mode=int(mode, 8) & PERMISSION_BITS if _OCTAL.fullmatch(mode) else None,
         replaces=Version(replaces) if replaces is not None else None,
         approved=raw.get("approved") is True,
     )
