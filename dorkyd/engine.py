@@ -419,10 +419,20 @@ class Engine:
         self._carrier = Carrier(self.journal, self._local, self._remote, self._transfer, self.clock, self.device)
         if self._local.load_rules():
             self._rules_changed()
+        self._settings_may_differ()
         self._local.watch()
         self.upkeep = Upkeep(self.journal, self.folder, self._local, self.project, self.clock, self.device)
         self.upkeep.at_start()
         self._due = _Schedule()
+
+    def _settings_may_differ(self) -> None:
+        """What another mode, or ignore rules up to a kill, left undone is decided again: no change would mark it."""
+        journal = self._journal()
+        with journal.atomic():
+            journal.mark(journal.unagreed())
+            if journal.get("mode") != self.project.mode:
+                journal.mark(list(journal.base_paths()))
+                journal.put("mode", self.project.mode)
 
     def _folder_is_there(self, now: float) -> bool:
         """The marker is read every cycle: an absence counts only in a folder that is really there."""
