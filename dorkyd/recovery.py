@@ -8,12 +8,16 @@ path (`settle_intents`, also used while running, whenever a reply was in doubt),
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dorkyd.core.model import Base, Local, Op, Remote, Version
 from dorkyd.ledger import Install, Intent
 from dorkyd.ports import Folder
 from dorkyd.transfer import Placed, Transfer
+
+_OUT = ".out"
+"""Where a file system that cannot trade two names keeps the displaced file between the steps of an exchange, beside the
+staged name (`dorkyd.renames.StepwiseRenames`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +79,16 @@ def settle_install(install: Install, folder: Folder, transfer: Transfer) -> Land
             return Landed(False, Placed(), False)
         placed = transfer.place_discarded(install)
         return Landed(placed.trashed is not None and placed.copy is None, placed, False)
-    if staged is not None and staged == install.staged_digest:
+    ours_staged = staged is not None and staged == install.staged_digest
+    placed = Placed()
+    out = replace(install, staged=install.staged + _OUT)
+    if folder.staged_digest(out.staged) is not None:
+        if folder.put_in(out.staged, install.path):
+            return Landed(False, Placed(restored=True), ours_staged)
+        placed = transfer.place(out)
+    elif ours_staged:
         return Landed(False, Placed(), True)
-    if staged is not None:
+    elif staged is not None:
         return Landed(True, transfer.place(install), False)
     there = folder.observe(install.path, None)
-    return Landed(isinstance(there, Local) and there.digest == install.staged_digest, Placed(), False)
+    return Landed(isinstance(there, Local) and there.digest == install.staged_digest, placed, ours_staged)
