@@ -42,6 +42,8 @@ class Decisions:
     changing: list[Path] = field(default_factory=list)
     """Changed while being read."""
     waits: list[Wait] = field(default_factory=list)
+    held_back: list[Path] = field(default_factory=list)
+    """Arrivals that wait for an ask under way."""
     absent: bool = False
     """A path of base was found absent here: only true if this is still the folder."""
     gone: bool = False
@@ -153,6 +155,8 @@ class Decider:
         kept: list[Action] = []
         for action in done.actions:
             arrives = isinstance(action, Download) and action.replaces is None and action.remote.digest in waiting
-            if not arrives:
+            if arrives:
+                done.held_back.append(action.path)
+            else:
                 kept.append(action)
         done.actions = kept

@@ -1,5 +1,6 @@
 """Halts: a project stops, shows exactly what it will not do unasked, and waits for a person.
 
+The detail's first line says what was seen and what would be lost; each further line is a command and what it does.
 One rule for all of them. *approve* lets through what was seen, exactly the paths and versions shown. *reject* undoes it:
 what the sides agreed on is forgotten for those paths, so that nothing is deleted, what is missing is restored from the
 other side, and what differs is kept twice.
@@ -43,33 +44,50 @@ def deletions_held(name: str, held: Sequence[Delete], files: int, token: str) ->
     loses = "this folder" if local else "the bucket and every other device"
     what = (
         f"{len(held)} of {files} files are gone from {where}. Deleting them from {loses} too waits for you: "
-        f"{_names([d.path for d in held])}"
+        f"{_names(sorted(d.path for d in held))}"
     )
-    return Held(Halt(reason, f"{what}. {choices(name, token)}", token), tuple(approval_key(d) for d in held))
+    return Held(Halt(reason, f"{what}\n{_choices(name, token, reason)}", token), tuple(approval_key(d) for d in held))
+
+
+def remote_emptied(name: str, keys: Sequence[tuple[Path, Version]], files: int, token: str) -> Held:
+    """The halt for a bucket whose complete listing is empty, with nobody having said why."""
+    what = (
+        f"the bucket is empty, and no device announced that; {len(keys)} of {files} files would be deleted from this"
+        f" folder: {_names(sorted(path for path, _ in keys))}"
+    )
+    detail = f"{what}\n{_choices(name, token, HaltReason.REMOTE_EMPTIED)}"
+    return Held(Halt(HaltReason.REMOTE_EMPTIED, detail, token), tuple(keys))
 
 
 def whole(reason: HaltReason, what: str, name: str, token: str) -> Held:
     """A halt about the project as a whole."""
-    return Held(Halt(reason, f"{what}. {choices(name, token, reason)}", token), ())
+    return Held(Halt(reason, f"{what}\n{_choices(name, token, reason)}", token), ())
 
 
-def choices(name: str, token: str, reason: HaltReason = HaltReason.MASS_DELETE) -> str:
-    """The commands on offer, and what each does."""
-    approve, reject = f"`dorkyctl approve {name} {token}`", f"`dorkyctl reject {name} {token}`"
+def missing(what: str, name: str, token: str) -> Held:
+    """The halt for a folder that is not there at all: there is nothing to decide, only to wait or to forget."""
+    rest = f"Nothing is deleted; sync goes on by itself when the folder is back.\n  dorkyctl remove {name}   forgets it, and deletes nothing"
+    return Held(Halt(HaltReason.ROOT_MISSING, f"{what}. {rest}", token), ())
+
+
+def _choices(name: str, token: str, reason: HaltReason) -> str:
+    """The commands on offer, a line each, and what each does."""
     match reason:
         case HaltReason.ROOT_MISSING:
-            return (
-                f"Nothing is deleted; it goes on by itself when the folder is back. If this is the folder and only its"
-                f" marker was lost: {approve} compares every file by content and deletes nothing"
-            )
+            approve, reject = "this is the folder: its marker is made anew, files are compared by content, none is deleted", ""
         case HaltReason.FOLDER_COPIED:
-            return f"{approve} makes this folder a device of its own, comparing by content; `dorkyctl remove {name}` forgets it"
+            approve, reject = "makes this folder a device of its own: files are compared by content, none is deleted", ""
         case HaltReason.FOLDER_REWOUND:
-            return f"{approve} takes the folder as it is now for what you want; {reject} brings the newer files back, keeping differing ones as conflict copies"
+            approve = "takes the folder as it is now for what you want"
+            reject = "brings the newer files back, keeping differing ones as conflict copies"
         case HaltReason.REMOTE_REWOUND:
-            return f"{approve} follows the bucket as it is now; {reject} deletes nothing and sends back what the bucket lost"
+            approve = "follows the bucket as it is now"
+            reject = "deletes nothing, and sends back what the bucket lost"
         case _:
-            return f"{approve} deletes exactly these; {reject} restores them"
+            approve, reject = "deletes exactly these", "deletes nothing, and restores them"
+    lines = [f"  dorkyctl approve {name} {token}   {approve}"]
+    lines.append(f"  dorkyctl reject {name} {token}    {reject}" if reject else f"  dorkyctl remove {name}   forgets it, and deletes nothing")
+    return "\n".join(lines)
 
 
 def store(journal: Journal, held: Held | None) -> None:

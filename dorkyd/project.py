@@ -134,7 +134,7 @@ class ProjectRunner:
         """
         engine = self._engine
         deadline = time.monotonic() + WIND_DOWN_S
-        while engine.in_flight and time.monotonic() < deadline:
+        while engine.jobs and time.monotonic() < deadline:
             self._wake.wait(timeout=0.2)
             self._wake.clear()
             try:
@@ -244,9 +244,9 @@ class ProjectRunner:
         journal = engine.journal
         if journal is None:
             return Pending()
-        upload, download = journal.backlog(engine.retries)
-        deletes = [wait.action for wait in engine.waiting.values()]
-        under_way = {id(job): job for job in engine.in_flight.values()}.values()
+        under_way = engine.jobs
+        upload, download = journal.backlog(engine.next_tries())
+        deletes = engine.waiting
         deletes += [job.action for job in under_way if isinstance(job.action, DeleteLocal | DeleteRemote)]
         down = (Download, Fetch, KeepBoth, MoveLocal)
         moving = sum(job.bytes for job in under_way)
@@ -359,8 +359,7 @@ class ProjectRunner:
         engine = self._engine
 
         def purge() -> None:
-            if engine.upkeep is not None and engine.held is None:
-                engine.upkeep.purge()
+            engine.purge()
 
         engine.call(purge)
 
@@ -383,8 +382,7 @@ class ProjectRunner:
         return Reader(journal, self._engine.project, self._engine.device)
 
     def _next_tries(self) -> dict[Path, float]:
-        now = self._engine.clock.monotonic()
-        return {path: max(0.0, retry.due - now) for path, retry in dict(self._engine.retries).items()}
+        return self._engine.next_tries()
 
     def _ask(self, request: Callable[[], object]) -> object:
         """Have the engine's thread do it, and answer with what came of it."""

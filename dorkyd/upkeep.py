@@ -7,21 +7,26 @@ conflict copy. The trash keeps to the project's limits, but the newest copy of a
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dorkyd.core import metadata
 from dorkyd.core.model import Digest, Path
 from dorkyd.core.settings import Project
+from dorkyd.errors import Blocked, Transient
 from dorkyd.journal import Journal
 from dorkyd.ledger import Displaced, Event
 from dorkyd.local_side import LocalSide
 from dorkyd.ports import Clock, Folder, Trashed
 from dorkyd.transfer import conflict_copy
 
+_log = logging.getLogger("dorkyd.upkeep")
+
 CHECKS_S = (2.0, 60.0)
 """When a displaced file is hashed again."""
+TRY_AGAIN_S = 60.0
 NEWEST_STAYS_NS = 86_400 * 10**9
 HISTORY_ROWS = 200_000
 DROPPED_NS = 7 * 86_400 * 10**9
@@ -37,6 +42,7 @@ class Upkeep:
     project: Project
     clock: Clock
     device: str
+    _not_before: float = -math.inf
 
     def at_start(self) -> None:
         """Look at every displaced file once more, and find a place for staged files that no journal row explains."""
@@ -46,15 +52,15 @@ class Upkeep:
 
     def next_due(self) -> float:
         """When `run_due` has something to do, monotonic seconds."""
+        now = self.clock.monotonic()
         rows = self.journal.ledger.displaced(checked_less_than=len(CHECKS_S))
-        now, wall = self.clock.monotonic(), self.clock.time_ns()
-        return min((now + max(0.0, self._age_left(row, wall)) for row in rows), default=math.inf)
+        return min((self._check_due(row, now) for row in rows), default=math.inf)
 
-    def run_due(self, _now: float) -> None:
+    def run_due(self, now: float) -> None:
         """Hash again what has been in the trash long enough for its next check."""
-        wall = self.clock.time_ns()
         for displaced in self.journal.ledger.displaced(checked_less_than=len(CHECKS_S)):
-            if self._age_left(displaced, wall) <= 0:
+            if self._check_due(displaced, now) <= now:
+                del self._due[displaced.name]
                 self._check(displaced, displaced.checks + 1)
 
     def purge(self) -> None:
@@ -79,10 +85,12 @@ class Upkeep:
 
     # --- inside -------------------------------------------------------------------------------------------------
 
-    def _age_left(self, row: Displaced, wall_ns: int) -> float:
-        """Seconds until its next check. A clock that was set back does not put it off for longer than the wait."""
-        wait = CHECKS_S[min(row.checks, len(CHECKS_S) - 1)]
-        return min(wait, wait - (wall_ns - row.at_ns) / 1e9)
+    def _check_due(self, row: Displaced, now: float) -> float:
+        """When its next check is due. Counted from when it is first seen here, on the clock that only rises: a wall
+        clock that was set back would put it off for as long as it lags.
+        """
+        wait = CHECKS_S[row.checks] - (CHECKS_S[row.checks - 1] if row.checks else 0.0)
+        return self._due.setdefault(row.name, now + wait)
 
     def _check(self, row: Displaced, checks: int) -> bool:
         """Hash a displaced file again. False: it was written to, or is gone."""

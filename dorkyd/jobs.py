@@ -1,0 +1,97 @@
+"""Jobs under way on the pool, and how they come back to the engine's thread."""
+
+from __future__ import annotations
+
+import math
+import queue
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from dorkyd.carrying import Job
+from dorkyd.core.model import Path
+
+COLLECT, COLLECT_S = 64, 0.05
+"""Outcomes recorded together: so many, or those of so long."""
+IN_FLIGHT = 256
+"""Jobs handed to the pool at once."""
+LARGE_BYTES = 32 * 1024 * 1024
+LARGE_IN_FLIGHT = 4
+"""At most so many jobs of more than `LARGE_BYTES` at once, so that small files keep flowing."""
+
+
+class Pool(Protocol):
+    """Where jobs run."""
+
+    def submit(self, run: Callable[[], None]) -> None:
+        """Run it soon, on any thread. It never raises."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a job ended."""
+
+    job: Job
+    result: object = None
+    failure: BaseException | None = None
+
+
+@dataclass(slots=True)
+class Jobs:
+    """For one project. Everything but `_run` belongs to the engine's thread."""
+
+    pool: Pool
+    wake: Callable[[], None]
+    in_flight: dict[Path, Job] = field(default_factory=dict)
+    _finished: queue.SimpleQueue[Outcome] = field(default_factory=queue.SimpleQueue)
+    _collect: float = -math.inf
+
+    @property
+    def room(self) -> int:
+        """Jobs that may still begin; 0 while so few that deciding a batch for them is not worth it."""
+        left = IN_FLIGHT - len(self.in_flight)
+        return left if left >= IN_FLIGHT // 4 else 0
+
+    @property
+    def large_room(self) -> int:
+        """Large jobs that may still begin."""
+        return LARGE_IN_FLIGHT - sum(job.bytes > LARGE_BYTES for job in self.in_flight.values())
+
+    def staged_names(self) -> set[str]:
+        """Staged names that a running install or discard works with."""
+        return {job.install.staged for job in self.in_flight.values() if job.install is not None}
+
+    def begin(self, job: Job) -> None:
+        """Hand a journalled job to the pool."""
+        for path in job.paths:
+            self.in_flight[path] = job
+        self.pool.submit(lambda: self._run(job))
+
+    def next_due(self) -> float:
+        """When there is something to collect; infinity: nothing finished."""
+        return math.inf if self._finished.empty() else self._collect
+
+    def finished(self, now: float) -> list[Outcome]:
+        """What ended. While more is under way, a few wait a moment for others to share the fsyncs of recording."""
+        waiting = self._finished.qsize()
+        if not waiting or (waiting < min(COLLECT, len(self.in_flight)) and now < self._collect):
+            return []
+        self._collect = now + COLLECT_S
+        return [self._finished.get() for _ in range(waiting)]
+
+    def ended(self, outcomes: list[Outcome]) -> None:
+        """These are recorded: their paths are free."""
+        for outcome in outcomes:
+            for path in outcome.job.paths:
+                self.in_flight.pop(path, None)
+
+    def _run(self, job: Job) -> None:
+        try:
+            outcome = Outcome(job, job.run())
+        except BaseException as exc:  # whatever happened there is the engine's to classify
+            outcome = Outcome(job, failure=exc)
+        self._finished.put(outcome)
+        waiting = self._finished.qsize()
+        if waiting == 1 or waiting >= min(COLLECT, len(self.in_flight)):
+            # The others of a batch are collected when the first one's moment is over.
+            self.wake()
