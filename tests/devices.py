@@ -129,7 +129,7 @@ def trap_commits(monkeypatch: pytest.MonkeyPatch, traps: dict[str, Trap]) -> Non
         with whole(journal):
             yield
             if trap.dead or (trap.at == trap.count + 1 and not trap.after and trap.only("commit", None)):
-                trap.dead = True
+                trap.count, trap.dead = trap.count + 1, True
                 raise Kill
         with trap.around("commit", None):
             pass

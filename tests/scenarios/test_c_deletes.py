@@ -77,7 +77,8 @@ def test_c06_a_deletion_waits_for_the_other_half_of_a_save(world: World) -> None
     one.look()
     for _ in range(3):
         one.step(0.5)
-    assert "f" in one.engine.waiting
+    assert world.objects() == {"f": "1"}
+    assert not one.engine.quiescent()
     one.write("f", "2")
     world.settle()
     all_hold(world, {"f": "2"})
