@@ -1,0 +1,402 @@
+"""Imports go one way (DESIGN.md section 8). Read from the sources, so that a late import counts as well."""
+
+from __future__ import annotations
+
+import ast
+import pathlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+
+import pytest
+
+PACKAGE = pathlib.Path(__file__).parent.parent / "dorkyd"
+
+FAMILIES = {
+    "folder": [
+        "folder",
+        "dirfd",
+        "renames",
+        "scanning",
+        "looking",
+        "staging",
+        "trash",
+        "marker",
+        "permissions",
+        "durable",
+        "streams",
+        "faults",
+    ],
+    "watcher": ["watcher", "inotify", "hints"],
+    "news": ["news"],
+    "buckets": ["buckets", "buckets.*"],
+}
+"""Adapters, and the modules that each is made of."""
+
+PORTS = ["ports", "core.*", "errors"]
+STORES = ["journal", "ledger", "schema"]
+ENGINE = [
+    *("transfer", "recovery", "carrying", "deciding", "local_side", "remote_side", "upkeep", "halts", "opening"),
+    *("engine", "contact", "deletions", "jobs", "retries", "decisions", "reading", "reading_rows"),
+]
+CONFIG = ["config", "config_nodes", "config_overlaps", "config_edit"]
+
+MAY_IMPORT: dict[str, list[str]] = {
+    "core.*": ["core.*", "errors"],
+    "errors": [],
+    "ports": ["core.*", "errors"],
+    **{name: [*PORTS, *STORES] for name in STORES},
+    **{name: [*PORTS, *members] for members in FAMILIES.values() for name in members},
+    # What works on ports and the journal. `news` is an adapter that takes a bucket: the bucket's own words.
+    **{name: [*PORTS, *STORES, *ENGINE, "news"] for name in ENGINE},
+    # First contact with a bucket was taken out of the engine, and proves its conditions.
+    **{name: [*PORTS, *STORES, *ENGINE, "news", "buckets.probe"] for name in ("engine", "contact")},
+    "api.messages": ["core.*"],
+    "api.failures": [],
+    "api.calls": ["api.messages", "core.*"],
+    "api.*": ["api.*", "control", "core.*", "errors"],
+    "control": ["core.*", "errors"],
+    "client": ["api.messages", "api.calls", "api.failures", "core.*", "errors", "locate"],
+    "cli": ["cli.*"],
+    "cli.*": [
+        "cli.*",
+        "client",
+        "api.messages",
+        "api.calls",
+        "api.failures",
+        "core.*",
+        "errors",
+        "locate",
+        *CONFIG,
+        "",
+    ],
+    "locate": [],
+    "notify": [],
+    **{name: [*CONFIG, "core.*", "errors", "durable"] for name in CONFIG},
+    "": ["client"],
+    "__main__": ["daemon"],
+}
+"""Each module, by its name or its package's, and what of ours it may import. The most exact name counts. A module that
+stands nowhere here is the composition root or a part of it (`test_who_stands_under_no_rule`) and may import anything.
+"""
+
+LIBRARIES: dict[str, tuple[list[str], bool]] = {
+    "boto3": (["buckets.s3"], True),
+    "botocore": (["buckets.s3"], True),
+    "google.cloud": (["buckets.gcs"], True),
+    "obstore": (["buckets.fastlane"], True),
+    "sqlite_utils": (["journal", "schema"], False),
+    "watchdog": (["watcher", "inotify"], False),
+    "pathspec": (["core.ignore"], False),
+    "yaml": (CONFIG, False),
+    "fastapi": (["api.*"], False),
+    "starlette": (["api.*"], False),
+    "uvicorn": (["api.*"], False),
+    "httpx2": (["client"], False),
+    "typer": (["cli", "cli.*"], False),
+    "rich": (["cli", "cli.*"], False),
+    "apscheduler": (["daemon"], False),
+}
+"""Library: the only modules that import it; and whether only inside functions, so that nobody pays who does not use it."""
+
+ENVIRONMENT = ["config", "daemon", "locate", "cli", "cli.*"]
+"""Who reads environment variables."""
+
+KNOWN = {
+    (
+        "doctor_git",
+        "reads os.environ",
+    ): "git gets the process's environment without git's variables; the daemon should hand it over",
+    ("cli.lifecycle", "imports yaml"): "it parses a team's .dorky.yaml itself, which is the configuration's business",
+}
+"""Present violations by module and what it does, with what is wrong: to be mended, not to be joined."""
+
+PURE = {
+    "io", "logging", "os", "pathlib", "random", "secrets", "shutil", "socket", "sqlite3", "subprocess", "tempfile",
+    "threading", "time", "asyncio", "concurrent.futures", "urllib.request", "ctypes",
+}  # fmt: skip
+"""What the core has no use for: it decides and touches nothing."""
+
+
+@dataclass(frozen=True)
+class Import:
+    """One module named in an import statement."""
+
+    by: str
+    """Our module, without the package's name: `core.model`, `buckets` for the package's own file, "" for `dorkyd`."""
+    name: str
+    """Absolute: `dorkyd.core.model`, `os`."""
+    line: int
+    lazy: bool
+    """Inside a function: paid by who calls it."""
+    for_types: bool
+    """Under `TYPE_CHECKING`: never at run time."""
+
+    @property
+    def ours(self) -> str | None:
+        """What of ours it names; None: a library."""
+        if self.name == "dorkyd":
+            return ""
+        return self.name.removeprefix("dorkyd.") if self.name.startswith("dorkyd.") else None
+
+
+@cache
+def modules() -> dict[str, ast.Module]:
+    """Every module of the package, by its name."""
+    found = {}
+    for file in sorted(PACKAGE.rglob("*.py")):
+        parts = file.relative_to(PACKAGE).with_suffix("").parts
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        found[name] = ast.parse(file.read_text(encoding="utf-8"), str(file))
+    return found
+
+
+@cache
+def imports() -> tuple[Import, ...]:
+    """Every import of every module."""
+    names = frozenset(modules())
+    return tuple(found for by, tree in modules().items() for found in read(by, tree, names))
+
+
+def read(by: str, tree: ast.Module, names: frozenset[str]) -> Iterator[Import]:
+    """The imports of one module, resolved to modules: `from dorkyd import halts` names `dorkyd.halts`."""
+
+    def walk(node: ast.AST, *, lazy: bool, for_types: bool) -> Iterator[Import]:
+        for child in ast.iter_child_nodes(node):
+            inside = lazy or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+            typed = for_types or (isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test))
+            if isinstance(child, ast.Import):
+                for alias in child.names:
+                    yield Import(by, alias.name, child.lineno, inside, typed)
+            elif isinstance(child, ast.ImportFrom):
+                assert child.level == 0, f"{by}:{child.lineno}: a relative import"
+                assert child.module is not None
+                for alias in child.names:
+                    whole = f"{child.module}.{alias.name}"
+                    module = whole if whole.removeprefix("dorkyd.") in names else child.module
+                    yield Import(by, module, child.lineno, inside, typed)
+            else:
+                yield from walk(child, lazy=inside, for_types=typed)
+
+    yield from walk(tree, lazy=False, for_types=False)
+
+
+def among(name: str, patterns: list[str]) -> bool:
+    """Whether a module is one of these; `core.*` is what lies inside the package `core`, and the package."""
+    return any(
+        name == pattern or (pattern.endswith(".*") and (name + ".").startswith(pattern[:-1])) for pattern in patterns
+    )
+
+
+def rule_of(name: str) -> list[str] | None:
+    """What a module may import; None: no rule names it."""
+    if name in MAY_IMPORT:
+        return MAY_IMPORT[name]
+    return MAY_IMPORT.get(f"{name.partition('.')[0]}.*")
+
+
+def told(found: Import, why: str) -> str:
+    """One violation, for people."""
+    return f"{found.by or 'dorkyd'}:{found.line} imports {found.name}: {why}"
+
+
+def is_known(violation: str) -> bool:
+    """It stands in `KNOWN`."""
+    return any(violation.startswith(f"{module}:") and what in violation for module, what in KNOWN)
+
+
+def none_of(violations: list[str]) -> None:
+    """Fail with one violation a line."""
+    new = sorted({text for text in violations if not is_known(text)})
+    assert not new, "\n" + "\n".join(new)
+
+
+def wrong_directions(found: tuple[Import, ...]) -> list[str]:
+    """Imports that go against the layers."""
+    return [
+        told(one, f"{one.by} may import only {', '.join(rule) or 'nothing of ours'}")
+        for one in found
+        if one.ours is not None
+        and (rule := rule_of(one.by)) is not None
+        and not among(one.ours, rule)
+        and not one.for_types
+    ]
+
+
+def wrong_libraries(found: tuple[Import, ...]) -> list[str]:
+    """Libraries imported where they do not belong, or at once where they should be late."""
+    violations = []
+    for one in found:
+        for library, (holders, late) in LIBRARIES.items():
+            if one.name != library and not one.name.startswith(f"{library}."):
+                continue
+            if not among(one.by, holders):
+                violations.append(told(one, f"{library} is imported only in {', '.join(holders)}"))
+            elif late and not one.lazy:
+                violations.append(told(one, f"{library} is imported inside functions, so that others need not load it"))
+    return violations
+
+
+def cycles(found: tuple[Import, ...]) -> list[list[str]]:
+    """Modules that import each other in a ring, at once (a late import breaks a ring)."""
+    graph: dict[str, set[str]] = {}
+    for one in found:
+        if one.ours is not None and not one.lazy and not one.for_types:
+            graph.setdefault(one.by, set()).add(one.ours)
+    rings, done = [], set()
+
+    def visit(name: str, trail: list[str]) -> None:
+        if name in trail:
+            rings.append([*trail[trail.index(name) :], name])
+        elif name not in done:
+            for other in sorted(graph.get(name, ())):
+                visit(other, [*trail, name])
+            done.add(name)
+
+    for name in sorted(graph):
+        visit(name, [])
+    return rings
+
+
+def environment_readers() -> list[str]:
+    """Who reads environment variables without being of those who may."""
+    variables = {"environ", "environb", "getenv", "getenvb", "putenv"}
+    violations = []
+    for name, tree in modules().items():
+        if among(name, ENVIRONMENT):
+            continue
+        for node in ast.walk(tree):
+            match node:
+                case ast.Attribute(value=ast.Name(id="os"), attr=read_from) if read_from in variables:
+                    violations.append(f"{name}:{node.lineno} reads os.{read_from}: only {', '.join(ENVIRONMENT)} may")
+                case ast.ImportFrom(module="os"):
+                    taken = [alias.name for alias in node.names if alias.name in variables]
+                    violations += [
+                        f"{name}:{node.lineno} reads os.{read_from}: no name but `os` is imported"
+                        for read_from in taken
+                    ]
+    return violations
+
+
+def test_imports_go_one_way() -> None:
+    """Each module imports only the layers below it."""
+    none_of(wrong_directions(imports()))
+
+
+def test_every_rule_names_a_module_that_exists() -> None:
+    """A rule for a module that was renamed would hold of nothing."""
+    named = {name for name in MAY_IMPORT if not name.endswith(".*")}
+    packages = {name[:-2] for name in MAY_IMPORT if name.endswith(".*")}
+    assert named | packages <= set(modules())
+
+
+def test_who_stands_under_no_rule() -> None:
+    """Only the composition root and what it is made of are free; a new module must find its layer."""
+    free = {name for name in modules() if rule_of(name) is None}
+    assert free <= {"daemon", "project", "doctor", "doctor_git"}
+
+
+def test_only_the_daemon_constructs_adapters() -> None:
+    """Nobody else imports a folder, a watcher or a store (`doctor` and `project` are handed theirs)."""
+    adapters = ["folder", "watcher", "buckets", "buckets.*"]
+    none_of(
+        [
+            told(one, "only the daemon constructs adapters")
+            for one in imports()
+            if one.ours is not None
+            and among(one.ours, adapters)
+            and one.ours != "buckets.probe"
+            and one.by != "daemon"
+            and not any(among(one.by, members) for members in FAMILIES.values())
+        ]
+    )
+
+
+def test_libraries_stay_where_they_belong() -> None:
+    """Each library is one module's business, and the heavy ones are loaded by who uses them."""
+    none_of(wrong_libraries(imports()))
+
+
+def test_the_core_touches_nothing() -> None:
+    """No I/O, clock, logging or threads, and no library but pathspec."""
+    none_of(
+        [
+            told(one, "the core is pure")
+            for one in imports()
+            if among(one.by, ["core.*"])
+            and one.ours is None
+            and (one.name in PURE or (one.by != "core.ignore" and one.name.partition(".")[0] == "pathspec"))
+        ]
+    )
+
+
+def test_only_a_few_read_the_environment() -> None:
+    """Below the configuration nothing depends on how a shell was set up."""
+    none_of(environment_readers())
+
+
+def test_known_violations_are_still_there() -> None:
+    """What was mended leaves the list, so that it cannot come back unseen."""
+    present = [*wrong_directions(imports()), *wrong_libraries(imports()), *environment_readers()]
+    assert [
+        why for (by, what), why in KNOWN.items() if not any(v.startswith(f"{by}:") and what in v for v in present)
+    ] == []
+
+
+def test_there_are_no_rings() -> None:
+    """No module needs itself, by whatever way."""
+    none_of([f"a ring: {' -> '.join(ring)}" for ring in cycles(imports())])
+
+
+# --- the reading itself ----------------------------------------------------------------------------------------------
+
+
+def parsed(by: str, source: str) -> tuple[Import, ...]:
+    """The imports of a module that is not there."""
+    return tuple(read(by, ast.parse(source), frozenset(modules())))
+
+
+@pytest.mark.parametrize(
+    ("by", "source", "said"),
+    [
+        ("core.moves", "from dorkyd import journal", "core.moves:1 imports dorkyd.journal: "),
+        ("core.moves", "def f():\n    import dorkyd.ports", "core.moves:2 imports dorkyd.ports: "),
+        ("ports", "from dorkyd.folder import LocalFolder", "ports:1 imports dorkyd.folder: "),
+        ("ledger", "from dorkyd.engine import Engine", "ledger:1 imports dorkyd.engine: "),
+        ("folder", "from dorkyd import journal", "folder:1 imports dorkyd.journal: "),
+        ("folder", "from dorkyd.hints import Hints", "folder:1 imports dorkyd.hints: "),
+        ("buckets.s3", "from dorkyd.faults import faults", "buckets.s3:1 imports dorkyd.faults: "),
+        ("engine", "from dorkyd.buckets.memory import MemoryBucket", "engine:1 imports dorkyd.buckets.memory: "),
+        ("recovery", "from dorkyd import renames", "recovery:1 imports dorkyd.renames: "),
+        ("client", "from dorkyd.config import load", "client:1 imports dorkyd.config: "),
+        ("cli.files", "from dorkyd.engine import Engine", "cli.files:1 imports dorkyd.engine: "),
+    ],
+)
+def test_a_wrong_direction_is_told(by: str, source: str, said: str) -> None:
+    """Every form of import is read, and the message names who, where and what."""
+    (violation,) = wrong_directions(parsed(by, source))
+    assert violation.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("by", "source", "wrong"),
+    [
+        ("buckets.s3", "def f():\n    import boto3", False),
+        ("buckets.s3", "import boto3", True),
+        ("buckets.retry", "def f():\n    from botocore.exceptions import ClientError", True),
+        ("buckets.gcs", "def f():\n    from google.cloud import storage", False),
+        ("daemon", "def f():\n    import google.cloud.storage", True),
+        ("core.paths", "import pathspec", True),
+    ],
+)
+def test_a_library_in_the_wrong_place_is_told(by: str, source: str, wrong: bool) -> None:
+    """Elsewhere, or at once where it should be late."""
+    assert bool(wrong_libraries(parsed(by, source))) is wrong
+
+
+def test_a_ring_is_found() -> None:
+    """Two modules that need each other, unless one import is late or for types alone."""
+    there = parsed("journal", "from dorkyd import ledger")
+    assert cycles((*there, *parsed("ledger", "from dorkyd import journal"))) == [["journal", "ledger", "journal"]]
+    assert cycles((*there, *parsed("ledger", "def f():\n    from dorkyd import journal"))) == []
+    assert cycles((*there, *parsed("ledger", "if TYPE_CHECKING:\n    from dorkyd import journal"))) == []
