@@ -129,12 +129,12 @@ class Contact:
         return self._step_listing(now) if self.remote.listing else None
 
     def _begin_listing(self, now: float) -> Emptied | Rewound | None:
-        rewound = self.remote.catch_up()
-        if rewound is not None:
-            return rewound
         found = self.remote.meet()
         if not isinstance(found, str):
             return found
+        rewound = self.remote.catch_up()
+        if rewound is not None:
+            return rewound
         self.remote.begin_listing()
         self.counters.listings_begun += 1
         pages = self.journal.remote_count() / PAGE
