@@ -113,8 +113,15 @@ def load(environ: Mapping[str, str], *, host: str) -> Loaded:
 def edit(loaded: Loaded, change: Callable[[str], str], *, host: str) -> Loaded:
     """Change the file as it is now on disk (`dorkyd.config_edit`), only when the result can be loaded."""
     homes = loaded.homes
-    text = change(read_text(homes.config_file))
-    settings = read_settings(text, homes, host=host)
+    before = read_text(homes.config_file)
+    read_settings(before, homes, host=host)
+    text = change(before)
+    try:
+        settings = read_settings(text, homes, host=host)
+    except Configuration as exc:
+        # The file is right as it stands, so what is wrong was asked for: naming a line would send people looking there.
+        asked = str(exc).removeprefix(homes.config_file.name).lstrip(":0123456789 ")
+        raise Configuration(asked, hint=f"nothing was changed; {homes.config_file} is as it was") from exc
     write_atomically(homes.config_file, text)
     return Loaded(homes, settings, text)
 

@@ -121,9 +121,10 @@ class Decisions:
 
     def _lift(self, verb: str, held: halts.Held) -> None:
         self.engine.lift_halt()
+        seen = held.halt.detail.partition("\n")[0]
         if self.engine.journal is not None:
             with self._journal().atomic():
-                event = Event(verb, Path("."), self.engine.device, detail=f"{held.halt.reason}: {held.halt.detail}")
+                event = Event(verb, Path("."), self.engine.device, detail=f"{held.halt.reason}: {seen}")
                 self._journal().ledger.log(self.engine.clock.time_ns(), [event])
         self.engine.look_again()
 
@@ -163,6 +164,7 @@ class Decisions:
             folder.rename(copy, kept_name(copy), loser)
             self._note("resolve", copy, f"kept as {kept_name(copy)!r}")
             self._touched([copy, kept_name(copy)])
+            self._gone(copy)
             return
         if (keep == "mine") == self._is_ours(copy):
             # The copy's bytes get the name, in one step: what stood there comes out whole.
@@ -182,6 +184,12 @@ class Decisions:
         self._trash(out, copy)
         self._note("resolve", name.original, f"kept {keep}")
         self._touched([copy, name.original])
+        self._gone(copy)
+
+    def _gone(self, copy: Path) -> None:
+        """No longer here, so that it is not counted while its deletion is on the way."""
+        with self._journal().atomic():
+            self._journal().set_known(copy, None)
 
     def _is_ours(self, copy: Path) -> bool:
         name = parse_conflict(copy)

@@ -418,10 +418,12 @@ class Engine:
             # Another folder stands here now.
             self.close()
             self._reopen = now
-        elif not self._vanished:
+            return False
+        if not self._vanished:
             self._vanished = True
             o.local.unwatch()
-            self.held = self.opener.gone(o.journal.base_totals()[0])
+        # Anew each time: while a folder is being emptied, its marker may go before its last file.
+        self.held = self.opener.gone(o.journal.base_totals()[0])
         return False
 
     # --- the local side -----------------------------------------------------------------------------------------

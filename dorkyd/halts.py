@@ -66,17 +66,28 @@ def whole(reason: HaltReason, what: str, name: str, token: str) -> Held:
 
 def missing(what: str, name: str, token: str) -> Held:
     """The halt for a folder that is not there at all: there is nothing to decide, only to wait or to forget."""
-    rest = f"Nothing is deleted; sync goes on by itself when the folder is back.\n  dorkyctl remove {name}   forgets it, and deletes nothing"
-    return Held(Halt(HaltReason.ROOT_MISSING, f"{what}. {rest}", token), ())
+    rest = "Nothing is deleted; sync goes on by itself when the folder is back"
+    forget = f"  dorkyctl remove {name}   forgets the project, and deletes nothing"
+    return Held(Halt(HaltReason.ROOT_MISSING, f"{what}. {rest}\n{forget}", token), ())
+
+
+def moved(what: str, name: str, token: str) -> Held:
+    """The halt for a folder that was moved: what is known of it holds, if a person says so."""
+    choices = _lines(
+        name, token, "goes on here as before", "makes this folder a device of its own, comparing by content"
+    )
+    return Held(Halt(HaltReason.FOLDER_COPIED, f"{what}\n{choices}", token), ())
 
 
 def _choices(name: str, token: str, reason: HaltReason) -> str:
-    """The commands on offer, a line each, and what each does."""
+    """The commands on offer, and what each does."""
     match reason:
         case HaltReason.ROOT_MISSING:
-            approve, reject = "this is the folder: its marker is made anew, files are compared by content, none is deleted", ""
+            approve = "makes the marker anew, if this is the folder: files are compared by content, none is deleted"
+            reject = ""
         case HaltReason.FOLDER_COPIED:
-            approve, reject = "makes this folder a device of its own: files are compared by content, none is deleted", ""
+            approve = "makes this folder a device of its own: files are compared by content, none is deleted"
+            reject = ""
         case HaltReason.FOLDER_REWOUND:
             approve = "takes the folder as it is now for what you want"
             reject = "brings the newer files back, keeping differing ones as conflict copies"
@@ -85,9 +96,16 @@ def _choices(name: str, token: str, reason: HaltReason) -> str:
             reject = "deletes nothing, and sends back what the bucket lost"
         case _:
             approve, reject = "deletes exactly these", "deletes nothing, and restores them"
-    lines = [f"  dorkyctl approve {name} {token}   {approve}"]
-    lines.append(f"  dorkyctl reject {name} {token}    {reject}" if reject else f"  dorkyctl remove {name}   forgets it, and deletes nothing")
-    return "\n".join(lines)
+    return _lines(name, token, approve, reject)
+
+
+def _lines(name: str, token: str, approve: str, reject: str) -> str:
+    """A line for each command. `reject` empty: the other choice is to forget the project."""
+    first = f"dorkyctl approve {name} {token}"
+    second = f"dorkyctl reject {name} {token}" if reject else f"dorkyctl remove {name}"
+    return (
+        f"  {first}   {approve}\n  {second.ljust(len(first))}   {reject or 'forgets the project, and deletes nothing'}"
+    )
 
 
 def store(journal: Journal, held: Held | None) -> None:

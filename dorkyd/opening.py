@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path as FilePath
 
@@ -81,15 +82,19 @@ class Opener:
         name = self.project.name
         if not self.folder.root_exists():
             what = f"the folder is missing or cannot be listed: {self.project.path}"
-            return halts.whole(HaltReason.ROOT_MISSING, what, name, self._token("missing"))
+            return halts.missing(what, name, self._token("missing"))
         if files and not self.folder.root_names():
-            what = f"the folder is empty and its marker is gone; {files} files were in sync"
+            what = (
+                f"the folder is empty and its marker is gone; {files} files were in sync. Deleting them from the bucket"
+                " and every other device too waits for you"
+            )
             return halts.whole(HaltReason.ROOT_EMPTIED, what, name, self._token("emptied"))
         what = f"the folder's marker .dorky/folder.json is gone: {self.project.path}"
         return halts.whole(HaltReason.ROOT_MISSING, what, name, self._token("marker"))
 
     def adopt(self) -> None:
         """A person says: this folder is a device of its own. Every file is compared by content."""
+        self.folder.lock()
         self.folder.write_identity(self._fresh_identity())
 
     def reclaim(self) -> None:
@@ -146,6 +151,9 @@ class Opener:
         return Opened(journal, identity, warning)
 
     def _new(self, identity: Identity, warning: str | None) -> Opened:
+        with suppress(Stale):
+            # Before the marker is touched: another daemon's home may have this folder, and its journal go by the marker.
+            self.folder.lock()
         self.folder.write_identity(identity)
         self.folder.lock()
         journal = Journal(self._file(identity.replica))
@@ -176,13 +184,14 @@ class Opener:
         here = str(self.folder.marker_inode())
         if folder == self.project.path and inode == here:
             return None
+        name, token = self.project.name, self._token(f"{identity.replica}{folder}{inode}{here}")
+        if self.was_moved():
+            return halts.moved(f"this folder was moved here from {folder}", name, token)
         if folder != self.project.path:
-            what = f"this folder is a copy of {folder}, or was moved from there"
+            what = f"this folder is a copy of {folder}"
         else:
             what = "this folder was replaced by a copy of itself (its .dorky is another)"
-        return halts.whole(
-            HaltReason.FOLDER_COPIED, what, self.project.name, self._token(f"{identity.replica}{folder}{inode}{here}")
-        )
+        return halts.whole(HaltReason.FOLDER_COPIED, what, name, token)
 
     def was_moved(self) -> bool:
         """The folder's marker is the very one the journal remembers, at another place, and the old place has it no

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path as FilePath
 
 from dorkyd import doctor
+from dorkyd.core.ignore import IgnoreRules
 from dorkyd.core.model import DeleteLocal, DeleteRemote, Download, Fetch, KeepBoth, MoveLocal, Path
 from dorkyd.core.report import (
     ConflictItem,
@@ -43,6 +44,8 @@ _ANSWER_S = 60.0
 RESTART_S = 5.0
 WIND_DOWN_S = 8.0
 """How long a stop waits for transfers under way."""
+_EVERYDAY = {State.IN_SYNC, State.SYNCING}
+"""States whose coming and going is no news."""
 _COUNT_S = 2.0
 """How often totals are counted anew while things change."""
 
@@ -147,7 +150,10 @@ class ProjectRunner:
         """Publish what a cycle left, and answer those who wait for it."""
         status = self._look()
         if status != self._status:
-            self._status = status
+            before, self._status = self._status, status
+            news = (status.state, _told(status)) != (before.state, _told(before))
+            if news and not {status.state, before.state} <= _EVERYDAY:
+                _log.info("project=%s state=%s detail=%r", status.name, status.state, _told(status))
             self._publish(status)
         for ticket in list(self._tickets):
             result = self._result(ticket)
@@ -313,10 +319,7 @@ class ProjectRunner:
     def check_ignore(self, paths: Sequence[str]) -> Sequence[IgnoreItem]:
         """As `ProjectControl.check_ignore`."""
         rules = self._engine.rules()
-        found = [
-            (checked(text.rstrip("/")), rules.rule(checked(text.rstrip("/")), text.endswith("/"))) for text in paths
-        ]
-        return [IgnoreItem(path, rule is not None, rule) for path, rule in found]
+        return [_ignored(text, rules) for text in paths]
 
     def conflicts(self) -> Sequence[ConflictItem]:
         """As `ProjectControl.conflicts`."""
@@ -402,6 +405,21 @@ class ProjectRunner:
         self._ask(request)
         self._ask(self._observe)
         return self._status
+
+
+def _told(status: ProjectStatus) -> str:
+    return status.halt.detail.partition("\n")[0] if status.halt is not None else status.detail
+
+
+def _ignored(text: str, rules: IgnoreRules) -> IgnoreItem:
+    try:
+        path = checked(text.rstrip("/"))
+    except Refused as exc:
+        if exc.code != "reserved-name":
+            raise
+        return IgnoreItem(Path(text), True, "built in: .git and .dorky are never synced")
+    rule = rules.rule(path, text.endswith("/"))
+    return IgnoreItem(path, rule is not None, rule)
 
 
 def _rfc3339(time_ns: int | None) -> str | None:

@@ -87,7 +87,7 @@ class Reader:
         return found
 
     def conflicts(self, *, rules: IgnoreRules | None = None) -> list[ConflictItem]:
-        """Conflict copies that either side holds, in order."""
+        """Conflict copies that wait for a person, in order."""
         with self._reading() as conn:
             if conn is None:
                 return []

@@ -128,9 +128,15 @@ def rfc3339(at_ns: int) -> str:
 
 
 def conflict_copies(conn: sqlite3.Connection, rules: IgnoreRules | None) -> list[tuple[Path, ConflictName]]:
-    """Every conflict copy that a side holds, in order, without those that rules ignore."""
-    union = " UNION ".join(f"SELECT path FROM {table} WHERE path LIKE '% (conflict %'" for table in SIDES)  # noqa: S608 - constant
-    paths = [Path(path) for (path,) in conn.execute(f"{union} ORDER BY path")]
+    """Every conflict copy that waits for a person, in order, without those that rules ignore. One that both sides held
+    and this folder no longer does is settled; its deletion is on the way.
+    """
+    named_so = "WHERE path LIKE '% (conflict %'"
+    found = conn.execute(
+        f"SELECT path FROM seen {named_so} UNION SELECT path FROM remote {named_so}"  # noqa: S608 - constant
+        " AND path NOT IN (SELECT path FROM base) ORDER BY path"
+    )
+    paths = [Path(path) for (path,) in found]
     return [
         (path, named)
         for path in paths

@@ -10,7 +10,7 @@ import typer
 from dorkyd.api import calls
 from dorkyd.cli import targets
 from dorkyd.cli.app import Json, Name, app, emit, show
-from dorkyd.cli.units import plural, size
+from dorkyd.cli.units import moment, plural, size
 from dorkyd.client import DorkyClient
 
 First = Annotated[str, typer.Argument(metavar="NAME", help="The project; may be left out inside its folder.")]
@@ -35,7 +35,7 @@ def conflicts(name: Name = None, json: Json = False) -> None:
             emit(reply.body)
             return
         for item in reply.value.items:
-            show(f"{item.path}\n  {item.copy_}  ({size(item.size)}, from {item.device}, {item.at} UTC)")
+            show(f"{item.path}\n  {item.copy_}  ({size(item.size)}, from {item.device}, {moment(item.at)})")
         if reply.value.items:
             show(f"Settle one with: dorkyctl resolve '{project}:PATH' --keep mine|theirs|both")
         else:

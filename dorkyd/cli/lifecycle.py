@@ -40,6 +40,11 @@ def up(
         if project is None:
             project = client.send(calls.add(AddRequest(path=path, bucket=bucket))).value
             say(f"Added {project.name}: {project.path} → {project.bucket}")
+            if bucket is None:
+                say(
+                    f"  This bucket is on this machine only. To share the folder: dorkyctl remove {project.name},"
+                    " then dorkyctl up again with --bucket URL."
+                )
         elif bucket is not None and bucket.rstrip("/") != project.bucket.rstrip("/"):
             raise Failure(
                 f"{path} is synced already, as {project.name}, with another bucket: {project.bucket}",

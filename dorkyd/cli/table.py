@@ -121,7 +121,10 @@ def needs(project: ProjectStatus) -> Iterator[Text]:
 
 
 def _halt(name: str, halt: Halt) -> Iterator[Text]:
-    yield _told(f"halted, {halt.reason.value}: {halt.detail}", _ALERT)
+    seen, _, choices = halt.detail.partition("\n")
+    yield _told(f"halted, {halt.reason.value}: {seen}", _ALERT)
+    if choices:
+        yield _told(choices)
     # Root missing clears by itself; and the detail may name the commands already.
     if halt.reason is not HaltReason.ROOT_MISSING and halt.token not in halt.detail:
         yield _told(f"  to go on as shown:            dorkyctl approve {name} {halt.token}")

@@ -44,6 +44,14 @@ def ago(moment: str | None, now: datetime | None = None) -> str:
     return f"{past} s ago"
 
 
+def moment(stamp: str) -> str:
+    """A conflict copy's `YYYYMMDD-HHMMSS` as people write it."""
+    try:
+        return f"{datetime.strptime(stamp, '%Y%m%d-%H%M%S').replace(tzinfo=UTC):%Y-%m-%d %H:%M:%S} UTC"
+    except ValueError:
+        return stamp
+
+
 def plural(count: int, noun: str) -> str:
     """`1 conflict`, `2 conflicts`."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
