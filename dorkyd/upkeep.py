@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from dorkyd.core import metadata
 from dorkyd.core.model import Digest, Path
 from dorkyd.core.settings import Project
-from dorkyd.errors import Blocked, Transient
+from dorkyd.errors import Blocked, Stale, Transient
 from dorkyd.journal import Journal
 from dorkyd.ledger import Displaced, Event
 from dorkyd.local_side import LocalSide
@@ -27,6 +27,9 @@ _log = logging.getLogger("dorkyd.upkeep")
 CHECKS_S = (2.0, 60.0)
 """When a displaced file is hashed again."""
 TRY_AGAIN_S = 60.0
+"""How long a check that could not be made is put off."""
+SLICE_BYTES = 64 * 1024 * 1024
+"""How much of the trash is hashed in one cycle after a start."""
 NEWEST_STAYS_NS = 86_400 * 10**9
 HISTORY_ROWS = 200_000
 DROPPED_NS = 7 * 86_400 * 10**9
@@ -42,17 +45,26 @@ class Upkeep:
     project: Project
     clock: Clock
     device: str
-    _not_before: float = -math.inf
+    _due: dict[str, float] = field(default_factory=dict)
+    """Monotonic time of the next check, by name in the trash."""
+    _since_start: list[Displaced] = field(default_factory=list)
+    """Checked for the last time before this start, and not since."""
 
     def at_start(self) -> None:
         """Look at every displaced file once more, and find a place for staged files that no journal row explains."""
-        for displaced in self.journal.ledger.displaced(checked_less_than=len(CHECKS_S)):
-            self._check(displaced, displaced.checks)
+        for displaced in self.journal.ledger.displaced():
+            if displaced.checks < len(CHECKS_S):
+                self._try(displaced, displaced.checks, self.clock.monotonic())
+            else:
+                # Usually most of the trash: a part in each cycle, so that sync need not wait for all of it.
+                self._since_start.append(displaced)
         self._adopt_strays()
 
     def next_due(self) -> float:
         """When `run_due` has something to do, monotonic seconds."""
         now = self.clock.monotonic()
+        if self._since_start:
+            return now
         rows = self.journal.ledger.displaced(checked_less_than=len(CHECKS_S))
         return min((self._check_due(row, now) for row in rows), default=math.inf)
 
@@ -61,7 +73,12 @@ class Upkeep:
         for displaced in self.journal.ledger.displaced(checked_less_than=len(CHECKS_S)):
             if self._check_due(displaced, now) <= now:
                 del self._due[displaced.name]
-                self._check(displaced, displaced.checks + 1)
+                self._try(displaced, displaced.checks + 1, now)
+        hashed = 0
+        while self._since_start and hashed < SLICE_BYTES:
+            displaced = self._since_start.pop()
+            hashed += max(displaced.size, SLICE_BYTES // 100)
+            self._try(displaced, displaced.checks, now)
 
     def purge(self) -> None:
         """Keep the trash to its limits, oldest first, and forget old history."""
@@ -91,6 +108,16 @@ class Upkeep:
         """
         wait = CHECKS_S[row.checks] - (CHECKS_S[row.checks - 1] if row.checks else 0.0)
         return self._due.setdefault(row.name, now + wait)
+
+    def _try(self, row: Displaced, checks: int, now: float) -> None:
+        """Check, and put it off where that cannot be done now: one displaced file must not hold up sync. `Stale` is a
+        file that somebody writes to at this moment.
+        """
+        try:
+            self._check(row, checks)
+        except (Stale, Transient, Blocked) as exc:
+            self._due[row.name] = now + (CHECKS_S[0] if isinstance(exc, Stale) else TRY_AGAIN_S)
+            _log.warning("verb=check-trash path=%r outcome=%s", row.path, exc.code)
 
     def _check(self, row: Displaced, checks: int) -> bool:
         """Hash a displaced file again. False: it was written to, or is gone."""
