@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -52,8 +53,16 @@ class RealDaemon:
 
     def start(self) -> RealDaemon:
         """Start and wait until it answers."""
+        return self.launch().ready()
+
+    def launch(self) -> RealDaemon:
+        """Start, and do not wait."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen([sys.executable, "-m", "dorkyd"], env=self.env, stdout=log, stderr=log)
+        return self
+
+    def ready(self) -> RealDaemon:
+        """Wait until it answers."""
         wait_until(f"{self.name} answers", self._answers, 60)
         return self
 
@@ -62,6 +71,8 @@ class RealDaemon:
         if self.process.poll() is not None:
             raise AssertionError(f"{self.name} ended with {self.process.returncode}: {self.log.read_text()[-3000:]}")
         try:
+            with socket.socket(socket.AF_UNIX) as knock:  # httpcore leaks the socket of a connection that is refused
+                knock.connect(self.socket)
             with self.client() as client:
                 client.health()
         except Exception:  # not yet
@@ -93,6 +104,14 @@ class RealDaemon:
         """The project's status document."""
         with self.client() as client:
             return client.status().projects[0]
+
+    def requests(self) -> dict[str, int]:
+        """What it asked of the bucket since it started."""
+        return dict(self.status().requests.model_dump())
+
+    def state(self) -> str:
+        """The project's state in one word."""
+        return str(self.status().state)
 
     def sync(self, timeout_s: float = DEADLINE_S) -> Any:
         """Look at both sides and wait until nothing is left to do."""
