@@ -397,6 +397,8 @@ class Engine:
             self.warnings["started-over"] = (opened.warning, "")
         if local.load_rules():
             self._rules_changed(self._open)
+        if journal.get("mode") != self.project.mode:
+            self._mode_changed(journal)
         local.watch()
         self._open.upkeep.at_start()
 
@@ -467,6 +469,13 @@ class Engine:
             self.warnings["ignore-file"] = (f".dorkyignore: line {lines} is not understood and left out", "correct it")
         else:
             self.warnings.pop("ignore-file", None)
+
+    def _mode_changed(self, journal: Journal) -> None:
+        """What another mode left undone is decided again: no change of a file or object would mark it."""
+        with journal.atomic():
+            journal.mark(journal.unagreed())
+            journal.mark(list(journal.base_paths()))
+            journal.put("mode", self.project.mode)
 
     def _settle_installs(self, o: _Open, now: float) -> None:
         """Installs left open, by a kill or by a failure midway, are settled before their paths are decided."""
