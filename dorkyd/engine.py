@@ -662,22 +662,33 @@ class Engine:
         """A look settles the path's open intents before anything is decided."""
         journal, ledger = o.journal, o.journal.ledger
         looked = o.remote.learn(row.path, looked)
-        intents = ledger.open_intents(row.path)
-        if intents:
-            settled = settle_intents(intents, looked)
-            if settled.rebase:
-                journal.set_base(row.path, settled.base)
-            for op, version in settled.effective:
-                ledger.took_effect(op, version)
-            for op in settled.dropped:
-                ledger.dropped(op)
-        elif looked is not None and looked.op is not None:
-            late = ledger.late_intent(looked.op)
-            base = journal.base(row.path)
-            if late is not None and (base is None or base.version != looked.version):
-                journal.set_base(row.path, late.wrote(looked.version, looked.modified))
-                ledger.took_effect(looked.op, looked.version)
+        settled = settle_intents(ledger.open_intents(row.path), looked)
+        if settled.rebase:
+            journal.set_base(row.path, settled.base)
+        for op, version in settled.effective:
+            ledger.took_effect(op, version)
+        for op in settled.dropped:
+            ledger.dropped(op)
+        if not settled.rebase:
+            self._landed_late(o, row.path, looked)
         journal.asked([row])
+
+    def _landed_late(self, o: _Open, path: Path, looked: Remote | None) -> None:
+        """A request that had not happened when we looked may have happened since: base is what it made. A deletion of
+        this very state that another device tells of is theirs.
+        """
+        journal, ledger = o.journal, o.journal.ledger
+        base = journal.base(path)
+        if looked is not None:
+            late = ledger.late_intent(looked.op) if looked.op is not None else None
+            if late is not None and (base is None or base.version != looked.version):
+                journal.set_base(path, late.wrote(looked.version, looked.modified))
+                ledger.took_effect(late.op, looked.version)
+        elif base is not None and base.version is not None and path not in o.remote.deleted_by:
+            late = ledger.late_delete(path, base.version)
+            if late is not None:
+                journal.set_base(path, None)
+                ledger.took_effect(late.op, None)
 
     def _failed(self, o: _Open, job: Job, exc: BaseException, now: float) -> DorkyError | None:
         """Sort a failure: look again, wait, or tell a person. Returns it when it concerns the whole bucket."""

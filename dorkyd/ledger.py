@@ -137,6 +137,11 @@ class Ledger:
         found = self._intents("state = 'dropped' AND op = ?", (op,))
         return found[0] if found else None
 
+    def late_delete(self, path: Path, replaced: Version) -> Intent | None:
+        """A dropped deletion of this state, which may have landed after all."""
+        found = self._intents("state = 'dropped' AND verb = 'delete' AND path = ? AND replaces = ?", (path, replaced))
+        return found[-1] if found else None
+
     def forget_dropped(self, before_ns: int) -> None:
         """Requests this old have landed or never will."""
         self._conn.execute("DELETE FROM intents WHERE state = 'dropped' AND at_ns < ?", (before_ns,))
