@@ -237,12 +237,9 @@ class LocalFolder:
 
     def _exchange(self, staged: Spot, spot: Spot, ours: StatTuple) -> None:
         """Trade the two names, and take it back when what came out is no file."""
-        try:
-            self._renames.exchange(_place(staged), _place(spot))
-        except FileExistsError:
-            # Only stepwise: the place was taken between two steps, and the expected file waits in staging.
-            self._keep(Spot(staged.fd, f"{staged.name}.out", staged.path), spot)
-            raise
+        # Stepwise, the place may be taken between two steps: what came out then waits in staging as `<name>.out`, and
+        # whoever journalled the exchange knows whether that is a conflict.
+        self._renames.exchange(_place(staged), _place(spot))
         if staging.present(staged) is not None:
             return
         self._renames.exchange(_place(staged), _place(spot))
@@ -286,6 +283,7 @@ class LocalFolder:
         with self._root() as root, _tmp(root) as tmp, self._spot(root, path) as spot, faults(path, "write"):
             looking.require(spot, expected.stat)
             with self._spot(root, to, make=True, instead_of=spot) as free:
+                clear(free)
                 self._between("looked")
                 way = Place(tmp, f"rename-{expected.stat.inode}")
                 if free.taken_by is not None:

@@ -321,7 +321,8 @@ class Folder(Protocol):
         """Move a staged file to a free place, making parent folders. False when the place is taken."""
 
     def rename(self, path: Path, to: Path, expected: Local) -> None:
-        """Rename inside the folder to a free place, making parent folders, dropping folders this emptied.
+        """Rename inside the folder to a free place, making parent folders, dropping folders this emptied. A folder
+        without files in that place gives way, as for `swap_in`.
 
         `Stale` when the file is not as expected or the place is taken.
         """

@@ -22,6 +22,7 @@ from dorkyd.core.model import (
     Path,
     Upload,
 )
+from dorkyd.core.paths import is_under
 
 C = TypeVar("C", Upload, Download)
 D = TypeVar("D", DeleteLocal, DeleteRemote)
@@ -82,7 +83,8 @@ def _pairs(
         pairs += [(by_key[key][0], matches[key][0]) for key in by_key if key in done]
         left = [c for c in left if (made(c), _ending(c.path, ending)) not in done]
         right = [d for d in right if (lost(d), _ending(d.path, ending)) not in done]
-    return pairs
+    # A file cannot be renamed to a place inside the folder that takes its name, nor the reverse: one must go first.
+    return [(c, d) for c, d in pairs if not is_under(c.path, d.path) and not is_under(d.path, c.path)]
 
 
 def _ending(path: Path, components: int) -> tuple[str, ...]:
