@@ -159,7 +159,8 @@ class Upkeep:
         a person finds it. What rows prove that we fetched is kept for use or dropped.
         """
         ledger = self.journal.ledger
-        explained = {install.staged for install in ledger.open_installs()}
+        # The second name: where a file system cannot exchange, what came out waits there (`dorkyd.recovery`).
+        explained = {name for install in ledger.open_installs() for name in (install.staged, f"{install.staged}.out")}
         fetched = {row.staged: row for row in ledger.all_fetched()}
         present = set(self.folder.staged())
         with self.journal.atomic():
