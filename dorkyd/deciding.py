@@ -10,9 +10,9 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from dorkyd.core.clashes import Neighbour, Wait, settle_clash
-from dorkyd.core.model import Action, Base, Download, Fetch, Local, Look, Path, Problem, Upload
+from dorkyd.core.model import Action, Base, DeleteLocal, Download, Fetch, Local, Look, Path, Problem, Upload
 from dorkyd.core.moves import pair_moves
-from dorkyd.core.paths import ancestors
+from dorkyd.core.paths import ancestors, fold
 from dorkyd.core.reconcile import reconcile
 from dorkyd.core.safety import allowed
 from dorkyd.core.settings import Mode, Project
@@ -76,7 +76,39 @@ class Decider:
         if unknown:
             self._hold_back_arrivals(done, unknown)
         done.actions = pair_moves(done.actions, in_bucket=copies_safe)
+        if self.local.folder.folds:
+            self._one_name_each(done)
         return done
+
+    def _one_name_each(self, done: Decisions) -> None:
+        """Where names fold: a file that arrives under a name which another spelling holds is a problem, and nothing
+        else happens; both keys stay in the bucket and the first keeps its place. One whose place is about to be free,
+        or that another of this batch will take, waits.
+        """
+        leaving = {fold(action.path) for action in done.actions if isinstance(action, DeleteLocal)}
+        coming: dict[str, Path] = {}
+        kept: list[Action] = []
+        for action in done.actions:
+            arrives = isinstance(action, Fetch) or (isinstance(action, Download) and action.replaces is None)
+            if not arrives:
+                kept.append(action)
+                continue
+            path, folded = action.path, fold(action.path)
+            taken = self.local.folder.taken_by(path)
+            if taken is None and coming.setdefault(folded, path) == path:
+                kept.append(action)
+            elif taken is None or folded in leaving:
+                done.waits.append(Wait(path, coming.get(folded, path)))
+            else:
+                done.problems.append(
+                    Problem(
+                        path,
+                        "case-clash",
+                        f"this file system holds {taken!r} and cannot hold {path!r} beside it",
+                        "rename one of the two; nothing was changed, and the object stays in the bucket",
+                    )
+                )
+        done.actions = kept
 
     def _decide_all(self, rows: Iterable[Dirty], done: Decisions, at_ns: int, at_work: Collection[Path]) -> None:
         # An ignore file is applied before anything else in its batch (the engine sees that it was observed).

@@ -167,6 +167,21 @@ class LocalFolder:
         with self._root() as root, self._spot(root, path) as spot:
             return reader(looking.open_file_fd(spot, expected.stat), path)
 
+    def taken_by(self, path: Path) -> str | None:
+        """As the port says."""
+        if not self.folds:
+            return None
+        with self._root() as root:
+            for part in (*paths.ancestors(path), path):
+                try:
+                    with open_spot(root, part, folds=True) as spot:
+                        if spot.taken_by is not None:
+                            return spot.taken_by
+                except (Missing, PathProblem):
+                    # Nothing stands there, or something that is another rule's to tell of.
+                    return None
+        return None
+
     def tree_of(self, path: Path) -> Sequence[str]:
         """As the port says. Names that are not UTF-8 are given in a printable form."""
         try:

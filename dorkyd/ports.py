@@ -278,6 +278,11 @@ class Folder(Protocol):
     def open(self, path: Path, expected: Local) -> BinaryIO:
         """The file's bytes. `Stale` when its stat tuple is no longer `expected.stat`."""
 
+    def taken_by(self, path: Path) -> str | None:
+        """Where names fold: the name, here or in a folder above, that stands where one of this path's would have to
+        be. None: none does, or this file system does not fold names.
+        """
+
     def tree_of(self, path: Path) -> Sequence[str]:
         """When a folder stands at `path`: the names in it. Empty when it does not exist or is no folder."""
 
