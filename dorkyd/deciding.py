@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from dorkyd.core.clashes import Neighbour, Wait, settle_clash
-from dorkyd.core.model import Action, Base, DeleteLocal, Download, Fetch, Local, Look, Path, Problem, Upload
+from dorkyd.core.model import Action, Base, DeleteLocal, Download, Fetch, Local, Look, Path, Problem, StepAside, Upload
 from dorkyd.core.moves import pair_moves
 from dorkyd.core.paths import ancestors, fold
 from dorkyd.core.reconcile import reconcile
@@ -141,15 +141,11 @@ class Decider:
         done.gone |= remote is None and base is not None
         action = reconcile(path, base, local, remote)
         if remote is not None or isinstance(action, Upload):
-            result = settle_clash(
-                path,
-                action,
-                local,
-                remote,
-                above=[n for a in ancestors(path) if (n := self._neighbour(a)) is not None],
-                below=self._below(path) if remote is None else (),
-                device=self.device,
-            )
+            above = [n for a in ancestors(path) if (n := self._neighbour(a)) is not None]
+            below = self._below(path) if remote is None else []
+            result = settle_clash(path, action, local, remote, above=above, below=below, device=self.device)
+            if isinstance(result, StepAside):
+                result = self._unasked([*above, *below], result)
         else:
             result = action
         if isinstance(result, Wait):
@@ -175,6 +171,13 @@ class Decider:
     def _neighbour(self, path: Path) -> Neighbour | None:
         remote = self.journal.remote(path)
         return None if remote is None else Neighbour(path, remote, self.journal.base(path))
+
+    def _unasked(self, clashing: Sequence[Neighbour], aside: StepAside) -> StepAside | Wait:
+        """Nothing steps aside for what may be our own write, its outcome not known yet."""
+        for neighbour in clashing:
+            if self.journal.ledger.open_intents(neighbour.path):
+                return Wait(aside.path, neighbour.path)
+        return aside
 
     def _below(self, path: Path) -> list[Neighbour]:
         return [Neighbour(p, r, self.journal.base(p)) for p, r in self.journal.remotes_below(path, _BELOW)]

@@ -294,3 +294,17 @@ def test_a_file_moves_to_where_the_other_device_has_an_empty_folder(world: World
     world.settle()
     all_hold(world, {"b": "1", "stays": "s"})
     assert world.moved("B") == {}
+
+
+def test_nothing_steps_aside_for_our_own_write_whose_reply_was_lost(world: World) -> None:
+    """A listing shows the object before it was looked at: still ours, and leaving, not a folder's rival."""
+    one, _ = in_sync(world, {"stays": "s"})
+    left = [Fault(Transient("lost"), "after")]
+    world.faults = lambda _who, verb, key: left.pop() if (verb, key) == ("PUT", "c") and left else None
+    one.write("c", "1")
+    until_sent(one)
+    one.pool.run_all()
+    (one.root / "c").unlink()
+    one.write("c/x", "2")
+    world.settle()
+    all_hold(world, {"c/x": "2", "stays": "s"})
