@@ -224,6 +224,16 @@ class Ledger:
         """All staged bytes that came from the bucket."""
         return [Fetched(*row) for row in self._conn.execute("SELECT staged, path, version, digest FROM fetched")]
 
+    def fetched_in_vain(self) -> list[Fetched]:
+        """Staged bytes of paths that need nothing more: both sides agreed without them."""
+        return [
+            Fetched(*row)
+            for row in self._conn.execute(
+                "SELECT staged, path, version, digest FROM fetched WHERE path NOT IN (SELECT path FROM dirty)"
+                " AND staged NOT IN (SELECT staged FROM installs)"
+            )
+        ]
+
     def set_fetched(self, fetched: Fetched) -> None:
         """This staged file is of this object state."""
         self._conn.execute(

@@ -69,7 +69,8 @@ class Upkeep:
         return min((self._check_due(row, now) for row in rows), default=math.inf)
 
     def run_due(self, now: float) -> None:
-        """Hash again what has been in the trash long enough for its next check."""
+        """Drop what was fetched in vain, and hash again what has been in the trash long enough for its next check."""
+        self._drop_fetched_in_vain()
         for displaced in self.journal.ledger.displaced(checked_less_than=len(CHECKS_S)):
             if self._check_due(displaced, now) <= now:
                 del self._due[displaced.name]
@@ -101,6 +102,13 @@ class Upkeep:
             self.journal.ledger.forget_dropped(wall - DROPPED_NS)
 
     # --- inside -------------------------------------------------------------------------------------------------
+
+    def _drop_fetched_in_vain(self) -> None:
+        """A fetch that was cut short is picked up while its path is dirty. After that nobody would ask for it."""
+        for row in self.journal.ledger.fetched_in_vain():
+            self.folder.unstage(row.staged)
+            with self.journal.atomic():
+                self.journal.ledger.drop_fetched(row.staged)
 
     def _check_due(self, row: Displaced, now: float) -> float:
         """When its next check is due. Counted from when it is first seen here, on the clock that only rises: a wall
