@@ -113,7 +113,7 @@ def test_r01_a_deletion_in_the_window(tmp_path: Path) -> None:
     world, a, b, folder = _world(tmp_path, f="1")
     a.write("f", "2")
     a.settle()
-    folder.arm("swap_in", lambda: (b.root / "f").unlink())
+    folder.arm("swap_in", (b.root / "f").unlink)
     world.settle()
     assert a.tree() == b.tree() == world.objects() == {"f": "2"}
 
