@@ -227,7 +227,8 @@ class Device:
         self.watching = False
         """True: a `FakeWatcher` is made, the last of `watchers`."""
         self.project = replace(
-            Project(name="p", path=str(self.root), bucket="mem://b", settle_s=0.0), **settings  # type: ignore[arg-type]
+            Project(name="p", path=str(self.root), bucket="mem://b", settle_s=0.0),
+            **settings,  # type: ignore[arg-type]
         )
         self.engine = self._engine()
 
@@ -395,6 +396,21 @@ class World:
             before = now
         msg = "the devices do not come to rest"
         raise AssertionError(msg)
+
+    def begin(self, files: dict[str, str]) -> tuple[Device, Device]:
+        """All devices hold these files, and nothing was counted yet. Returns the first two."""
+        one, two = self.devices[:2]
+        for path, text in files.items():
+            one.write(path, text)
+        self.settle()
+        self.forget()
+        return one, two
+
+    def all_hold(self, files: dict[str, str]) -> None:
+        """Every folder and the bucket hold exactly these."""
+        for device in self.devices:
+            assert device.tree() == files, device.name
+        assert self.objects() == files
 
     def put(self, key: str, text: str) -> None:
         """Another tool writes an object, without metadata of ours."""

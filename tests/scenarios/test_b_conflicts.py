@@ -19,22 +19,6 @@ def world(tmp_path: Path) -> World:
     return made
 
 
-def in_sync(world: World, files: dict[str, str]) -> tuple[Device, Device]:
-    """Both devices hold these files, and nothing was counted yet."""
-    one, two = world.devices
-    for path, text in files.items():
-        one.write(path, text)
-    world.settle()
-    world.forget()
-    return one, two
-
-
-def all_hold(world: World, files: dict[str, str]) -> None:
-    for device in world.devices:
-        assert device.tree() == files
-    assert world.objects() == files
-
-
 def copies(world: World, original: str) -> dict[str, str]:
     """Conflict copies of a path with their content, once all agree: device of the loser to content."""
     one = world.devices[0].tree()
@@ -51,6 +35,7 @@ def copies(world: World, original: str) -> dict[str, str]:
 
 
 def without_copies(world: World) -> dict[str, str]:
+    """All but conflict copies."""
     return {p: t for p, t in world.devices[0].tree().items() if parse_conflict(p) is None}  # type: ignore[arg-type]
 
 
@@ -64,17 +49,17 @@ def forget_base(device: Device) -> None:
 
 def test_b01_the_same_file_made_twice_is_adopted(world: World) -> None:
     """Equal bytes on both sides agree: no copy, and one body at most."""
-    one, two = in_sync(world, {})
+    one, two = world.begin({})
     one.write("f", "1")
     two.write("f", "1")
     world.settle()
-    all_hold(world, {"f": "1"})
+    world.all_hold({"f": "1"})
     assert world.moved() == {"PUT": 1}
 
 
 def test_b01_the_loser_of_a_create_that_raced_adopts(world: World) -> None:
     """Both send the same new file at once: the store refuses the second, which looks and adopts."""
-    one, two = in_sync(world, {})
+    one, two = world.begin({})
     one.write("f", "1")
     two.write("f", "1")
     for device in (one, two):
@@ -85,14 +70,14 @@ def test_b01_the_loser_of_a_create_that_raced_adopts(world: World) -> None:
                 device.clock.advance(0.5)
                 device.engine.run_due(device.clock.monotonic())
     world.settle()
-    all_hold(world, {"f": "1"})
+    world.all_hold({"f": "1"})
     assert world.moved() == {"PUT": 2}
     assert world.counts["B"]["GET"] == 0
 
 
 def test_b02_two_new_files_of_one_name_are_both_kept(world: World) -> None:
     """The first to reach the bucket gets the name, the other becomes exactly one conflict copy."""
-    one, two = in_sync(world, {})
+    one, two = world.begin({})
     one.write("f", "a")
     two.write("f", "b")
     world.settle()
@@ -104,7 +89,7 @@ def test_b02_two_new_files_of_one_name_are_both_kept(world: World) -> None:
 
 def test_b03_two_edits_of_one_file_are_both_kept(world: World) -> None:
     """As for new files; and the state both replaced is in the bucket's trash."""
-    one, two = in_sync(world, {"f": "1"})
+    one, two = world.begin({"f": "1"})
     one.write("f", "a")
     two.write("f", "b")
     world.settle()
@@ -115,40 +100,40 @@ def test_b03_two_edits_of_one_file_are_both_kept(world: World) -> None:
 
 def test_b04_the_same_edit_twice_is_no_conflict(world: World) -> None:
     """Equal content first."""
-    one, two = in_sync(world, {"f": "1"})
+    one, two = world.begin({"f": "1"})
     one.write("f", "2")
     two.write("f", "2")
     world.settle()
-    all_hold(world, {"f": "2"})
+    world.all_hold({"f": "2"})
     assert world.moved() == {"PUT": 1}
 
 
 def test_b05_a_reverted_edit_is_no_edit(world: World) -> None:
     """A device whose file is base's content again takes the other's edit."""
-    one, two = in_sync(world, {"f": "1"})
+    one, two = world.begin({"f": "1"})
     one.write("f", "2")
     one.write("f", "1")
     two.write("f", "3")
     world.settle()
-    all_hold(world, {"f": "3"})
+    world.all_hold({"f": "3"})
 
 
 @pytest.mark.parametrize("first", ["edit", "deletion"])
 def test_b06_an_edit_beats_a_deletion(world: World, first: str) -> None:
     """Whichever of the two reaches the bucket first."""
-    one, two = in_sync(world, {"f": "1", "stays": "s"})
+    one, two = world.begin({"f": "1", "stays": "s"})
     one.write("f", "2")
     (two.root / "f").unlink()
     for device in (one, two) if first == "edit" else (two, one):
         device.settle()
     world.settle()
-    all_hold(world, {"f": "2", "stays": "s"})
+    world.all_hold({"f": "2", "stays": "s"})
 
 
 @pytest.mark.parametrize("first", [0, 1])
 def test_b08_a_file_on_one_device_and_a_folder_of_its_name_on_the_other(world: World, first: int) -> None:
     """Both keys can stand in the bucket, no folder can hold both: both contents survive, the same everywhere."""
-    one, two = in_sync(world, {})
+    one, two = world.begin({})
     one.write("f", "1")
     two.write("f/x", "2")
     order = world.devices if first == 0 else list(reversed(world.devices))
@@ -164,7 +149,7 @@ def test_b08_a_file_on_one_device_and_a_folder_of_its_name_on_the_other(world: W
 
 def test_b08_both_keys_reach_the_bucket_at_once(world: World) -> None:
     """Neither device could know of the other's: the file keeps the name, the children move, the same everywhere."""
-    one, two = in_sync(world, {})
+    one, two = world.begin({})
     one.write("f", "1")
     two.write("f/x", "2")
     for device in (one, two):
@@ -189,16 +174,16 @@ def test_b08_both_keys_reach_the_bucket_at_once(world: World) -> None:
 
 def test_b09_different_files_in_one_folder_do_not_meet(world: World) -> None:
     """No conflict."""
-    one, two = in_sync(world, {})
+    one, two = world.begin({})
     one.write("d/x", "1")
     two.write("d/y", "2")
     world.settle()
-    all_hold(world, {"d/x": "1", "d/y": "2"})
+    world.all_hold({"d/x": "1", "d/y": "2"})
 
 
 def a_conflict(world: World) -> tuple[Device, Device, str]:
     """f=a and a conflict copy of B's b; returns the copy's path."""
-    one, two = in_sync(world, {"f": "1"})
+    one, two = world.begin({"f": "1"})
     one.write("f", "a")
     two.write("f", "b")
     world.settle()
@@ -212,7 +197,7 @@ def test_b11_a_conflict_copy_is_an_ordinary_file(world: World) -> None:
     one, _, copy = a_conflict(world)
     one.write(copy, "p")
     world.settle()
-    all_hold(world, {"f": "a", copy: "p"})
+    world.all_hold({"f": "a", copy: "p"})
     assert world.moved() == {"PUT": 1, "GET": 1}
 
 
@@ -231,14 +216,14 @@ def test_b13_deleting_the_copy_ends_the_conflict_everywhere(world: World) -> Non
     one, two, copy = a_conflict(world)
     (one.root / copy).unlink()
     world.settle()
-    all_hold(world, {"f": "a"})
+    world.all_hold({"f": "a"})
     for device in (one, two):
         assert device.journal.conflict_copies() == []
 
 
 def test_b15_an_edit_that_lands_first_wins_in_the_same_cycle(world: World) -> None:
     """A's decided upload is refused by the store; A looks at once and keeps both."""
-    one, two = in_sync(world, {"f": "1"})
+    one, two = world.begin({"f": "1"})
     one.write("f", "2")
     one.look()
     while not one.pool.jobs:
@@ -260,7 +245,7 @@ def test_b15_an_edit_that_lands_first_wins_in_the_same_cycle(world: World) -> No
 def test_b16_text_is_never_merged(world: World) -> None:
     """Edits of different lines are a conflict like any other."""
     lines = [str(n) for n in range(1, 10)]
-    one, two = in_sync(world, {"f": "\n".join(lines)})
+    one, two = world.begin({"f": "\n".join(lines)})
     one.write("f", "\n".join(["one", *lines[1:]]))
     two.write("f", "\n".join([*lines[:-1], "nine"]))
     world.settle()
@@ -269,16 +254,16 @@ def test_b16_text_is_never_merged(world: World) -> None:
 
 def test_b17_a_lost_journal_adopts_equal_files_without_bytes(world: World) -> None:
     """Every file is compared by content."""
-    _, two = in_sync(world, {"f": "1"})
+    _, two = world.begin({"f": "1"})
     forget_base(two)
     world.settle()
-    all_hold(world, {"f": "1"})
+    world.all_hold({"f": "1"})
     assert world.moved() == {}
 
 
 def test_b18_a_lost_journal_never_lets_an_old_file_win(world: World) -> None:
     """Without a base unequal files are a conflict, never an overwrite."""
-    one, two = in_sync(world, {"f": "1"})
+    one, two = world.begin({"f": "1"})
     two.kill()
     one.write("f", "2")
     one.settle()
@@ -290,10 +275,10 @@ def test_b18_a_lost_journal_never_lets_an_old_file_win(world: World) -> None:
 
 def test_b19_a_lost_journal_deletes_nothing(world: World) -> None:
     """A file that the bucket lacks may come back, never vanish."""
-    one, two = in_sync(world, {"f": "1", "g": "1"})
+    one, two = world.begin({"f": "1", "g": "1"})
     two.kill()
     (one.root / "g").unlink()
     one.settle()
     forget_base(two)
     world.settle()
-    all_hold(world, {"f": "1", "g": "1"})
+    world.all_hold({"f": "1", "g": "1"})

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dorkyd.core.report import HaltReason
-from tests.devices import Device, World
+from tests.devices import World
 
 
 @pytest.fixture
@@ -20,29 +20,13 @@ def world(tmp_path: Path) -> World:
     return made
 
 
-def in_sync(world: World, files: dict[str, str]) -> tuple[Device, Device]:
-    """Both devices hold these files, and nothing was counted yet."""
-    one, two = world.devices
-    for path, text in files.items():
-        one.write(path, text)
-    world.settle()
-    world.forget()
-    return one, two
-
-
-def all_hold(world: World, files: dict[str, str]) -> None:
-    for device in world.devices:
-        assert device.tree() == files
-    assert world.objects() == files
-
-
 def test_c02_a_new_child_survives_the_deletion_of_its_folder(world: World) -> None:
     """Folders are nothing of their own: files are deleted, and only those."""
-    one, two = in_sync(world, {"d/a": "1", "stays": "s"})
+    one, two = world.begin({"d/a": "1", "stays": "s"})
     shutil.rmtree(one.root / "d")
     two.write("d/n", "2")
     world.settle()
-    all_hold(world, {"d/n": "2", "stays": "s"})
+    world.all_hold({"d/n": "2", "stays": "s"})
 
 
 def test_c04_ignored_files_are_never_deleted(tmp_path: Path) -> None:
@@ -50,7 +34,7 @@ def test_c04_ignored_files_are_never_deleted(tmp_path: Path) -> None:
     world = World(tmp_path)
     one = world.device("A", ignore=("*.o",))
     two = world.device("B", ignore=("*.o",))
-    in_sync(world, {"d/a": "1", "stays": "s"})
+    world.begin({"d/a": "1", "stays": "s"})
     two.write("d/x.o", "ignored")
     shutil.rmtree(one.root / "d")
     world.settle()
@@ -60,19 +44,19 @@ def test_c04_ignored_files_are_never_deleted(tmp_path: Path) -> None:
 
 def test_c06_deleted_and_made_again_is_one_edit(world: World) -> None:
     """No deletion is ever seen in the bucket."""
-    one, _ = in_sync(world, {"f": "1"})
+    one, _ = world.begin({"f": "1"})
     (one.root / "f").unlink()
     one.step(0.5)
     one.step(0.5)
     one.write("f", "2")
     world.settle()
-    all_hold(world, {"f": "2"})
+    world.all_hold({"f": "2"})
     assert world.moved() == {"PUT": 1, "GET": 1}
 
 
 def test_c06_a_deletion_waits_for_the_other_half_of_a_save(world: World) -> None:
     """Even when the scan found the file gone before it was made again."""
-    one, _ = in_sync(world, {"f": "1"})
+    one, _ = world.begin({"f": "1"})
     (one.root / "f").unlink()
     one.look()
     for _ in range(3):
@@ -81,37 +65,37 @@ def test_c06_a_deletion_waits_for_the_other_half_of_a_save(world: World) -> None
     assert not one.engine.quiescent()
     one.write("f", "2")
     world.settle()
-    all_hold(world, {"f": "2"})
+    world.all_hold({"f": "2"})
     assert world.moved() == {"PUT": 1, "GET": 1}
 
 
 def test_c07_an_old_deletion_does_not_take_a_new_file(world: World) -> None:
     """B hears of the deletion and of the new file at once."""
-    one, two = in_sync(world, {"f": "1", "stays": "s"})
+    one, two = world.begin({"f": "1", "stays": "s"})
     (one.root / "f").unlink()
     one.settle()
     one.write("f", "2")
     one.settle()
     world.settle()
-    all_hold(world, {"f": "2", "stays": "s"})
+    world.all_hold({"f": "2", "stays": "s"})
     assert two.trashed() == ["1"]
 
 
 def test_c09_a_late_save_brings_a_deleted_file_back(world: World) -> None:
     """The editor had it open; what was deleted is in the trash."""
-    one, two = in_sync(world, {"f": "1", "stays": "s"})
+    one, two = world.begin({"f": "1", "stays": "s"})
     (one.root / "f").unlink()
     world.settle()
     two.write("f", "new")
     world.settle()
-    all_hold(world, {"f": "new", "stays": "s"})
+    world.all_hold({"f": "new", "stays": "s"})
     assert two.trashed() == ["1"]
 
 
 def test_c11_many_deletions_wait_for_a_person_and_the_approval_travels(world: World) -> None:
     """Past the guard nothing is deleted anywhere; approved once, it goes through everywhere."""
     files = {f"f{n}": str(n) for n in range(20)}
-    one, two = in_sync(world, files)
+    one, two = world.begin(files)
     for n in range(11):
         (one.root / f"f{n}").unlink()
     world.settle()
@@ -123,7 +107,7 @@ def test_c11_many_deletions_wait_for_a_person_and_the_approval_travels(world: Wo
     one.decisions.approve(one.engine.held.halt.token)
     world.settle()
     assert two.engine.held is None
-    all_hold(world, {f"f{n}": str(n) for n in range(11, 20)})
+    world.all_hold({f"f{n}": str(n) for n in range(11, 20)})
 
 
 def test_c13_a_rename_is_no_deletion(tmp_path: Path) -> None:
@@ -133,16 +117,16 @@ def test_c13_a_rename_is_no_deletion(tmp_path: Path) -> None:
     world = World(tmp_path)
     for name in ("A", "B"):
         world.device(name, guard=Guard(percent=0, files=0, max=0))
-    one, _ = in_sync(world, {"hello": "1"})
+    one, _ = world.begin({"hello": "1"})
     (one.root / "hello").rename(one.root / "bye")
     world.settle()
-    all_hold(world, {"bye": "1"})
+    world.all_hold({"bye": "1"})
     assert world.moved() == {"COPY": 1, "DELETE": 1}
 
 
 def test_c14_a_missing_root_halts_and_resumes_by_itself(world: World, tmp_path: Path) -> None:
     """Nothing is deleted while the folder is away."""
-    one, two = in_sync(world, {"f": "1"})
+    one, two = world.begin({"f": "1"})
     one.root.rename(tmp_path / "away")
     for _ in range(4):
         one.step(3.0)
@@ -155,12 +139,12 @@ def test_c14_a_missing_root_halts_and_resumes_by_itself(world: World, tmp_path: 
     assert one.engine.held is None
     one.write("f", "2")
     world.settle()
-    all_hold(world, {"f": "2"})
+    world.all_hold({"f": "2"})
 
 
 def test_c16_an_empty_listing_is_not_believed(world: World) -> None:
     """All objects gone at once without any news of it: a halt, and nothing is deleted."""
-    one, two = in_sync(world, {"f": "1", "g": "2"})
+    one, two = world.begin({"f": "1", "g": "2"})
     world.remove("f", "g")
     world.settle()
     for device in (one, two):
@@ -171,7 +155,7 @@ def test_c16_an_empty_listing_is_not_believed(world: World) -> None:
 
 def test_c16_another_projects_prefix_is_not_this_one(world: World) -> None:
     """A prefix without the project's document proves no absence."""
-    one, two = in_sync(world, {"f": "1"})
+    one, two = world.begin({"f": "1"})
     world.remove("f", ".dorky/project.json")
     world.settle()
     for device in (one, two):

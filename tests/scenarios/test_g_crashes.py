@@ -27,22 +27,6 @@ def world(tmp_path: Path) -> World:
     return made
 
 
-def in_sync(world: World, files: dict[str, str]) -> tuple[Device, Device]:
-    """Both devices hold these files, and nothing was counted yet."""
-    one, two = world.devices
-    for path, text in files.items():
-        one.write(path, text)
-    world.settle()
-    world.forget()
-    return one, two
-
-
-def all_hold(world: World, files: dict[str, str]) -> None:
-    for device in world.devices:
-        assert device.tree() == files
-    assert world.objects() == files
-
-
 def killed(device: Device, call: str, path: str | None = None, *, after: bool) -> None:
     """Let the device work until it makes this call, and end there. `path` None: whatever its first argument."""
     device.trap.set(1, after=after, only=lambda name, first: name == call and path in (None, first))
@@ -68,7 +52,7 @@ def test_the_loser_of_a_conflict_is_killed_just_after_the_exchange(
     world: World, call: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What came out of the exchange survives in a conflict copy, on both devices."""
-    one, two = in_sync(world, {"f": "1"})
+    one, two = world.begin({"f": "1"})
     trap_commits(monkeypatch, {"B": two.trap})
     one.write("f", "a")
     two.write("f", "b")
@@ -97,7 +81,7 @@ def test_the_loser_of_a_conflict_is_killed_just_after_the_exchange(
 @pytest.mark.parametrize("swapped", [False, True])
 def test_a_staged_file_is_lost_after_its_install_was_journalled(world: World, swapped: bool) -> None:
     """Nothing is reverted and nothing deleted: the file is what the exchange made it, and the edit arrives."""
-    one, two = in_sync(world, {"f": "1"})
+    one, two = world.begin({"f": "1"})
     one.write("f", "2")
     one.settle()
     killed(two, "swap_in", after=swapped)
@@ -106,14 +90,14 @@ def test_a_staged_file_is_lost_after_its_install_was_journalled(world: World, sw
     two.restart()
     assert two.read("f") == ("2" if swapped else "1")
     world.settle()
-    all_hold(world, {"f": "2"})
+    world.all_hold({"f": "2"})
     assert world.moved("A") == {"PUT": 1}
 
 
 @pytest.mark.parametrize("other_took_it", [False, True])
 def test_a_lost_reply_then_a_revert_then_a_restart(world: World, other_took_it: bool) -> None:
     """The revert stands: base is what the lost put wrote, so going back is an edit like any other."""
-    one, two = in_sync(world, {"f": "1"})
+    one, two = world.begin({"f": "1"})
     one.write("f", "2")
     killed(one, "put", "f", after=True)
     if other_took_it:
@@ -122,12 +106,12 @@ def test_a_lost_reply_then_a_revert_then_a_restart(world: World, other_took_it: 
     one.write("f", "1")
     one.restart()
     world.settle()
-    all_hold(world, {"f": "1"})
+    world.all_hold({"f": "1"})
 
 
 def test_a_lost_reply_then_a_revert_without_a_restart(world: World) -> None:
     """The same while the daemon lives."""
-    one, _ = in_sync(world, {"f": "1"})
+    one, _ = world.begin({"f": "1"})
     one.write("f", "2")
     lost_reply(world, "A", "PUT", "f")
     one.look()
@@ -135,12 +119,12 @@ def test_a_lost_reply_then_a_revert_without_a_restart(world: World) -> None:
         one.step(0.5)
     one.write("f", "1")
     world.settle()
-    all_hold(world, {"f": "1"})
+    world.all_hold({"f": "1"})
 
 
 def test_a_lost_reply_replaced_by_the_other_device_before_the_restart(world: World) -> None:
     """The other's edit was made over ours: it stands, without a conflict copy."""
-    one, two = in_sync(world, {"f": "1"})
+    one, two = world.begin({"f": "1"})
     one.write("f", "2")
     killed(one, "put", "f", after=True)
     two.settle()
@@ -148,13 +132,13 @@ def test_a_lost_reply_replaced_by_the_other_device_before_the_restart(world: Wor
     two.settle()
     one.restart()
     world.settle()
-    all_hold(world, {"f": "3"})
+    world.all_hold({"f": "3"})
 
 
 @pytest.mark.parametrize("other_looked", [False, True])
 def test_moved_there_and_back_with_a_kill_after_the_remote_delete(world: World, other_looked: bool) -> None:
     """`mv a b; mv b a`: `a` is there on both."""
-    one, two = in_sync(world, {"a": "1", "stays": "s"})
+    one, two = world.begin({"a": "1", "stays": "s"})
     (one.root / "a").rename(one.root / "b")
     killed(one, "delete", "a", after=True)
     assert world.objects() == {"b": "1", "stays": "s"}
@@ -163,7 +147,7 @@ def test_moved_there_and_back_with_a_kill_after_the_remote_delete(world: World, 
     (one.root / "b").rename(one.root / "a")
     one.restart()
     world.settle()
-    all_hold(world, {"a": "1", "stays": "s"})
+    world.all_hold({"a": "1", "stays": "s"})
 
 
 def test_a_listing_begun_before_a_file_was_created_does_not_remove_it(tmp_path: Path) -> None:
@@ -172,7 +156,7 @@ def test_a_listing_begun_before_a_file_was_created_does_not_remove_it(tmp_path: 
     world.store._page_keys = 1
     one, two = world.device("A"), world.device("B")
     files = {f"m{n}": str(n) for n in range(12)}
-    in_sync(world, files)
+    world.begin(files)
     two.watching = True
     two.restart()
     two.settle()
@@ -193,7 +177,7 @@ def test_a_listing_begun_before_a_file_was_created_does_not_remove_it(tmp_path: 
     assert {"a1", "a2"} <= world.objects().keys()
     assert two.tree() == {**files, "a1": "theirs", "a2": "ours"}
     world.settle()
-    all_hold(world, {**files, "a1": "theirs", "a2": "ours"})
+    world.all_hold({**files, "a1": "theirs", "a2": "ours"})
     assert world.moved().get("DELETE") is None
 
 
@@ -202,7 +186,7 @@ def test_a_folder_copied_with_cp_r_and_added_deletes_nothing(world: World, tmp_p
     """On the machine of the original it halts; elsewhere no journal knows it and it joins by content. What is missing
     in the copy is deleted nowhere.
     """
-    one, _ = in_sync(world, {"f": "1", "g": "2"})
+    one, _ = world.begin({"f": "1", "g": "2"})
     shutil.copytree(one.root, tmp_path / "C", symlinks=True)
     (tmp_path / "C" / "g").unlink()
     copy = world.device("C")
@@ -217,7 +201,7 @@ def test_a_folder_copied_with_cp_r_and_added_deletes_nothing(world: World, tmp_p
         assert world.moved() == {}
         copy.decisions.approve(copy.engine.held.halt.token)
     world.settle()
-    all_hold(world, {"f": "1", "g": "2"})
+    world.all_hold({"f": "1", "g": "2"})
     assert one.engine.held is None
 
 
@@ -226,48 +210,48 @@ def test_a_folder_copied_with_cp_r_and_added_deletes_nothing(world: World, tmp_p
 
 def test_g01_killed_between_a_create_and_its_record(world: World) -> None:
     """Our own object is known again by its op: no second PUT, no conflict."""
-    one, _ = in_sync(world, {})
+    one, _ = world.begin({})
     one.write("f", "1")
     killed(one, "put", "f", after=True)
     one.restart()
     world.settle()
-    all_hold(world, {"f": "1"})
+    world.all_hold({"f": "1"})
     assert world.moved() == {"PUT": 1, "GET": 1}
 
 
 def test_g02_a_412_caused_by_our_own_first_try_is_success(world: World) -> None:
     """An SDK that sent the write twice tells of the second: the object is ours."""
-    one, _ = in_sync(world, {"f": "1"})
+    one, _ = world.begin({"f": "1"})
     one.write("f", "2")
     left = [Fault(Stale("412"), "after")]
     world.faults = lambda who, verb, key: left.pop() if (who, verb, key) == ("A", "PUT", "f") and left else None
     world.settle()
-    all_hold(world, {"f": "2"})
+    world.all_hold({"f": "2"})
     assert world.moved() == {"PUT": 1, "GET": 1}
 
 
 def test_g03_edited_again_between_the_kill_and_the_restart(world: World) -> None:
     """The next edit replaces what the lost put wrote."""
-    one, _ = in_sync(world, {})
+    one, _ = world.begin({})
     one.write("f", "1")
     killed(one, "put", "f", after=True)
     one.write("f", "3")
     one.restart()
     world.settle()
-    all_hold(world, {"f": "3"})
+    world.all_hold({"f": "3"})
 
 
 @pytest.mark.parametrize("after", [False, True])
 def test_g12_killed_around_the_swap(world: World, after: bool) -> None:
     """The file is the old one or the new one, whole, and is not sent back."""
-    one, two = in_sync(world, {"f": "1"})
+    one, two = world.begin({"f": "1"})
     one.write("f", "2")
     one.settle()
     killed(two, "swap_in", after=after)
     assert two.read("f") == ("2" if after else "1")
     two.restart()
     world.settle()
-    all_hold(world, {"f": "2"})
+    world.all_hold({"f": "2"})
     assert world.moved() == {"PUT": 1, "GET": 1}
     assert two.trashed() == ["1"]
 
@@ -300,7 +284,7 @@ def test_g14_what_was_fetched_is_kept_while_the_folder_cannot_be_written(tmp_pat
     world.device("A")
     two = world.device("B", wrap=wrap)
     folders[-1].refuse = False
-    one, _ = in_sync(world, {"f": "1"})
+    one, _ = world.begin({"f": "1"})
     folders[-1].refuse = True
     one.write("f", "2")
     one.settle()
@@ -309,7 +293,7 @@ def test_g14_what_was_fetched_is_kept_while_the_folder_cannot_be_written(tmp_pat
     assert two.problems() == {"f": "unwritable"}
     folders[-1].refuse = False
     world.settle()
-    all_hold(world, {"f": "2"})
+    world.all_hold({"f": "2"})
     assert two.problems() == {}
     assert world.moved("B") == {"GET": 1}
 
@@ -317,7 +301,7 @@ def test_g14_what_was_fetched_is_kept_while_the_folder_cannot_be_written(tmp_pat
 @pytest.mark.parametrize("changed", [False, True])
 def test_g16_a_move_killed_between_copy_and_delete(world: World, changed: bool) -> None:
     """The deletion is finished; unless the other device edited the old name meanwhile, whose edit stays."""
-    one, two = in_sync(world, {"f": "1", "stays": "s"})
+    one, two = world.begin({"f": "1", "stays": "s"})
     (one.root / "f").rename(one.root / "g")
     killed(one, "delete", "f", after=False)
     assert world.objects() == {"f": "1", "g": "1", "stays": "s"}
@@ -327,12 +311,12 @@ def test_g16_a_move_killed_between_copy_and_delete(world: World, changed: bool) 
     one.restart()
     world.settle()
     kept = {"f": "2"} if changed else {}
-    all_hold(world, {"g": "1", "stays": "s", **kept})
+    world.all_hold({"g": "1", "stays": "s", **kept})
 
 
 def test_g17_a_damaged_journal_is_set_aside_and_deletes_nothing(world: World) -> None:
     """It is rebuilt by looking at both sides; a file missing here comes back."""
-    one, two = in_sync(world, {"f": "1", "g": "2"})
+    one, two = world.begin({"f": "1", "g": "2"})
     two.kill()
     (journal,) = two.journals.glob("*.db")
     for part in two.journals.glob("*.db-*"):
@@ -341,7 +325,7 @@ def test_g17_a_damaged_journal_is_set_aside_and_deletes_nothing(world: World) ->
     (two.root / "g").unlink()
     two.restart()
     world.settle()
-    all_hold(world, {"f": "1", "g": "2"})
+    world.all_hold({"f": "1", "g": "2"})
     assert "started-over" in two.engine.warnings
     assert list(two.journals.glob("*.damaged-*"))
     assert world.moved("A") == {}
@@ -350,7 +334,7 @@ def test_g17_a_damaged_journal_is_set_aside_and_deletes_nothing(world: World) ->
 
 def test_g18_a_newer_journal_is_refused_and_nothing_written(world: World) -> None:
     """A downgrade says so."""
-    one, two = in_sync(world, {"f": "1"})
+    one, two = world.begin({"f": "1"})
     two.journal._conn.execute("INSERT INTO _sqlite_migrations (migration_set, name, applied_at) SELECT migration_set,"
                               " 'm9999_from_the_future', applied_at FROM _sqlite_migrations LIMIT 1")  # fmt: skip
     two.restart()

@@ -23,22 +23,6 @@ def world(tmp_path: Path) -> World:
     return made
 
 
-def in_sync(world: World, files: dict[str, str]) -> tuple[Device, Device]:
-    """Both devices hold these files, and nothing was counted yet."""
-    one, two = world.devices
-    for path, text in files.items():
-        one.write(path, text)
-    world.settle()
-    world.forget()
-    return one, two
-
-
-def all_hold(world: World, files: dict[str, str]) -> None:
-    for device in world.devices:
-        assert device.tree() == files
-    assert world.objects() == files
-
-
 def until_sent(device: Device) -> None:
     """Decide, and stop just before the requests go out."""
     device.look()
@@ -52,7 +36,7 @@ def until_sent(device: Device) -> None:
 
 def test_h01_a_planned_put_that_comes_second_is_refused(world: World) -> None:
     """The bucket keeps the first; the second becomes a conflict copy."""
-    one, two = in_sync(world, {"f": "1"})
+    one, two = world.begin({"f": "1"})
     one.write("f", "a")
     until_sent(one)
     two.write("f", "b")
@@ -69,19 +53,19 @@ def test_h01_a_planned_put_that_comes_second_is_refused(world: World) -> None:
 
 def test_h03_a_planned_delete_that_comes_second_is_refused(world: World) -> None:
     """The edit beats the deletion."""
-    one, two = in_sync(world, {"f": "1", "stays": "s"})
+    one, two = world.begin({"f": "1", "stays": "s"})
     (one.root / "f").unlink()
     until_sent(one)
     two.write("f", "2")
     two.settle()
     one.pool.run_all()
     world.settle()
-    all_hold(world, {"f": "2", "stays": "s"})
+    world.all_hold({"f": "2", "stays": "s"})
 
 
 def test_h05_a_store_that_says_409_is_asked_again_with_growing_waits(world: World) -> None:
     """Never by an unconditional PUT, and never in a tight loop."""
-    one, _ = in_sync(world, {"f": "1"})
+    one, _ = world.begin({"f": "1"})
     one.write("f", "2")
     world.faults = lambda _who, verb, key: Fault(Stale("409")) if (verb, key) == ("PUT", "f") else None
     one.look()
@@ -91,12 +75,12 @@ def test_h05_a_store_that_says_409_is_asked_again_with_growing_waits(world: Worl
     assert world.objects() == {"f": "1"}
     world.faults = lambda _who, _verb, _key: None
     world.settle()
-    all_hold(world, {"f": "2"})
+    world.all_hold({"f": "2"})
 
 
 def test_l02_a_failing_upload_waits_longer_each_time_and_is_reported(world: World) -> None:
     """Its problem is shown after some tries, and gone once it succeeds."""
-    one, _ = in_sync(world, {"f": "1"})
+    one, _ = world.begin({"f": "1"})
     one.write("f", "2")
     world.faults = lambda _who, verb, key: Fault(Transient("500")) if (verb, key) == ("PUT", "f") else None
     one.look()
@@ -106,7 +90,7 @@ def test_l02_a_failing_upload_waits_longer_each_time_and_is_reported(world: Worl
     assert list(one.problems()) == ["f"]
     world.faults = lambda _who, _verb, _key: None
     world.settle()
-    all_hold(world, {"f": "2"})
+    world.all_hold({"f": "2"})
     assert one.problems() == {}
 
 
@@ -119,7 +103,7 @@ class _Careless:
     def __getattr__(self, name: str) -> object:
         return getattr(self._inner, name)
 
-    def put(self, key: str, body: object, *, replaces: object, meta: dict[str, str]) -> object:  # noqa: ARG002
+    def put(self, key: str, body: object, *, replaces: object, meta: dict[str, str]) -> object:
         found = self._inner.head(key)
         return self._inner.put(key, body, replaces=found.version if found else None, meta=meta)  # type: ignore[arg-type]
 
@@ -141,7 +125,7 @@ def test_h06_a_store_that_ignores_conditions_is_not_used(tmp_path: Path) -> None
 
 def test_h08_the_same_bytes_sent_again_are_adopted(world: World) -> None:
     """Another version with the digest that base has: no GET."""
-    one, two = in_sync(world, {"f": "1"})
+    one, two = world.begin({"f": "1"})
     bucket = world.store.client()
     info = bucket.head("f")
     assert info is not None
@@ -152,23 +136,23 @@ def test_h08_the_same_bytes_sent_again_are_adopted(world: World) -> None:
 
     bucket.put("f", Bytes(data), replaces=info.version, meta=meta)
     world.settle()
-    all_hold(world, {"f": "1"})
+    world.all_hold({"f": "1"})
     assert world.moved() == {}
     assert one.trashed() == two.trashed() == []
 
 
 def test_h09_a_plain_overwrite_by_another_tool_arrives(world: World) -> None:
     """Without metadata or news: the listing shows it, the digest is computed on the way down."""
-    in_sync(world, {"f": "1"})
+    world.begin({"f": "1"})
     world.put("f", "new")
     world.settle()
-    all_hold(world, {"f": "new"})
+    world.all_hold({"f": "new"})
     assert world.moved() == {"GET": 2}
 
 
 def test_h10_a_wrong_clock_decides_nothing(world: World) -> None:
     """Three days ahead, an edit conflicts as any other."""
-    one, two = in_sync(world, {"f": "1"})
+    one, two = world.begin({"f": "1"})
     one.clock.wall_ns += 3 * 86_400 * 10**9
     one.write("f", "a")
     two.write("f", "b")
@@ -235,7 +219,7 @@ def hang(device: Device, made: list[_Slow]) -> Callable[[], object]:
 
 def test_a_put_that_lands_after_it_was_looked_for_is_known_again(world: World) -> None:
     """Edited again meanwhile and waiting for its turn: the late object is our own past, not a conflict."""
-    one, _ = in_sync(world, {"stays": "s"})
+    one, _ = world.begin({"stays": "s"})
     made = slow(one, "put")
     one.write("f", "1")
     land = hang(one, made)
@@ -243,12 +227,12 @@ def test_a_put_that_lands_after_it_was_looked_for_is_known_again(world: World) -
     one.pool.run_all()
     land()
     world.settle()
-    all_hold(world, {"f": "2", "stays": "s"})
+    world.all_hold({"f": "2", "stays": "s"})
 
 
 def test_a_put_that_lands_late_over_a_revert_is_reverted(world: World) -> None:
     """The person went back before it landed."""
-    one, _ = in_sync(world, {"f": "1"})
+    one, _ = world.begin({"f": "1"})
     made = slow(one, "put")
     one.write("f", "2")
     land = hang(one, made)
@@ -256,12 +240,12 @@ def test_a_put_that_lands_late_over_a_revert_is_reverted(world: World) -> None:
     one.settle()
     land()
     world.settle()
-    all_hold(world, {"f": "1"})
+    world.all_hold({"f": "1"})
 
 
 def test_a_delete_that_lands_after_the_file_was_brought_back_deletes_nothing(world: World) -> None:
     """The person undid the deletion before it landed: the file stays, on both devices."""
-    one, _ = in_sync(world, {"f": "1", "stays": "s"})
+    one, _ = world.begin({"f": "1", "stays": "s"})
     made = slow(one, "delete")
     (one.root / "f").unlink()
     land = hang(one, made)
@@ -269,36 +253,36 @@ def test_a_delete_that_lands_after_the_file_was_brought_back_deletes_nothing(wor
     one.settle()
     land()
     world.settle()
-    all_hold(world, {"f": "1", "stays": "s"})
+    world.all_hold({"f": "1", "stays": "s"})
 
 
 def test_a_file_becomes_a_folder_that_holds_its_bytes(world: World) -> None:
     """`mv d/b t; mkdir d/b; mv t d/b/x`: no rename can do that in one step, so the halves go one after the other."""
-    one, _ = in_sync(world, {"d/b": "1", "stays": "s"})
+    one, _ = world.begin({"d/b": "1", "stays": "s"})
     (one.root / "d" / "b").unlink()
     one.write("d/b/x", "1")
     world.settle()
-    all_hold(world, {"d/b/x": "1", "stays": "s"})
+    world.all_hold({"d/b/x": "1", "stays": "s"})
     (one.root / "d" / "b" / "x").unlink()
     (one.root / "d" / "b").rmdir()
     one.write("d/b", "1")
     world.settle()
-    all_hold(world, {"d/b": "1", "stays": "s"})
+    world.all_hold({"d/b": "1", "stays": "s"})
 
 
 def test_a_file_moves_to_where_the_other_device_has_an_empty_folder(world: World) -> None:
     """An empty folder, and one that holds only such, gives way."""
-    one, two = in_sync(world, {"a": "1", "stays": "s"})
+    one, two = world.begin({"a": "1", "stays": "s"})
     (two.root / "b" / "y").mkdir(parents=True)
     (one.root / "a").rename(one.root / "b")
     world.settle()
-    all_hold(world, {"b": "1", "stays": "s"})
+    world.all_hold({"b": "1", "stays": "s"})
     assert world.moved("B") == {}
 
 
 def test_nothing_steps_aside_for_our_own_write_whose_reply_was_lost(world: World) -> None:
     """A listing shows the object before it was looked at: still ours, and leaving, not a folder's rival."""
-    one, _ = in_sync(world, {"stays": "s"})
+    one, _ = world.begin({"stays": "s"})
     left = [Fault(Transient("lost"), "after")]
     world.faults = lambda _who, verb, key: left.pop() if (verb, key) == ("PUT", "c") and left else None
     one.write("c", "1")
@@ -307,4 +291,4 @@ def test_nothing_steps_aside_for_our_own_write_whose_reply_was_lost(world: World
     (one.root / "c").unlink()
     one.write("c/x", "2")
     world.settle()
-    all_hold(world, {"c/x": "2", "stays": "s"})
+    world.all_hold({"c/x": "2", "stays": "s"})
