@@ -27,7 +27,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,6 +62,8 @@ class Server:
     """The leader of the server's own process group."""
     directory: Path
     """Its data and log."""
+    command: Sequence[str] = field(default=(), repr=False)
+    """What started it."""
     ca_bundle: Path | None = None
     """The certificate to trust; None over http."""
     access_key: str = ACCESS_KEY
@@ -148,6 +150,28 @@ def seaweed() -> Server:
     Its own limits: keys over 900 bytes are refused.
     """
     return _start("seaweed", _weed)
+
+
+def private_seaweed() -> Server:
+    """A SeaweedFS of the caller's own, which may be suspended and restarted."""
+    return _start("seaweed", _weed)
+
+
+def suspend(server: Server) -> None:
+    """End the process; its data stays. As a machine that is switched off."""
+    os.killpg(server.process.pid, signal.SIGKILL)
+    server.process.wait(timeout=30)
+
+
+def restart(server: Server) -> Server:
+    """Start it again after `suspend`, on the same port and data."""
+    _running.remove(server)
+    again = replace(server, process=_spawn(server.command, server.directory))
+    _running.append(again)
+    problem = _wait_ready(again)
+    if problem is not None:
+        raise RuntimeError(f"{server.name} did not start again: {problem}")
+    return again
 
 
 @functools.cache
@@ -301,16 +325,9 @@ def _start(name: str, plan_of: Callable[[Path], _Plan]) -> Server:
         directory = Path(tempfile.mkdtemp(prefix=f"dorkyd-test-{name}-"))
         plan = plan_of(directory)
         scheme = "http" if plan.ca_bundle is None else "https"
-        with (directory / "log").open("wb") as log:
-            process = subprocess.Popen(
-                [*_dies_with_us(), *plan.command],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                cwd=directory,
-                start_new_session=True,
-            )
-        server = Server(name, f"{scheme}://127.0.0.1:{plan.port}", process, directory, plan.ca_bundle)
+        process = _spawn(plan.command, directory)
+        url = f"{scheme}://127.0.0.1:{plan.port}"
+        server = Server(name, url, process, directory, plan.command, plan.ca_bundle)
         _running.append(server)
         problem = _wait_ready(server)
         if problem is None:
@@ -320,6 +337,18 @@ def _start(name: str, plan_of: Callable[[Path], _Plan]) -> Server:
         _running.remove(server)
         _stop(server)
     raise RuntimeError(f"{name} did not start {ATTEMPTS} times over. " + "\n".join(failures))
+
+
+def _spawn(command: Sequence[str], directory: Path) -> subprocess.Popen[bytes]:
+    with (directory / "log").open("ab") as log:
+        return subprocess.Popen(
+            [*_dies_with_us(), *command],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            cwd=directory,
+            start_new_session=True,
+        )
 
 
 def _dies_with_us() -> Sequence[str]:
