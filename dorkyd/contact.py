@@ -108,8 +108,8 @@ class Contact:
         """First contact: prove that the store enforces its conditions, and that the prefix is this project's."""
         if self.probed is None:
             self.probed = probe(self.bucket, single_writer=self.project.single_writer, random_id=self.clock.random_id)
-            for text in self.probed.warnings:
-                self.warnings["store"] = (text, "")
+            if self.probed.warnings:
+                self.warnings["store"] = ("; ".join(self.probed.warnings), "")
         found = self.remote.meet()
         if isinstance(found, str):
             self.met = True

@@ -308,7 +308,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"dorkyd {dorkyd.__version__}")
     parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    for noisy in ("apscheduler", "uvicorn"):
+    for noisy in ("apscheduler", "botocore", "uvicorn"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     host = socket.gethostname().partition(".")[0] or "device"
     try:

@@ -46,6 +46,10 @@ WIND_DOWN_S = 8.0
 """How long a stop waits for transfers under way."""
 _EVERYDAY = {State.IN_SYNC, State.SYNCING}
 """States whose coming and going is no news."""
+_NO_FILES = frozenset({"symlink", "special", "mount", "bad-name", "case-clash"}) | frozenset(
+    {"unsafe-key", "reserved-name", "name-too-long", "bad-path"}
+)
+"""Problems of what never is a file on one of the sides: a sync is complete without it."""
 _COUNT_S = 2.0
 """How often totals are counted anew while things change."""
 
@@ -174,8 +178,18 @@ class ProjectRunner:
         counters = engine.counters
         looked = counters.scans >= ticket.scan and counters.listings_done >= ticket.listing
         if looked and engine.quiescent():
-            return SyncResult(True, status.state, "both sides agree")
+            return self._settled_result()
         return None
+
+    def _settled_result(self) -> SyncResult:
+        """Nothing is left to do for now: both sides agree, unless some file could not be carried."""
+        assert self._engine.journal is not None
+        found = [problem for problem, _ in self._engine.journal.ledger.problems() if problem.code not in _NO_FILES]
+        if not found:
+            return SyncResult(True, self._status.state, "both sides agree")
+        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        what = f"{found[0].path!r} cannot sync{more}: {found[0].detail}"
+        return SyncResult(False, State.ERROR, what, f"dorkyctl problems {self.name}")
 
     # --- status -------------------------------------------------------------------------------------------------
 

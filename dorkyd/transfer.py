@@ -31,7 +31,7 @@ from dorkyd.core.model import (
     Version,
 )
 from dorkyd.core.paths import conflict_name
-from dorkyd.errors import PathProblem, Stale, Transient
+from dorkyd.errors import DiskFull, PathProblem, Stale, Transient
 from dorkyd.ledger import Install
 from dorkyd.ports import Bucket, Clock, Folder, ObjectInfo, Trashed, Written
 
@@ -113,7 +113,19 @@ class Transfer:
         return None if info is None else _remote(info)
 
     def fetch(self, path: Path, remote: Remote, staged: str, at_hand: Sequence[tuple[Path, Local]]) -> Fetched:
-        """Bring an object state's bytes into staging, from disk where a file here has them, else from the bucket."""
+        """Bring an object state's bytes into staging, from disk where a file here has them, else from the bucket.
+
+        `DiskFull` leaves nothing staged: what arrived so far would keep the disk full for every other file.
+        """
+        try:
+            return self._fetch(path, remote, staged, at_hand)
+        except DiskFull as exc:
+            self._folder.unstage(staged)
+            raise DiskFull(
+                f"{path}: no space left on the folder's disk for {remote.size} bytes", hint=exc.hint
+            ) from exc
+
+    def _fetch(self, path: Path, remote: Remote, staged: str, at_hand: Sequence[tuple[Path, Local]]) -> Fetched:
         if remote.digest is not None and self._copy_at_hand(remote.digest, staged, at_hand):
             return Fetched(remote)
         seen: Digest | None = None

@@ -62,7 +62,18 @@ _PROJECT = "projects:\n  - path: {folder}\n    bucket: {bucket}\n"
         (_PROJECT + "  - {{path: '{folder}/inner', bucket: 's3://acme/inner'}}\n", "keep them apart"),
         (_PROJECT.replace("{folder}", "{home}"), "config.yaml:2: "),
     ],
-    ids="malformed unknown unknown-in-project encrypt bandwidth manual gs bucket-inside nested own-home".split(),
+    ids=[
+        "malformed",
+        "unknown",
+        "unknown-in-project",
+        "encrypt",
+        "bandwidth",
+        "manual",
+        "gs",
+        "bucket-inside",
+        "nested",
+        "own-home",
+    ],
 )
 def test_a_wrong_configuration(tmp_path: Path, text: str, says: str) -> None:
     """What cannot be obeyed is refused with its line and the file's name, exit 78, and nothing is touched."""
