@@ -110,7 +110,7 @@ def test_a_scan_that_broke_off_is_done_again(tmp_path: Path) -> None:
     world, a, _b = _two(tmp_path, {"f": "1"})
     a.kill()
     a.write("f", "2")
-    broken = []
+    broken: list[int] = []
 
     def scan(inner: Callable[..., object], *args: object, **kwargs: object) -> object:
         if not broken:
@@ -129,7 +129,7 @@ def test_a_tree_that_broke_off_is_scanned_again(tmp_path: Path) -> None:
     """A new folder moved while it was scanned: its files are found all the same."""
     world, a, _b = _two(tmp_path, {"f": "1"})
     a.kill()
-    broken = []
+    broken: list[int] = []
 
     def scan(inner: Callable[..., object], *args: object, **kwargs: object) -> object:
         if len(args) > 1 and args[1] is not None and not broken:
@@ -548,3 +548,35 @@ def test_a_file_that_became_ignored_is_forgotten_for_good(tmp_path: Path) -> Non
     before = (a.root / ".dorky/folder.json").read_text()
     a.settle()
     assert (a.root / ".dorky/folder.json").read_text() == before
+
+
+@pytest.mark.xfail(strict=True, reason="close gives up the lock while jobs run; unstage does not verify")
+def test_the_next_engine_unlinks_nothing_that_a_job_of_the_last_one_displaced(tmp_path: Path) -> None:
+    """The engine begins again while a job hashes what came out of an exchange, a person's edit: it is kept."""
+    world, a, b = _two(tmp_path, {"f": "1"})
+    b.kill()
+    between: list[int] = []
+
+    def swap_in(inner: Callable[..., object], *args: object) -> None:
+        inner(*args)
+        if between:
+            between.clear()
+            _steps(b, 10)
+
+    b.wrap = lambda folder: Around(folder, swap_in=swap_in)  # type: ignore[assignment,return-value]
+    b.restart()
+    b.settle()
+    a.write("f", "2")
+    a.settle()
+    b.write("f", "3")
+    b.look()
+    while not any(isinstance(job.action, KeepBoth) for job in b.engine.jobs):
+        b.pool.run_all()
+        _begin(b)
+    swap = b.pool.jobs.popleft()
+    b.engine.restart()
+    _begin(b)  # as a reload does; the job is still on the pool
+    between.append(1)
+    swap()
+    world.settle()
+    assert "3" in [*b.tree().values(), *b.trashed()]
