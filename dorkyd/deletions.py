@@ -42,6 +42,8 @@ class Deletions:
     journal: Journal
     project: Project
     waiting: dict[Path, Waiting] = field(default_factory=dict)
+    _judged: set[Path] = field(default_factory=set)
+    """Those that passed the guard, together with all that waited then."""
 
     def not_now(self, now: float, elsewhere: Collection[Path]) -> set[Path]:
         """Paths whose deletion still waits. `elsewhere`: paths that were observed but are not settled."""
@@ -57,10 +59,12 @@ class Deletions:
     def forget(self, path: Path) -> None:
         """It is no longer to be deleted, or is being deleted."""
         self.waiting.pop(path, None)
+        self._judged.discard(path)
 
     def clear(self) -> None:
         """Decide all of them anew."""
         self.waiting.clear()
+        self._judged.clear()
 
     def passed(
         self, actions: Collection[Action], looked_at: Collection[Path], now: float, now_ns: int, seen: Collection[Path]
@@ -72,7 +76,7 @@ class Deletions:
         go = [action for action in actions if not isinstance(action, DeleteLocal | DeleteRemote)]
         deletes = [action for action in actions if isinstance(action, DeleteLocal | DeleteRemote)]
         for path in set(looked_at) - {action.path for action in deletes}:
-            self.waiting.pop(path, None)
+            self.forget(path)
         unseen = self._oldest_unseen(seen)
         ready: list[Delete] = []
         for action in deletes:
@@ -84,12 +88,17 @@ class Deletions:
                 ready.append(action)
         if not ready:
             return Passed(tuple(go))
-        held = self._held(now_ns)
-        return Passed((), held) if held else Passed((*go, *ready))
+        if any(action.path not in self._judged for action in ready):
+            held = self._held(now_ns)
+            if held:
+                return Passed((), held)
+            self._judged = set(self.waiting)
+        return Passed((*go, *ready))
 
-    def counts(self, action: Delete) -> bool:
-        """Whether the guard counts this deletion."""
-        return not self._lives_elsewhere()(action) and not self._is_approved(action)
+    def counts(self) -> Callable[[Delete], bool]:
+        """Tells of a deletion, as things stand now, whether the guard counts it."""
+        lives_elsewhere = self._lives_elsewhere()
+        return lambda d: not lives_elsewhere(d) and not self._is_approved(d)
 
     def _held(self, now_ns: int) -> tuple[Delete, ...]:
         """All that wait are judged together, so that many do not pass in small batches."""

@@ -65,8 +65,6 @@ from dorkyd.upkeep import Upkeep
 
 _log = logging.getLogger("dorkyd.engine")
 
-BATCH = 1000
-"""Dirty paths decided in one cycle."""
 TROUBLE_AFTER = 4
 """Temporary failures in a row after which a path is reported as a problem."""
 STALE_S = 0.2
@@ -550,7 +548,8 @@ class Engine:
         if not room:
             return
         not_now = self._not_now(o, now)
-        rows = o.journal.dirty(min(BATCH, 4 * room), skip=not_now)
+        # No more than can begin: what is decided and has no room would only be decided again.
+        rows = o.journal.dirty(room, skip=not_now)
         ignore_rows = [row for row in o.journal.dirty_rows([IGNORE_FILE]) if IGNORE_FILE not in not_now]
         if ignore_rows or IGNORE_FILE in o.jobs.in_flight:
             # An ignore file is applied before anything else.
@@ -593,6 +592,7 @@ class Engine:
         """Journal everything that is about to happen, then let it happen."""
         jobs: list[Job] = []
         room, large_room = o.jobs.room, o.jobs.large_room
+        counts = o.deletions.counts()
         with self._recording(o):
             for row in decided.ignored:
                 o.journal.set_base(row.path, None)
@@ -609,7 +609,7 @@ class Engine:
                     o.retries.queued.add(action.path)
                     continue
                 large_room -= large
-                counted = isinstance(action, DeleteLocal | DeleteRemote) and o.deletions.counts(action)
+                counted = isinstance(action, DeleteLocal | DeleteRemote) and counts(action)
                 job = o.carrier.begin(action, _rows_of(action, decided.rows), counted=counted)
                 if job is not None:
                     jobs.append(job)

@@ -13,7 +13,7 @@ from dorkyd.core.model import Path
 
 COLLECT, COLLECT_S = 64, 0.05
 """Outcomes recorded together: so many, or those of so long."""
-IN_FLIGHT = 256
+IN_FLIGHT = 512
 """Jobs handed to the pool at once."""
 LARGE_BYTES = 32 * 1024 * 1024
 LARGE_IN_FLIGHT = 4
