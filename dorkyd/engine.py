@@ -569,7 +569,9 @@ class Engine:
             return
         if decided.gone and not self._same_bucket(o):
             return
-        passed = o.deletions.passed(decided.actions, decided.rows, now, self.clock.time_ns(), self._seen(o))
+        # A path that the bucket is asked about again first keeps its place: listings may ask faster than a wait ends.
+        looked_at = decided.rows.keys() - {row.path for row in decided.asks}
+        passed = o.deletions.passed(decided.actions, looked_at, now, self.clock.time_ns(), self._seen(o))
         if passed.held:
             files, _ = o.journal.base_totals()
             self._halt(o, halts.deletions_held(self.project.name, passed.held, files, self._token()))
@@ -616,8 +618,9 @@ class Engine:
         o.retries.queued.update(decided.held_back)
         o.local.touched(decided.changing, now)
         for job in jobs:
-            for path in job.paths:
-                o.deletions.forget(path)
+            if not isinstance(job.action, Look):
+                for path in job.paths:
+                    o.deletions.forget(path)
             o.jobs.begin(job)
         if not o.jobs.in_flight:
             o.retries.queued.clear()
