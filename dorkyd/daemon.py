@@ -51,6 +51,8 @@ TICK_S = 2.0
 BEAT_S = 1800.0
 """An engine whose last cycle is longer ago hangs, and the service manager should know."""
 PURGE_EVERY_S = 3600
+OPEN_S = 10.0
+"""How long ready waits for the journals: a disk that hangs must not keep the other projects from being served."""
 EXIT_ERROR, EXIT_CONFIGURATION = 1, 78
 
 
@@ -194,6 +196,7 @@ class Daemon:
             api.start()
             scheduler.start()
             _write_daemon_file(homes.state_dir / "daemon.json", str(homes.socket))
+            self._wait_for_journals()
             self.notifier.ready()
             _log.info("verb=start pid=%d socket=%s", os.getpid(), homes.socket)
             self._serve()
@@ -207,6 +210,12 @@ class Daemon:
             self._pool.close()
             os.close(lock)
             _log.info("verb=stop pid=%d", os.getpid())
+
+    def _wait_for_journals(self) -> None:
+        deadline = time.monotonic() + OPEN_S
+        while time.monotonic() < deadline and not all(runner.opened for runner in list(self._runners.values())):
+            if self._ending.wait(timeout=0.01):
+                return
 
     def reload(self) -> None:
         """Read the configuration again soon."""

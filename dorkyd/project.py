@@ -112,6 +112,12 @@ class ProjectRunner:
         """Monotonic time of the last cycle, for the watchdog."""
         return self._beat
 
+    @property
+    def opened(self) -> bool:
+        """The journal is open, or there is a reason why not that status tells."""
+        engine = self._engine
+        return engine.journal is not None or engine.held is not None or engine.trouble is not None
+
     def _run(self) -> None:
         engine = self._engine
         while not self._stopping.is_set():
@@ -273,6 +279,10 @@ class ProjectRunner:
         downloading = sum(isinstance(job.action, down) for job in under_way)
         local = sum(isinstance(action, DeleteLocal) for action in deletes)
         remote = len(deletes) - local
+        for path, _ in engine.held.items if engine.held is not None else ():
+            # What a halt holds back is still to do, should a person say so.
+            gone_there = journal.remote(path) is None
+            local, remote = local + gone_there, remote + (not gone_there)
         return Pending(
             upload=max(0, upload - remote - local if upload >= remote + local else upload),
             download=max(download, downloading),
