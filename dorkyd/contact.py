@@ -86,11 +86,10 @@ class Contact:
         """It is not being left alone."""
         return now >= self._quiet_until
 
-    def next_due(self, now: float, *, work: bool) -> float:
-        """When there is something to ask of it; `work`: there are paths to decide."""
-        if work or self.remote.listing:
-            return max(now, self._quiet_until)
-        return max(min(self._poll, self._list, self._announce), self._quiet_until)
+    def next_due(self, now: float, *, decide: float) -> float:
+        """When there is something to ask of it; `decide`: when there are paths to decide, which needs it too."""
+        listing = now if self.remote.listing else math.inf
+        return max(min(listing, decide, self._poll, self._list, self._announce), self._quiet_until)
 
     def ask_now(self, now: float, *, whole: bool) -> None:
         """Somebody wants to know: ask for news at once, and (`whole`) list from the start."""
@@ -118,13 +117,12 @@ class Contact:
 
     def news(self, now: float) -> Emptied | Rewound | Listed | None:
         """Ask for what is due: the log, and a full listing page by page."""
-        if now >= self._list:
+        if now >= self._list or self.remote.unsure:
             strayed = self._begin_listing(now)
             if strayed is not None:
                 return strayed
         if now >= self._poll:
-            if self.remote.poll():
-                self._list = now
+            self.remote.poll()
             self._poll = now + self.project.poll_s * (1 + JITTER * (2 * self.random() - 1))
         return self._step_listing(now) if self.remote.listing else None
 

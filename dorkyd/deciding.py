@@ -19,7 +19,7 @@ from dorkyd.core.settings import Mode, Project
 from dorkyd.errors import PathProblem, Stale
 from dorkyd.journal import Dirty, Journal
 from dorkyd.local_side import IGNORE_FILE, LocalSide
-from dorkyd.ports import ABSENT
+from dorkyd.ports import ABSENT, Observation
 
 _BELOW = 50
 """How many keys below a path are looked at to see whether its name is taken as a folder."""
@@ -61,8 +61,12 @@ class Decider:
     unholdable: int = 0
     """Permission bits this file system was seen not to hold: they are left alone."""
 
-    def decide(self, rows: Sequence[Dirty], *, at_ns: int, busy: Collection[Path], copies_safe: bool) -> Decisions:
-        """Decide a batch. `busy` paths are in someone's hands and must not be touched."""
+    def decide(
+        self, rows: Sequence[Dirty], *, at_ns: int, busy: Collection[Path], failing: Collection[Path], copies_safe: bool
+    ) -> Decisions:
+        """Decide a batch. `busy` paths are in someone's hands and must not be touched, `failing` ones may be so for
+        long and nobody waits for them.
+        """
         done = Decisions()
         at_work = set(self.journal.ledger.paths_at_work())
         self._decide_all(rows, done, at_ns, at_work)
@@ -73,6 +77,7 @@ class Decider:
         now_more = [row for row in halves if row.path not in done.rows and row.path not in busy]
         self._decide_all(now_more, done, at_ns, at_work)
         unknown = {row.path for row in done.asks} | {row.path for row in halves if row.path in busy}
+        unknown.difference_update(failing)
         if unknown:
             self._hold_back_arrivals(done, unknown)
         done.actions = pair_moves(done.actions, in_bucket=copies_safe)
@@ -115,6 +120,7 @@ class Decider:
         for row in sorted(rows, key=lambda r: r.path != IGNORE_FILE):
             done.rows[row.path] = row
             if self.local.rules.skip(row.path, False):
+                self.journal.set_known(row.path, None)
                 done.ignored.append(row)
             elif row.remote or row.path in at_work:
                 done.asks.append(row)
@@ -124,17 +130,16 @@ class Decider:
     def _one(self, row: Dirty, done: Decisions, at_ns: int) -> None:
         path = row.path
         try:
-            seen = self.local.observe(path, at_ns)
+            seen: Observation = self.local.observe(path, at_ns)
         except Stale:
             done.changing.append(path)
             return
         except PathProblem as exc:
-            done.problems.append(Problem(path, exc.code, str(exc), exc.hint))
-            return
+            seen = Problem(path, exc.code, str(exc), exc.hint)
+        self.local.was_read(path)
         if isinstance(seen, Problem):
             done.problems.append(seen)
             return
-        self.local.was_read(path)
         base, remote = self.journal.base(path), self.journal.remote(path)
         local = self._with_holdable_mode(seen, base) if isinstance(seen, Local) else None
         done.absent |= seen is ABSENT and base is not None

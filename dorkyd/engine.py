@@ -46,6 +46,7 @@ from dorkyd.core.model import (
     Upload,
     Version,
 )
+from dorkyd.core.paths import is_under
 from dorkyd.core.report import HaltReason
 from dorkyd.core.settings import Project
 from dorkyd.deciding import Decider, Decisions
@@ -128,6 +129,8 @@ class Engine:
     _trouble: Trouble | None = None
     """Why the folder cannot be opened, or why the last cycle failed."""
     _reopen: float = -math.inf
+    _outliving: Jobs | None = None
+    """Jobs of before the last `close`."""
     _requests: queue.SimpleQueue[tuple[Callable[[], object], Future[object]]] = field(default_factory=queue.SimpleQueue)
 
     def __post_init__(self) -> None:
@@ -165,13 +168,19 @@ class Engine:
             self._collect(self._open, self.clock.monotonic())
 
     def close(self) -> None:
-        """Let go of everything. Jobs still running are recovered at the next start."""
-        if self._open is not None:
-            self._open.local.unwatch()
-            self._open.journal.close()
-            self._open.contact.bucket.close()
-            self._open = None
-        self.folder.unlock()
+        """Let go of everything. What jobs still running will have done is recovered at the next start, which cannot be
+        before the last of them has ended: until then the folder stays locked.
+        """
+        opened, self._open = self._open, None
+        if opened is None:
+            if self._outliving is None or not self._outliving.running:
+                self.folder.unlock()
+            return
+        opened.local.unwatch()
+        opened.journal.close()
+        opened.contact.bucket.close()
+        self._outliving = opened.jobs
+        opened.jobs.when_idle(self.folder.unlock)
 
     def restart(self) -> None:
         """Open the folder and its journal anew."""
@@ -214,9 +223,12 @@ class Engine:
             return now + REOPEN_S
         o = self._open
         soonest = [o.local.next_due(now), now + IDLE_S, o.jobs.next_due(), o.upkeep.next_due()]
-        soonest += o.retries.next_due() + o.deletions.next_due(o.jobs.in_flight)
-        work = o.jobs.room > 0 and bool(o.journal.dirty(1, skip=self._not_now(o, now)))
-        return max(now, min(*soonest, o.contact.next_due(now, work=work)))
+        # What has waited long enough and is still dirty is work; nothing is decided while the bucket is left alone.
+        waits = [*o.retries.next_due(), *o.deletions.next_due(o.jobs.in_flight), *o.local.next_settled()]
+        decide = min((due for due in waits if due > now), default=math.inf)
+        if o.jobs.room > 0 and o.journal.dirty(1, skip=self._not_now(o, now)):
+            decide = now
+        return max(now, min(*soonest, o.contact.next_due(now, decide=decide)))
 
     # --- what others may see (engine thread, but for `rules` and `journal_file`) ------------------------------------
 
@@ -308,9 +320,11 @@ class Engine:
     def new_past(self) -> None:
         """Take the bucket's past as it is now: forget what was read of the log and known of the objects."""
         assert self._open is not None
+        was = self._open.journal.get("project_id")
         with self._open.journal.atomic():
             self._open.remote.reset()
-        self._open.remote.found_again()
+        self._open.remote.found_again(was)
+        self._open.contact.met = False
         self._open.contact.ask_now(self.clock.monotonic(), whole=True)
 
     def purge(self) -> None:
@@ -352,6 +366,9 @@ class Engine:
         if now < self._reopen:
             return False
         self._reopen = now + REOPEN_S
+        if self._outliving is not None and self._outliving.running:
+            return False
+        self._outliving = None
         found = self.opener.open()
         if not isinstance(found, Opened):
             self.held = found
@@ -398,6 +415,10 @@ class Engine:
         if journal.get("mode") != self.project.mode:
             self._mode_changed(journal)
         local.watch()
+        if opened.started_over:
+            self._settle_installs(self._open, self.clock.monotonic())
+            with journal.atomic():
+                journal.drop_all_bases()
         self._open.upkeep.at_start()
 
     def _folder_is_there(self, o: _Open, now: float) -> bool:
@@ -431,22 +452,21 @@ class Engine:
     def _scan(self, o: _Open, now: float) -> None:
         local = o.local
         if now >= local.scan_due:
-            local.scan_due = math.inf
-            local.trees_due.clear()
             if local.load_rules():
                 self._rules_changed(o)
                 local.watch()
             o.retries.complete_look(local.scan(None, now).unknown, _LOCAL_CODES)
+            # Only now: a scan that broke off is done again.
+            local.scan_due = math.inf
+            local.trees_due.clear()
             self.counters.scans += 1
             self._warn_unwatched(len(local.watcher.unwatched) if local.watcher is not None else 0)
         elif local.trees_due:
-            trees, local.trees_due = local.trees_due, set()
-            for tree in sorted(trees):
-                if any(other != tree and tree.startswith(f"{other}/") for other in trees):
-                    continue
-                if not local.rules.skip(tree, True):
+            for tree in sorted(local.trees_due):
+                if not local.rules.skip(tree, True) and not any(is_under(tree, other) for other in local.trees_due):
                     o.retries.complete_look(local.scan(tree, now).unknown, frozenset())
                 local.touched([tree], now)
+            local.trees_due.clear()
 
     def _warn_unwatched(self, count: int) -> None:
         if count:
@@ -484,6 +504,9 @@ class Engine:
                 continue
             try:
                 landed = settle_install(install, self.folder, o.transfer)
+            except Stale:
+                o.retries.later(install.path, now)
+                continue
             except (Transient, Blocked) as exc:
                 with o.journal.atomic():
                     o.retries.problem(Problem(install.path, exc.code, str(exc), exc.hint), now)
@@ -513,11 +536,10 @@ class Engine:
     def _listed(self, o: _Open, listed: Listed) -> None:
         journal = o.journal
         files, _ = journal.base_totals()
-        # A deletion that the log told of may have been looked at already, so that its mark no longer asks.
-        told = {row.path for row in journal.dirty_rows(listed.lost) if row.remote} | o.remote.deleted_by.keys()
-        untold = [path for path in listed.lost if path not in told]
-        if files and journal.listed_count() == 0 and len(untold) >= files:
-            bases = [(path, base) for path in untold if (base := journal.base(path)) is not None]
+        # Nothing is left, and not all of it was announced: an accident looks like that.
+        untold = [path for path in listed.lost if path not in o.remote.deleted_by]
+        bases = [(path, base) for path in untold if (base := journal.base(path)) is not None]
+        if bases and journal.listed_count() == 0:
             keys = [(path, base.version or Version(base.digest)) for path, base in bases]
             if not all(journal.ledger.is_approved(key) for key in keys):
                 self._halt(o, halts.remote_emptied(self.project.name, keys, files, self._token()))
@@ -559,7 +581,9 @@ class Engine:
         o.decider.unholdable = o.carrier.unholdable
         at_ns, busy = self.folder.now_ns(), self._busy(o, now)
         with o.journal.atomic():
-            decided = o.decider.decide(rows, at_ns=at_ns, busy=busy, copies_safe=o.contact.copies_safe)
+            decided = o.decider.decide(
+                rows, at_ns=at_ns, busy=busy, failing=o.retries.waits.keys(), copies_safe=o.contact.copies_safe
+            )
         if ignore_rows and o.local.load_rules():
             self._rules_changed(o)
             o.local.watch()
@@ -667,6 +691,8 @@ class Engine:
         looked = o.remote.learn(row.path, looked)
         settled = settle_intents(ledger.open_intents(row.path), looked)
         if settled.rebase:
+            if settled.base is None and journal.base(row.path) is not None:
+                ledger.count_deletion(self.clock.time_ns(), "remote", row.path)
             journal.set_base(row.path, settled.base)
         for op, version in settled.effective:
             ledger.took_effect(op, version)
@@ -752,7 +778,8 @@ class Engine:
     def _recording(self, o: _Open) -> Iterator[None]:
         """One transaction, and one step of the counter: the folder's first, then the journal's own."""
         assert self._identity is not None
-        step = self._identity.counter + 1
+        # From the journal's count: a recording that failed leaves the folder one ahead, never two.
+        step = int(o.journal.get("counter") or 0) + 1
         counter: int | None = step
         try:
             self._write_identity(replace(self._identity, counter=step))
@@ -765,7 +792,7 @@ class Engine:
                 o.journal.put("counter", str(counter))
 
     def _write_identity(self, identity: Identity) -> None:
-        self.folder.write_identity(identity)
+        self.folder.update_identity(identity)
         self._identity = identity
 
 

@@ -99,6 +99,11 @@ class LocalFolder:
         with self._root() as root:
             marker.write_identity(root, identity)
 
+    def update_identity(self, identity: Identity) -> None:
+        """As the port says."""
+        with self._root() as root:
+            marker.update_identity(root, identity)
+
     def marker_inode(self) -> int:
         """As the port says. `Stale` when there is none."""
         with self._root() as root:

@@ -45,6 +45,7 @@ class Jobs:
     in_flight: dict[Path, Job] = field(default_factory=dict)
     _finished: queue.SimpleQueue[Outcome] = field(default_factory=queue.SimpleQueue)
     _collect: float = -math.inf
+    _on_idle: Callable[[], None] | None = None
 
     @property
     def room(self) -> int:
@@ -66,6 +67,17 @@ class Jobs:
         for path in job.paths:
             self.in_flight[path] = job
         self.pool.submit(lambda: self._run(job))
+
+    @property
+    def running(self) -> bool:
+        """Some have not come back from the pool, collected or not."""
+        return len({id(job) for job in self.in_flight.values()}) > self._finished.qsize()
+
+    def when_idle(self, do: Callable[[], None]) -> None:
+        """Nobody will collect these any more: `do` it when the last of them has ended, on any thread, perhaps twice."""
+        self._on_idle = do
+        if not self.running:
+            do()
 
     def next_due(self) -> float:
         """When there is something to collect; infinity: nothing finished."""
@@ -95,3 +107,5 @@ class Jobs:
         if waiting == 1 or waiting >= min(COLLECT, len(self.in_flight)):
             # The others of a batch are collected when the first one's moment is over.
             self.wake()
+        if self._on_idle is not None and not self.running:
+            self._on_idle()

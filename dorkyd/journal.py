@@ -94,7 +94,18 @@ class Journal:
         self._conn.executemany(
             "INSERT INTO dirty VALUES (?, ?, ?) ON CONFLICT (path) DO UPDATE"
             " SET remote = max(remote, excluded.remote), mark = excluded.mark",
-            ((path, int(remote), mark) for path in paths),
+            ((path, mark if remote else 0, mark) for path in paths),
+        )
+
+    def mark_below(self, folder: Path) -> None:
+        """All that base, remote or seen knows inside a folder must be looked at again, however much it is."""
+        self._rising += 1
+        where, values = _range(folder)
+        known = " UNION ".join(f"SELECT path FROM {table}{where}" for table in ("base", "remote", "seen"))
+        self._conn.execute(
+            f"INSERT INTO dirty SELECT path, 0, ? FROM ({known}) WHERE true"
+            " ON CONFLICT (path) DO UPDATE SET mark = excluded.mark",
+            (self._rising, *values * 3),
         )
 
     def dirty(self, limit: int, *, skip: Iterable[Path] = ()) -> list[Dirty]:
@@ -144,12 +155,12 @@ class Journal:
     def asked(self, rows: Iterable[Dirty]) -> None:
         """The bucket was asked about these, under the marks given: they stay dirty, for the decision only."""
         self._conn.executemany(
-            "UPDATE dirty SET remote = 0 WHERE path = ? AND mark = ?", ((row.path, row.mark) for row in rows)
+            "UPDATE dirty SET remote = 0 WHERE path = ? AND remote <= ?", ((row.path, row.mark) for row in rows)
         )
 
     def ask_again(self) -> None:
         """Whatever was learned of dirty paths is old: the bucket must be asked about each before it is decided."""
-        self._conn.execute("UPDATE dirty SET remote = 1")
+        self._conn.execute("UPDATE dirty SET remote = mark")
 
     def clean(self, rows: Iterable[Dirty]) -> None:
         """These are settled, unless they were marked again since."""
@@ -238,12 +249,6 @@ class Journal:
         rows = self._conn.execute(f"SELECT path, {_REMOTE} FROM remote{where} LIMIT ?", (*values, limit))
         return [(Path(row[0]), _remote(row[1:])) for row in rows]
 
-    def known_below(self, folder: Path, limit: int) -> list[Path]:
-        """Paths inside a folder that base, remote or seen knows, in order."""
-        where, values = _range(folder)
-        tables = " UNION ".join(f"SELECT path FROM {table}{where}" for table in ("base", "remote", "seen"))
-        return [Path(row[0]) for row in self._conn.execute(f"{tables} ORDER BY 1 LIMIT ?", (*values * 3, limit))]
-
     def remote_count(self) -> int:
         """How many objects are known."""
         return int(self._conn.execute("SELECT count(*) FROM remote").fetchone()[0])
@@ -268,15 +273,22 @@ class Journal:
         changed: list[tuple[Path, Remote]] = []
         for path, listed in page:
             self._conn.execute("INSERT OR IGNORE INTO temp.listed VALUES (?)", (path,))
-            row = self._conn.execute("SELECT version, modified, row, op FROM remote WHERE path = ?", (path,)).fetchone()
+            row = self._conn.execute(
+                "SELECT version, modified, row, op, ancestry FROM remote WHERE path = ?", (path,)
+            ).fetchone()
             if row is None:
                 changed.append((path, listed))
                 continue
-            version, modified, learned, op = row
+            version, modified, learned, op, ancestry = row
             same_time = modified is None or listed.modified is None or modified == listed.modified
             if learned < began and (version != listed.version or not same_time):
-                # The op last known stays with the row: a look will tell whether the new state still claims it.
-                changed.append((path, replace(listed, op=op)))
+                known = tuple(Op(word) for word in ancestry.split())
+                if version == listed.version:
+                    changed.append((path, replace(listed, op=op, ancestry=known)))
+                else:
+                    # A state after that of the op last known: a look that finds the same op knows it for a claim
+                    # that another tool kept (`RemoteSide.learn`).
+                    changed.append((path, replace(listed, ancestry=(*((op,) if op else ()), *known))))
         for path, listed in changed:
             self.set_remote(path, listed)
         paths = [path for path, _ in changed]

@@ -321,6 +321,11 @@ class Ledger:
         """Whether a person let this deletion through."""
         return bool(self._conn.execute("SELECT 1 FROM approvals WHERE path = ? AND version = ?", key).fetchone())
 
+    def forget_bucket(self) -> None:
+        """Intents and approvals of another bucket, or of another past of it, say nothing of this one."""
+        self._conn.execute("DELETE FROM intents")
+        self._conn.execute("DELETE FROM approvals")
+
     def unapprove(self, path: Path) -> None:
         """The path has moved on; what was approved of it is history."""
         self._conn.execute("DELETE FROM approvals WHERE path = ?", (path,))

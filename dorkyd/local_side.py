@@ -14,7 +14,7 @@ from dorkyd.core.ignore import IgnoreRules
 from dorkyd.core.model import Digest, Local, Path, Problem
 from dorkyd.core.paths import is_under
 from dorkyd.core.settings import Project
-from dorkyd.errors import Stale
+from dorkyd.errors import Blocked
 from dorkyd.journal import RACY_NS, Journal
 from dorkyd.ports import ABSENT, Entry, Folder, Known, Marks, Observation, Watcher
 
@@ -53,7 +53,7 @@ class LocalSide:
     make_watcher: Callable[[Callable[[Path, bool], bool]], Watcher | None]
     rules: IgnoreRules = field(default_factory=IgnoreRules)
     watcher: Watcher | None = None
-    _rules_key: str = ""
+    _rules_text: str | None = None
     scan_due: float = -math.inf
     """Monotonic; infinity: no scan asked for."""
     trees_due: set[Path] = field(default_factory=set)
@@ -67,23 +67,34 @@ class LocalSide:
         """Read `.dorkyignore` and the settings' patterns into `rules`. True when they differ from those last applied
         (`rules_applied`): then everything must be looked at again, and nothing deleted in this cycle.
         """
-        text: str | None = None
-        seen = self.folder.observe(IGNORE_FILE, None)
-        if isinstance(seen, Local):
-            try:
-                with self.folder.open(IGNORE_FILE, seen) as stream:
-                    text = stream.read(_IGNORE_BYTES).decode("utf-8", "replace")
-            except Stale:
-                return False
-        elif isinstance(seen, Problem):
-            return False
-        self._rules_key = repr((seen.digest if isinstance(seen, Local) else None, self.project.ignore))
-        self.rules = IgnoreRules(self.project.ignore, text)
-        return self.journal.get("ignore_rules") != self._rules_key
+        self._rules_text = self._ignore_text()
+        self.rules = IgnoreRules(self.project.ignore, self._rules_text)
+        return self.journal.get("ignore_rules") != self._rules_key()
 
     def rules_applied(self) -> None:
         """The rules in force were applied to all that is known. In the transaction that does so."""
-        self.journal.put("ignore_rules", self._rules_key)
+        self.journal.put("ignore_rules", self._rules_key())
+        self.journal.put("ignore_text", self._rules_text)
+
+    def _rules_key(self) -> str:
+        return repr((self._rules_text, self.project.ignore))
+
+    def _ignore_text(self) -> str | None:
+        """What `.dorkyignore` says; while it cannot be read, what it said last. `Blocked` when nobody knows: what it
+        keeps private must not be sent.
+        """
+        seen = self.folder.observe(IGNORE_FILE, None)
+        if isinstance(seen, Local):
+            with self.folder.open(IGNORE_FILE, seen) as stream:
+                return stream.read(_IGNORE_BYTES).decode("utf-8", "replace")
+        last = self.journal.get("ignore_text")
+        if isinstance(seen, Problem) and seen.code == "unreadable" and last is None:
+            raise Blocked(
+                f"{IGNORE_FILE} cannot be read, so nobody knows what to leave out: {seen.detail}",
+                hint=seen.hint,
+                code="ignore-file",
+            )
+        return last if isinstance(seen, Problem) else None
 
     # --- marks --------------------------------------------------------------------------------------------------
 
@@ -156,11 +167,12 @@ class LocalSide:
         return (self.watcher is not None and self.watcher.pending) or not math.isinf(self.scan_due)
 
     def next_due(self, now: float) -> float:
-        """When there is something to do without a mark from outside."""
-        soonest = min((self.ready_at(path) for path in self._quiet), default=math.inf)
-        if self.trees_due:
-            soonest = now
-        return min(soonest, self.scan_due, self._unwatched_due)
+        """When there is something to look at without a mark from outside."""
+        return min(now if self.trees_due else math.inf, self.scan_due, self._unwatched_due)
+
+    def next_settled(self) -> list[float]:
+        """When each path that changed will have been quiet long enough."""
+        return [self.ready_at(path) for path in self._quiet]
 
     # --- looking ------------------------------------------------------------------------------------------------
 

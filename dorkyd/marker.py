@@ -29,25 +29,47 @@ _MALFORMED_HINT = (
 )
 
 
+_PATH = f"{OURS}/{_MARKER}"
+
+
 def read_identity(root: int) -> Identity | None:
     """The marker; None when it or `.dorky` is not there. `Blocked` when it cannot be understood."""
-    path = f"{OURS}/{_MARKER}"
     try:
-        with open_folder(root, (OURS,), path) as ours, faults(path, "read"):
-            fd = os.open(_MARKER, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=ours)
-            with os.fdopen(fd, "rb") as file:
-                content = file.read(_MARKER_LIMIT_BYTES)
+        with open_folder(root, (OURS,), _PATH) as ours:
+            return _read(ours)
     except Stale:
         return None
-    try:
-        return _parse(json.loads(content))
-    except (ValueError, RecursionError) as exc:
-        raise Blocked(f"{path} is malformed", hint=_MALFORMED_HINT, code="marker") from exc
 
 
 def write_identity(root: int, identity: Identity) -> None:
-    """Replace the marker: after a crash it is the old one or the new one, whole."""
-    path = f"{OURS}/{_MARKER}"
+    """Replace the marker, making `.dorky` and its contents where missing: after a crash it is the old one or the new
+    one, whole.
+    """
+    _furnish(root)
+    with open_folder(root, (OURS,), _PATH) as ours:
+        _write(ours, identity)
+
+
+def update_identity(root: int, identity: Identity) -> None:
+    """Replace the marker of the same replica. `Stale` when there is none, or another's."""
+    with open_folder(root, (OURS,), _PATH) as ours:
+        if _read(ours).replica != identity.replica:
+            raise Stale(f"{_PATH}: another folder stands here now")
+        _write(ours, identity)
+
+
+def _read(ours: int) -> Identity:
+    with faults(_PATH, "read"):
+        fd = os.open(_MARKER, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=ours)
+        with os.fdopen(fd, "rb") as file:
+            content = file.read(_MARKER_LIMIT_BYTES)
+    try:
+        return _parse(json.loads(content))
+    except (ValueError, RecursionError) as exc:
+        raise Blocked(f"{_PATH} is malformed", hint=_MALFORMED_HINT, code="marker") from exc
+
+
+def _write(ours: int, identity: Identity) -> None:
     content = {
         "format": _FORMAT,
         "project_id": identity.project_id,
@@ -55,8 +77,7 @@ def write_identity(root: int, identity: Identity) -> None:
         "counter": identity.counter,
     }
     fresh = f"{_MARKER}.new"
-    _furnish(root)
-    with open_folder(root, (OURS,), path) as ours, faults(path, "write"):
+    with faults(_PATH, "write"):
         # Left by a crash, perhaps half written: never the marker, so it may go.
         with suppress(FileNotFoundError):
             os.unlink(fresh, dir_fd=ours)

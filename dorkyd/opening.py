@@ -36,6 +36,8 @@ class Opened:
     identity: Identity
     warning: str | None = None
     """What a person should know about how it was opened."""
+    started_over: bool = False
+    """What the journal believed was agreed is void, also what its open installs would say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +150,7 @@ class Opener:
                 halts.store(journal, held)
             journal.put("retired", None)
             journal.ask_again()
-        return Opened(journal, identity, warning)
+        return Opened(journal, identity, warning, started_over=warning is not None)
 
     def _new(self, identity: Identity, warning: str | None) -> Opened:
         with suppress(Stale):
@@ -237,6 +239,7 @@ def _forget_bucket(journal: Journal) -> None:
     """As after a lost database. In a transaction of the caller's."""
     journal.drop_all_bases()
     journal.drop_all_remotes()
+    journal.ledger.forget_bucket()
     for key in ("project_id", "log_cursor", "log_version", "listed", "probed"):
         journal.put(key, None)
 

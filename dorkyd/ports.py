@@ -243,6 +243,11 @@ class Folder(Protocol):
     def write_identity(self, identity: Identity) -> None:
         """Replace the marker atomically and fsync it, making `.dorky/` and its fixed contents when missing."""
 
+    def update_identity(self, identity: Identity) -> None:
+        """As `write_identity`, only where the marker is there and names the same replica; `Stale` otherwise: whatever
+        stands at the root now is not ours to mark.
+        """
+
     def marker_inode(self) -> int:
         """Inode of `.dorky`."""
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from dorkyd.core import paths
+from dorkyd.core import metadata, paths
 from dorkyd.core.logbook import (
     ENTRY_CHANGES,
     LAST_NUMBER,
@@ -25,8 +25,6 @@ from dorkyd.ledger import Intent
 from dorkyd.news import News
 from dorkyd.ports import Clock, Listed
 
-_CLASHES = 200
-"""How many keys below a path are marked when a file takes its name."""
 _RACES = 50
 """How often an announcement yields to entries of others before it waits for the next cycle."""
 
@@ -56,6 +54,8 @@ class RemoteSide:
     replica: ReplicaId
     deleted_by: dict[Path, str] = field(default_factory=dict)
     """Who announced a deletion, until it is carried out here; for the history."""
+    unsure: bool = False
+    """An entry made no sense, so that only a listing can tell."""
     _listing: Iterator[Sequence[Listed]] | None = None
     _began: int = 0
     _strange: list[Problem] = field(default_factory=list)
@@ -76,9 +76,10 @@ class RemoteSide:
             self.journal.put("project_id", document.project_id)
         return document.project_id
 
-    def found_again(self) -> None:
-        """Write the project's document anew, after a person decided about an emptied bucket."""
-        self._found(self.journal.get("project_id") or self.clock.random_id())
+    def found_again(self, project_id: str | None) -> None:
+        """Write the project's document anew if it is gone, after a person decided about the bucket."""
+        if self.news.project() is None:
+            self._found(project_id or self.clock.random_id())
 
     def _found(self, project_id: str) -> ProjectDocument:
         document = ProjectDocument(project_id, floor=1)
@@ -100,6 +101,7 @@ class RemoteSide:
 
     def reset(self) -> None:
         """Forget what was read of the log and known of the bucket. In a transaction of the caller's."""
+        self.journal.put("project_id", None)
         self.journal.put("log_cursor", None)
         self.journal.put("log_version", None)
         self.journal.put("listed", None)
@@ -131,16 +133,12 @@ class RemoteSide:
             self._advance(*state.numbers[-1])
         return None
 
-    def poll(self) -> bool:
-        """Read entries until there is none: one request when there is no news. True: an entry made no sense or left a
-        gap, so that only a listing can tell.
-        """
-        list_again = False
+    def poll(self) -> None:
+        """Read entries until there is none: one request when there is no news."""
         while (found := self.news.entry(self.cursor + 1)) is not None:
             entry, version = found
-            list_again |= not entry.whole
+            self.unsure |= not entry.whole
             self._take(entry, version)
-        return list_again
 
     def _take(self, entry: Entry, version: Version) -> None:
         ledger = self.journal.ledger
@@ -204,6 +202,7 @@ class RemoteSide:
 
     def begin_listing(self) -> None:
         """Start a full listing, which finds what other tools wrote and any lost hint."""
+        self.unsure = False
         self._began = self.journal.listing_begins()
         self._listing = self.news.pages()
         self._strange = []
@@ -240,12 +239,14 @@ class RemoteSide:
 
     def learn(self, path: Path, looked: Remote | None) -> Remote | None:
         """Take in what a look told. A new version under an unchanged op is another tool's write that kept our
-        metadata: its digest claim is void. In a transaction of the caller's.
+        metadata: its digest claim is void, now and at every later look. In a transaction of the caller's.
         """
         before = self.journal.remote(path)
         if looked is not None and before is not None and _kept_our_op(before, looked):
-            looked = Remote(looked.version, looked.size, modified=looked.modified, mode=looked.mode)
+            looked = metadata.disowned(looked, before.digest if before.version == looked.version else None)
         self.journal.set_remote(path, looked)
+        if looked is not None:
+            self.deleted_by.pop(path, None)
         if (before is None) != (looked is None):
             self.mark_clashes([path])
         return looked
@@ -255,10 +256,15 @@ class RemoteSide:
         marks: set[Path] = set()
         for path in changed:
             marks.update(a for a in paths.ancestors(path) if self.journal.remote(a) or self.journal.known(a))
-            marks.update(self.journal.known_below(path, _CLASHES))
+            self.journal.mark_below(path)
         if marks:
             self.journal.mark(marks)
 
 
 def _kept_our_op(before: Remote, looked: Remote) -> bool:
-    return before.op is not None and looked.op == before.op and looked.version != before.version
+    """The state claims an op that made an earlier one."""
+    if looked.op is None:
+        return False
+    if before.op is None:
+        return before.ancestry[:1] == (looked.op,)
+    return looked.op == before.op and looked.version != before.version

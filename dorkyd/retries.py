@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from dorkyd.core.model import Path, Problem
-from dorkyd.core.paths import is_under
+from dorkyd.core.paths import is_under, key_problem
 from dorkyd.journal import Journal
 
 RETRY_S = (1.0, 2.0, 5.0, 15.0, 60.0, 300.0)
@@ -82,5 +82,6 @@ class Retries:
             for old, _ in self.journal.ledger.problems():
                 if old.code in codes and old.path not in met:
                     self.journal.ledger.clear_problem(old.path)
-                    self.journal.mark([old.path])
+                    if key_problem(old.path) is None:
+                        self.journal.mark([old.path])
                     self.waits.pop(old.path, None)

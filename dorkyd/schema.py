@@ -15,7 +15,8 @@ migrations = Migrations("dorkyd.journal")
 _TABLES = (
     # What is remembered of the project as a whole: identities, cursors, halts, pauses.
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
-    # Paths that must be looked at again. `mark` rises with every marking; `remote`: the bucket must be asked.
+    # Paths that must be looked at again. `mark` rises with every marking; `remote`: the mark that
+    # wants the bucket asked, 0: none does.
     "CREATE TABLE dirty (path TEXT PRIMARY KEY, remote INTEGER NOT NULL, mark INTEGER NOT NULL) WITHOUT ROWID",
     "CREATE INDEX dirty_by_mark ON dirty (mark)",
     (

@@ -33,7 +33,7 @@ class Kill(BaseException):
 
 
 FOLDER_EFFECTS = frozenset({
-    "write_identity", "stage", "stage_copy", "seal", "unstage", "swap_in", "take_out", "put_in", "rename", "set_mode",
+    "write_identity", "update_identity", "stage", "stage_copy", "seal", "unstage", "swap_in", "take_out", "put_in", "rename", "set_mode",
     "drop_empty_parents", "to_trash", "trash_to_stage", "purge",
 })  # fmt: skip
 BUCKET_EFFECTS = frozenset({"put", "copy", "delete"})
