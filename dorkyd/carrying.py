@@ -42,8 +42,14 @@ from dorkyd.local_side import LocalSide
 from dorkyd.ports import Clock, Written
 from dorkyd.recovery import Landed
 from dorkyd.remote_side import RemoteSide
+from dorkyd.transfer import AtHand, Moved, Placed, Sent, Transfer
 from dorkyd.transfer import Fetched as FetchedBytes
-from dorkyd.transfer import Moved, Placed, Transfer
+
+_TRASHED_AT_HAND = 2
+"""How many files of the trash are tried for the bytes of a download."""
+_NOT_KEPT = "the state before it was too large for a copy in the bucket's trash"
+_UNHELD = "unheld_mode"
+"""Where the journal remembers `Carrier.unholdable` of installs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +87,10 @@ class Carrier:
     """Permission bits that a file was seen not to take."""
     touched: list[Path] = field(default_factory=list)
     """Paths that finishing made: to be looked at like any change."""
+
+    def __post_init__(self) -> None:
+        # Across restarts, or a file's looser bits here would be sent for its own.
+        self.unholdable |= int(self.journal.get(_UNHELD) or 0)
 
     # --- before -------------------------------------------------------------------------------------------------
 
@@ -154,17 +164,20 @@ class Carrier:
         ledger, remote = self.journal.ledger, action.remote
         staged: str | None = None
         for had in ledger.fetched(action.path):
-            if had.version != remote.version:
+            if had.digest is None and had.version != remote.version:
                 self.local.folder.unstage(had.staged)
                 ledger.drop_fetched(had.staged)
-            elif had.digest is not None and had.digest == remote.digest and not isinstance(action, Fetch):
-                return self._install(action, had.staged, rows)
-            else:
+            elif had.digest is None:
                 staged = had.staged
+            elif had.version == remote.version and had.digest == remote.digest and not isinstance(action, Fetch):
+                return self._install(action, had.staged, rows)
+            # Else it was whole, so that an exchange may have begun: `Upkeep` looks before it drops it.
         if staged is None:
             staged = self.clock.random_id()
             ledger.set_fetched(Fetched(staged, action.path, remote.version, None))
-        at_hand = self.local.at_hand(remote.digest) if remote.digest is not None else []
+        at_hand = AtHand()
+        if remote.digest is not None:
+            at_hand = AtHand(self.local.at_hand(remote.digest), ledger.displaced_with(remote.digest, _TRASHED_AT_HAND))
         name = staged
         fetch = Fetch(action.path, remote)
         return Job(fetch, rows, lambda: (name, self.transfer.fetch(action.path, remote, name, at_hand)), remote.size)
@@ -215,15 +228,17 @@ class Carrier:
         ledger = self.journal.ledger
         match action:
             case Upload():
-                assert isinstance(result, Written)
-                self._wrote(action.path, action.local, action.mode, action.replaces, result, job.ops[0])
-                self._done("upload", action.path, action.local, result.version)
+                assert isinstance(result, Sent)
+                self._wrote(action.path, action.local, action.mode, action.replaces, result.written, job.ops[0])
+                detail = "" if result.kept else _NOT_KEPT
+                self._done("upload", action.path, action.local, result.written.version, detail)
             case PatchMode():
-                assert isinstance(result, Written)
-                self._wrote(action.path, action.local, action.mode, action.remote, result, job.ops[0])
-                self._done("set-mode", action.path, action.local, result.version)
+                assert isinstance(result, Sent)
+                self._wrote(action.path, action.local, action.mode, action.remote, result.written, job.ops[0])
+                self._done("set-mode", action.path, action.local, result.written.version)
             case DeleteRemote():
-                self._deleted_remote(action, job.ops[0], counted=job.counted)
+                assert isinstance(result, bool)
+                self._deleted_remote(action, job.ops[0], counted=job.counted, kept=result)
             case MoveRemote():
                 assert isinstance(result, Moved)
                 self._moved_remote(action, job.ops, result)
@@ -259,6 +274,9 @@ class Carrier:
         """Record where an install or discard ended: just now, or as found after a kill."""
         ledger, placed = self.journal.ledger, landed.placed
         ledger.install_settled(install.staged, staged_kept=landed.staged_kept)
+        if placed.unheld & ~self.unholdable:
+            self.unholdable |= placed.unheld
+            self.journal.put(_UNHELD, str(self.unholdable))
         at_ns = self.clock.time_ns()
         if placed.trashed is not None and placed.trashed_digest is not None:
             ledger.displace(
@@ -348,20 +366,23 @@ class Carrier:
             self.touched.append(path)
         self._settled(path)
 
-    def _deleted_remote(self, action: DeleteRemote, op: Op, *, counted: bool) -> None:
+    def _deleted_remote(self, action: DeleteRemote, op: Op, *, counted: bool, kept: bool = True) -> None:
         self.journal.set_base(action.path, None)
         self.journal.set_remote(action.path, None)
         self.journal.ledger.took_effect(op, None)
         self.remote.mark_clashes([action.path])
         if counted:
             self.journal.ledger.count_deletion(self.clock.time_ns(), "remote", action.path)
-        self._log("delete-remote", action.path, self.device, action.base.digest)
+        detail = "" if kept else _NOT_KEPT
+        self._log("delete-remote", action.path, self.device, action.base.digest, detail=detail)
         self._settled(action.path)
 
     def _moved_remote(self, action: MoveRemote, ops: Sequence[Op], moved: Moved) -> None:
         upload, delete = action.upload, action.delete
-        self._wrote(upload.path, upload.local, upload.mode, upload.replaces, moved.written, ops[0])
-        self._done("move", upload.path, upload.local, moved.written.version, detail=f"from {delete.path!r}")
+        written = moved.sent.written
+        self._wrote(upload.path, upload.local, upload.mode, upload.replaces, written, ops[0])
+        detail = f"from {delete.path!r}" + ("" if moved.sent.kept else f"; {_NOT_KEPT}")
+        self._done("move", upload.path, upload.local, written.version, detail)
         if moved.deleted:
             self._deleted_remote(delete, ops[1], counted=False)
         else:

@@ -10,7 +10,20 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from dorkyd.core.clashes import Neighbour, Wait, settle_clash
-from dorkyd.core.model import Action, Base, DeleteLocal, Download, Fetch, Local, Look, Path, Problem, StepAside, Upload
+from dorkyd.core.model import (
+    Action,
+    Base,
+    DeleteLocal,
+    Download,
+    Fetch,
+    Local,
+    Look,
+    PatchMode,
+    Path,
+    Problem,
+    StepAside,
+    Upload,
+)
 from dorkyd.core.moves import pair_moves
 from dorkyd.core.paths import ancestors, fold
 from dorkyd.core.reconcile import reconcile
@@ -81,6 +94,8 @@ class Decider:
         if unknown:
             self._hold_back_arrivals(done, unknown)
         done.actions = pair_moves(done.actions, in_bucket=copies_safe)
+        if not copies_safe:
+            done.actions = [_without_copy(action) for action in done.actions]
         if self.local.folder.folds:
             self._one_name_each(done)
         return done
@@ -200,3 +215,10 @@ class Decider:
             else:
                 kept.append(action)
         done.actions = kept
+
+
+def _without_copy(action: Action) -> Action:
+    """Permission bits go with the bytes where the store may copy over an object that it was told to spare."""
+    if isinstance(action, PatchMode):
+        return Upload(action.path, action.local, action.remote, action.mode)
+    return action

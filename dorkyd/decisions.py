@@ -212,7 +212,7 @@ class Decisions:
         item = items[-1]
         staged = self.engine.clock.random_id()
         folder.trash_to_stage(item.name, staged, keep=True)
-        folder.seal(staged, mode=None, mtime_ns=None)
+        folder.seal(staged, mode=item.mode, mtime_ns=item.mtime_ns)
         there = folder.observe(path, None)
         if isinstance(there, Local):
             folder.swap_in(staged, path, there)

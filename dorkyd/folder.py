@@ -211,10 +211,10 @@ class LocalFolder:
         with self._root() as root, _staged(root, name) as staged, self._spot(root, path) as spot:
             staging.copy(spot, expected.stat, staged)
 
-    def seal(self, name: str, *, mode: int | None, mtime_ns: int | None) -> None:
+    def seal(self, name: str, *, mode: int | None, mtime_ns: int | None) -> int:
         """As the port says."""
         with self._root() as root, _staged(root, name) as staged:
-            staging.seal(staged, mode=self._probe().mode if mode is None else mode, mtime_ns=mtime_ns)
+            return staging.seal(staged, mode=self._probe().mode if mode is None else mode, mtime_ns=mtime_ns)
 
     def staged(self) -> Sequence[str]:
         """As the port says."""

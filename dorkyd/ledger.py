@@ -225,11 +225,14 @@ class Ledger:
         return [Fetched(*row) for row in self._conn.execute("SELECT staged, path, version, digest FROM fetched")]
 
     def fetched_in_vain(self) -> list[Fetched]:
-        """Staged bytes of paths that need nothing more: both sides agreed without them."""
+        """Staged bytes that nobody will ask for: both sides agreed without them, or they are whole and of a state that
+        the object no longer has.
+        """
         return [
             Fetched(*row)
             for row in self._conn.execute(
-                "SELECT staged, path, version, digest FROM fetched WHERE path NOT IN (SELECT path FROM dirty)"
+                "SELECT staged, path, version, digest FROM fetched f WHERE (path NOT IN (SELECT path FROM dirty)"
+                " OR digest IS NOT NULL AND version IS NOT (SELECT version FROM remote r WHERE r.path = f.path))"
                 " AND staged NOT IN (SELECT staged FROM installs)"
             )
         ]
@@ -270,6 +273,13 @@ class Ledger:
             (checked_less_than if checked_less_than is not None else 1 << 31,),
         )
         return [Displaced(*row) for row in rows]
+
+    def displaced_with(self, digest: Digest, limit: int) -> list[str]:
+        """Names in the trash that held this content when they were last hashed, newest first."""
+        rows = self._conn.execute(
+            "SELECT name FROM displaced WHERE digest = ? ORDER BY at_ns DESC LIMIT ?", (digest, limit)
+        )
+        return [row[0] for row in rows]
 
     def checked(self, name: str, checks: int, digest: Digest) -> None:
         """It was hashed again."""

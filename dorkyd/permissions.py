@@ -21,7 +21,7 @@ def set_mode(spot: Spot, mode: int, expected: Local) -> Local:
     bits = mode & PERMISSION_BITS
     try:
         with open_file(spot, expected.stat) as fd, faults(spot.path, "write"):
-            _fchmod(fd, bits)
+            fchmod(fd, bits)
             fsync(fd)
     except PathProblem as exc:
         if exc.code != "unreadable":
@@ -34,7 +34,8 @@ def set_mode(spot: Spot, mode: int, expected: Local) -> Local:
     return Local(expected.digest, now.st_mode & PERMISSION_BITS, stat_tuple(now))
 
 
-def _fchmod(fd: int, bits: int) -> None:
+def fchmod(fd: int, bits: int) -> None:
+    """Set the bits of an open file of ours, or leave them as they are where the file system cannot hold these."""
     try:
         os.fchmod(fd, bits)
     except OSError as exc:

@@ -216,6 +216,9 @@ class Trashed:
     path: Path
     """Where it came from."""
     size: int
+    mode: int
+    """Permission bits."""
+    mtime_ns: int
     at_ns: int
     """When it was displaced, wall clock."""
 
@@ -301,8 +304,10 @@ class Folder(Protocol):
     def stage_copy(self, path: Path, expected: Local, name: str) -> None:
         """Copy a file of the folder into staging (by reference where the file system can)."""
 
-    def seal(self, name: str, *, mode: int | None, mtime_ns: int | None) -> None:
-        """Make a staged file ready for its place: permission bits, mtime, fsync. None: the default."""
+    def seal(self, name: str, *, mode: int | None, mtime_ns: int | None) -> int:
+        """Make a staged file ready for its place: permission bits, mtime, fsync. None: the default. Returns the
+        permission bits it has now, which are others where the file system cannot hold those asked for.
+        """
 
     def staged(self) -> Sequence[str]:
         """The names in staging."""

@@ -64,6 +64,7 @@ _TABLES = (
         "CREATE TABLE displaced (name TEXT PRIMARY KEY, path TEXT NOT NULL, digest TEXT NOT NULL, size INTEGER NOT NULL,"
         " version TEXT, at_ns INTEGER NOT NULL, checks INTEGER NOT NULL) WITHOUT ROWID"
     ),
+    "CREATE INDEX displaced_by_digest ON displaced (digest)",
     (
         "CREATE TABLE history (seq INTEGER PRIMARY KEY AUTOINCREMENT, at_ns INTEGER NOT NULL, verb TEXT NOT NULL,"
         " path TEXT NOT NULL, digest TEXT, size INTEGER, version TEXT, device TEXT NOT NULL, detail TEXT NOT NULL)"

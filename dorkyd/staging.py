@@ -20,6 +20,7 @@ from dorkyd.durable import fsync
 from dorkyd.errors import Stale
 from dorkyd.faults import faults
 from dorkyd.looking import CHUNK_BYTES, digest_of, open_file
+from dorkyd.permissions import fchmod
 from dorkyd.streams import writer
 
 TMP = "tmp"
@@ -90,14 +91,16 @@ def _copy_bytes(reading: int, writing: int) -> None:
             view = view[os.write(writing, view) :]
 
 
-def seal(spot: Spot, *, mode: int, mtime_ns: int | None) -> None:
-    """Permission bits, mtime, fsync of the file and of its name."""
+def seal(spot: Spot, *, mode: int, mtime_ns: int | None) -> int:
+    """Permission bits, mtime, fsync of the file and of its name. Returns the bits that it took."""
     with open_file(spot, require(spot)) as fd, faults(spot.path, "write"):
         if mtime_ns is not None:
             _set_mtime(fd, mtime_ns)
-        os.fchmod(fd, mode & PERMISSION_BITS)
+        fchmod(fd, mode & PERMISSION_BITS)
+        held = os.fstat(fd).st_mode & PERMISSION_BITS
         fsync(fd)
         fsync(spot.fd)
+    return held
 
 
 def _set_mtime(fd: int, mtime_ns: int) -> None:

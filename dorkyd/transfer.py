@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import BinaryIO
 
 from dorkyd.core import metadata
 from dorkyd.core.model import (
+    PERMISSION_BITS,
     DeleteLocal,
     DeleteRemote,
     Digest,
@@ -31,7 +34,7 @@ from dorkyd.core.model import (
     Version,
 )
 from dorkyd.core.paths import conflict_name
-from dorkyd.errors import DiskFull, PathProblem, Stale, Transient
+from dorkyd.errors import DiskFull, PathProblem, Stale, Transient, Unsupported
 from dorkyd.ledger import Install
 from dorkyd.ports import Bucket, Clock, Folder, ObjectInfo, Trashed, Written
 
@@ -68,10 +71,28 @@ class FileBody:
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
-    """How far a server-side move came: the copy is done, the delete perhaps."""
+class AtHand:
+    """Where the bytes of a digest may be on this disk, by what is remembered."""
+
+    files: Sequence[tuple[Path, Local]] = ()
+    trashed: Sequence[str] = ()
+    """Names in the folder's trash."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """An object was written."""
 
     written: Written
+    kept: bool = True
+    """False: the state it replaced was too large for a copy and is not in the bucket's trash."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """How far a move in the bucket came: the new name is written, the old one perhaps deleted."""
+
+    sent: Sent
     deleted: bool
     """False: the old name was changed meanwhile, or nobody knows; look at it."""
 
@@ -94,6 +115,8 @@ class Placed:
     """The conflict copy that holds it."""
     restored: bool = False
     """A discard found newer bytes and put them back."""
+    unheld: int = 0
+    """Permission bits that the file system did not take for what was installed."""
 
 
 class Transfer:
@@ -112,7 +135,7 @@ class Transfer:
         info = self._bucket.head(path)
         return None if info is None else _remote(info)
 
-    def fetch(self, path: Path, remote: Remote, staged: str, at_hand: Sequence[tuple[Path, Local]]) -> Fetched:
+    def fetch(self, path: Path, remote: Remote, staged: str, at_hand: AtHand) -> Fetched:
         """Bring an object state's bytes into staging, from disk where a file here has them, else from the bucket.
 
         `DiskFull` leaves nothing staged: what arrived so far would keep the disk full for every other file.
@@ -125,29 +148,37 @@ class Transfer:
                 f"{path}: no space left on the folder's disk for {remote.size} bytes", hint=exc.hint
             ) from exc
 
-    def _fetch(self, path: Path, remote: Remote, staged: str, at_hand: Sequence[tuple[Path, Local]]) -> Fetched:
+    def _fetch(self, path: Path, remote: Remote, staged: str, at_hand: AtHand) -> Fetched:
         if remote.digest is not None and self._copy_at_hand(remote.digest, staged, at_hand):
             return Fetched(remote)
         seen: Digest | None = None
         for _ in range(_FETCHES):
             info, digest = self._receive(path, remote.version, staged)
             claimed = _remote(info).digest
-            if claimed is None or digest in (claimed, seen):
+            if claimed is None or digest == claimed:
                 return Fetched(_with_digest(_remote(info), digest))
+            if digest == seen:
+                return Fetched(metadata.disowned(_remote(info), digest))
             seen = digest
             self._folder.unstage(staged)
         raise Transient(f"{path}: the bytes received do not match their digest", code="damaged-in-transit")
 
-    def _copy_at_hand(self, digest: Digest, staged: str, at_hand: Sequence[tuple[Path, Local]]) -> bool:
-        for path, local in at_hand:
-            try:
-                self._folder.unstage(staged)
-                self._folder.stage_copy(path, local, staged)
-            except (Stale, PathProblem):
-                continue
-            if self._folder.staged_digest(staged) == digest:
-                return True
-        self._folder.unstage(staged)
+    def _copy_at_hand(self, digest: Digest, staged: str, at_hand: AtHand) -> bool:
+        """The bytes are what counts, so a copy is believed once it was hashed. What was fetched so far stays only
+        where nothing is at hand.
+        """
+        copies: list[Callable[[], None]] = [
+            *(partial(self._folder.stage_copy, path, local, staged) for path, local in at_hand.files),
+            *(partial(self._folder.trash_to_stage, name, staged, keep=True) for name in at_hand.trashed),
+        ]
+        for copy in copies:
+            self._folder.unstage(staged)
+            with suppress(Stale, PathProblem):
+                copy()
+                if self._folder.staged_digest(staged) == digest:
+                    return True
+        if copies:
+            self._folder.unstage(staged)
         return False
 
     def _receive(self, path: Path, version: Version, staged: str) -> tuple[ObjectInfo, Digest]:
@@ -173,17 +204,19 @@ class Transfer:
 
     # --- remote effects -----------------------------------------------------------------------------------------
 
-    def upload(self, action: Upload, op: Op) -> Written:
+    def upload(self, action: Upload, op: Op) -> Sent:
         """Send a file's bytes, keeping a person's own keys on the object it replaces."""
         user: Mapping[str, str] = {}
         ancestry: tuple[Op, ...] = ()
         replaces = None
+        kept = True
         if action.replaces is not None:
             replaces = action.replaces.version
             info = self._expect(action.path, replaces)
             user = metadata.user_keys(info.meta)
             ancestry = metadata.descend(_remote(info))
-            self._keep_old(action.path, replaces)
+            if action.replaces.digest != action.local.digest:
+                kept = self._keep_old(action.path, replaces)
         meta = metadata.encode(
             digest=action.local.digest,
             mtime_ns=action.local.stat.mtime_ns,
@@ -193,26 +226,30 @@ class Transfer:
             ancestry=ancestry,
             user=user,
         )
-        body = FileBody(self._folder, action.path, action.local)
-        return self._bucket.put(action.path, body, replaces=replaces, meta=meta)
+        return Sent(self._send(action.path, action.local, replaces, meta), kept)
 
-    def delete_remote(self, action: DeleteRemote) -> None:
-        """Delete an object, its bytes kept in the bucket's trash."""
-        self._keep_old(action.path, action.replaces)
+    def _send(self, path: Path, local: Local, replaces: Version | None, meta: Mapping[str, str]) -> Written:
+        return self._bucket.put(path, FileBody(self._folder, path, local), replaces=replaces, meta=meta)
+
+    def delete_remote(self, action: DeleteRemote) -> bool:
+        """Delete an object, its bytes kept in the bucket's trash. False: it was too large for that."""
+        kept = self._keep_old(action.path, action.replaces)
         self._bucket.delete(action.path, replaces=action.replaces)
+        return kept
 
     def move_remote(self, action: MoveRemote, op: Op) -> Moved:
         """Copy inside the store under the new name, then delete the old one. No bytes pass through us, and the old
-        name needs no trash copy: the new one has its bytes.
+        name needs no trash copy: the new one has its bytes. An object too large for a copy is sent.
         """
         upload, delete = action.upload, action.delete
         source = self._expect(delete.path, delete.replaces)
         ancestry: tuple[Op, ...] = ()
         replaces = None
+        kept = True
         if upload.replaces is not None:
             replaces = upload.replaces.version
             ancestry = metadata.descend(_remote(self._expect(upload.path, replaces)))
-            self._keep_old(upload.path, replaces)
+            kept = self._keep_old(upload.path, replaces)
         meta = metadata.encode(
             digest=upload.local.digest,
             mtime_ns=upload.local.stat.mtime_ns,
@@ -222,17 +259,21 @@ class Transfer:
             ancestry=ancestry,
             user=metadata.user_keys(source.meta),
         )
-        written = self._bucket.copy(
-            delete.path, upload.path, source_version=delete.replaces, replaces=replaces, meta=meta
-        )
+        try:
+            written = self._bucket.copy(
+                delete.path, upload.path, source_version=delete.replaces, replaces=replaces, meta=meta
+            )
+        except Unsupported as exc:
+            _require_too_large(exc)
+            written = self._send(upload.path, upload.local, replaces, meta)
         try:
             self._bucket.delete(delete.path, replaces=delete.replaces)
         except (Stale, Transient):
-            return Moved(written, deleted=False)
-        return Moved(written, deleted=True)
+            return Moved(Sent(written, kept), deleted=False)
+        return Moved(Sent(written, kept), deleted=True)
 
-    def patch_mode(self, action: PatchMode, op: Op) -> Written:
-        """Change an object's permission bits by a metadata copy onto itself."""
+    def patch_mode(self, action: PatchMode, op: Op) -> Sent:
+        """Change an object's permission bits by a metadata copy onto itself; one too large for a copy is sent."""
         version = action.remote.version
         info = self._expect(action.path, version)
         current = _remote(info)
@@ -245,7 +286,13 @@ class Transfer:
             ancestry=metadata.descend(current),
             user=metadata.user_keys(info.meta),
         )
-        return self._bucket.copy(action.path, action.path, source_version=version, replaces=version, meta=meta)
+        try:
+            return Sent(
+                self._bucket.copy(action.path, action.path, source_version=version, replaces=version, meta=meta)
+            )
+        except Unsupported as exc:
+            _require_too_large(exc)
+            return Sent(self._send(action.path, action.local, version, meta))
 
     def _expect(self, path: Path, version: Version) -> ObjectInfo:
         info = self._bucket.head(path)
@@ -253,16 +300,24 @@ class Transfer:
             raise Stale(f"{path}: the object changed")
         return info
 
-    def _keep_old(self, path: Path, version: Version) -> None:
-        """Before a state is replaced or deleted, copy it to the bucket's trash, unless the store keeps versions."""
+    def _keep_old(self, path: Path, version: Version) -> bool:
+        """Before a state is replaced or deleted, copy it to the bucket's trash, unless the store keeps versions.
+
+        False: the store cannot copy an object this large. It is replaced all the same: no later try would succeed,
+        and the path would never sync again. The history says so.
+        """
         if self._bucket.versioned:
-            return
+            return True
         key = trash_key(path, version, self._clock.time_ns())
         try:
             self._bucket.copy(path, key, source_version=version, replaces=None, meta=None)
         except Stale:
             if self._bucket.head(key) is None:
                 raise
+        except Unsupported as exc:
+            _require_too_large(exc)
+            return False
+        return True
 
     # --- local effects ------------------------------------------------------------------------------------------
 
@@ -270,11 +325,12 @@ class Transfer:
         """Swap a staged file in and find a place for what came out. `Stale` when another file stands there: then
         nothing was done and the staged bytes are where they were.
         """
-        self._folder.seal(install.staged, mode=mode, mtime_ns=mtime_ns)
+        held = self._folder.seal(install.staged, mode=mode, mtime_ns=mtime_ns)
+        unheld = 0 if mode is None else (mode & PERMISSION_BITS) ^ held
         self._folder.swap_in(install.staged, install.path, expected)
         if expected is None:
-            return Placed()
-        return self.place(install)
+            return Placed(unheld=unheld)
+        return replace(self.place(install), unheld=unheld)
 
     def place(self, install: Install) -> Placed:
         """Find a place for what came out of an exchange: the trash when it is what was expected, else a conflict
@@ -349,6 +405,12 @@ def conflict_copy(
         if folder.put_in(staged, name):
             return name, False
     raise PathProblem(path, "no free name for its conflict copy", code="clash", hint="rename or remove old copies")
+
+
+def _require_too_large(exc: Unsupported) -> None:
+    """Raise on what is not the store's limit for the size of a copy."""
+    if exc.code != "too-large":
+        raise exc
 
 
 def trash_key(path: Path, version: Version, time_ns: int) -> str:

@@ -7,6 +7,7 @@ it is neither listed nor purged.
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 import shutil
@@ -16,7 +17,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from dorkyd.core.model import Digest, Path
+from dorkyd.core.model import PERMISSION_BITS, Digest, Path
 from dorkyd.dirfd import Missing, Spot, look, names_in, open_folder, open_spot
 from dorkyd.durable import fsync
 from dorkyd.errors import Stale
@@ -35,14 +36,15 @@ _SECOND_FORMAT = "%Y%m%dT%H%M%S"
 
 def put(trash: int, staged: Spot, path: Path, renames: Renames) -> Trashed:
     """Move a staged file into the trash, durably."""
-    size = require(staged).size
+    require(staged)
     at_ns = time.time_ns()
     name = _id(at_ns)
     with open_spot(trash, f"{name}/{path}", folds=False, make=True) as spot, faults(path, "write"):
         renames.place(Place(staged.fd, staged.name), Place(spot.fd, spot.name))
         fsync(spot.fd)
         fsync(staged.fd)
-    return Trashed(name, path, size, at_ns)
+        info = os.stat(spot.name, dir_fd=spot.fd, follow_symlinks=False)
+    return _trashed(name, path, info, at_ns)
 
 
 def contents(trash: int) -> Sequence[Trashed]:
@@ -114,6 +116,10 @@ def _find(trash: int, name: str) -> Trashed | None:
                 return None
             parts.append(inside[0])
             if not stat.S_ISDIR(info.st_mode):
-                return Trashed(name, Path("/".join(parts[1:])), info.st_size, at_ns)
+                return _trashed(name, Path("/".join(parts[1:])), info, at_ns)
     except Missing:
         return None
+
+
+def _trashed(name: str, path: Path, info: os.stat_result, at_ns: int) -> Trashed:
+    return Trashed(name, path, info.st_size, info.st_mode & PERMISSION_BITS, info.st_mtime_ns, at_ns)

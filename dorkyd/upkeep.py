@@ -106,7 +106,16 @@ class Upkeep:
     def _drop_fetched_in_vain(self) -> None:
         """A fetch that was cut short is picked up while its path is dirty. After that nobody would ask for it."""
         for row in self.journal.ledger.fetched_in_vain():
-            self.folder.unstage(row.staged)
+            try:
+                digest = self.folder.staged_digest(row.staged) if row.digest is not None else None
+                if digest == row.digest:
+                    self.folder.unstage(row.staged)
+                elif digest is not None:
+                    # An exchange that nobody recorded put it there: it came out of the folder.
+                    self._keep_beside(row.staged, row.path, self.clock.time_ns(), digest, "displaced unnoticed")
+            except (Stale, Transient, Blocked) as exc:
+                _log.warning("verb=drop-fetched path=%r outcome=%s", row.path, exc.code)
+                continue
             with self.journal.atomic():
                 self.journal.ledger.drop_fetched(row.staged)
 
@@ -137,24 +146,23 @@ class Upkeep:
             if digest == row.digest:
                 self.journal.ledger.checked(row.name, checks, digest)
                 return True
-        copy = self._late_writer(row, digest)
-        with self.journal.atomic():
-            self.journal.ledger.purged(row.name)
-            detail = f"written to after it was displaced, kept as {copy!r}"
-            self.journal.ledger.log(
-                self.clock.time_ns(), [Event("conflict", row.path, self.device, digest, detail=detail)]
-            )
-            self.journal.mark([copy])
-        return False
-
-    def _late_writer(self, row: Displaced, digest: Digest) -> Path:
-        """The file itself becomes the conflict copy, so that what is still being written arrives there too."""
+        # The file itself becomes the conflict copy, so that what is still being written arrives there too.
         staged = self.clock.random_id()
         self.folder.trash_to_stage(row.name, staged, keep=False)
-        copy, reused = conflict_copy(self.folder, staged, row.path, row.at_ns, digest, self.device)
+        self._keep_beside(staged, row.path, row.at_ns, digest, "written to after it was displaced")
+        with self.journal.atomic():
+            self.journal.ledger.purged(row.name)
+        return False
+
+    def _keep_beside(self, staged: str, path: Path, at_ns: int, digest: Digest, why: str) -> None:
+        """Make a conflict copy of a staged file."""
+        copy, reused = conflict_copy(self.folder, staged, path, at_ns, digest, self.device)
         if reused:
-            self.remember([(self.folder.to_trash(staged, row.path), digest)])
-        return copy
+            self.remember([(self.folder.to_trash(staged, path), digest)])
+        with self.journal.atomic():
+            event = Event("conflict", path, self.device, digest, detail=f"{why}, kept as {copy!r}")
+            self.journal.ledger.log(self.clock.time_ns(), [event])
+            self.journal.mark([copy])
 
     def remember(self, trashed: Iterable[tuple[Trashed, Digest]]) -> None:
         """Note files that went to the trash."""
@@ -176,6 +184,10 @@ class Upkeep:
                 ledger.drop_fetched(name)
         strays: list[tuple[Trashed, Digest]] = []
         for name in sorted(present - explained - fetched.keys()):
-            digest = self.folder.staged_digest(name) or metadata.sha256("0" * 64)
-            strays.append((self.folder.to_trash(name, Path(f"recovered-{name}")), digest))
+            try:
+                digest = self.folder.staged_digest(name) or metadata.sha256("0" * 64)
+                strays.append((self.folder.to_trash(name, Path(f"recovered-{name}")), digest))
+            except (Stale, Transient, Blocked) as exc:
+                # Somebody writes to it, or it is no file at all: it stays, and keeps nothing else waiting.
+                _log.warning("verb=recover path=%r outcome=%s", f".dorky/tmp/{name}", exc.code)
         self.remember(strays)

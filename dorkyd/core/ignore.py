@@ -44,7 +44,6 @@ BUILT_IN: tuple[str, ...] = (
     ".venv",
     # Editors at work. Backups that a person sees and may want (`f~`) are synced.
     ".*.sw[a-px]",  # vim, neovim, nano
-    "4913",  # vim asks with this name whether it may write
     r"\#*#",  # emacs
     ".#*",
     ".*.kate-swp",

@@ -99,6 +99,16 @@ def remote_of(version: Version, size: int, modified: int | None, meta: Mapping[s
     )
 
 
+def disowned(remote: Remote, digest: Digest | None) -> Remote:
+    """A state that claims our op and is another tool's write, which kept our metadata: nobody's op, made after ours.
+    `digest` is what its bytes were found to be, None: not known.
+    """
+    ancestry = (*((remote.op,) if remote.op else ()), *remote.ancestry)[:ANCESTRY_OPS]
+    return Remote(
+        remote.version, remote.size, digest=digest, modified=remote.modified, mode=remote.mode, ancestry=ancestry
+    )
+
+
 def carries(remote: Remote, local: Local) -> bool:
     """The object is known to hold exactly this file's bytes."""
     return remote.digest == local.digest

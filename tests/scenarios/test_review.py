@@ -148,9 +148,6 @@ def test_a_tree_that_broke_off_is_scanned_again(tmp_path: Path) -> None:
 # --- what an object holds -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.xfail(
-    strict=True, reason="RemoteSide.learn compares with a row that the listing or the last look already replaced"
-)
 @pytest.mark.parametrize("told", ["by a listing", "by a mark"])
 @pytest.mark.parametrize("breaks", [False, True])
 def test_a_claim_that_another_tool_kept_is_void(tmp_path: Path, told: str, breaks: bool) -> None:
@@ -241,7 +238,6 @@ def test_an_ignore_file_that_cannot_be_read_lifts_nothing(tmp_path: Path) -> Non
 # --- the guard ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.xfail(strict=True, reason="approvals of paths that come to rest by themselves stay")
 def test_an_approval_ends_when_its_path_is_in_sync_again(tmp_path: Path) -> None:
     """Approved deletions that were taken back are not approved for ever."""
     files = {f"f{n:02d}": f"{n}" for n in range(20)}
@@ -330,7 +326,6 @@ def test_a_file_written_all_the_time_is_asked_about_once(tmp_path: Path) -> None
     assert world.objects() == {"f": "2"}
 
 
-@pytest.mark.xfail(strict=True, reason="mark_clashes marks 200 children at most")
 def test_many_children_step_aside(tmp_path: Path) -> None:
     """250 files in a folder whose name a file took: all of them move, and the file arrives."""
     world, a, b = _two(tmp_path, {"x": "x"})
@@ -369,7 +364,6 @@ def test_a_key_that_can_be_no_path_is_forgotten_once_it_is_gone(tmp_path: Path) 
 # --- stores and file systems that lack something ----------------------------------------------------------------------
 
 
-@pytest.mark.xfail(strict=True, reason="a move has no other way than a copy")
 def test_an_object_too_large_to_copy_can_be_renamed(tmp_path: Path) -> None:
     """The store copies no object of this size: the bytes are sent under the new name."""
     world, a, _b = _two(tmp_path, {"f": "1", "stays": "s"})
@@ -382,7 +376,6 @@ def test_an_object_too_large_to_copy_can_be_renamed(tmp_path: Path) -> None:
     assert world.objects() == {"g": "1", "stays": "s"}
 
 
-@pytest.mark.xfail(strict=True, reason="_keep_old has no other way than a copy")
 def test_an_object_too_large_to_copy_can_be_replaced_and_deleted(tmp_path: Path) -> None:
     """The bucket's trash cannot take it: it syncs all the same."""
     world, a, _b = _two(tmp_path, {"f": "1", "g": "2", "stays": "s"})
@@ -396,7 +389,6 @@ def test_an_object_too_large_to_copy_can_be_replaced_and_deleted(tmp_path: Path)
     assert world.objects() == {"f": "edited", "stays": "s"}
 
 
-@pytest.mark.xfail(strict=True, reason="only moves ask for copies_safe")
 def test_permission_bits_are_not_copied_where_copies_are_unsafe(tmp_path: Path) -> None:
     """A store that ignores a copy's conditions is never asked to copy over an object."""
     world, a, b = _two(tmp_path, {"f": "1"})
@@ -409,7 +401,6 @@ def test_permission_bits_are_not_copied_where_copies_are_unsafe(tmp_path: Path) 
     assert (b.root / "f").stat().st_mode & 0o777 == 0o755
 
 
-@pytest.mark.xfail(strict=True, reason="staging.seal takes no refusal of fchmod")
 def test_a_file_system_that_holds_no_bits_takes_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """FAT refuses a chmod that it cannot hold: the file arrives without it, and its bits are not sent back."""
     world = World(tmp_path)
@@ -470,7 +461,6 @@ def test_offline_with_an_edit_the_engine_is_at_rest(tmp_path: Path) -> None:
     assert all(rests)
 
 
-@pytest.mark.xfail(strict=True, reason="restore seals with the default bits")
 def test_what_the_trash_gives_back_is_as_private_as_before(tmp_path: Path) -> None:
     """A secret that only its owner could read is restored with its permission bits."""
     world, a, b = _two(tmp_path, {"f": "1", "stays": "s"})
@@ -508,7 +498,6 @@ def test_a_job_that_outlives_its_engine_loses_nothing(tmp_path: Path) -> None:
     assert "3" in [*b.tree().values(), *b.trashed(), *staged]
 
 
-@pytest.mark.xfail(strict=True, reason="_adopt_strays raises Stale out of _begin")
 @pytest.mark.parametrize("kind", ["folder", "symlink"])
 def test_what_is_no_file_in_staging_does_not_keep_the_project_from_opening(tmp_path: Path, kind: str) -> None:
     """Somebody made a folder or a link in `.dorky/tmp`: sync begins all the same."""
@@ -522,7 +511,6 @@ def test_what_is_no_file_in_staging_does_not_keep_the_project_from_opening(tmp_p
     assert world.objects() == {"f": "2"}
 
 
-@pytest.mark.xfail(strict=True, reason="the seen row of an ignored file stays")
 def test_a_file_that_became_ignored_is_forgotten_for_good(tmp_path: Path) -> None:
     """At rest a scan writes nothing, also with a file that was in sync before it was ignored."""
     world, a, _b = _two(tmp_path, {"x.log": "1", "f": "1"})
