@@ -219,9 +219,11 @@ def test_the_folder_emptied(pair: tuple[RealDaemon, RealDaemon], bucket: Path, v
     back. Either way nothing goes before.
     """
     a, b = pair
-    for name in os.listdir(a.root):
-        path = a.root / name
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    # The marker goes first and is missed, as while a large folder is being emptied.
+    shutil.rmtree(a.root / ".dorky")
+    wait_until("missed", lambda: halt_of(a) is not None, 30)
+    shutil.rmtree(a.root / "data")
+    (a.root / ".env").unlink()
     wait_until("halted", lambda: (halt := halt_of(a)) is not None and halt.reason == "root-emptied", 30)
     shown = ctl(a, "status").out
     assert "20 files were in sync" in shown
