@@ -31,7 +31,9 @@ def wait_until(what: str, check: Callable[[], bool], deadline_s: float = DEADLIN
 class RealDaemon:
     """One `DORKY_HOME` with one project `p`."""
 
-    def __init__(self, base: Path, name: str, bucket: str, *, env: dict[str, str] | None = None, **settings: Any) -> None:
+    def __init__(
+        self, base: Path, name: str, bucket: str, *, env: dict[str, str] | None = None, **settings: Any
+    ) -> None:
         self.name = name
         self.home = base / f"h-{name}"
         self.root = base / f"folder-{name}"

@@ -53,6 +53,7 @@ class Account:
 
 
 def digest(data: bytes) -> str:
+    """Identity of a content."""
     return hashlib.sha256(data).hexdigest()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import shutil
 import sysconfig
 from collections.abc import Callable, Iterator
@@ -16,6 +17,8 @@ from tests.servers import Server
 
 FULL = os.environ.get("DORKY_FULL") == "1"
 """The whole standard library and the full number of rounds, instead of what CI has time for."""
+SEED = int(os.environ.get("DORKY_SEED") or secrets.randbelow(2**32))
+"""Of the random tests; a failed test's name tells it."""
 FILES = 100_000 if FULL else 600
 GUARD = {"percent": 100, "files": 100_000, "max": 100_000}
 """For tests that delete a lot on purpose."""
@@ -36,6 +39,10 @@ class Place:
         daemon = RealDaemon(self.base, name, self.bucket, **{**self.settings, **settings})
         self.started.append(daemon)
         return daemon
+
+    def share(self, whole: int) -> int:
+        """How much of a long run there is time for: all of it, but a third on a server where `FULL` is not asked."""
+        return whole if FULL or self.bucket.startswith("file:") else whole // 3
 
     def live(self) -> dict[str, bytes]:
         """The objects that are files."""
@@ -99,7 +106,9 @@ def copy_library(to: Path, files: int = FILES) -> int:
     """The standard library's folder, package by package, until there are so many files. What was compiled goes last."""
     source = Path(sysconfig.get_path("stdlib"))
     skipped = shutil.ignore_patterns("__pycache__", "site-packages", "dist-packages", "*.pyc")
-    packages = sorted((p for p in source.iterdir() if p.is_dir()), key=lambda p: (p.name.startswith(("config-", "lib-")), p.name))
+    packages = sorted(
+        (p for p in source.iterdir() if p.is_dir()), key=lambda p: (p.name.startswith(("config-", "lib-")), p.name)
+    )
     to.mkdir(parents=True, exist_ok=True)
     count = 0
     for package in packages:

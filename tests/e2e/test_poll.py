@@ -32,7 +32,7 @@ def test_at_rest_a_poll_is_one_request(place: Place) -> None:
     a.sync()
     before = a.requests()
     begun = time.monotonic()
-    wait_until("ten polls", lambda: a.requests()["GET"] - before["GET"] >= 10)
+    wait_until("eight polls", lambda: a.requests()["GET"] - before["GET"] >= 8)
     polls = moved(before, a.requests())
     took_s = time.monotonic() - begun
     assert polls.keys() == {"GET"}, polls
@@ -126,6 +126,7 @@ def test_a_file_that_grows_arrives_whole_in_few_puts(directory: Place) -> None:
     assert moved(before, a.requests())["PUT"] <= 8, moved(before, a.requests())
 
 
+@pytest.mark.timeout(900)
 def test_a_burst_of_files_all_sync(directory: Place) -> None:
     """20,000 files at once (a tenth of them in CI): none is missed."""
     files = 20_000 if FULL else 2_000
@@ -138,10 +139,8 @@ def test_a_burst_of_files_all_sync(directory: Place) -> None:
         if n < 120:
             folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{n}.txt").write_text(f"{n}")
-    begun = time.monotonic()
     # By the watcher and the log alone: nobody asks for a scan or a listing.
     wait_until("all arrived", lambda: b.status().files == files + 1 and in_sync(a, b), 600)
-    print(f"{files} files from one device to the other in {time.monotonic() - begun:.1f} s")
     assert mine(a.root) == mine(b.root)
     assert len(mine(b.root)) == files + 1
 
