@@ -52,6 +52,8 @@ class Decisions:
             case _:
                 with self._journal().atomic():
                     self._journal().ledger.approve(held.items)
+                    # In sync by what was known before the halt would end the approval.
+                    self._journal().mark([path for path, _ in held.items], remote=True)
         self._lift("approve", held)
 
     def reject(self, token: str) -> None:

@@ -624,6 +624,8 @@ class Engine:
                 o.journal.set_base(row.path, None)
             o.journal.clean([*decided.clean, *decided.ignored])
             o.retries.fine(row.path for row in (*decided.clean, *decided.ignored))
+            for row in decided.clean:
+                o.journal.ledger.unapprove(row.path)
             for problem in decided.problems:
                 o.retries.problem(problem, now)
             for wait in decided.waits:

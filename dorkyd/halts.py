@@ -60,8 +60,8 @@ def remote_emptied(name: str, keys: Sequence[tuple[Path, Version]], files: int, 
 
 
 def whole(reason: HaltReason, what: str, name: str, token: str) -> Held:
-    """A halt about the project as a whole."""
-    return Held(Halt(reason, f"{what}\n{_choices(name, token, reason)}", token), ())
+    """A halt about the project as a whole, which names no paths."""
+    return Held(Halt(reason, f"{what}\n{_choices(name, token, reason, named=False)}", token), ())
 
 
 def missing(what: str, name: str, token: str) -> Held:
@@ -79,8 +79,8 @@ def moved(what: str, name: str, token: str) -> Held:
     return Held(Halt(HaltReason.FOLDER_COPIED, f"{what}\n{choices}", token), ())
 
 
-def _choices(name: str, token: str, reason: HaltReason) -> str:
-    """The commands on offer, and what each does."""
+def _choices(name: str, token: str, reason: HaltReason, *, named: bool = True) -> str:
+    """The commands on offer, and what each does. `named`: the halt shows the deletions that it holds back."""
     match reason:
         case HaltReason.ROOT_MISSING:
             approve = "makes the marker anew, if this is the folder: files are compared by content, none is deleted"
@@ -94,6 +94,12 @@ def _choices(name: str, token: str, reason: HaltReason) -> str:
         case HaltReason.REMOTE_REWOUND:
             approve = "follows the bucket as it is now"
             reject = "deletes nothing, and sends back what the bucket lost"
+        case HaltReason.ROOT_EMPTIED if not named:
+            approve = "deletes all that was in sync from the bucket and every other device too"
+            reject = "deletes nothing, and brings it back from the bucket"
+        case HaltReason.REMOTE_EMPTIED if not named:
+            approve = "deletes from this folder too what was in sync and is gone from the bucket"
+            reject = "deletes nothing, and sends it again"
         case _:
             approve, reject = "deletes exactly these", "deletes nothing, and restores them"
     return _lines(name, token, approve, reject)

@@ -183,11 +183,12 @@ class Transfer:
 
     def _receive(self, path: Path, version: Version, staged: str) -> tuple[ObjectInfo, Digest]:
         """Fetch to the end, going on after what an earlier try left."""
-        have = self._folder.staged_size(staged) or 0
+        left = self._folder.staged_size(staged)
+        have = left or 0
         with self._bucket.get(path, if_match=version, start=have) as reading:
             info = reading.info
             hashing = hashlib.sha256() if have == 0 else None
-            with self._folder.stage(staged, resume=have > 0) as out:
+            with self._folder.stage(staged, resume=left is not None) as out:
                 for chunk in reading:
                     out.write(chunk)
                     have += len(chunk)

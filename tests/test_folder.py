@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pathlib
 import shutil
@@ -10,7 +11,7 @@ from collections.abc import Callable
 import pytest
 
 from dorkyd.core.model import Path
-from dorkyd.errors import PathProblem, Stale
+from dorkyd.errors import DorkyError, PathProblem, Stale
 from dorkyd.renames import AtomicRenames, StepwiseRenames
 from tests.folders import Fixture, as_nobody_special, in_namespace, names
 
@@ -32,6 +33,25 @@ def test_a_staged_file_is_private_until_sealed(at: Fixture) -> None:
     at.folder.seal("n", mode=0o4755, mtime_ns=1_500_000_000_123_456_789)
     info = (at.root / ".dorky/tmp/n").stat()
     assert (info.st_mode & 0o7777, info.st_mtime_ns) == (0o755, 1_500_000_000_123_456_789)
+
+
+def test_seal_tells_what_bits_the_file_system_took(at: Fixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """FAT refuses bits that it cannot hold: they stay as they were, and any other refusal is one."""
+    at.stage("n", b"x")
+    assert at.folder.seal("n", mode=0o640, mtime_ns=None) == 0o640
+
+    def refuse(code: int) -> None:
+        def fchmod(_fd: int, _mode: int) -> None:
+            raise OSError(code, os.strerror(code))
+
+        monkeypatch.setattr(os, "fchmod", fchmod)
+
+    refuse(errno.EPERM)
+    assert at.folder.seal("n", mode=0o755, mtime_ns=7) == 0o640
+    assert (at.root / ".dorky/tmp/n").stat().st_mtime_ns == 7
+    refuse(errno.EIO)
+    with pytest.raises(DorkyError):
+        at.folder.seal("n", mode=0o755, mtime_ns=None)
 
 
 def test_seal_without_a_mode_gives_what_new_files_get(at: Fixture) -> None:

@@ -6,6 +6,7 @@ import pathlib
 import sqlite3
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -302,11 +303,23 @@ def test_an_unknown_time_matches_any(journal: Journal) -> None:
 
 
 def test_a_replaced_row_remembers_the_op(journal: Journal) -> None:
-    """Whether the new state still claims the old op tells a device's write from another tool's that kept our keys."""
+    """Whether a later state still claims the old op tells a device's write from another tool's that kept our keys,
+    however often it is listed before somebody looks.
+    """
     journal.set_remote(F, REMOTE)
-    began = journal.listing_begins()
-    journal.listing_page(began, [(F, listed("2"))])
-    assert journal.remote(F) == Remote(Version("2"), 3, op=OP, looked=False)
+    for version in ("2", "3"):
+        began = journal.listing_begins()
+        journal.listing_page(began, [(F, listed(version))])
+        assert journal.remote(F) == Remote(Version(version), 3, ancestry=(OP, *REMOTE.ancestry), looked=False)
+
+
+def test_a_row_whose_metadata_alone_may_differ_keeps_its_op(journal: Journal) -> None:
+    """The same version at another time is the same content: whoever claims its op may still have made it."""
+    journal.set_remote(F, replace(REMOTE, modified=5))
+    journal.listing_page(journal.listing_begins(), [(F, listed(REMOTE.version, 6))])
+    row = journal.remote(F)
+    assert row is not None
+    assert (row.op, row.ancestry, row.looked) == (OP, REMOTE.ancestry, False)
 
 
 def test_a_page_never_overwrites_what_was_learned_since(journal: Journal) -> None:

@@ -23,7 +23,9 @@ def test_a_trashed_file_lies_under_its_own_path(at: Fixture) -> None:
     """`trash/<when>-<random>/<path>`: the listing of a fresh object, without any record, tells the same."""
     trashed = at.folder.to_trash(at.stage("n", b"gone"), Path("a/b/f.txt"))
     assert at.read(f".dorky/trash/{trashed.name}/a/b/f.txt") == b"gone"
+    info = (at.root / f".dorky/trash/{trashed.name}/a/b/f.txt").stat()
     assert (trashed.path, trashed.size) == ("a/b/f.txt", 4)
+    assert (trashed.mode, trashed.mtime_ns) == (info.st_mode & 0o777, info.st_mtime_ns)
     assert LocalFolder(str(at.root)).trash() == [trashed]
     assert at.folder.staged() == []
 

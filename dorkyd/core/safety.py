@@ -1,7 +1,8 @@
 """What is not done even though the table says so.
 
 Two filters, both pure. `allowed` takes away what a project's mode forbids. `vet` does not believe too many deletions at
-once: it lets all else through and asks for a halt that names exactly what was held back.
+once: it tells them from all else, for a halt that names exactly those. While a project is halted its engine carries out
+nothing, the rest of the batch neither: it is decided anew afterwards.
 """
 
 from __future__ import annotations
@@ -53,9 +54,10 @@ def allowed(action: Action, mode: Mode) -> Action | Problem | None:
 
 @dataclass(frozen=True, slots=True)
 class Vetted:
-    """What may go on, and what a person must see first."""
+    """What the guard believes, and what a person must see first."""
 
     go: tuple[Action, ...]
+    """All that is not held back; to be carried out only if nothing is."""
     held: tuple[Delete, ...]
     """Deletions past the guard; empty: no halt."""
 

@@ -148,10 +148,10 @@ def test_the_built_in_list(path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["f~", ".env", "a.tmp", "f.swp", "parts", "d/.dorky.yaml", ".gitignore", "#x", "data.log"]
+    "path", ["f~", ".env", "a.tmp", "f.swp", "parts", "d/.dorky.yaml", ".gitignore", "#x", "data.log", "4913"]
 )
 def test_what_people_write_is_not_built_in(path: str) -> None:
-    """A visible backup (F01), a secret, a log: synced unless somebody says otherwise."""
+    """A visible backup (F01), a secret, a log, the name that vim probes with: synced unless somebody says otherwise."""
     assert not ignored(IgnoreRules(), path)
 
 

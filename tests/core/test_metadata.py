@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dorkyd.core import metadata
-from dorkyd.core.metadata import DEVICE, MODE, MTIME, OP, OURS, SHA256, descend, encode, remote_of, user_keys
+from dorkyd.core.metadata import DEVICE, MODE, MTIME, OP, OURS, SHA256, descend, disowned, encode, remote_of, user_keys
 from dorkyd.core.model import ANCESTRY_OPS, Digest, Op, Remote, Version
 from tests.core.sides import NEW, OLD, V1, a_local, a_remote, foreign
 
@@ -115,6 +115,16 @@ def test_claims_without_an_op_are_void(op: str | None) -> None:
         meta[OP] = op
     found = read(meta)
     assert (found.op, found.digest, found.foreign) == (None, None, True)
+
+
+@pytest.mark.parametrize("digest", [None, OLD])
+def test_a_disowned_state_is_another_tools_and_comes_after_ours(digest: Digest | None) -> None:
+    """It kept our metadata over other bytes: nothing it claims of content or device counts, and its op is an ancestor."""
+    claimed = read(written(ancestry=OPS[1]))
+    found = disowned(claimed, digest)
+    assert (found.version, found.size, found.mode, found.modified) == (V, 3, claimed.mode, 5)
+    assert (found.digest, found.op, found.device, found.foreign) == (digest, None, None, True)
+    assert found.ancestry == (claimed.op, OPS[1])
 
 
 def test_an_object_without_metadata_says_nothing() -> None:

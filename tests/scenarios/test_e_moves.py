@@ -64,6 +64,34 @@ def test_e02_a_thousand_files(tmp_path: Path) -> None:
     assert len(world.objects()) == 1000
 
 
+def test_what_was_deleted_and_comes_back_is_taken_from_the_trash(tmp_path: Path) -> None:
+    """The same content under another name, long after its deletion: its bytes are in the other device's trash."""
+    world, a, b = _two(tmp_path, f="1" * 5_000, stays="s")
+    (a.root / "f").unlink()
+    world.settle()
+    assert b.trashed() == ["1" * 5_000]
+    world.forget()
+    a.write("later", "1" * 5_000)
+    world.settle()
+    assert b.tree() == a.tree() == {"later": "1" * 5_000, "stays": "s"}
+    assert world.moved("b") == {}
+    assert b.trashed() == ["1" * 5_000]
+
+
+def test_what_was_written_to_in_the_trash_is_not_taken_for_what_it_was(tmp_path: Path) -> None:
+    """The trash is remembered by a digest that may be old: what comes from it is hashed."""
+    world, a, b = _two(tmp_path, f="1" * 5_000, stays="s")
+    (a.root / "f").unlink()
+    world.settle()
+    (displaced,) = (file for file in (b.root / ".dorky/trash").rglob("*") if file.is_file())
+    displaced.write_text("2" * 5_000)
+    world.forget()
+    a.write("later", "1" * 5_000)
+    world.settle()
+    assert b.tree()["later"] == "1" * 5_000
+    assert world.moved("b")["GET"] == 1
+
+
 def test_e04_a_rename_against_an_edit(tmp_path: Path) -> None:
     """The edit is never lost: the delete half of the rename fails its condition."""
     world, a, b = _two(tmp_path, f="1")

@@ -298,7 +298,7 @@ def test_the_folder_was_emptied_with_its_marker(tmp_path: Path, approve: bool, r
         a.step(1)
     halt = _halt(a)
     assert halt.reason is HaltReason.ROOT_EMPTIED
-    assert f"dorkyctl approve p {halt.token}" in halt.detail
+    assert f"dorkyctl approve p {halt.token}   deletes all that was in sync from the bucket" in halt.detail
     assert world.objects() == b.tree() == TWENTY
     (a.decisions.approve if approve else a.decisions.reject)(halt.token)
     world.settle()
@@ -388,6 +388,7 @@ def test_the_whole_prefix_is_gone(tmp_path: Path, approve: bool, restarted: bool
     halt = _halt(a)
     assert halt.reason is HaltReason.REMOTE_EMPTIED
     assert "20 files" in halt.detail
+    assert "exactly these" not in halt.detail
     assert a.tree() == TWENTY
     assert world.keys() == []
     (a.decisions.approve if approve else a.decisions.reject)(halt.token)

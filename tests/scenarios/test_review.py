@@ -387,6 +387,20 @@ def test_an_object_too_large_to_copy_can_be_replaced_and_deleted(tmp_path: Path)
     a.look()
     _steps(a, 60)
     assert world.objects() == {"f": "edited", "stays": "s"}
+    told = a.journal._conn.execute("SELECT path FROM history WHERE detail LIKE '%too large%' ORDER BY path")
+    assert told.fetchall() == [("f",), ("g",)]
+
+
+def test_permission_bits_of_an_object_too_large_to_copy_are_sent_with_it(tmp_path: Path) -> None:
+    """The store copies no object of this size onto itself either."""
+    world, a, b = _two(tmp_path, {"f": "1"})
+    world.faults = lambda _device, verb, _key: (
+        Fault(Unsupported("f", "too large", code="too-large")) if verb == "COPY" else None
+    )
+    (a.root / "f").chmod(0o755)
+    world.settle()
+    assert (b.root / "f").stat().st_mode & 0o777 == 0o755
+    assert a.problems() == {}
 
 
 def test_permission_bits_are_not_copied_where_copies_are_unsafe(tmp_path: Path) -> None:
