@@ -436,6 +436,11 @@ def test_a_file_system_that_holds_no_bits_takes_files(tmp_path: Path, monkeypatc
     assert b.problems() == {}
     assert b.tree() == {"f": "1"}
     assert (a.root / "f").stat().st_mode & 0o777 == 0o640
+    b.restart()
+    b.write("f", "edited")
+    world.settle()
+    assert a.tree() == {"f": "edited"}
+    assert (a.root / "f").stat().st_mode & 0o777 == 0o640
 
 
 # --- rest -----------------------------------------------------------------------------------------------------------
