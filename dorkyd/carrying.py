@@ -274,9 +274,10 @@ class Carrier:
         """Record where an install or discard ended: just now, or as found after a kill."""
         ledger, placed = self.journal.ledger, landed.placed
         ledger.install_settled(install.staged, staged_kept=landed.staged_kept)
-        if placed.unheld & ~self.unholdable:
-            self.unholdable |= placed.unheld
-            self.journal.put(_UNHELD, str(self.unholdable))
+        self.unholdable |= placed.unheld
+        known = int(self.journal.get(_UNHELD) or 0)
+        if placed.unheld & ~known:
+            self.journal.put(_UNHELD, str(known | placed.unheld))
         at_ns = self.clock.time_ns()
         if placed.trashed is not None and placed.trashed_digest is not None:
             ledger.displace(
