@@ -455,7 +455,9 @@ class Engine:
             if local.load_rules():
                 self._rules_changed(o)
                 local.watch()
-            o.retries.complete_look(local.scan(None, now).unknown, _LOCAL_CODES)
+            unknown = local.scan(None, now).unknown
+            o.retries.complete_look(unknown, _LOCAL_CODES)
+            o.retries.strange_here = {problem.path for problem in unknown}
             # Only now: a scan that broke off is done again.
             local.scan_due = math.inf
             local.trees_due.clear()
@@ -547,7 +549,7 @@ class Engine:
         with journal.atomic():
             journal.mark(listed.lost, remote=True)
             journal.put("listed", "1")
-        o.retries.complete_look(listed.strange, _KEY_CODES)
+        o.retries.complete_look(listed.strange, _KEY_CODES, still_there=o.retries.strange_here)
         self.counters.listings_done = self.counters.listings_begun
 
     # --- deciding -----------------------------------------------------------------------------------------------

@@ -44,6 +44,7 @@ class Journal:
         self.file = file
         self._conn = schema.connect(file)
         self._db = Database(self._conn)
+        self._changes = 0
         try:
             answer = self._conn.execute("PRAGMA quick_check(1)").fetchone()
             if answer is None or answer[0] != "ok":
@@ -62,12 +63,13 @@ class Journal:
 
     @property
     def changes(self) -> int:
-        """Rises with every row written: equal, nothing changed."""
-        return self._conn.total_changes
+        """Rises with every transaction: equal, nothing changed."""
+        return self._changes
 
     @contextmanager
     def atomic(self) -> Iterator[None]:
         """All or nothing, durable when it ends without an exception."""
+        self._changes += 1
         with self._db.atomic():
             yield
 

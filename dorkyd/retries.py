@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from dorkyd.core.model import Path, Problem
@@ -29,6 +29,8 @@ class Retries:
 
     journal: Journal
     waits: dict[Path, Retry] = field(default_factory=dict)
+    strange_here: set[Path] = field(default_factory=set)
+    """What the last whole scan met that can never sync."""
     queued: set[Path] = field(default_factory=set)
     """Decided, but there is no room for them: not again before something under way has ended."""
 
@@ -72,15 +74,19 @@ class Retries:
         """Paths that wait for a person."""
         return {problem.path for problem, _ in self.journal.ledger.problems()} & self.waits.keys()
 
-    def complete_look(self, found: Iterable[Problem], codes: frozenset[str]) -> None:
-        """Problems that a complete look met; those of its kinds that it no longer met are gone, and looked at again."""
+    def complete_look(
+        self, found: Iterable[Problem], codes: frozenset[str], *, still_there: Collection[Path] = ()
+    ) -> None:
+        """Problems that a complete look met; those of its kinds that it no longer met are gone, and looked at again.
+        `still_there`: what a look at the other side met, which may be of the same kind.
+        """
         found = list(found)
         met = {problem.path for problem in found}
         with self.journal.atomic():
             for problem in found:
                 self.journal.ledger.set_problem(problem)
             for old, _ in self.journal.ledger.problems():
-                if old.code in codes and old.path not in met:
+                if old.code in codes and old.path not in met and old.path not in still_there:
                     self.journal.ledger.clear_problem(old.path)
                     if key_problem(old.path) is None:
                         self.journal.mark([old.path])
