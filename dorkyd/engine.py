@@ -685,7 +685,10 @@ class Engine:
             self._looked(o, job.rows[0], result)
             return None
         o.carrier.finish(job, result)
-        if not isinstance(job.action, Fetch):
+        if isinstance(job.action, Fetch):
+            # The reply told whose write this is, as a look does.
+            self._landed_late(o, job.action.path, o.journal.remote(job.action.path))
+        else:
             o.retries.fine(job.paths)
         return None
 

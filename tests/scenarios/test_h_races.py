@@ -243,6 +243,21 @@ def test_a_put_that_lands_late_over_a_revert_is_reverted(world: World) -> None:
     world.all_hold({"f": "1"})
 
 
+def test_a_put_that_lands_late_does_not_bring_a_deleted_file_back(world: World) -> None:
+    """The person deleted the file before it landed, and a listing finds it: known as ours by the reply of its GET."""
+    one, _ = world.begin({"stays": "s"})
+    made = slow(one, "put")
+    one.write("f", "1")
+    land = hang(one, made)
+    (one.root / "f").unlink()
+    one.pool.jobs.clear()
+    one.restart()
+    one.settle()
+    land()
+    world.settle()
+    world.all_hold({"stays": "s"})
+
+
 def test_a_delete_that_lands_after_the_file_was_brought_back_deletes_nothing(world: World) -> None:
     """The person undid the deletion before it landed: the file stays, on both devices."""
     one, _ = world.begin({"f": "1", "stays": "s"})
