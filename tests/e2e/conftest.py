@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +12,14 @@ import pytest
 
 from tests.e2e.places import Place, directory_place, s3_place
 from tests.servers import Server
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """As pytest's own, with a short path: homes lie in it, and sockets want that."""
+    path = Path(os.path.realpath(tempfile.mkdtemp(prefix="dk")))
+    yield path
+    shutil.rmtree(path)
 
 
 @pytest.fixture
