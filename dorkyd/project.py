@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import sqlite3
 import threading
 import time
@@ -79,6 +80,7 @@ class ProjectRunner:
         self._counted = -1e9
         self._settled: State | None = None
         self._changes = -1
+        self._recount = math.inf
         self._status = self._empty()
         self._beat = time.monotonic()
         engine.wake = self._wake.set
@@ -133,7 +135,7 @@ class ProjectRunner:
                 engine.failed_unexpectedly(exc)
                 self._observe()
                 due = now + RESTART_S
-            self._wake.wait(timeout=max(0.0, min(due - engine.clock.monotonic(), 30.0)))
+            self._wake.wait(timeout=max(0.0, min(min(due, self._recount) - engine.clock.monotonic(), 30.0)))
         for ticket in self._tickets:
             ticket.result = SyncResult(False, self._status.state, "the daemon stops")
             ticket.done.set()
@@ -209,9 +211,13 @@ class ProjectRunner:
         state, detail, hint = self._state()
         now = engine.clock.monotonic()
         changes = engine.journal.changes if engine.journal is not None else -1
-        if changes != self._changes and (state is not self._settled or now - self._counted > _COUNT_S):
-            self._counted, self._settled, self._changes = now, state, changes
-            self._totals = self._count()
+        self._recount = math.inf
+        if changes != self._changes:
+            if state is not self._settled or now - self._counted >= _COUNT_S:
+                self._counted, self._settled, self._changes = now, state, changes
+                self._totals = self._count()
+            else:
+                self._recount = self._counted + _COUNT_S
         files, size, conflicts, problems = self._totals
         requests = engine.bucket.requests if engine.bucket is not None else None
         return ProjectStatus(

@@ -408,6 +408,7 @@ def test_a_full_disk(tmp_path: Path, bucket: Path) -> None:
         (bucket / "large").write_bytes(os.urandom(2 << 20))
         (bucket / "small").write_text("small")
         (inside / "mine").write_text("mine")
+        ctl(daemon, "sync")  # what another tool put there is found by a listing
         wait_until("the problem", lambda: ctl(daemon, "status").code == 4, 30)
         listed = ctl(daemon, "problems").out
         assert "large" in listed
