@@ -677,6 +677,7 @@ class Engine:
     def _record(self, o: _Open, outcome: Outcome, now: float) -> DorkyError | None:
         """Take one outcome in. Returns a failure that concerns the whole bucket."""
         job, result = outcome.job, outcome.result
+        _log_action(outcome)
         if outcome.failure is not None:
             o.carrier.fail(job)
             return self._failed(o, job, outcome.failure, now)
@@ -801,6 +802,16 @@ class Engine:
     def _write_identity(self, identity: Identity) -> None:
         self.folder.update_identity(identity)
         self._identity = identity
+
+
+def _log_action(outcome: Outcome) -> None:
+    """One line per finished action; questions to the bucket are none."""
+    job = outcome.job
+    level = logging.DEBUG if isinstance(job.action, Look | Fetch) else logging.INFO
+    how = "ok" if outcome.failure is None else getattr(outcome.failure, "code", type(outcome.failure).__name__)
+    verb = type(job.action).__name__.lower()
+    what = "verb=%s path=%r bytes=%d seconds=%.3f outcome=%s"
+    _log.log(level, what, verb, job.action.path, job.bytes, outcome.seconds, how)
 
 
 def _leaves(action: Action) -> Path | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import queue
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -34,6 +35,8 @@ class Outcome:
     job: Job
     result: object = None
     failure: BaseException | None = None
+    seconds: float = 0.0
+    """How long it took, for the log."""
 
 
 @dataclass(slots=True)
@@ -98,10 +101,11 @@ class Jobs:
                 self.in_flight.pop(path, None)
 
     def _run(self, job: Job) -> None:
+        begun = time.perf_counter()
         try:
-            outcome = Outcome(job, job.run())
+            outcome = Outcome(job, job.run(), None, time.perf_counter() - begun)
         except BaseException as exc:  # whatever happened there is the engine's to classify
-            outcome = Outcome(job, failure=exc)
+            outcome = Outcome(job, None, exc, time.perf_counter() - begun)
         self._finished.put(outcome)
         waiting = self._finished.qsize()
         if waiting == 1 or waiting >= min(COLLECT, len(self.in_flight)):
