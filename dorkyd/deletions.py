@@ -67,11 +67,18 @@ class Deletions:
         self._judged.clear()
 
     def passed(
-        self, actions: Collection[Action], looked_at: Collection[Path], now: float, now_ns: int, seen: Collection[Path]
+        self,
+        actions: Collection[Action],
+        looked_at: Collection[Path],
+        now: float,
+        now_ns: int,
+        seen: Collection[Path],
+        under_way: Collection[Action] = (),
     ) -> Passed:
         """Put new deletions on the wait and let those through that have waited, unless they are too many.
 
-        `actions` is what the paths `looked_at` came to; `seen` as `elsewhere` in `not_now`.
+        `actions` is what the paths `looked_at` came to; `seen` as `elsewhere` in `not_now`; `under_way` are counted
+        deletions that were let through and are not recorded yet.
         """
         go = [action for action in actions if not isinstance(action, DeleteLocal | DeleteRemote)]
         deletes = [action for action in actions if isinstance(action, DeleteLocal | DeleteRemote)]
@@ -89,7 +96,7 @@ class Deletions:
         if not ready:
             return Passed(tuple(go))
         if any(action.path not in self._judged for action in ready):
-            held = self._held(now_ns)
+            held = self._held(now_ns, under_way)
             if held:
                 return Passed((), held)
             self._judged = set(self.waiting)
@@ -100,17 +107,19 @@ class Deletions:
         lives_elsewhere = self._lives_elsewhere()
         return lambda d: not lives_elsewhere(d) and not self._is_approved(d)
 
-    def _held(self, now_ns: int) -> tuple[Delete, ...]:
+    def _held(self, now_ns: int, under_way: Collection[Action]) -> tuple[Delete, ...]:
         """All that wait are judged together, so that many do not pass in small batches."""
         ledger = self.journal.ledger
         since = now_ns - int(self.project.guard.window_s * 1e9)
         files, _ = self.journal.base_totals()
+        locally = sum(isinstance(action, DeleteLocal) for action in under_way)
+        remotely = sum(isinstance(action, DeleteRemote) for action in under_way)
         return vet(
             [wait.action for wait in self.waiting.values()],
             guard=self.project.guard,
             files=files,
-            recent_local=ledger.deletions_since(since, "local"),
-            recent_remote=ledger.deletions_since(since, "remote"),
+            recent_local=ledger.deletions_since(since, "local") + locally,
+            recent_remote=ledger.deletions_since(since, "remote") + remotely,
             is_approved=self._is_approved,
             lives_elsewhere=self._lives_elsewhere(),
         ).held

@@ -597,7 +597,8 @@ class Engine:
             return
         # A path that the bucket is asked about again first keeps its place: listings may ask faster than a wait ends.
         looked_at = decided.rows.keys() - {row.path for row in decided.asks}
-        passed = o.deletions.passed(decided.actions, looked_at, now, self.clock.time_ns(), self._seen(o))
+        under_way = [job.action for job in self.jobs if job.counted]
+        passed = o.deletions.passed(decided.actions, looked_at, now, self.clock.time_ns(), self._seen(o), under_way)
         if passed.held:
             files, _ = o.journal.base_totals()
             self._halt(o, halts.deletions_held(self.project.name, passed.held, files, self._token()))

@@ -287,6 +287,10 @@ class Device:
         msg = f"{self.name} did not settle: dirty {self._dirty()}, trouble {self.engine.trouble}"
         raise AssertionError(msg)
 
+    def modes(self) -> dict[str, int]:
+        """Permission bits of every file outside `.dorky`."""
+        return {path: (self.root / path).stat().st_mode & 0o777 for path in self.tree()}
+
     def _dirty(self) -> object:
         return self.engine.journal and self.engine.journal.dirty(10)
 
@@ -390,7 +394,7 @@ class World:
         for _ in range(rounds):
             for device in self.devices:
                 device.settle()
-            now = ([d.tree() for d in self.devices], self.objects())
+            now = ([(d.tree(), d.modes()) for d in self.devices], self.objects())
             if now == before:
                 return
             before = now
