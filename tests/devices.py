@@ -394,12 +394,18 @@ class World:
         for _ in range(rounds):
             for device in self.devices:
                 device.settle()
-            now = ([(d.tree(), d.modes()) for d in self.devices], self.objects())
+            now = ([(d.tree(), d.modes()) for d in self.devices], self.objects(), self.ops())
             if now == before:
                 return
             before = now
         msg = "the devices do not come to rest"
         raise AssertionError(msg)
+
+    def ops(self) -> dict[str, str | None]:
+        """Which write made each of the project's objects what it is: a change of metadata alone is one."""
+        bucket = self.store.client()
+        infos = {path: bucket.head(path) for path in self.objects()}
+        return {path: info.meta.get("dorky-op") for path, info in infos.items() if info is not None}
 
     def begin(self, files: dict[str, str]) -> tuple[Device, Device]:
         """All devices hold these files, and nothing was counted yet. Returns the first two."""
