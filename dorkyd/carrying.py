@@ -251,9 +251,6 @@ class Carrier:
                 assert job.install is not None
                 happened = not result.restored and (job.install.verb == "install" or result.trashed is not None)
                 self.landed(job.install, Landed(happened, result, staged_kept=False))
-                if isinstance(action, Download | KeepBoth) and action.mode != job.install.mode:
-                    # The file kept bits of its own, which the object does not have yet.
-                    self.touched.append(action.path)
                 if isinstance(action, DeleteLocal) and happened and job.counted:
                     ledger.count_deletion(self.clock.time_ns(), "local", action.path)
                 if result.restored:
