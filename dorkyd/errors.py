@@ -2,6 +2,7 @@
 
     DorkyError
     |-- Stale            look again: the world is no longer what was looked at. Never shown to a person.
+    |   `-- SessionGone      the store does not know the upload (any more): it ended, or was removed
     |-- Transient        wait, then try again: the network, a busy store, a server restarting.
     |   `-- RateLimited  the store asked for fewer requests
     `-- Blocked          a person must act; `hint` names the command to run or the thing to change
@@ -40,6 +41,12 @@ class Stale(DorkyError):
     """A precondition no longer holds: mark the path dirty and look again."""
 
     code = "stale"
+
+
+class SessionGone(Stale):
+    """The store does not know the upload in several requests (any more): it ended as intended, or was removed."""
+
+    code = "session-gone"
 
 
 class Transient(DorkyError):

@@ -37,6 +37,20 @@ class Listed:
     version: Version
     size: int
     modified: int | None
+    md5: str | None = None
+    """MD5 of the bytes, 32 lower-case hexadecimal digits, where the listing may be read so; None: it tells none. A claim
+    that proves equality when it and the size match, and nothing when they do not.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """An upload in several requests that was begun: nobody sees it before its end, and it outlives this process."""
+
+    id: str
+    """The store's own name for it, opaque. May be a capability: it never reaches a log."""
+    part_bytes: int
+    """Every request but the last carries so many bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,11 +142,34 @@ class Bucket(Protocol):
     def read(self, key: str, *, limit: int = 16 * 1024 * 1024) -> tuple[ObjectInfo, bytes] | None:
         """One small object, whole; None is a proven 404. `Blocked` (code `too-large`) past `limit` bytes."""
 
-    def put(self, key: str, body: Body, *, replaces: Version | None, meta: Mapping[str, str]) -> Written:
+    @property
+    def sessions_over(self) -> int | None:
+        """Bodies of more bytes than this are sent in a `Session`, to go on after a restart. None: never."""
+
+    def begin(self, key: str, size: int, *, replaces: Version | None, meta: Mapping[str, str]) -> Session:
+        """Begin an upload of so many bytes that will end as `put` with the same `replaces` and `meta` would."""
+
+    def abandon(self, key: str, session: Session) -> None:
+        """Give up a session and free what the store holds of it. One that ended or is unknown is fine."""
+
+    def put(
+        self,
+        key: str,
+        body: Body,
+        *,
+        replaces: Version | None,
+        meta: Mapping[str, str],
+        session: Session | None = None,
+    ) -> Written:
         """Write an object with exactly this user metadata. `replaces` None: there must be none.
 
         Large bodies go in parts with the same condition at the end. When the bytes sent turn out not to be
         `body.digest` nothing is stored and `Stale` is raised.
+
+        With a `session` that `begin` made for the same arguments, perhaps in another process, only what the store does
+        not hold yet is sent. It stays open whatever fails, so that a later call goes on; `SessionGone` when the store
+        does not know it (any more): it may have ended as intended, or never will. Without one, a large body's parts are
+        removed when it fails.
         """
 
     def delete(self, key: str, *, replaces: Version) -> None:

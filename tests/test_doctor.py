@@ -21,7 +21,7 @@ from dorkyd.core.settings import Mode, Project
 from dorkyd.doctor import InotifyLimits, clock_finding, clock_offset_s, disk_finding, examine, open_files_finding
 from dorkyd.errors import AuthExpired, Denied, DorkyError, Transient
 from dorkyd.news import Bytes, News
-from dorkyd.ports import Body, Bucket, Written
+from dorkyd.ports import Body, Bucket, Session, Written
 from tests.folders import Fixture
 
 LIMITS = InotifyLimits(524_288, 1024)
@@ -48,9 +48,19 @@ class StoppedClock:
 class Careless(MemoryBucket):
     """A store that accepts `If-None-Match` and ignores it."""
 
-    def put(self, key: str, body: Body, *, replaces: Version | None, meta: Mapping[str, str]) -> Written:
+    def put(
+        self,
+        key: str,
+        body: Body,
+        *,
+        replaces: Version | None,
+        meta: Mapping[str, str],
+        session: Session | None = None,
+    ) -> Written:
         found = self.head(key)
-        return super().put(key, body, replaces=replaces or (found.version if found else None), meta=meta)
+        return super().put(
+            key, body, replaces=replaces or (found.version if found else None), meta=meta, session=session
+        )
 
 
 @pytest.fixture

@@ -52,7 +52,7 @@ from dorkyd.buckets.directory_walk import Walk
 from dorkyd.core.metadata import sha256
 from dorkyd.core.model import Digest, Version
 from dorkyd.errors import Blocked, DorkyError, Stale, Transient, Unsupported
-from dorkyd.ports import Body, Listed, ObjectInfo, Requests, Written
+from dorkyd.ports import Body, Listed, ObjectInfo, Requests, Session, Written
 
 _PAGE_KEYS = 1000
 _TRIES = 100
@@ -98,6 +98,7 @@ class DirectoryBucket:
     """
 
     versioned = False
+    sessions_over = None
 
     def __init__(self, path: str | os.PathLike[str], create: bool = False) -> None:
         root = Path(path).absolute()
@@ -153,8 +154,25 @@ class DirectoryBucket:
                 raise Blocked(f"{key} has {reading.info.size} bytes, more than {limit}", code="too-large")
             return reading.info, b"".join(reading)
 
-    def put(self, key: str, body: Body, *, replaces: Version | None, meta: Mapping[str, str]) -> Written:
+    def begin(self, key: str, size: int, *, replaces: Version | None, meta: Mapping[str, str]) -> Session:
+        """Never called: no body here takes a session."""
+        raise AssertionError((key, size, replaces, meta))
+
+    def abandon(self, key: str, session: Session) -> None:
+        """Never called, as `begin`."""
+        raise AssertionError((key, session))
+
+    def put(
+        self,
+        key: str,
+        body: Body,
+        *,
+        replaces: Version | None,
+        meta: Mapping[str, str],
+        session: Session | None = None,
+    ) -> Written:
         """As `Bucket.put`. `Unsupported`, code `clash`: a file and a folder would have one name."""
+        assert session is None
         parts = _parts(key)
         self._counter.add("PUT")
         with converted(key), self._staged() as stage:

@@ -16,8 +16,8 @@ from typing import Literal
 from dorkyd.buckets.counting import Counter, Verb
 from dorkyd.core.metadata import sha256
 from dorkyd.core.model import Version
-from dorkyd.errors import Blocked, DorkyError, Stale, Unsupported
-from dorkyd.ports import Body, Listed, ObjectInfo, Requests, Written
+from dorkyd.errors import Blocked, DorkyError, SessionGone, Stale, Unsupported
+from dorkyd.ports import Body, Listed, ObjectInfo, Requests, Session, Written
 
 CHUNK_BYTES = 1024 * 1024
 
@@ -48,6 +48,14 @@ class _Object:
 
 
 @dataclass(slots=True)
+class _Upload:
+    key: str
+    size: int
+    meta: Mapping[str, str]
+    data: bytearray = field(default_factory=bytearray)
+
+
+@dataclass(slots=True)
 class _Store:
     """What all clients of one bucket share. Touched only under `lock`."""
 
@@ -55,6 +63,10 @@ class _Store:
     objects: dict[str, _Object] = field(default_factory=dict)
     writes: int = 0
     """How many there were: the next version."""
+    sessions: dict[str, _Upload] = field(default_factory=dict)
+    """Uploads begun and not ended, by id."""
+    begun: int = 0
+    """How many sessions there were: the next id."""
 
     def match(self, key: str, expected: Version | None) -> None:
         """Raise `Stale` unless the object's state is `expected`; None: there must be none."""
@@ -93,7 +105,8 @@ class MemoryBucket:
     """One client of a bucket that lives as long as somebody holds it.
 
     `seconds` gives LastModified, the store's clock (None: the store tells none). `etags` makes versions as S3 does,
-    from the content alone: equal bytes have equal versions, and a change of metadata keeps the version.
+    from the content alone: equal bytes have equal versions, and a change of metadata keeps the version. Bodies of more than
+    `sessions_over` bytes take sessions, in parts of `part_bytes`; None: none does.
     """
 
     versioned = False
@@ -106,17 +119,28 @@ class MemoryBucket:
         seconds: Callable[[], int] | None = None,
         page_keys: int = 1000,
         etags: bool = False,
+        sessions_over: int | None = None,
+        part_bytes: int = 4,
     ) -> None:
         self._store = _Store()
         self._faults = faults
         self._seconds = seconds
         self._page_keys = page_keys
         self._etags = etags
+        self._part_bytes = part_bytes
+        self.sessions_over = sessions_over
         self._counter = Counter()
 
     def client(self, *, faults: Faults | None = None) -> MemoryBucket:
         """Another device's view of the same bucket, with faults and counters of its own."""
-        other = MemoryBucket(faults=faults, seconds=self._seconds, page_keys=self._page_keys, etags=self._etags)
+        other = MemoryBucket(
+            faults=faults,
+            seconds=self._seconds,
+            page_keys=self._page_keys,
+            etags=self._etags,
+            sessions_over=self.sessions_over,
+            part_bytes=self._part_bytes,
+        )
         other._store = self._store
         return other
 
@@ -149,9 +173,40 @@ class MemoryBucket:
             self._counter.moved(key, down=found.info.size)
             return found.info, found.data
 
-    def put(self, key: str, body: Body, *, replaces: Version | None, meta: Mapping[str, str]) -> Written:
+    def begin(self, key: str, size: int, *, replaces: Version | None, meta: Mapping[str, str]) -> Session:
+        """As `Bucket.begin`. The condition is checked at the end alone."""
+        del replaces
+        _check(key)
+        with self._request("PUT", key), self._store.lock:
+            self._store.begun += 1
+            name = f"session-{self._store.begun}"
+            self._store.sessions[name] = _Upload(key, size, dict(meta))
+            return Session(name, self._part_bytes)
+
+    def abandon(self, key: str, session: Session) -> None:
+        """As `Bucket.abandon`."""
+        with self._request("DELETE", key), self._store.lock:
+            self._store.sessions.pop(session.id, None)
+
+    @property
+    def open_sessions(self) -> list[str]:
+        """Keys of the uploads begun and not ended, for tests."""
+        with self._store.lock:
+            return sorted(upload.key for upload in self._store.sessions.values())
+
+    def put(
+        self,
+        key: str,
+        body: Body,
+        *,
+        replaces: Version | None,
+        meta: Mapping[str, str],
+        session: Session | None = None,
+    ) -> Written:
         """As `Bucket.put`."""
         _check(key)
+        if session is not None:
+            return self._put_in_parts(key, body, replaces, session)
         with self._request("PUT", key):
             with body.open() as stream:
                 data = stream.read()
@@ -161,6 +216,33 @@ class MemoryBucket:
             with self._store.lock:
                 self._store.match(key, replaces)
                 return self._write(key, data, meta)
+
+    def _put_in_parts(self, key: str, body: Body, replaces: Version | None, session: Session) -> Written:
+        with self._request("LIST", key):
+            upload = self._upload(key, session)
+        with body.open() as stream:
+            data = stream.read()
+        while len(upload.data) < len(data):
+            with self._request("PUT", key), self._store.lock:
+                begin = len(upload.data)
+                part = data[begin : begin + session.part_bytes]
+                upload.data += part
+                self._counter.moved(key, up=len(part))
+        with self._request("PUT", key):
+            if len(data) != body.size or sha256(hashlib.sha256(data).hexdigest()) != body.digest:
+                raise Stale(f"{key}: the bytes are not those observed")
+            with self._store.lock:
+                self._store.match(key, replaces)
+                if self._store.sessions.pop(session.id, None) is None:
+                    raise SessionGone(f"{key}: the upload is not known")
+                return self._write(key, bytes(upload.data), upload.meta)
+
+    def _upload(self, key: str, session: Session) -> _Upload:
+        with self._store.lock:
+            upload = self._store.sessions.get(session.id)
+        if upload is None or upload.key != key:
+            raise SessionGone(f"{key}: the upload is not known")
+        return upload
 
     def delete(self, key: str, *, replaces: Version) -> None:
         """As `Bucket.delete`."""

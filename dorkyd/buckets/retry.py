@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from dorkyd.core.model import Version
 from dorkyd.errors import Transient
-from dorkyd.ports import Body, Bucket, Listed, ObjectInfo, Reading, Requests, Written
+from dorkyd.ports import Body, Bucket, Listed, ObjectInfo, Reading, Requests, Session, Written
 
 T = TypeVar("T")
 
@@ -101,9 +101,30 @@ class Retrying:
         """One small object, whole."""
         return self._repeat(lambda: self._bucket.read(key, limit=limit))
 
-    def put(self, key: str, body: Body, *, replaces: Version | None, meta: Mapping[str, str]) -> Written:
+    @property
+    def sessions_over(self) -> int | None:
+        """As the bucket below."""
+        return self._bucket.sessions_over
+
+    def begin(self, key: str, size: int, *, replaces: Version | None, meta: Mapping[str, str]) -> Session:
         """Once."""
-        return self._bucket.put(key, body, replaces=replaces, meta=meta)
+        return self._bucket.begin(key, size, replaces=replaces, meta=meta)
+
+    def abandon(self, key: str, session: Session) -> None:
+        """Once."""
+        self._bucket.abandon(key, session)
+
+    def put(
+        self,
+        key: str,
+        body: Body,
+        *,
+        replaces: Version | None,
+        meta: Mapping[str, str],
+        session: Session | None = None,
+    ) -> Written:
+        """Once."""
+        return self._bucket.put(key, body, replaces=replaces, meta=meta, session=session)
 
     def delete(self, key: str, *, replaces: Version) -> None:
         """Once."""

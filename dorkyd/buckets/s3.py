@@ -30,7 +30,7 @@ from dorkyd.buckets.s3_reading import S3Reading, info_of, seconds_of, version_of
 from dorkyd.core.metadata import hex_of
 from dorkyd.core.model import Version
 from dorkyd.errors import Blocked, Denied, Stale, Transient, Unsupported
-from dorkyd.ports import Body, Listed, ObjectInfo, Requests, Written
+from dorkyd.ports import Body, Listed, ObjectInfo, Requests, Session, Written
 
 MIB = 1024 * 1024
 KEY_BYTES = 1024
@@ -137,8 +137,27 @@ class S3Bucket:
                 raise Blocked(f"{key!r} has {reading.info.size} bytes, over the limit of {limit}", code="too-large")
             return reading.info, b"".join(reading)
 
-    def put(self, key: str, body: Body, *, replaces: Version | None, meta: Mapping[str, str]) -> Written:
+    sessions_over: int | None = None
+
+    def begin(self, key: str, size: int, *, replaces: Version | None, meta: Mapping[str, str]) -> Session:
+        """Begin an upload in parts."""
+        raise AssertionError((key, size, replaces, meta))
+
+    def abandon(self, key: str, session: Session) -> None:
+        """Give an upload in parts up."""
+        raise AssertionError((key, session))
+
+    def put(
+        self,
+        key: str,
+        body: Body,
+        *,
+        replaces: Version | None,
+        meta: Mapping[str, str],
+        session: Session | None = None,
+    ) -> Written:
         """Write an object. A body over `parts_over_bytes` goes in parts, unless `avoid_parts` was called."""
+        assert session is None
         if body.size > self._single_bytes:
             if not self._parts_allowed:
                 raise Unsupported(

@@ -103,9 +103,9 @@ class _Careless:
     def __getattr__(self, name: str) -> object:
         return getattr(self._inner, name)
 
-    def put(self, key: str, body: object, *, replaces: object, meta: dict[str, str]) -> object:
+    def put(self, key: str, body: object, *, replaces: object, meta: dict[str, str], **more: object) -> object:
         found = self._inner.head(key)
-        return self._inner.put(key, body, replaces=found.version if found else None, meta=meta)  # type: ignore[arg-type]
+        return self._inner.put(key, body, replaces=found.version if found else None, meta=meta, **more)  # type: ignore[arg-type]
 
 
 def test_h06_a_store_that_ignores_conditions_is_not_used(tmp_path: Path) -> None:
