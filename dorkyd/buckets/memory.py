@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import Literal
+from typing import BinaryIO, Literal
 
 from dorkyd.buckets.counting import Counter, Verb
 from dorkyd.core.metadata import sha256
@@ -220,17 +220,21 @@ class MemoryBucket:
     def _put_in_parts(self, key: str, body: Body, replaces: Version | None, session: Session) -> Written:
         with self._request("LIST", key):
             upload = self._upload(key, session)
+        hashing = hashlib.sha256()
         with body.open() as stream:
-            data = stream.read()
-        while len(upload.data) < len(data):
-            with self._request("PUT", key), self._store.lock:
-                begin = len(upload.data)
-                part = data[begin : begin + session.part_bytes]
-                upload.data += part
-                self._counter.moved(key, up=len(part))
+            at = 0
+            while part := _fill(stream, session.part_bytes):
+                hashing.update(part)
+                at += len(part)
+                if at > len(upload.data):
+                    with self._request("PUT", key), self._store.lock:
+                        upload.data += part
+                        self._counter.moved(key, up=len(part))
         with self._request("PUT", key):
-            if len(data) != body.size or sha256(hashlib.sha256(data).hexdigest()) != body.digest:
+            if len(upload.data) != body.size or sha256(hashing.hexdigest()) != body.digest:
                 raise Stale(f"{key}: the bytes are not those observed")
+            if hashing.digest() != hashlib.sha256(upload.data).digest():
+                raise Stale(f"{key}: what was sent before are other bytes")
             with self._store.lock:
                 self._store.match(key, replaces)
                 if self._store.sessions.pop(session.id, None) is None:
@@ -308,6 +312,14 @@ class MemoryBucket:
 
 def _bytes(key: str) -> bytes:
     return key.encode("utf-8", "surrogatepass")
+
+
+def _fill(stream: BinaryIO, count: int) -> bytes:
+    """Exactly `count` bytes, fewer only at the end."""
+    data = stream.read(count)
+    while len(data) < count and (more := stream.read(count - len(data))):
+        data += more
+    return data
 
 
 def _check(key: str) -> None:

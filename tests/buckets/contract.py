@@ -186,13 +186,15 @@ class BucketContract:
         assert info.meta["note"] == "mine"
 
     def test_all_looks_agree(self, bucket: Bucket) -> None:
-        """HEAD, GET, a small read and a listing tell one version, size and time."""
+        """HEAD, GET, a small read and a listing tell one version, size and time; what MD5 a listing tells is true."""
         create(bucket, "k", b"abc")
         info = look(bucket, "k")
         with bucket.get("k") as reading:
             assert reading.info == info
         assert bucket.read("k") == (info, b"abc")
-        assert listed(bucket) == [Listed("k", info.version, info.size, info.modified)]
+        (item,) = listed(bucket)
+        assert item == Listed("k", info.version, info.size, info.modified, item.md5)
+        assert item.md5 in {None, hashlib.md5(b"abc", usedforsecurity=False).hexdigest()}
 
     def test_read_over_limit(self, bucket: Bucket) -> None:
         """A small read refuses an object over its limit, and takes one exactly at it."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import pytest
 
 from dorkyd.buckets.memory import Fault, Faults, MemoryBucket
 from dorkyd.errors import RateLimited, Stale, Transient
 from dorkyd.ports import Bucket
 from tests.buckets.contract import BucketContract, BytesBody, content, create, keys, look
+from tests.buckets.session_contract import SessionContract
 
 
 class TestMemoryBucket(BucketContract):
@@ -20,6 +23,18 @@ class TestMemoryBucketWithEtags(BucketContract):
     @pytest.fixture
     def bucket(self) -> Bucket:
         return MemoryBucket(etags=True, seconds=lambda: 1_800_000_000)
+
+
+class TestMemorySessions(SessionContract):
+    session_bytes: ClassVar[int] = 101
+
+    @pytest.fixture
+    def bucket(self) -> MemoryBucket:
+        return MemoryBucket(sessions_over=10, part_bytes=7)
+
+    @pytest.fixture
+    def other(self, bucket: MemoryBucket) -> MemoryBucket:
+        return bucket.client()
 
 
 def only(verb: str, fault: Fault) -> Faults:
