@@ -15,6 +15,7 @@ from dorkyd.core.model import (
     Action,
     Adopt,
     Base,
+    BeginUpload,
     DeleteLocal,
     DeleteRemote,
     Digest,
@@ -36,12 +37,14 @@ from dorkyd.core.model import (
     Version,
 )
 from dorkyd.core.safety import approval_key
+from dorkyd.errors import SessionGone
 from dorkyd.journal import Dirty, Journal
 from dorkyd.ledger import Displaced, Event, Fetched, Install, Intent, IntentVerb
 from dorkyd.local_side import LocalSide
 from dorkyd.ports import Clock, Written
 from dorkyd.recovery import Landed
 from dorkyd.remote_side import RemoteSide
+from dorkyd.sessions import BegunUpload
 from dorkyd.transfer import AtHand, Moved, Placed, Sent, Transfer
 from dorkyd.transfer import Fetched as FetchedBytes
 
@@ -103,9 +106,8 @@ class Carrier:
             case Look():
                 self.journal.mark([action.path], remote=True)
                 return None
-            case Upload():
-                op = self._intend("put", action.path, action.local, action.mode, action.replaces)
-                return Job(action, rows, lambda: self.transfer.upload(action, op), action.local.size, (op,))
+            case Upload() | BeginUpload():
+                return self._upload(action if isinstance(action, Upload) else action.upload, rows)
             case PatchMode():
                 op = self._intend("patch", action.path, action.local, action.mode, action.remote)
                 return Job(action, rows, lambda: self.transfer.patch_mode(action, op), 0, (op,))
@@ -134,8 +136,22 @@ class Carrier:
         """Ask the bucket about a path."""
         return Job(Look(row.path), (row,), lambda: self.transfer.look(row.path))
 
-    def _intend(self, verb: IntentVerb, path: Path, local: Local, mode: int, replaces: Remote | None) -> Op:
-        op = Op(self.clock.random_id())
+    def _upload(self, action: Upload, rows: tuple[Dirty, ...]) -> Job:
+        """A large one gets its session first, and goes on with it however often it is interrupted."""
+        if not self.transfer.needs_session(action):
+            op = self._intend("put", action.path, action.local, action.mode, action.replaces)
+            return Job(action, rows, lambda: self.transfer.upload(action, op), action.local.size, (op,))
+        begun = self.journal.sessions.fitting(action)
+        if begun is None:
+            op, begin = Op(self.clock.random_id()), BeginUpload(action)
+            return Job(begin, rows, lambda: self.transfer.begin_upload(begin, op))
+        self._intend("put", action.path, action.local, action.mode, action.replaces, begun.op)
+        return Job(action, rows, lambda: self.transfer.upload(action, begun.op, begun), action.local.size, (begun.op,))
+
+    def _intend(
+        self, verb: IntentVerb, path: Path, local: Local, mode: int, replaces: Remote | None, op: Op | None = None
+    ) -> Op:
+        op = op or Op(self.clock.random_id())
         intent = Intent(
             op=op,
             path=path,
@@ -246,6 +262,10 @@ class Carrier:
                 assert isinstance(result, tuple)
                 self._fetched(action, *result)
                 return
+            case BeginUpload():
+                assert isinstance(result, BegunUpload)
+                self.journal.sessions.begun(result)
+                return
             case Download() | KeepBoth() | DeleteLocal():
                 assert isinstance(result, Placed)
                 assert job.install is not None
@@ -324,10 +344,14 @@ class Carrier:
         )
         self._settled(install.path)
 
-    def fail(self, job: Job) -> None:
+    def fail(self, job: Job, failure: BaseException) -> None:
         """A job failed: nothing is known of it but what its journal row says. Its paths are looked at again, on both
-        sides; an open intent is settled by that look, an open install by `dorkyd.recovery`.
+        sides; an open intent is settled by that look, an open install by `dorkyd.recovery`. A session that the store
+        does not know is not tried again.
         """
+        if isinstance(failure, SessionGone):
+            for op in job.ops:
+                self.journal.sessions.ended(op)
         self.journal.mark(job.paths, remote=True)
 
     def _settle_at_once(self, action: Adopt | Forget, rows: tuple[Dirty, ...]) -> None:

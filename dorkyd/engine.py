@@ -31,6 +31,7 @@ from dorkyd.contact import Contact, Counters, Listed, Trouble, trouble_of
 from dorkyd.core.ignore import IgnoreRules
 from dorkyd.core.model import (
     Action,
+    BeginUpload,
     DeleteLocal,
     DeleteRemote,
     Download,
@@ -360,6 +361,7 @@ class Engine:
         if self.held is None and o.contact.met and o.journal.get("listed") is not None:
             self._decide(o, now)
             o.contact.announce(now, more_coming=bool(o.jobs.in_flight))
+            self._abandon_useless(o)
         o.contact.answered()
 
     def _opened(self, now: float) -> bool:
@@ -654,6 +656,20 @@ class Engine:
         if not o.jobs.in_flight:
             o.retries.queued.clear()
 
+    def _abandon_useless(self, o: _Open) -> None:
+        """Sessions that nothing wants any more are given up, one a cycle. Denied that, their parts stay until the
+        bucket's lifecycle rule ends them: a cost, not a danger.
+        """
+        useless = o.journal.sessions.useless(o.jobs.in_flight.keys())
+        if not useless:
+            return
+        try:
+            o.transfer.abandon(useless[0])
+        except Blocked as exc:
+            self.warnings["unfinished-uploads"] = (f"parts of a large upload could not be removed: {exc}", exc.hint)
+        with o.journal.atomic():
+            o.journal.sessions.ended(useless[0].op)
+
     # --- collecting ---------------------------------------------------------------------------------------------
 
     def _collect(self, o: _Open, now: float) -> None:
@@ -680,13 +696,15 @@ class Engine:
         job, result = outcome.job, outcome.result
         _log_action(outcome)
         if outcome.failure is not None:
-            o.carrier.fail(job)
+            o.carrier.fail(job, outcome.failure)
             return self._failed(o, job, outcome.failure, now)
         if isinstance(job.action, Look):
             assert result is None or isinstance(result, Remote)
             self._looked(o, job.rows[0], result)
             return None
         o.carrier.finish(job, result)
+        if isinstance(job.action, BeginUpload):
+            return None
         if isinstance(job.action, Fetch):
             # The reply told whose write this is, as a look does.
             self._landed_late(o, job.action.path, o.journal.remote(job.action.path))
@@ -808,7 +826,7 @@ class Engine:
 def _log_action(outcome: Outcome) -> None:
     """One line per finished action; questions to the bucket are none."""
     job = outcome.job
-    level = logging.DEBUG if isinstance(job.action, Look | Fetch) else logging.INFO
+    level = logging.DEBUG if isinstance(job.action, Look | Fetch | BeginUpload) else logging.INFO
     how = "ok" if outcome.failure is None else getattr(outcome.failure, "code", type(outcome.failure).__name__)
     verb = type(job.action).__name__.lower()
     what = "verb=%s path=%r bytes=%d seconds=%.3f outcome=%s"

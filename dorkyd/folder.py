@@ -170,7 +170,7 @@ class LocalFolder:
     def open(self, path: Path, expected: Local) -> BinaryIO:
         """As the port says."""
         with self._root() as root, self._spot(root, path) as spot:
-            return reader(looking.open_file_fd(spot, expected.stat), path)
+            return reader(looking.open_file_fd(spot, expected.stat), path, expected.stat)
 
     def taken_by(self, path: Path) -> str | None:
         """As the port says."""

@@ -19,6 +19,7 @@ from dorkyd import schema
 from dorkyd.core.model import Base, Digest, Op, Path, Remote, StatTuple, Version
 from dorkyd.ledger import Ledger
 from dorkyd.ports import Entry, Known
+from dorkyd.sessions import Sessions
 
 RACY_NS = 2_000_000_000
 """A file whose stamps are within this of when it was hashed is looked at again by the next scan."""
@@ -56,6 +57,7 @@ class Journal:
             self._conn.close()
             raise
         self.ledger = Ledger(self._conn)
+        self.sessions = Sessions(self._conn)
 
     def close(self) -> None:
         """Free the database."""

@@ -117,15 +117,17 @@ class Ledger:
     # --- intents ------------------------------------------------------------------------------------------------
 
     def intend(self, intents: Iterable[Intent]) -> None:
-        """About to be sent."""
+        """About to be sent. An op that was dropped is intended again: its session goes on (`dorkyd.sessions`)."""
         self._conn.executemany(
             "INSERT INTO intents (op, path, verb, digest, size, mode, replaces, version, state, approved, at_ns)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, NULL, 'intended', ?, ?)",
+            " VALUES (?, ?, ?, ?, ?, ?, ?, NULL, 'intended', ?, ?)"
+            " ON CONFLICT (op) DO UPDATE SET state = 'intended', at_ns = excluded.at_ns WHERE state != 'announce'",
             ((i.op, i.path, i.verb, i.digest, i.size, i.mode, i.replaces, int(i.approved), i.at_ns) for i in intents),
         )
 
     def took_effect(self, op: Op, version: Version | None) -> None:
-        """It happened: from here on it is an announcement."""
+        """It happened: from here on it is an announcement, and no session of it goes on."""
+        self._conn.execute("DELETE FROM uploads WHERE op = ?", (op,))
         self._conn.execute("UPDATE intents SET state = 'announce', version = ? WHERE op = ?", (version, op))
 
     def dropped(self, op: Op) -> None:
@@ -332,8 +334,9 @@ class Ledger:
         return bool(self._conn.execute("SELECT 1 FROM approvals WHERE path = ? AND version = ?", key).fetchone())
 
     def forget_bucket(self) -> None:
-        """Intents and approvals of another bucket, or of another past of it, say nothing of this one."""
+        """Intents, sessions and approvals of another bucket, or of another past of it, say nothing of this one."""
         self._conn.execute("DELETE FROM intents")
+        self._conn.execute("DELETE FROM uploads")
         self._conn.execute("DELETE FROM approvals")
 
     def unapprove(self, path: Path) -> None:

@@ -89,6 +89,18 @@ def m0001_first_tables(db: Database) -> None:
         db.execute(statement)
 
 
+@migrations()
+def m0002_upload_sessions(db: Database) -> None:
+    """Uploads in sessions (`dorkyd.sessions`). The table of before was never written to."""
+    db.execute("DROP TABLE uploads")
+    db.execute(
+        "CREATE TABLE uploads (seq INTEGER PRIMARY KEY AUTOINCREMENT, op TEXT NOT NULL UNIQUE, path TEXT NOT NULL,"
+        " digest TEXT NOT NULL, replaces TEXT, mode INTEGER NOT NULL, session TEXT NOT NULL, part_bytes INTEGER NOT NULL,"
+        " meta TEXT NOT NULL, kept INTEGER NOT NULL)"
+    )
+    db.execute("CREATE INDEX uploads_by_path ON uploads (path)")
+
+
 def prepare(db: Database, file: str) -> None:
     """Bring a database to this schema. `NewerSchema` when a later dorkyd wrote it; nothing is written then."""
     known = {migration.name for migration in migrations.pending(Database(memory=True))}

@@ -18,6 +18,7 @@ from typing import BinaryIO
 from dorkyd.core import metadata
 from dorkyd.core.model import (
     PERMISSION_BITS,
+    BeginUpload,
     DeleteLocal,
     DeleteRemote,
     Digest,
@@ -34,9 +35,10 @@ from dorkyd.core.model import (
     Version,
 )
 from dorkyd.core.paths import conflict_name
-from dorkyd.errors import DiskFull, PathProblem, Stale, Transient, Unsupported
+from dorkyd.errors import DiskFull, PathProblem, SessionGone, Stale, Transient, Unsupported
 from dorkyd.ledger import Install
-from dorkyd.ports import Bucket, Clock, Folder, ObjectInfo, Trashed, Written
+from dorkyd.ports import Bucket, Clock, Folder, ObjectInfo, Session, Trashed, Written
+from dorkyd.sessions import BegunUpload
 
 TRASH = ".dorky/trash/"
 _KEY_ROOM = 900
@@ -205,20 +207,49 @@ class Transfer:
 
     # --- remote effects -----------------------------------------------------------------------------------------
 
-    def upload(self, action: Upload, op: Op) -> Sent:
-        """Send a file's bytes, keeping a person's own keys on the object it replaces."""
+    def needs_session(self, upload: Upload) -> bool:
+        """It is so large that it goes on after a restart rather than from the start."""
+        over = self._bucket.sessions_over
+        return over is not None and upload.local.size > over
+
+    def begin_upload(self, action: BeginUpload, op: Op) -> BegunUpload:
+        """Begin a large upload. What it will replace is kept now: the condition at its end is on that same state."""
+        upload = action.upload
+        meta = self._meta_of(upload, op)
+        replaces = upload.replaces.version if upload.replaces is not None else None
+        kept = self._keep_replaced(upload)
+        session = self._bucket.begin(upload.path, upload.local.size, replaces=replaces, meta=meta)
+        return BegunUpload(
+            op, upload.path, upload.local.digest, replaces, upload.mode, session, _fingerprint(meta), kept
+        )
+
+    def upload(self, action: Upload, op: Op, begun: BegunUpload | None = None) -> Sent:
+        """Send a file's bytes, keeping a person's own keys on the object it replaces. `begun`: go on with that session;
+        `SessionGone` when it is of no use any more.
+        """
+        meta = self._meta_of(action, op)
+        replaces = action.replaces.version if action.replaces is not None else None
+        if begun is None:
+            kept = self._keep_replaced(action)
+            return Sent(self._send(action.path, action.local, replaces, meta), kept)
+        if _fingerprint(meta) != begun.meta:
+            self._bucket.abandon(action.path, begun.session)
+            raise SessionGone(f"{action.path}: the object's own keys changed since its upload began")
+        return Sent(self._send(action.path, action.local, replaces, meta, begun.session), begun.kept)
+
+    def abandon(self, begun: BegunUpload) -> None:
+        """Give a session up; the store keeps nothing of it."""
+        self._bucket.abandon(begun.path, begun.session)
+
+    def _meta_of(self, action: Upload, op: Op) -> dict[str, str]:
+        """What the object's metadata will be. Raises `Stale` when the object it replaces changed."""
         user: Mapping[str, str] = {}
         ancestry: tuple[Op, ...] = ()
-        replaces = None
-        kept = True
         if action.replaces is not None:
-            replaces = action.replaces.version
-            info = self._expect(action.path, replaces)
+            info = self._expect(action.path, action.replaces.version)
             user = metadata.user_keys(info.meta)
             ancestry = metadata.descend(_remote(info))
-            if action.replaces.digest != action.local.digest:
-                kept = self._keep_old(action.path, replaces)
-        meta = metadata.encode(
+        return metadata.encode(
             digest=action.local.digest,
             mtime_ns=action.local.stat.mtime_ns,
             mode=action.mode,
@@ -227,10 +258,22 @@ class Transfer:
             ancestry=ancestry,
             user=user,
         )
-        return Sent(self._send(action.path, action.local, replaces, meta), kept)
 
-    def _send(self, path: Path, local: Local, replaces: Version | None, meta: Mapping[str, str]) -> Written:
-        return self._bucket.put(path, FileBody(self._folder, path, local), replaces=replaces, meta=meta)
+    def _keep_replaced(self, action: Upload) -> bool:
+        if action.replaces is None or action.replaces.digest == action.local.digest:
+            return True
+        return self._keep_old(action.path, action.replaces.version)
+
+    def _send(
+        self,
+        path: Path,
+        local: Local,
+        replaces: Version | None,
+        meta: Mapping[str, str],
+        session: Session | None = None,
+    ) -> Written:
+        body = FileBody(self._folder, path, local)
+        return self._bucket.put(path, body, replaces=replaces, meta=meta, session=session)
 
     def delete_remote(self, action: DeleteRemote) -> bool:
         """Delete an object, its bytes kept in the bucket's trash. False: it was too large for that."""
@@ -421,6 +464,12 @@ def trash_key(path: Path, version: Version, time_ns: int) -> str:
     if len(key.encode()) <= _KEY_ROOM:
         return key
     return f"{TRASH}{hashlib.sha256(path.encode()).hexdigest()}/{stamp}-{version}"
+
+
+def _fingerprint(meta: Mapping[str, str]) -> str:
+    """Stands for an upload's metadata, its mtime aside: a file that was only touched goes on."""
+    told = sorted((name, value) for name, value in meta.items() if name != metadata.MTIME)
+    return hashlib.sha256(repr(told).encode()).hexdigest()
 
 
 def _remote(info: ObjectInfo) -> Remote:

@@ -36,7 +36,7 @@ FOLDER_EFFECTS = frozenset({
     "write_identity", "update_identity", "stage", "stage_copy", "seal", "unstage", "swap_in", "take_out", "put_in", "rename", "set_mode",
     "drop_empty_parents", "to_trash", "trash_to_stage", "purge",
 })  # fmt: skip
-BUCKET_EFFECTS = frozenset({"put", "copy", "delete"})
+BUCKET_EFFECTS = frozenset({"begin", "put", "copy", "delete", "abandon"})
 
 
 @dataclass(slots=True)
@@ -352,9 +352,10 @@ class Device:
 class World:
     """Devices that share one bucket in memory."""
 
-    def __init__(self, base: Path) -> None:
+    def __init__(self, base: Path, store: MemoryBucket | None = None) -> None:
+        """`store`: the bucket, with other habits than the usual ones."""
         self.base = base
-        self.store = MemoryBucket()
+        self.store = store or MemoryBucket()
         self.devices: list[Device] = []
         self.counts: dict[str, Counter[str]] = {}
         self.faults: Callable[[str, str, str], Fault | None] = lambda _device, _verb, _key: None

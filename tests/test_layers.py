@@ -34,7 +34,7 @@ FAMILIES = {
 """Adapters, and the modules that each is made of."""
 
 PORTS = ["ports", "core.*", "errors"]
-STORES = ["journal", "ledger", "schema"]
+STORES = ["journal", "ledger", "schema", "sessions"]
 ENGINE = [
     *("transfer", "recovery", "carrying", "deciding", "local_side", "remote_side", "upkeep", "halts", "opening"),
     *("engine", "contact", "deletions", "jobs", "retries", "decisions", "reading", "reading_rows"),

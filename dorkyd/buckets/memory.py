@@ -194,6 +194,16 @@ class MemoryBucket:
         with self._store.lock:
             return sorted(upload.key for upload in self._store.sessions.values())
 
+    @property
+    def begun_sessions(self) -> int:
+        """How many uploads were begun in sessions so far, for tests."""
+        return self._store.begun
+
+    def forget_sessions(self) -> None:
+        """What a lifecycle rule for unfinished uploads does."""
+        with self._store.lock:
+            self._store.sessions.clear()
+
     def put(
         self,
         key: str,

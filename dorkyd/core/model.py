@@ -215,6 +215,18 @@ class Fetch:
 
 
 @dataclass(frozen=True, slots=True)
+class BeginUpload:
+    """A large upload gets its session first: journalled, it goes on after a restart. Decided anew when it is there."""
+
+    upload: Upload
+
+    @property
+    def path(self) -> Path:
+        """What is to be uploaded."""
+        return self.upload.path
+
+
+@dataclass(frozen=True, slots=True)
 class MoveRemote:
     """A DeleteRemote and an Upload of the same bytes: a server-side copy, then a conditional delete."""
 
@@ -263,6 +275,7 @@ Action = (
     | PatchMode
     | Look
     | Fetch
+    | BeginUpload
     | MoveRemote
     | MoveLocal
     | StepAside
