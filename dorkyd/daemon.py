@@ -19,7 +19,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 
@@ -39,13 +38,13 @@ from dorkyd.engine import Engine
 from dorkyd.errors import Busy, Configuration, DorkyError, Refused, Stale, Transient
 from dorkyd.folder import LocalFolder
 from dorkyd.notify import Notifier
+from dorkyd.pool import TransferPool
 from dorkyd.ports import Bucket, Watcher
 from dorkyd.project import ProjectRunner
 from dorkyd.watcher import OsWatcher
 
 _log = logging.getLogger("dorkyd.daemon")
 
-POOL_THREADS = 16
 TICK_S = 2.0
 """How often the configuration file is looked at."""
 BEAT_S = 1800.0
@@ -72,21 +71,6 @@ class SystemClock:
         return secrets.token_hex(16)
 
 
-class SharedPool:
-    """One pool for all projects."""
-
-    def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(POOL_THREADS, thread_name_prefix="transfer")
-
-    def submit(self, run: Callable[[], None]) -> None:
-        """Run it soon."""
-        self._threads.submit(run)
-
-    def close(self) -> None:
-        """Begin nothing new."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
-
-
 @dataclass(slots=True)
 class Daemon:
     """All projects of one configuration; `control.DaemonControl` says what the API may ask."""
@@ -101,7 +85,7 @@ class Daemon:
     _guard: threading.RLock = field(default_factory=threading.RLock)
     _ending: threading.Event = field(default_factory=threading.Event)
     _reload: threading.Event = field(default_factory=threading.Event)
-    _pool: SharedPool = field(default_factory=SharedPool)
+    _pool: TransferPool = field(default_factory=TransferPool)
     _bad_edit: str = ""
     _seen_text: str = ""
 
@@ -268,7 +252,7 @@ class Daemon:
             open_bucket=lambda known: self._open_bucket(project, known=known),
             journals=self.loaded.homes.state_dir / "journals",
             clock=SystemClock(),
-            pool=self._pool,
+            pool=self._pool.lane(),
             device=settings.device,
             make_watcher=lambda skip: _watch(project.path, skip, lambda: engine.wake()),  # noqa: PLW0108 - wake is set later
             random=random.random,

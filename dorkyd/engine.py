@@ -53,7 +53,7 @@ from dorkyd.core.settings import Project
 from dorkyd.deciding import Decider, Decisions
 from dorkyd.deletions import Deletions
 from dorkyd.errors import AuthExpired, Blocked, DorkyError, Refused, Stale, Transient
-from dorkyd.jobs import LARGE_BYTES, Jobs, Outcome, Pool
+from dorkyd.jobs import Jobs, Outcome, Pool, size_of
 from dorkyd.journal import Dirty, Journal
 from dorkyd.local_side import IGNORE_FILE, LocalSide
 from dorkyd.news import News
@@ -622,7 +622,7 @@ class Engine:
     def _carry_out(self, o: _Open, decided: Decisions, actions: tuple[Action, ...], now: float) -> None:
         """Journal everything that is about to happen, then let it happen."""
         jobs: list[Job] = []
-        room, large_room = o.jobs.room, o.jobs.large_room
+        room, of_size = o.jobs.room, o.jobs.room_by_size()
         counts = o.deletions.counts()
         with self._recording(o):
             for row in decided.ignored:
@@ -637,11 +637,11 @@ class Engine:
                 o.retries.later(wait.path, now)
             jobs += [o.carrier.look(row) for row in decided.asks]
             for action in actions:
-                large = _bytes_of(action) > LARGE_BYTES
-                if len(jobs) >= room or (large and not large_room):
+                size = size_of(_bytes_of(action))
+                if len(jobs) >= room or of_size[size] <= 0:
                     o.retries.queued.add(action.path)
                     continue
-                large_room -= large
+                of_size[size] -= 1
                 counted = isinstance(action, DeleteLocal | DeleteRemote) and counts(action)
                 job = o.carrier.begin(action, _rows_of(action, decided.rows), counted=counted)
                 if job is not None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 import queue
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import Protocol
 
 from dorkyd.carrying import Job
@@ -16,16 +18,34 @@ COLLECT, COLLECT_S = 64, 0.05
 """Outcomes recorded together: so many, or those of so long."""
 IN_FLIGHT = 512
 """Jobs handed to the pool at once."""
-LARGE_BYTES = 32 * 1024 * 1024
-LARGE_IN_FLIGHT = 4
-"""At most so many jobs of more than `LARGE_BYTES` at once, so that small files keep flowing."""
+
+
+class Size(IntEnum):
+    """How long a job may hold a thread, told by the bytes it moves."""
+
+    SMALL = 0
+    MEDIUM = 1
+    LARGE = 2
+
+
+MEDIUM_BYTES, LARGE_BYTES = 1024 * 1024, 32 * 1024 * 1024
+"""What moves more than this is medium, or large."""
+OF_SIZE_IN_FLIGHT = {Size.SMALL: IN_FLIGHT, Size.MEDIUM: 64, Size.LARGE: 4}
+"""At most so many jobs of one size at once, so that small files find room while others take their time."""
+
+
+def size_of(moved: int) -> Size:
+    """The size of a job that moves so many bytes."""
+    if moved > LARGE_BYTES:
+        return Size.LARGE
+    return Size.MEDIUM if moved > MEDIUM_BYTES else Size.SMALL
 
 
 class Pool(Protocol):
     """Where jobs run."""
 
-    def submit(self, run: Callable[[], None]) -> None:
-        """Run it soon, on any thread. It never raises."""
+    def submit(self, run: Callable[[], None], moved: int = 0) -> None:
+        """Run it soon, on any thread; it will move so many bytes of an object. It never raises."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +76,10 @@ class Jobs:
         left = IN_FLIGHT - len(self.in_flight)
         return left if left >= IN_FLIGHT // 4 else 0
 
-    @property
-    def large_room(self) -> int:
-        """Large jobs that may still begin."""
-        return LARGE_IN_FLIGHT - sum(job.bytes > LARGE_BYTES for job in self.in_flight.values())
+    def room_by_size(self) -> dict[Size, int]:
+        """Jobs of each size that may still begin."""
+        there = Counter(size_of(job.bytes) for job in self.in_flight.values())
+        return {size: most - there[size] for size, most in OF_SIZE_IN_FLIGHT.items()}
 
     def staged_names(self) -> set[str]:
         """Staged names that a running install or discard works with."""
@@ -69,7 +89,7 @@ class Jobs:
         """Hand a journalled job to the pool."""
         for path in job.paths:
             self.in_flight[path] = job
-        self.pool.submit(lambda: self._run(job))
+        self.pool.submit(lambda: self._run(job), job.bytes)
 
     @property
     def running(self) -> bool:

@@ -166,7 +166,7 @@ class InlinePool:
     def __init__(self) -> None:
         self.jobs: deque[Callable[[], None]] = deque()
 
-    def submit(self, run: Callable[[], None]) -> None:
+    def submit(self, run: Callable[[], None], moved: int = 0) -> None:
         self.jobs.append(run)
 
     def run_all(self) -> None:

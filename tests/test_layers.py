@@ -71,6 +71,7 @@ MAY_IMPORT: dict[str, list[str]] = {
         "",
     ],
     "locate": [],
+    "pool": ["jobs"],
     "notify": [],
     **{name: [*CONFIG, "core.*", "errors", "durable"] for name in CONFIG},
     "": ["client"],
