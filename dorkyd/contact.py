@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from dorkyd.buckets.probe import ProbeResult, probe
 from dorkyd.core.model import Path, Problem
 from dorkyd.core.report import State
-from dorkyd.core.settings import Project
+from dorkyd.core.settings import Mode, Project
 from dorkyd.errors import AuthExpired, Blocked, Denied, DorkyError, Transient, UnsafeStore
 from dorkyd.journal import Journal
 from dorkyd.ports import Bucket, Clock
@@ -104,8 +104,11 @@ class Contact:
         return self.probed is None or self.probed.copies_safe
 
     def meet(self, now: float) -> str | Emptied | Rewound:
-        """First contact: prove that the store enforces its conditions, and that the prefix is this project's."""
-        if self.probed is None:
+        """First contact: prove that the store enforces its conditions, and that the prefix is this project's.
+
+        A mode that never writes needs no conditions, and an identity that may only read could not prove them.
+        """
+        if self.probed is None and self.project.mode is not Mode.PULL:
             self.probed = probe(self.bucket, single_writer=self.project.single_writer, random_id=self.clock.random_id)
             if self.probed.warnings:
                 self.warnings["store"] = ("; ".join(self.probed.warnings), "")
@@ -149,9 +152,16 @@ class Contact:
             raise
         return None if ended is None else Listed(*ended)
 
+    @property
+    def untold(self) -> bool:
+        """Changes wait to be announced. What a mode that never writes finds untold waits for another mode: to others it is
+        a change that a listing finds.
+        """
+        return self.project.mode is not Mode.PULL and bool(self.journal.ledger.announcements(1))
+
     def announce(self, now: float, *, more_coming: bool) -> None:
         """Put recorded changes into the log, several together while more are coming."""
-        if not self.journal.ledger.announcements(1):
+        if not self.untold:
             self._announce = math.inf
             return
         if math.isinf(self._announce):

@@ -49,7 +49,7 @@ from dorkyd.core.model import (
 )
 from dorkyd.core.paths import is_under
 from dorkyd.core.report import HaltReason
-from dorkyd.core.settings import Project
+from dorkyd.core.settings import Mode, Project
 from dorkyd.deciding import Decider, Decisions
 from dorkyd.deletions import Deletions
 from dorkyd.errors import AuthExpired, Blocked, DorkyError, Refused, Stale, Transient
@@ -280,7 +280,7 @@ class Engine:
         o = self._open
         if o is None or o.jobs.in_flight or o.deletions.waiting or o.remote.listing or o.local.trees_due:
             return False
-        if o.journal.ledger.announcements(1) or o.local.pending_marks():
+        if o.contact.untold or o.local.pending_marks():
             return False
         return not o.journal.dirty(1, skip=o.retries.stuck())
 
@@ -390,7 +390,14 @@ class Engine:
         journal = opened.journal
         self._identity = opened.identity
         bucket = self.open_bucket(journal.get("project_id") is not None)
-        remote = RemoteSide(News(bucket), journal, self.clock, self.device, opened.identity.replica)
+        remote = RemoteSide(
+            News(bucket),
+            journal,
+            self.clock,
+            self.device,
+            opened.identity.replica,
+            read_only=self.project.mode is Mode.PULL,
+        )
         local = LocalSide(self.folder, journal, self.project, self.make_watcher)
         transfer = Transfer(bucket, self.folder, self.clock, self.device)
         self._open = _Open(

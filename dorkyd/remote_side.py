@@ -52,6 +52,8 @@ class RemoteSide:
     clock: Clock
     device: str
     replica: ReplicaId
+    read_only: bool = False
+    """`mode: pull`: nothing is ever written there."""
     deleted_by: dict[Path, str] = field(default_factory=dict)
     """Who announced a deletion, until it is carried out here; for the history."""
     unsure: bool = False
@@ -63,12 +65,16 @@ class RemoteSide:
     # --- identity -----------------------------------------------------------------------------------------------
 
     def meet(self) -> str | Emptied | Rewound:
-        """The project's id, by its document; written if this prefix never was a project as far as we know."""
+        """The project's id, by its document; written if this prefix never was a project as far as we know. Empty while
+        nobody wrote one and we may not (`mode: pull`): what lies there is synced all the same.
+        """
         document = self.news.project()
         known = self.journal.get("project_id")
         if document is None:
             if known is not None:
                 return Emptied("the project's document .dorky/project.json is gone from the bucket")
+            if self.read_only:
+                return ""
             document = self._found(self.clock.random_id())
         if known is not None and known != document.project_id:
             return Rewound("the bucket prefix now belongs to another project")
@@ -78,7 +84,7 @@ class RemoteSide:
 
     def found_again(self, project_id: str | None) -> None:
         """Write the project's document anew if it is gone, after a person decided about the bucket."""
-        if self.news.project() is None:
+        if self.news.project() is None and not self.read_only:
             self._found(project_id or self.clock.random_id())
 
     def _found(self, project_id: str) -> ProjectDocument:

@@ -1,25 +1,23 @@
 """Does this store enforce the conditions that dorkyd sends? Asked before the first sync, on throw-away keys.
 
-    conditional create, update, delete    indispensable: without them somebody is overwritten silently
-    conditional copy                      dispensable: bytes can go through us instead (`copies_safe`)
-    conditional complete of parts         dispensable: a body goes in one conditional request (`complete_safe`)
-
 Every probe is a step that must be refused, on an object that only this probe knows. A store that carries it out has
-ignored the header. A store that refuses the fresh step as well would be useless, so each fresh one must succeed.
+ignored the header, and somebody would be overwritten silently one day: it is refused, unless the settings say that nobody
+else writes there. A store that refuses the fresh step as well would be useless, so each fresh one must succeed.
+
+Why no condition is dispensable: docs/decisions/0014-any-ignored-condition-refuses-the-store.md.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol, runtime_checkable
 
-from dorkyd.buckets.retry import Retrying
 from dorkyd.core.metadata import sha256
 from dorkyd.core.model import Digest, Version
-from dorkyd.errors import Blocked, Stale, UnsafeStore
+from dorkyd.errors import Blocked, DorkyError, Stale, UnsafeStore
 from dorkyd.ports import Body, Bucket, Written
 
 PREFIX = ".dorky/probe/"
@@ -32,10 +30,10 @@ COPY_CREATE = "CopyObject ignores If-None-Match"
 COPY_UPDATE = "CopyObject ignores If-Match"
 COMPLETE_CREATE = "CompleteMultipartUpload ignores If-None-Match"
 COMPLETE_UPDATE = "CompleteMultipartUpload ignores If-Match"
+PART_COPY_FROM = "UploadPartCopy ignores x-amz-copy-source-if-match"
 
-INDISPENSABLE = frozenset({CREATE, UPDATE, DELETE})
-COPIES = frozenset({COPY_FROM, COPY_CREATE, COPY_UPDATE})
-COMPLETES = frozenset({COMPLETE_CREATE, COMPLETE_UPDATE})
+COPIES = frozenset({COPY_FROM, COPY_CREATE, COPY_UPDATE, PART_COPY_FROM})
+ALL = COPIES | {CREATE, UPDATE, DELETE, COMPLETE_CREATE, COMPLETE_UPDATE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +45,12 @@ class ProbeResult:
     ignored: tuple[str, ...]
     """Operation and header, e.g. `PutObject ignores If-None-Match`; empty: it enforces everything."""
     copies_safe: bool
-    """False: `Bucket.copy` may overwrite what its condition should protect. Do not call it; send bytes, or leave it."""
-    complete_safe: bool
-    """False: the bucket was told to send no parts (`avoid_parts`), so that `Bucket.put` stays safe; it must be told
-    again after a restart. With `single_writer` it goes on sending them.
+    """False, which only `single_writer` lets happen: do not call `Bucket.copy` where something may be in its way; send
+    bytes, or leave it.
+    """
+    missing_denied: bool
+    """This identity is answered 403, not 404, when it looks at a missing key (it may not list the bare bucket), so that a
+    look is a listing of exactly that key, and costs as much.
     """
     warnings: tuple[str, ...]
     """For people; empty when all is well."""
@@ -63,34 +63,61 @@ class InParts(Protocol):
     def put_in_parts(self, key: str, body: Body, *, replaces: Version | None, meta: Mapping[str, str]) -> Written:
         """As `Bucket.put`, in parts whatever the size."""
 
-    def avoid_parts(self) -> None:
-        """From here on `Bucket.put` sends no parts."""
+
+@runtime_checkable
+class CopiesInParts(Protocol):
+    """What a bucket has beside the port when it can copy an object in parts."""
+
+    def copy_in_parts(
+        self,
+        source: str,
+        key: str,
+        *,
+        source_version: Version,
+        replaces: Version | None,
+        meta: Mapping[str, str] | None,
+    ) -> Written:
+        """As `Bucket.copy`, in parts whatever the size."""
+
+
+@runtime_checkable
+class TellsMissing(Protocol):
+    """What a bucket has beside the port when absence may have to be proven by a listing."""
+
+    @property
+    def missing_denied(self) -> bool:
+        """A look at a missing key was answered 403. False until one was."""
+
+
+@runtime_checkable
+class Wraps(Protocol):
+    """A bucket around another, as `dorkyd.buckets.retry.Retrying`."""
+
+    @property
+    def bucket(self) -> Bucket:
+        """The one below."""
 
 
 def probe(bucket: Bucket, *, single_writer: bool, random_id: Callable[[], str]) -> ProbeResult:
     """Ask the store, leaving nothing behind but what it refuses to delete (harmless, below `.dorky/probe/`).
 
-    Raises `UnsafeStore` when an indispensable condition is ignored, unless `single_writer`; `Denied` when this identity
-    may not read, write, delete or tell that a key is missing; what the bucket raises otherwise. May be repeated.
+    Raises `UnsafeStore` when a condition is ignored, unless `single_writer`; `Denied` when this identity may not read,
+    write, delete or tell that a key is missing; what the bucket raises otherwise. May be repeated.
     """
     ignored = _Probe(bucket, PREFIX + random_id()).run()
-    fatal = tuple(text for text in ignored if text in INDISPENSABLE)
-    if fatal and not single_writer:
+    if ignored and not single_writer:
         raise UnsafeStore(
-            f"{bucket.url} does not enforce conditional writes: {', '.join(fatal)}. "
+            f"{bucket.url} does not enforce conditional writes: {', '.join(ignored)}. "
             "Two writers would overwrite each other silently",
             hint="use another store, or set `single_writer: true` if no other machine ever writes there",
         )
-    complete_safe = not COMPLETES & set(ignored)
-    parts = _in_parts(bucket)
-    if not complete_safe and not single_writer and parts is not None:
-        parts.avoid_parts()
+    tells = next((layer for layer in _layers(bucket) if isinstance(layer, TellsMissing)), None)
     return ProbeResult(
         versioned=bucket.versioned,
         ignored=ignored,
         copies_safe=not COPIES & set(ignored),
-        complete_safe=complete_safe,
-        warnings=tuple(f"{text}{_consequence(text, single_writer=single_writer)}" for text in ignored),
+        missing_denied=tells is not None and tells.missing_denied,
+        warnings=tuple(f"{text}{_consequence(text)}" for text in ignored),
     )
 
 
@@ -101,6 +128,8 @@ class _Probe:
         self._bucket = bucket
         self._root = root
         self._ignored: list[str] = []
+        self._names: dict[str, None] = {}
+        """What may have been written, in order."""
 
     def run(self) -> tuple[str, ...]:
         try:
@@ -109,9 +138,16 @@ class _Probe:
             self._puts()
             self._copies()
             self._parts()
+            self._part_copies()
             self._deletes()
-        finally:
-            self._clean()
+        except DorkyError as error:
+            # The first error is the one to act on.
+            try:
+                self._clean()
+            except DorkyError as left:
+                error.add_note(f"the probe's own objects below {PREFIX} may be left: {left}")
+            raise
+        self._clean()
         return tuple(self._ignored)
 
     def _puts(self) -> None:
@@ -135,7 +171,7 @@ class _Probe:
             self._copy("onto", fresh, there.version)
 
     def _parts(self) -> None:
-        parts = _in_parts(self._bucket)
+        parts = next((layer for layer in _layers(self._bucket) if isinstance(layer, InParts)), None)
         if parts is None:
             return
         key = self._key("parts")
@@ -145,6 +181,20 @@ class _Probe:
         self._must_refuse(
             COMPLETE_UPDATE, lambda: parts.put_in_parts(key, _Bytes(b"fourth"), replaces=old.version, meta={})
         )
+
+    def _part_copies(self) -> None:
+        copies = next((layer for layer in _layers(self._bucket) if isinstance(layer, CopiesInParts)), None)
+        if copies is None:
+            return
+        source = self._key("part-from")
+        old = self._bucket.put(source, _Bytes(b"from, old"), replaces=None, meta={})
+        self._bucket.put(source, _Bytes(b"from, new"), replaces=old.version, meta={})
+
+        def copy(name: str, source_version: Version) -> None:
+            copies.copy_in_parts(source, self._key(name), source_version=source_version, replaces=None, meta={})
+
+        copy("part-copied", self._version(source))
+        self._must_refuse(PART_COPY_FROM, lambda: copy("part-stale", old.version))
 
     def _deletes(self) -> None:
         key = self._key("delete")
@@ -156,7 +206,7 @@ class _Probe:
                 raise Blocked(f"{self._bucket.url} keeps what was deleted", code="not-supported")
 
     def _clean(self) -> None:
-        for name in ("put", "from", "onto", "copied", "copied-stale", "parts", "delete"):
+        for name in tuple(self._names):
             try:
                 info = self._bucket.head(self._key(name))
                 if info is not None:
@@ -185,6 +235,7 @@ class _Probe:
         return info.version
 
     def _key(self, name: str) -> str:
+        self._names[name] = None
         return f"{self._root}/{name}"
 
 
@@ -206,15 +257,16 @@ class _Bytes:
         return io.BytesIO(self.data)
 
 
-def _in_parts(bucket: Bucket) -> InParts | None:
-    while isinstance(bucket, Retrying):
-        bucket = bucket.bucket
-    return bucket if isinstance(bucket, InParts) else None
+def _layers(bucket: Bucket) -> Iterator[object]:
+    """A bucket and those it wraps, from the outside."""
+    layer: object = bucket
+    yield layer
+    while isinstance(layer, Wraps):
+        layer = layer.bucket
+        yield layer
 
 
-def _consequence(text: str, *, single_writer: bool) -> str:
+def _consequence(text: str) -> str:
     if text in COPIES:
         return ": nothing is copied inside the store"
-    if text in COMPLETES and not single_writer:
-        return ": large files go in one request, up to 5 GiB"
     return ": safe only while no other machine writes there"

@@ -21,6 +21,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from dorkyd.buckets.counting import Verb
 from dorkyd.buckets.s3_body import Checked
 from dorkyd.buckets.s3_calls import Calls
 from dorkyd.buckets.s3_errors import code_of, status_of
@@ -73,6 +74,8 @@ class S3Bucket:
         self._single_bytes = parts_over_bytes
         self._parts_allowed = True
         self._versioned = False
+        self.missing_denied = False
+        """A look at a missing key was answered 403: absence is proven by a listing of exactly that key."""
 
     def __repr__(self) -> str:
         return f"S3Bucket({self._url!r})"
@@ -96,13 +99,7 @@ class S3Bucket:
 
     def head(self, key: str) -> ObjectInfo | None:
         """Look at one object."""
-        try:
-            reply = self._calls.find("HEAD", "head_object", key)
-        except Denied:
-            # Without s3:ListBucket on the bare bucket a missing key answers 403 as well.
-            if self._may_exist(key):
-                raise
-            return None
+        reply = self._find("HEAD", "head_object", key)
         return None if reply is None else info_of(reply)
 
     @contextlib.contextmanager
@@ -114,6 +111,8 @@ class S3Bucket:
         try:
             reply = self._calls.send("GET", "get_object", key, **params)
         except Exception as error:
+            if isinstance(error, Denied):
+                self._exists(key, error)
             if not _unsatisfiable(error):
                 raise
             yield self._at_end(key, if_match, start)
@@ -123,12 +122,7 @@ class S3Bucket:
 
     def read(self, key: str, *, limit: int = 16 * MIB) -> tuple[ObjectInfo, bytes] | None:
         """One small object, whole."""
-        try:
-            reply = self._calls.find("GET", "get_object", key)
-        except Denied:
-            if self._may_exist(key):  # as in `head`
-                raise
-            return None
+        reply = self._find("GET", "get_object", key)
         if reply is None:
             return None
         with contextlib.closing(reply["Body"]):
@@ -197,7 +191,11 @@ class S3Bucket:
 
     def delete(self, key: str, *, replaces: Version) -> None:
         """Delete exactly this state."""
-        self._calls.send("DELETE", "delete_object", key, IfMatch=_quoted(replaces))
+        try:
+            self._calls.send("DELETE", "delete_object", key, IfMatch=_quoted(replaces))
+        except Denied as error:
+            self._exists(key, error)
+            raise
 
     def copy(
         self,
@@ -217,15 +215,19 @@ class S3Bucket:
             directive = {"MetadataDirective": "REPLACE", "Metadata": metadata_of(key, meta)}
 
         def send(condition: dict[str, Any]) -> dict[str, Any]:
-            return self._calls.send(
-                "COPY",
-                "copy_object",
-                key,
-                CopySource={"Bucket": self._calls.bucket, "Key": self._calls.full(source)},
-                CopySourceIfMatch=_quoted(source_version),
-                **directive,
-                **condition,
-            )
+            try:
+                return self._calls.send(
+                    "COPY",
+                    "copy_object",
+                    key,
+                    CopySource={"Bucket": self._calls.bucket, "Key": self._calls.full(source)},
+                    CopySourceIfMatch=_quoted(source_version),
+                    **directive,
+                    **condition,
+                )
+            except Denied as error:
+                self._exists(source, error)
+                raise
 
         reply = self._conditional(key, replaces, send, over_folder=send)
         result = reply["CopyObjectResult"]
@@ -311,6 +313,10 @@ class S3Bucket:
         """
         try:
             return send({"IfNoneMatch": "*"} if replaces is None else {"IfMatch": _quoted(replaces)})
+        except Denied as error:
+            if replaces is not None:
+                self._exists(key, error)
+            raise
         except Stale as error:
             refused = isinstance(error.__cause__, Exception) and status_of(error.__cause__) == 412
             if not refused or replaces is not None or self._there(key):
@@ -349,6 +355,25 @@ class S3Bucket:
                 code="name-too-long",
                 hint="shorten the file's path",
             )
+
+    def _find(self, verb: Verb, method: str, key: str) -> dict[str, Any] | None:
+        """The reply about one object; None: it is proven absent."""
+        if self.missing_denied and not self._may_exist(key):
+            return None
+        try:
+            return self._calls.find(verb, method, key)
+        except Denied:
+            if self._may_exist(key):
+                raise
+            # Without s3:ListBucket on the bare bucket a missing key answers 403. From here on the listing goes first: what
+            # is looked for, the log's next number above all, is mostly missing.
+            self.missing_denied = True
+            return None
+
+    def _exists(self, key: str, error: Denied) -> None:
+        """Raise `Stale` where the refusal of a request that named a state may be that of a missing key (see `_find`)."""
+        if self.missing_denied and not self._may_exist(key):
+            raise Stale(f"{key!r} is gone") from error
 
     def _may_exist(self, key: str) -> bool:
         """False is proof of absence: a listing of exactly that key, complete as far as that key, lacks it."""

@@ -91,6 +91,27 @@ def test_pull_both_edited_keeps_both_here(tmp_path: Path) -> None:
     assert world.objects() == b.tree() == {"f": "theirs"}
 
 
+def test_pull_with_credentials_that_only_read(tmp_path: Path) -> None:
+    """It comes down and stays in step, and not one write is tried: no probe, no document, no log entry."""
+    world = World(tmp_path)
+    b = world.device("b")
+    world.put("f", "1")
+    a = world.device("a", mode=Mode.PULL)
+    a.settle()
+    assert a.tree() == {"f": "1"}
+    assert world.keys() == ["f"]
+    assert {verb.lstrip(".") for verb in world.counts["a"]} <= {"GET", "HEAD", "LIST"}
+    b.write("g", "2")
+    world.settle()
+    a.write("mine", "stays")
+    a.restart()
+    world.settle()
+    assert a.tree() == {"f": "1", "g": "2", "mine": "stays"}
+    assert a.engine.held is None
+    assert b.tree() == world.objects() == {"f": "1", "g": "2"}
+    assert {verb.lstrip(".") for verb in world.counts["a"]} <= {"GET", "HEAD", "LIST"}
+
+
 def test_a_mode_changed_back(tmp_path: Path) -> None:
     """What a mode took away is done when the mode allows it, by the same table."""
     world, a, b = _world(tmp_path, Mode.PUSH, f="1", i="4")
