@@ -270,6 +270,8 @@ def _certificate(directory: Path) -> tuple[Path, Path]:
             _program("openssl"),
             *request,
             *("-addext", "subjectAltName=IP:127.0.0.1"),
+            # Some clients take no authority for a server.
+            *("-addext", "basicConstraints=critical,CA:FALSE"),
             *("-keyout", str(key), "-out", str(certificate)),
         ],
         check=True,

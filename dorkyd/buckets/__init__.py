@@ -34,9 +34,9 @@ def open_bucket(project: Project, *, create: bool = False) -> Bucket:
             if not urlsplit(url).netloc:
                 raise Configuration(f"{where} names no bucket", hint="write s3://bucket/prefix")
             # Only here, so that nobody else pays for importing boto3.
-            from dorkyd.buckets.s3 import S3Bucket  # noqa: PLC0415
+            from dorkyd.buckets.fastlane import FastLane  # noqa: PLC0415
 
-            return S3Bucket(url, endpoint_url=project.endpoint_url, region=project.region, profile=project.profile)
+            return FastLane(url, endpoint_url=project.endpoint_url, region=project.region, profile=project.profile)
         case "gs":
             raise Refused(f"{where}: Google Cloud Storage is not built yet", hint="use an s3:// or file:// bucket")
         case _:

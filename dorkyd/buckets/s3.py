@@ -18,12 +18,15 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path as FilePath
 from typing import Any
 
+from dorkyd.buckets import s3_pages
 from dorkyd.buckets.counting import Verb
 from dorkyd.buckets.s3_body import Checked
-from dorkyd.buckets.s3_calls import Calls
+from dorkyd.buckets.s3_calls import Calls, Connection
 from dorkyd.buckets.s3_errors import code_of, status_of
 from dorkyd.buckets.s3_names import decoded, metadata_of, parse_url
 from dorkyd.buckets.s3_parts import Parts
@@ -31,7 +34,7 @@ from dorkyd.buckets.s3_reading import S3Reading, info_of, seconds_of, version_of
 from dorkyd.core.metadata import hex_of
 from dorkyd.core.model import Version
 from dorkyd.errors import Blocked, Denied, Stale, Transient, Unsupported
-from dorkyd.ports import Body, Listed, ObjectInfo, Requests, Session, Written
+from dorkyd.ports import Body, Listed, ObjectInfo, Reading, Requests, Session, Written
 
 MIB = 1024 * 1024
 KEY_BYTES = 1024
@@ -42,6 +45,7 @@ FOLDER = '"", ""'
 """The ETag of SeaweedFS's folders, twice: once alone it takes for no condition that could hold."""
 Sends = Callable[[dict[str, Any]], dict[str, Any]]
 """Sends one write with the condition given (`IfMatch` or `IfNoneMatch`); its reply."""
+_MD5 = re.compile("[0-9a-f]{32}")
 THREADS = 16
 """How many may call at once without waiting for a connection."""
 
@@ -103,7 +107,7 @@ class S3Bucket:
         return None if reply is None else info_of(reply)
 
     @contextlib.contextmanager
-    def get(self, key: str, *, if_match: Version | None = None, start: int = 0) -> Iterator[S3Reading]:
+    def get(self, key: str, *, if_match: Version | None = None, start: int = 0) -> Iterator[Reading]:
         """Open the object's bytes from offset `start` to the end."""
         params: dict[str, Any] = {} if if_match is None else {"IfMatch": _quoted(if_match)}
         if start:
@@ -255,7 +259,7 @@ class S3Bucket:
         self._parts.close()
         self._calls.close()
 
-    def _connect(self) -> Any:
+    def _connect(self) -> Connection:
         import boto3  # noqa: PLC0415  40 MB that other stores need not carry
         from botocore.config import Config  # noqa: PLC0415
 
@@ -281,7 +285,10 @@ class S3Bucket:
         # botocore asks HeadBucket for the region when a failed HEAD names none. A role limited to a prefix may not, and the
         # GET that `Calls.find` sends next learns it from the reply.
         client.head_bucket = _no_head_bucket
-        return client
+        s3_pages.install(client)
+        bundle = session._session.get_config_variable("ca_bundle")  # noqa: SLF001  boto3 has no other way to ask
+        trusted = FilePath(bundle).read_bytes() if bundle else None
+        return Connection(client, session.get_credentials(), trusted)
 
     def _put_whole(
         self, key: str, body: Body, metadata: Mapping[str, str], condition: Mapping[str, Any]
@@ -402,7 +409,10 @@ class S3Bucket:
         key = decoded(entry, reply)
         if not key.startswith(root) or key == root:  # the marker that consoles make for a folder
             return None
-        return Listed(key[len(root) :], version_of(entry["ETag"]), entry["Size"], seconds_of(entry.get("LastModified")))
+        version, modified = version_of(entry["ETag"]), seconds_of(entry.get("LastModified"))
+        # Such a tag is the MD5 of a body sent in one request, or (under SSE-KMS) of nothing we know: then it matches nothing.
+        md5 = version if _MD5.fullmatch(version) else None
+        return Listed(key[len(root) :], version, entry["Size"], modified, md5)
 
 
 def _no_head_bucket(**_: Any) -> Any:

@@ -3,20 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
 
 from dorkyd.buckets.counting import Counter, Verb
 from dorkyd.buckets.s3_errors import Asked, code_of, convert, status_of
-from dorkyd.errors import AuthExpired, Configuration, Transient
+from dorkyd.errors import AuthExpired, Configuration, DorkyError, Transient
 from dorkyd.ports import Requests
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """A client, and what another client of the same store needs."""
+
+    client: Any
+    """boto3's."""
+    credentials: Any = field(repr=False)
+    """botocore's, which renew themselves; None: the chain has none."""
+    trusted: bytes | None = field(repr=False)
+    """The certificates to trust, PEM; None: the system's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the bucket is and as whom to ask, as boto3 would."""
+
+    url: str = field(repr=False)
+    """Signed, for an object in it."""
+    credentials: Any = field(repr=False)
+    trusted: bytes | None = field(repr=False)
 
 
 class Calls:
     """Requests to one bucket, from any thread. The client is made at the first of them."""
 
     def __init__(
-        self, connect: Callable[[], Any], *, bucket: str, prefix: str, endpoint_url: str | None, profile: str | None
+        self,
+        connect: Callable[[], Connection],
+        *,
+        bucket: str,
+        prefix: str,
+        endpoint_url: str | None,
+        profile: str | None,
     ) -> None:
         self._connect = connect
         self._bucket = bucket
@@ -24,7 +53,7 @@ class Calls:
         self._endpoint_url = endpoint_url
         self._profile = profile
         self._lock = Lock()
-        self._client: Any = None
+        self._connection: Connection | None = None
         self._counter = Counter()
 
     @property
@@ -73,33 +102,59 @@ class Calls:
             self.fail(error, asked)
             raise
 
+    def count(self, verb: Verb, key: str = "", *, up: int = 0) -> None:
+        """Count a request that another client sends, and the bytes of its body."""
+        self._counter.add(verb)
+        self._counter.moved(key, up=up)
+
     def received(self, key: str, count: int) -> None:
         """Count bytes of a body that came down."""
         self._counter.moved(key, down=count)
 
     def fail(self, error: Exception, asked: Asked) -> None:
         """Raise our error for the SDK's; return when the tables do not know it."""
-        ours = convert(error, asked)
-        if isinstance(ours, AuthExpired | Configuration):
-            # A person renews them meanwhile: the next request reads the credentials afresh.
-            self.close()
+        ours = self.ours(error, asked)
         if ours is error:
             raise error
         if ours is not None:
             raise ours from error
 
+    def ours(self, error: Exception, asked: Asked) -> DorkyError | None:
+        """Our error for the SDK's; None: the tables do not know it."""
+        ours = convert(error, asked)
+        if isinstance(ours, AuthExpired | Configuration):
+            # A person renews them meanwhile: the next request reads the credentials afresh.
+            self.close()
+        return ours
+
+    def signed_place(self) -> Place | None:
+        """Where boto3 would ask now, and as whom. None: it cannot sign, which its next request says. Sends nothing to
+        the bucket.
+        """
+        try:
+            connection = self._connection_now()
+            if connection.credentials is None:
+                return None
+            url = connection.client.generate_presigned_url("get_object", Params={"Bucket": self._bucket, "Key": "k"})
+        except Exception:  # whatever it is, the request that follows meets it too, and converts it
+            return None
+        return Place(url, connection.credentials, connection.trusted)
+
     def close(self) -> None:
         """Free connections. May be repeated; a later request makes a new client."""
         with self._lock:
-            client, self._client = self._client, None
-        if client is not None:
-            client.close()
+            connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.client.close()
 
     def _connected(self) -> Any:
+        return self._connection_now().client
+
+    def _connection_now(self) -> Connection:
         with self._lock:
-            if self._client is None:
-                self._client = self._connect()
-            return self._client
+            if self._connection is None:
+                self._connection = self._connect()
+            return self._connection
 
     def _found(self, verb: Verb, method: str, key: str, **params: Any) -> dict[str, Any]:
         """Raises the SDK's own errors.

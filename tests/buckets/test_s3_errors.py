@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -41,9 +42,9 @@ def script() -> Script:
     return Script()
 
 
-@pytest.fixture
-def bucket(script: Script, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Bucket]:
-    """A bucket on a server that follows the script."""
+@contextlib.contextmanager
+def serving(script: Script, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of a server that follows the script."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -72,43 +73,51 @@ def bucket(script: Script, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Bucket
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        bucket = S3Bucket("s3://team/api", endpoint_url=f"http://127.0.0.1:{server.server_port}")
-        yield bucket
-        bucket.close()
+        yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
         thread.join()
 
 
-@pytest.mark.parametrize(
-    ("status", "code", "kind", "ours"),
-    [
-        (412, "PreconditionFailed", Stale, "stale"),
-        (409, "ConditionalRequestConflict", Stale, "stale"),
-        (409, "OperationAborted", Stale, "stale"),
-        (404, "NoSuchKey", Stale, "stale"),
-        (400, "BadDigest", Stale, "stale"),
-        (400, "XAmzContentChecksumMismatch", Stale, "stale"),
-        (503, "SlowDown", RateLimited, "rate-limited"),
-        (429, "TooManyRequests", RateLimited, "rate-limited"),
-        (500, "InternalError", Transient, "temporary"),
-        (502, "Unheard", Transient, "temporary"),
-        (400, "RequestTimeout", Transient, "temporary"),
-        (403, "InvalidAccessKeyId", AuthExpired, "auth"),
-        (403, "SignatureDoesNotMatch", AuthExpired, "auth"),
-        (400, "ExpiredToken", AuthExpired, "auth"),
-        (400, "TokenRefreshRequired", AuthExpired, "auth"),
-        (400, "AuthorizationHeaderMalformed", AuthExpired, "auth"),
-        (403, "AccessDenied", Denied, "denied"),
-        (403, "Unheard", Denied, "denied"),
-        (404, "NoSuchBucket", Blocked, "no-such-bucket"),
-        (403, "RequestTimeTooSkewed", Blocked, "clock-skew"),
-        (400, "KMS.DisabledException", Blocked, "kms"),
-        (501, "NotImplemented", Blocked, "not-supported"),
-        (400, "KeyTooLongError", Unsupported, "name-too-long"),
-        (400, "MetadataTooLarge", Unsupported, "metadata"),
-        (507, "XMinioStorageFull", DiskFull, "disk-full"),
-    ],
-)
+@pytest.fixture
+def bucket(script: Script, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Bucket]:
+    """A bucket on a server that follows the script."""
+    with serving(script, monkeypatch) as url:
+        bucket = S3Bucket("s3://team/api", endpoint_url=url)
+        yield bucket
+        bucket.close()
+
+
+FAILURES = [
+    (412, "PreconditionFailed", Stale, "stale"),
+    (409, "ConditionalRequestConflict", Stale, "stale"),
+    (409, "OperationAborted", Stale, "stale"),
+    (404, "NoSuchKey", Stale, "stale"),
+    (400, "BadDigest", Stale, "stale"),
+    (400, "XAmzContentChecksumMismatch", Stale, "stale"),
+    (503, "SlowDown", RateLimited, "rate-limited"),
+    (429, "TooManyRequests", RateLimited, "rate-limited"),
+    (500, "InternalError", Transient, "temporary"),
+    (502, "Unheard", Transient, "temporary"),
+    (400, "RequestTimeout", Transient, "temporary"),
+    (403, "InvalidAccessKeyId", AuthExpired, "auth"),
+    (403, "SignatureDoesNotMatch", AuthExpired, "auth"),
+    (400, "ExpiredToken", AuthExpired, "auth"),
+    (400, "TokenRefreshRequired", AuthExpired, "auth"),
+    (400, "AuthorizationHeaderMalformed", AuthExpired, "auth"),
+    (403, "AccessDenied", Denied, "denied"),
+    (403, "Unheard", Denied, "denied"),
+    (404, "NoSuchBucket", Blocked, "no-such-bucket"),
+    (403, "RequestTimeTooSkewed", Blocked, "clock-skew"),
+    (400, "KMS.DisabledException", Blocked, "kms"),
+    (501, "NotImplemented", Blocked, "not-supported"),
+    (400, "KeyTooLongError", Unsupported, "name-too-long"),
+    (400, "MetadataTooLarge", Unsupported, "metadata"),
+    (507, "XMinioStorageFull", DiskFull, "disk-full"),
+]
+"""Status, code, and what it means."""
+
+
+@pytest.mark.parametrize(("status", "code", "kind", "ours"), FAILURES)
 def test_write(bucket: S3Bucket, script: Script, status: int, code: str, kind: type[DorkyError], ours: str) -> None:
     """A write that fails is sent once, means what the table says, and no message shows the key."""
     script.error(status, code)
