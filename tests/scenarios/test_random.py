@@ -28,11 +28,12 @@ from dorkyd.buckets.memory import Fault, MemoryBucket
 from dorkyd.core import metadata
 from dorkyd.core.settings import Guard
 from dorkyd.errors import DorkyError, RateLimited, Stale, Transient
-from dorkyd.folder import LocalFolder
 from dorkyd.news import Bytes
 from dorkyd.ports import Bucket, Folder
 from dorkyd.renames import AtomicRenames, StepwiseRenames
 from tests.devices import Device, Kill, World, trap_commits
+from tests.stamps import StampedFolder, Stamps
+from tests.trace import journal_lines, tell_decisions, told_bucket, told_folder, told_on_failure
 
 NAMES = ("a", "b", "c", "d/a", "d/b", "d/e/a", "e/a", "a/x", "b/y/z", ".env", "d")
 FOLDERS = ("d", "e", "d/e", "a", "b", "g", "h/i")
@@ -80,7 +81,10 @@ class Day:
         self.seed = seed
         self.base = base
         self.lines: list[str] = []
+        self.trace: list[str] = []
+        """`lines`, with what the devices did."""
         self.serial = 0
+        self.edits = 0
         self.written: set[str] = set()
         self.given_up: set[str] = set()
         """Contents that a person replaced or deleted on a device that had them."""
@@ -95,6 +99,7 @@ class Day:
         self.world.faults = self._fault
         self.editors: list[Device] = []
         """Whose persons are at work."""
+        self.stamps: dict[str, Stamps] = {}
         stepwise = self.rng.random() < 0.3
         self.say(f"etags {etags}, seconds {seconds is not None}, stepwise {stepwise}")
         for name in ("A", "B", "C")[: self.rng.choice((2, 2, 3))]:
@@ -104,19 +109,28 @@ class Day:
                 guard=Guard(percent=100, files=1000),
             )
             plain = device.make_bucket
-            device.make_bucket = lambda plain=plain: _Zombies(plain(), self)  # type: ignore[assignment,misc,return-value]
+            device.make_bucket = lambda plain=plain, name=name: _Zombies(  # type: ignore[assignment,misc,return-value]
+                told_bucket(plain(), name, self.trace.append),  # type: ignore[arg-type]
+                self,
+            )
             device.engine = device._engine()
         # Were the last file deleted, a device that lists the bucket before it reads so would have to ask its person.
         self.world.devices[0].write("stays", "stays")
+        self._stamp(self.world.devices[0], "stays")
         self.world.settle()
         self.traps = {device.name: device.trap for device in self.world.devices}
 
     def say(self, line: str) -> None:
         self.lines.append(line)
+        self.trace.append(line)
 
     def _folder(self, name: str, stepwise: bool) -> Folder:
         renames = StepwiseRenames() if stepwise else AtomicRenames()
-        return LocalFolder(str(self.base / name), renames=renames, between=lambda step: self._between(name, step))
+        stamps = self.stamps.setdefault(name, Stamps(lambda: self._time_ns(name)))
+        folder = StampedFolder(
+            str(self.base / name), stamps, renames=renames, between=lambda step: self._between(name, step)
+        )
+        return told_folder(folder, name, self.trace.append)  # type: ignore[return-value]
 
     # --- chance -------------------------------------------------------------------------------------------------
 
@@ -126,6 +140,9 @@ class Day:
         if device in self.editors and self.faulty and self.rng.random() < 0.02:
             self.say(f"  (in {name}, at {step}:)")
             self.edit(device)
+
+    def _time_ns(self, name: str) -> int:
+        return self.device(name).clock.time_ns()
 
     def device(self, name: str) -> Device:
         return next(d for d in self.world.devices if d.name == name)
@@ -159,6 +176,16 @@ class Day:
 
     def edit(self, device: Device) -> None:
         """One thing a person does in a folder."""
+        self._edit(device)
+        self.stamps[device.name].see(device.root)
+
+    def _stamp(self, device: Device, path: str) -> None:
+        """The mtime of an edit: of the story's own time, and like no other."""
+        self.edits += 1
+        stamp = device.clock.time_ns() + self.edits
+        os.utime(device.root / path, ns=(stamp, stamp))
+
+    def _edit(self, device: Device) -> None:
         rng, root = self.rng, device.root
         present = sorted(device.tree().keys() - {"stays"})
         verb = rng.choice(
@@ -203,9 +230,12 @@ class Day:
                 case "chmod" if present:
                     path, mode = rng.choice(present), rng.choice(MODES)
                     self.say(f"{device.name}: chmod {mode:o} {path}")
+                    before = (root / path).stat().st_ctime_ns
                     (root / path).chmod(mode)
+                    while (root / path).stat().st_ctime_ns == before:
+                        (root / path).chmod(mode)  # an old kernel's stamps are coarse
                 case "touch" if present:
-                    os.utime(root / rng.choice(present))
+                    self._stamp(device, rng.choice(present))
                 case "turn" if present:
                     path = rng.choice(present)
                     self.say(f"{device.name}: {path} becomes a folder")
@@ -252,6 +282,7 @@ class Day:
             temporary.replace(target)
         else:
             target.write_text(text)
+        self._stamp(device, path)
 
     # --- the story ----------------------------------------------------------------------------------------------
 
@@ -322,6 +353,15 @@ class Day:
         except Kill:
             self.say(f"{device.name}: KILLED {device.trap.calls[-1] if device.trap.calls else ''}")
             device.restart()
+
+    def told(self) -> Iterator[str]:
+        """The story, and how it ended."""
+        yield from self.trace
+        for device in self.world.devices:
+            yield f"{device.name} {_shape(device)}"
+        yield f"bucket {self.world.objects()}"
+        for device in self.world.devices:
+            yield from journal_lines(device)
 
     # --- what must hold -----------------------------------------------------------------------------------------
 
@@ -395,14 +435,10 @@ def test_a_random_day(seed: int, quick_path: Path, monkeypatch: pytest.MonkeyPat
     """After any day, nothing is lost and all agree."""
     day = Day(seed, quick_path)
     trap_commits(monkeypatch, day.traps)
+    tell_decisions(monkeypatch, day.trace.append)
     try:
-        day.live()
-    except BaseException:
-        print("\n".join(day.lines))  # noqa: T201
-        for device in day.world.devices:
-            print(device.name, _shape(device))  # noqa: T201
-        print("bucket", day.world.objects())  # noqa: T201
-        raise
+        with told_on_failure(day.told):
+            day.live()
     finally:
         for device in day.world.devices:
             device.engine.close()
