@@ -10,7 +10,8 @@ other, so both can end up in the bucket. The rules, which every device applies a
    `f (conflict HASH)/…`, a name that depends on `f` alone, so that every holder makes the same one.
 4. Both in the bucket after all: the file keeps the name, and whoever holds the children moves them so. A child that
    another tool put there is never moved: then the file is the problem.
-5. A device that holds no child touches nothing and reports the child as a problem until a holder has moved it.
+5. A device that holds no child looks at it once, since a request of its own may have landed late. Otherwise it touches
+   nothing and reports the child as a problem until a holder has moved it.
 """
 
 from __future__ import annotations
@@ -76,6 +77,9 @@ def settle_clash(
         in_the_way = [n for n in above if not n.leaving]
         return _both_in_bucket(path, action, local, remote, in_the_way[0]) if in_the_way else action
     if local is None and isinstance(action, Download | Fetch | Look | KeepBoth) and above:
+        if remote is not None and not remote.looked:
+            # It may be a late write of ours, which goes again: only its own metadata tells.
+            return Look(path)
         return Problem(
             path,
             "clash",

@@ -170,6 +170,12 @@ def test_a_device_that_holds_no_child_reports_a_problem(action: Action) -> None:
     assert found.hint
 
 
+def test_a_child_that_nobody_here_holds_is_looked_at_first() -> None:
+    """Rule 5: a request of our own may have landed late, and only the object's metadata tells whose it is."""
+    child = listed()
+    assert settled(CHILD, Fetch(CHILD, child), None, child, above=(neighbour(FILE),)) == Look(CHILD)
+
+
 @pytest.mark.parametrize(
     ("action", "local", "remote"),
     [

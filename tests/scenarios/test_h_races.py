@@ -307,3 +307,21 @@ def test_nothing_steps_aside_for_our_own_write_whose_reply_was_lost(world: World
     one.write("c/x", "2")
     world.settle()
     world.all_hold({"c/x": "2", "stays": "s"})
+
+
+def test_a_put_that_lands_late_below_a_file_of_its_folders_name(world: World) -> None:
+    """The folder became a file before it landed: the device that sent it knows it for its own, and takes it back."""
+    one, _ = world.begin({"stays": "s"})
+    made = slow(one, "put")
+    one.write("d/b", "1")
+    land = hang(one, made)
+    (one.root / "d" / "b").unlink()
+    (one.root / "d").rmdir()
+    one.write("d", "2")
+    one.pool.jobs.clear()
+    one.restart()
+    one.settle()
+    land()
+    world.settle()
+    world.all_hold({"d": "2", "stays": "s"})
+    assert [device.problems() for device in world.devices] == [{}, {}]
