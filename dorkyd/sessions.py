@@ -75,6 +75,10 @@ class Sessions:
         )
         return [row for row in rows if row.path not in busy]
 
+    def all(self) -> list[BegunUpload]:
+        """Every one, oldest first."""
+        return self._select("", ())
+
     def ended(self, op: Op) -> None:
         """It was given up, or the store does not know it."""
         self._conn.execute("DELETE FROM uploads WHERE op = ?", (op,))

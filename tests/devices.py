@@ -137,12 +137,16 @@ def trap_commits(monkeypatch: pytest.MonkeyPatch, traps: dict[str, Trap]) -> Non
     monkeypatch.setattr(Journal, "atomic", atomic)
 
 
+DAWN_NS = 1_790_000_000 * 10**9
+"""When every simulation begins, wall clock."""
+
+
 class SimClock:
     """Time that moves when told, and ids that are the same in every run."""
 
     def __init__(self, name: str) -> None:
         self.now = 1000.0
-        self.wall_ns = 1_790_000_000 * 10**9
+        self.wall_ns = DAWN_NS
         self._ids = itertools.count(1)
         self._name = hashlib.sha256(name.encode()).hexdigest()[:24]
 

@@ -195,6 +195,12 @@ class MemoryBucket:
             return sorted(upload.key for upload in self._store.sessions.values())
 
     @property
+    def open_session_ids(self) -> set[str]:
+        """Their ids."""
+        with self._store.lock:
+            return set(self._store.sessions)
+
+    @property
     def begun_sessions(self) -> int:
         """How many uploads were begun in sessions so far, for tests."""
         return self._store.begun

@@ -31,7 +31,7 @@ from dorkyd.errors import DorkyError, RateLimited, Stale, Transient
 from dorkyd.news import Bytes
 from dorkyd.ports import Bucket, Folder
 from dorkyd.renames import AtomicRenames, StepwiseRenames
-from tests.devices import Device, Kill, World, trap_commits
+from tests.devices import DAWN_NS, Device, Kill, World, trap_commits
 from tests.stamps import StampedFolder, Stamps
 from tests.trace import journal_lines, tell_decisions, told_bucket, told_folder, told_on_failure
 
@@ -95,13 +95,26 @@ class Day:
         self.world = World(base)
         etags = self.rng.random() < 0.3
         seconds = (lambda: 1_790_000_000 + len(self.lines)) if self.rng.random() < 0.5 else None
-        self.world.store = MemoryBucket(page_keys=self.rng.choice((2, 5, 1000)), etags=etags, seconds=seconds)
+        # Of its own dice, so that the stories are the same with and without.
+        dice = random.Random(f"more {seed}")
+        sessions, self.pace = dice.random() < 0.4, dice.choice((1, 30, 1000))
+        self.world.store = MemoryBucket(
+            page_keys=self.rng.choice((2, 5, 1000)),
+            etags=etags,
+            seconds=seconds,
+            sessions_over=1 if sessions else None,
+            part_bytes=1,
+        )
         self.world.faults = self._fault
         self.editors: list[Device] = []
         """Whose persons are at work."""
         self.stamps: dict[str, Stamps] = {}
+        self.sessions: set[str] = set()
+        """Ids of all sessions that a journal ever knew: one that no journal knows was begun by who was killed then."""
         stepwise = self.rng.random() < 0.3
-        self.say(f"etags {etags}, seconds {seconds is not None}, stepwise {stepwise}")
+        self.say(
+            f"etags {etags}, seconds {seconds is not None}, stepwise {stepwise}, sessions {sessions}, pace {self.pace}"
+        )
         for name in ("A", "B", "C")[: self.rng.choice((2, 2, 3))]:
             device = self.world.device(
                 name,
@@ -142,7 +155,8 @@ class Day:
             self.edit(device)
 
     def _time_ns(self, name: str) -> int:
-        return self.device(name).clock.time_ns()
+        """File system time. Where it is slow, all that happened is recent, and every scan looks at everything."""
+        return DAWN_NS + (self.device(name).clock.time_ns() - DAWN_NS) // self.pace
 
     def device(self, name: str) -> Device:
         return next(d for d in self.world.devices if d.name == name)
@@ -182,7 +196,7 @@ class Day:
     def _stamp(self, device: Device, path: str) -> None:
         """The mtime of an edit: of the story's own time, and like no other."""
         self.edits += 1
-        stamp = device.clock.time_ns() + self.edits
+        stamp = self._time_ns(device.name) + self.edits
         os.utime(device.root / path, ns=(stamp, stamp))
 
     def _edit(self, device: Device) -> None:
@@ -322,6 +336,9 @@ class Day:
         elif kind < 0.43 and self.faulty:
             self.say(f"{device.name}: killed between steps")
             device.restart()
+        elif kind < 0.435 and self.faulty and self.world.store.sessions_over is not None:
+            self.world.store.forget_sessions()
+            self.say("the store forgets unfinished uploads")
         elif kind < 0.46 and self.zombies:
             zombie = self.zombies.pop(rng.randrange(len(self.zombies)))
             try:
@@ -353,6 +370,8 @@ class Day:
         except Kill:
             self.say(f"{device.name}: KILLED {device.trap.calls[-1] if device.trap.calls else ''}")
             device.restart()
+        if device.engine.journal is not None:
+            self.sessions |= {row.session.id for row in device.engine.journal.sessions.all()}
 
     def told(self) -> Iterator[str]:
         """The story, and how it ended."""
@@ -387,6 +406,8 @@ class Day:
         lost = self.written - self.given_up - live
         assert not lost, f"lost: {sorted(lost)}"
         self._journals_agree(first)
+        left = world.store.open_session_ids & self.sessions
+        assert not left, f"uploads that nobody ends: {left}"
         world.forget()
         for device in world.devices:
             device.settle()
@@ -412,6 +433,7 @@ class Day:
             assert not journal.ledger.open_intents()
             assert not journal.ledger.open_installs()
             assert not journal.ledger.announcements(1)
+            assert not journal.sessions.all()
             explained = {row.staged for row in journal.ledger.all_fetched()}
             staged = {p.name for p in (device.root / ".dorky" / "tmp").iterdir() if not p.name.startswith(".")}
             assert staged <= explained, f"{device.name}: staging holds {staged - explained}"
