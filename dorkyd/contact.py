@@ -6,12 +6,15 @@ Everything here is a monotonic deadline. The bucket side of a cycle either ends 
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from dorkyd.buckets.probe import ProbeResult, probe
+from dorkyd.compaction import compact
 from dorkyd.core.model import Path, Problem
+from dorkyd.core.pace import Pace
 from dorkyd.core.report import State
 from dorkyd.core.settings import Mode, Project
 from dorkyd.errors import AuthExpired, Blocked, Denied, DorkyError, Transient, UnsafeStore
@@ -23,10 +26,13 @@ OUTAGE_S = (1.0, 2.0, 5.0, 15.0, 60.0)
 """How long a bucket that failed is left alone, seconds; the last again and again."""
 ANNOUNCE_S = 0.5
 """How long recorded changes may wait for more to share a log entry with."""
-LIST_S, LIST_PAGE_S, PAGE = 900.0, 30.0, 1000
-"""A full listing every so often, or so long per page if that is longer."""
 JITTER = 0.2
 """Polls spread by this part of their interval, so that devices do not ask in step."""
+
+SHORTEN_EVERY_S = 86_400.0
+"""How often a device looks whether the log has old entries, up to twice as long, so that a team's devices spread."""
+_SHORTENED = "log_shortened_at"
+_log = logging.getLogger("dorkyd.contact")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +87,10 @@ class Contact:
     _announce: float = math.inf
     _outage: int = 0
     warnings: dict[str, tuple[str, str]] = field(default_factory=dict)
+    _pace: Pace = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._pace = Pace(self.project.list_every_s)
 
     def due(self, now: float) -> bool:
         """It is not being left alone."""
@@ -120,12 +130,19 @@ class Contact:
 
     def news(self, now: float) -> Emptied | Rewound | Listed | None:
         """Ask for what is due: the log, and a full listing page by page."""
+        if self.remote.out_of_touch and now < self._list:
+            rewound = self.remote.catch_up()
+            if rewound is not None:
+                return rewound
         if now >= self._list or self.remote.unsure:
             strayed = self._begin_listing(now)
             if strayed is not None:
                 return strayed
         if now >= self._poll:
-            self.remote.poll()
+            if self.remote.poll():
+                # Hints first, approvals among them: a listing alone would show deletions that nobody vouches for.
+                self._poll = now
+                return None
             self._poll = now + self.project.poll_s * (1 + JITTER * (2 * self.random() - 1))
         return self._step_listing(now) if self.remote.listing else None
 
@@ -136,12 +153,17 @@ class Contact:
         rewound = self.remote.catch_up()
         if rewound is not None:
             return rewound
+        if self.remote.unexplained is not None:
+            self._pace.judge(now, untold=self.remote.unexplained)
         self.remote.begin_listing()
         self.counters.listings_begun += 1
-        pages = self.journal.remote_count() / PAGE
-        self._list = now + (self.project.list_every_s or max(LIST_S, LIST_PAGE_S * pages))
+        self._list = now + self.list_every_s()
         self._poll = now
         return None
+
+    def list_every_s(self) -> float:
+        """Seconds between two full listings, as things are."""
+        return self._pace.interval_s(self.journal.remote_count())
 
     def _step_listing(self, now: float) -> Listed | None:
         try:
@@ -150,7 +172,12 @@ class Contact:
             self.remote.abandon_listing()
             self._list = now
             raise
-        return None if ended is None else Listed(*ended)
+        if ended is None:
+            return None
+        if self.remote.unexplained:
+            # The log may tell of it yet. If not, listings are what finds this tool's writes: the next is soon.
+            self._list = min(self._list, now + self._pace.usual_s(self.journal.remote_count()))
+        return Listed(*ended)
 
     @property
     def untold(self) -> bool:
@@ -168,8 +195,37 @@ class Contact:
             self._announce = now + ANNOUNCE_S if more_coming else now
         if now < self._announce and more_coming:
             return
+        if self.remote.out_of_touch:
+            # A number that is free here may be one that was removed: nobody reads below the floor.
+            self._poll = self._announce = now
+            return
         left = self.remote.announce()
         self._announce = now if left else math.inf
+
+    def shorten_log(self, submit: Callable[[Callable[[], None]], None]) -> None:
+        """Remove old entries of the log, about once a day: `submit` runs it on another thread, and it may break off at any
+        point. All devices try, and what the first has done is nothing to do for the others.
+        """
+        wall_s = self.clock.time_ns() / 1e9
+        tried_s = float(self.journal.get(_SHORTENED) or -math.inf)
+        project_id, cursor = self.journal.get("project_id"), self.remote.cursor
+        soon = 0 <= wall_s - tried_s < SHORTEN_EVERY_S * (1 + self.random())
+        if soon or not self.met or project_id is None or self.project.mode is Mode.PULL:
+            return
+        with self.journal.atomic():
+            self.journal.put(_SHORTENED, str(wall_s))
+        news, name = self.remote.news, self.project.name
+
+        def run() -> None:
+            try:
+                done = compact(news, project_id=project_id, cursor=cursor)
+            except DorkyError as exc:
+                _log.warning("verb=compact project=%s outcome=%s", name, exc.code)
+                return
+            if done.floor is not None:
+                _log.info("verb=compact project=%s floor=%d removed=%d outcome=ok", name, done.floor, done.removed)
+
+        submit(run)
 
     def failed(self, exc: DorkyError, now: float) -> None:
         """Leave it alone for a while, and say why."""

@@ -329,9 +329,10 @@ class Engine:
         self._open.contact.ask_now(self.clock.monotonic(), whole=True)
 
     def purge(self) -> None:
-        """Keep the trash to its limits."""
+        """Slow upkeep: keep the trash and the bucket's log to their limits."""
         if self._open is not None and self.held is None and self._same_folder():
             self._open.upkeep.purge()
+            self._open.contact.shorten_log(self.pool.submit)
 
     def open_now(self) -> None:
         """Open at once. `Refused` when the folder is still not what it should be."""

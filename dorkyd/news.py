@@ -27,13 +27,16 @@ from dorkyd.core.logbook import (
     encode_project,
     entry_key,
     entry_number,
+    with_floor,
 )
 from dorkyd.core.model import Digest, Version
-from dorkyd.errors import Blocked
+from dorkyd.errors import Blocked, Stale
 from dorkyd.ports import Bucket, Listed
 
 _ENTRY_LIMIT = 8 * 1024 * 1024
 """Bytes of an entry worth reading; a larger one is somebody's mischief and a listing is cheaper."""
+_PAGE = 1000
+"""Keys that a store tells in one request, about."""
 _OURS = ".dorky/"
 _AFTER_OURS = ".dorky0"
 """The first key that can follow all of ours (`0` is the character after `/`)."""
@@ -61,15 +64,27 @@ class Bytes:
 
 
 @dataclass(frozen=True, slots=True)
+class Logged:
+    """One entry of the log, as a listing tells it."""
+
+    number: int
+    version: Version
+    modified: int | None
+    """As `Listed.modified`."""
+
+
+@dataclass(frozen=True, slots=True)
 class LogState:
-    """The log's numbers at and after a place."""
+    """What a look at the log after a place told."""
 
-    numbers: tuple[tuple[int, Version], ...]
-    """Ascending."""
+    first: tuple[Logged, ...]
+    """The first entries from there on, ascending: all of them, or at least a page."""
+    highest: Logged | None
+    """The last entry of the log; None: there is none from that place on."""
 
-    def version_of(self, number: int) -> Version | None:
-        """The state of one entry; None: it is not there."""
-        return dict(self.numbers).get(number)
+    def at(self, number: int) -> Logged | None:
+        """One of the first entries; None: it is not there."""
+        return next((entry for entry in self.first if entry.number == number), None)
 
 
 class News:
@@ -96,18 +111,58 @@ class News:
         return self._bucket.put(entry_key(number), Bytes(encode_entry(entry)), replaces=None, meta={}).version
 
     def log_from(self, number: int) -> LogState:
-        """The entries there are, from `number` on."""
-        after = entry_key(number - 1) if number > 0 else LOG
-        found: list[tuple[int, Version]] = []
-        for page in self._bucket.list(LOG, start_after=after):
-            for listed in page:
-                at = entry_number(listed.key)
-                if at is not None:
-                    found.append((at, listed.version))
-        return LogState(tuple(found))
+        """The first entries from `number` on, and the last of all. However long the log is that takes a number of
+        requests which grows with the logarithm of its length only: a device that was away for months asks little.
+        """
+        pages = self._log_pages(number)
+        first = [*next(pages, ()), *next(pages, ())]
+        if not first:
+            return LogState((), None)
+        beyond = next(pages, None)
+        highest = first[-1] if beyond is None else self._highest(beyond[-1])
+        return LogState(tuple(first), highest)
+
+    def _highest(self, known: Logged) -> Logged:
+        """The last entry, given one: steps that double until one finds nothing, then halves of what is between."""
+        step, nothing_from = 2 * _PAGE, LAST_NUMBER + 1
+        while True:
+            ask = min(known.number + step, (known.number + nothing_from) // 2)
+            pages = self._log_pages(max(ask, known.number + 1))
+            page = next(pages, None)
+            if page is None:
+                nothing_from = max(ask, known.number + 1)
+            else:
+                known = page[-1]
+                if next(pages, None) is None:
+                    return known
+            if known.number + 1 >= nothing_from:
+                return known
+            step *= 2
+
+    def log_pages(self) -> Iterator[Sequence[Logged]]:
+        """The whole log, page by page, ascending."""
+        return self._log_pages(0)
+
+    def _log_pages(self, number: int) -> Iterator[Sequence[Logged]]:
+        for page in self._bucket.list(LOG, start_after=entry_key(number - 1) if number > 0 else LOG):
+            found = [
+                Logged(at, listed.version, listed.modified)
+                for listed in page
+                if (at := entry_number(listed.key)) is not None
+            ]
+            if found:
+                yield found
+
+    def remove(self, entry: Logged) -> None:
+        """Remove an entry below the floor. `Stale` when somebody was faster."""
+        self._bucket.delete(entry_key(entry.number), replaces=entry.version)
 
     def project(self) -> ProjectDocument | None:
         """The project's document; None: it is not there. `Blocked` when it makes no sense."""
+        found = self._document()
+        return found[0] if found is not None else None
+
+    def _document(self) -> tuple[ProjectDocument, Version, bytes] | None:
         found = self._bucket.read(PROJECT, limit=1024 * 1024)
         if found is None:
             return None
@@ -118,7 +173,20 @@ class News:
                 code="project-document",
                 hint="a newer dorkyd may have written it: update this one; nothing was changed",
             )
-        return document
+        return document, found[0].version, found[1]
+
+    def raise_floor(self, floor: int, *, project_id: str) -> int:
+        """Make the log's floor at least `floor` and return what it is, before any entry below it may be removed. `Stale`
+        when another device writes the document at this moment, or it is gone or another project's.
+        """
+        found = self._document()
+        if found is None or found[0].project_id != project_id:
+            raise Stale("the project's document is not the one known")
+        document, version, text = found
+        if document.floor >= floor:
+            return document.floor
+        self._bucket.put(PROJECT, Bytes(with_floor(text, floor)), replaces=version, meta={})
+        return floor
 
     def create_project(self, document: ProjectDocument) -> None:
         """Write the project's document. `Stale` when there is one."""

@@ -6,7 +6,7 @@ Keeps the log's cursor and the dirty marks that news makes in one transaction. U
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from dorkyd.core import metadata, paths
@@ -22,9 +22,17 @@ from dorkyd.core.model import Path, Problem, Remote, ReplicaId, Version
 from dorkyd.errors import Stale
 from dorkyd.journal import Journal
 from dorkyd.ledger import Intent
-from dorkyd.news import News
+from dorkyd.news import Logged, News
 from dorkyd.ports import Clock, Listed
 
+STALE_S = 86_400.0
+"""A log that was not read for so long may have been shortened: it is listed before its next entry is asked for, and
+nothing is written to it.
+"""
+BEHIND = 1000
+"""Entries that are read one by one. A device that is further behind lists the bucket instead, and goes on from the last."""
+READ_AT_ONCE = 100
+"""Entries read in one cycle."""
 _RACES = 50
 """How often an announcement yields to entries of others before it waits for the next cycle."""
 
@@ -58,6 +66,15 @@ class RemoteSide:
     """Who announced a deletion, until it is carried out here; for the history."""
     unsure: bool = False
     """An entry made no sense, so that only a listing can tell."""
+    _read_at: tuple[float, int] | None = None
+    """When the log was last read to its end: monotonic seconds and wall clock nanoseconds. None: not since the start."""
+    _told: set[Path] = field(default_factory=set)
+    """What the log told of since the listing before began."""
+    _told_before: set[Path] = field(default_factory=set)
+    _unexplained: set[Path] | None = None
+    """What the last complete listing found changed and the log has not told of yet; None: nothing to judge by."""
+    _differed: set[Path] = field(default_factory=set)
+    """What the listing under way found changed."""
     _listing: Iterator[Sequence[Listed]] | None = None
     _began: int = 0
     _strange: list[Problem] = field(default_factory=list)
@@ -85,10 +102,12 @@ class RemoteSide:
     def found_again(self, project_id: str | None) -> None:
         """Write the project's document anew if it is gone, after a person decided about the bucket."""
         if self.news.project() is None and not self.read_only:
-            self._found(project_id or self.clock.random_id())
+            # What compaction removed before stays explained.
+            first = next((page[0].number for page in self.news.log_pages()), 1)
+            self._found(project_id or self.clock.random_id(), floor=max(1, first))
 
-    def _found(self, project_id: str) -> ProjectDocument:
-        document = ProjectDocument(project_id, floor=1)
+    def _found(self, project_id: str, *, floor: int = 1) -> ProjectDocument:
+        document = ProjectDocument(project_id, floor=floor)
         try:
             self.news.create_project(document)
         except Stale:
@@ -113,38 +132,64 @@ class RemoteSide:
         self.journal.put("listed", None)
         self.journal.drop_all_remotes()
 
+    @property
+    def out_of_touch(self) -> bool:
+        """Too long ago, or never since the start, was the log read to its end. By both clocks: the one that only rises may
+        stand still while a machine sleeps. Until `catch_up`, no entry is asked for or written.
+        """
+        if self._read_at is None:
+            return True
+        monotonic, wall_ns = self._read_at
+        asleep_s = (self.clock.time_ns() - wall_ns) / 1e9
+        return self.clock.monotonic() - monotonic > STALE_S or not -STALE_S < asleep_s < STALE_S
+
     def catch_up(self) -> Rewound | None:
         """List the log after the last number: find entries that compaction left a gap before, and notice a bucket
-        whose past changed.
+        whose past changed. Where entries are passed over, `unsure` asks for the full listing that makes up for them.
         """
         cursor = self.cursor
         state = self.news.log_from(cursor)
         if cursor == 0:
             # Everything up to here is covered by the full listing that follows.
-            if state.numbers:
-                self._advance(*state.numbers[-1])
+            if state.highest is not None:
+                self._pass_over(state.highest)
+            self._in_touch()
             return None
-        known = self.journal.get("log_version")
-        version = state.version_of(cursor)
-        if version is None or (known is not None and version != known):
-            document = self.news.project()
-            if version is None and document is not None and cursor < document.floor:
-                if state.numbers:
-                    self._advance(*state.numbers[-1])
-                return None
-            what = "is gone" if version is None else "has changed"
-            return Rewound(f"entry {cursor} of the bucket's log, which this device has read, {what}")
-        following = [number for number, _ in state.numbers if number > cursor]
-        if following and following[0] != cursor + 1:
-            self._advance(*state.numbers[-1])
+        known, there = self.journal.get("log_version"), state.at(cursor)
+        if there is None or (known is not None and there.version != known):
+            # Asked only now: the floor is raised before anything below it is removed.
+            document = self.news.project() if there is None else None
+            if document is None or cursor >= document.floor:
+                what = "is gone" if there is None else "has changed"
+                return Rewound(f"entry {cursor} of the bucket's log, which this device has read, {what}")
+        following = [entry.number for entry in state.first if entry.number > cursor][:1]
+        if state.highest is None:
+            # Nothing at all from here on: a number below the floor has entries after it, since the last is never removed.
+            return Rewound(f"the bucket's log ends before entry {cursor}, which this device has read")
+        if following not in ([], [cursor + 1]) or there is None or state.highest.number > cursor + BEHIND:
+            self._pass_over(state.highest)
+        self._in_touch()
         return None
 
-    def poll(self) -> None:
-        """Read entries until there is none: one request when there is no news."""
-        while (found := self.news.entry(self.cursor + 1)) is not None:
+    def _pass_over(self, last: Logged) -> None:
+        """Go on from the log's last entry without having read what is before it."""
+        self.unsure = True
+        self._advance(last.number, last.version)
+
+    def _in_touch(self) -> None:
+        self._read_at = (self.clock.monotonic(), self.clock.time_ns())
+
+    def poll(self) -> bool:
+        """Read entries until there is none: one request when there is no news. True: there may be more."""
+        for _ in range(READ_AT_ONCE):
+            found = self.news.entry(self.cursor + 1)
+            if found is None:
+                self._in_touch()
+                return False
             entry, version = found
             self.unsure |= not entry.whole
             self._take(entry, version)
+        return True
 
     def _take(self, entry: Entry, version: Version) -> None:
         ledger = self.journal.ledger
@@ -155,9 +200,15 @@ class RemoteSide:
             ledger.approve(approvals(theirs))
             self.journal.mark([change.path for change in theirs], remote=True)
             self._advance(self.cursor + 1, version)
+        self._tell(change.path for change in entry.changes)
         for change in theirs:
             if change.verb == "delete":
                 self.deleted_by[change.path] = entry.device
+
+    def _tell(self, told: Iterable[Path]) -> None:
+        self._told.update(told)
+        if self._unexplained:
+            self._unexplained -= self._told
 
     def _advance(self, number: int, version: Version) -> None:
         self.journal.put("log_cursor", str(number))
@@ -189,6 +240,7 @@ class RemoteSide:
             with self.journal.atomic():
                 ledger.announced(intent.op for intent in pending)
                 self._advance(number, version)
+            self._tell(intent.path for intent in pending)
             break
         return len(ledger.announcements(-1))
 
@@ -206,9 +258,18 @@ class RemoteSide:
         """A full listing is under way."""
         return self._listing is not None
 
+    @property
+    def unexplained(self) -> bool | None:
+        """The last complete listing found changes which the log has not told of. None: none was complete since this was
+        last asked for by `begin_listing`, or it was the first of all.
+        """
+        return None if self._unexplained is None else bool(self._unexplained)
+
     def begin_listing(self) -> None:
         """Start a full listing, which finds what other tools wrote and any lost hint."""
         self.unsure = False
+        self._unexplained, self._differed = None, set()
+        self._told_before, self._told = self._told, set()
         self._began = self.journal.listing_begins()
         self._listing = self.news.pages()
         self._strange = []
@@ -225,7 +286,10 @@ class RemoteSide:
         page = next(self._listing, None)
         if page is None:
             self._listing = None
-            return self.journal.listing_ends(self._began), self._strange
+            lost = self.journal.listing_ends(self._began)
+            if self.journal.get("listed") is not None:
+                self._unexplained = {*self._differed, *lost} - self._told - self._told_before
+            return lost, self._strange
         rows: list[tuple[Path, Remote]] = []
         for listed in page:
             if paths.is_folder_marker(listed.key):
@@ -238,6 +302,7 @@ class RemoteSide:
             rows.append((Path(listed.key), remote))
         with self.journal.atomic():
             changed = self.journal.listing_page(self._began, rows)
+            self._differed.update(changed)
             self.mark_clashes(changed)
         return None
 

@@ -28,7 +28,7 @@ FAMILIES = {
         "faults",
     ],
     "watcher": ["watcher", "inotify", "hints"],
-    "news": ["news"],
+    "news": ["news", "compaction"],
     "buckets": ["buckets", "buckets.*"],
 }
 """Adapters, and the modules that each is made of."""
@@ -50,7 +50,7 @@ MAY_IMPORT: dict[str, list[str]] = {
     # What works on ports and the journal. `news` is an adapter that takes a bucket: the bucket's own words.
     **{name: [*PORTS, *STORES, *ENGINE, "news"] for name in ENGINE},
     # First contact with a bucket was taken out of the engine, and proves its conditions.
-    **{name: [*PORTS, *STORES, *ENGINE, "news", "buckets.probe"] for name in ("engine", "contact")},
+    **{name: [*PORTS, *STORES, *ENGINE, "news", "compaction", "buckets.probe"] for name in ("engine", "contact")},
     "api.messages": ["core.*"],
     "api.failures": [],
     "api.calls": ["api.messages", "core.*"],

@@ -136,6 +136,13 @@ def decode_project(text: bytes) -> ProjectDocument | None:
     return ProjectDocument(project_id, floor)
 
 
+def with_floor(text: bytes, floor: int) -> bytes:
+    """The document that `text` is, with another floor. Whatever else stands in it, a later version's words too, stays."""
+    document = _document(text)
+    assert document is not None
+    return json.dumps({**document, "floor": floor}, ensure_ascii=False).encode()
+
+
 def approvals(changes: Iterable[Change]) -> list[tuple[Path, Version]]:
     """Deletions whose approval came with the news, by path and the state deleted."""
     return [(c.path, c.replaces) for c in changes if c.approved and c.verb == "delete" and c.replaces is not None]
