@@ -83,7 +83,7 @@ stands nowhere here is the composition root or a part of it (`test_who_stands_un
 
 LIBRARIES: dict[str, tuple[list[str], bool]] = {
     "boto3": (["buckets.s3"], True),
-    "botocore": (["buckets.s3"], True),
+    "botocore": (["buckets.s3", "buckets.s3_identity"], True),
     "google.cloud": (["buckets.gcs"], True),
     "obstore": (["buckets.fastlane"], True),
     "sqlite_utils": (["journal", "schema"], False),

@@ -8,7 +8,9 @@ from threading import Lock
 from typing import Any
 
 from dorkyd.buckets.counting import Counter, Verb
-from dorkyd.buckets.s3_errors import Asked, code_of, convert, status_of
+from dorkyd.buckets.s3_advice import convert
+from dorkyd.buckets.s3_errors import Asked, code_of, status_of
+from dorkyd.buckets.s3_identity import Identity, identity_of
 from dorkyd.errors import AuthExpired, Configuration, DorkyError, Transient
 from dorkyd.ports import Requests
 
@@ -121,7 +123,7 @@ class Calls:
 
     def ours(self, error: Exception, asked: Asked) -> DorkyError | None:
         """Our error for the SDK's; None: the tables do not know it."""
-        ours = convert(error, asked)
+        ours = convert(error, asked, self._who)
         if isinstance(ours, AuthExpired | Configuration):
             # A person renews them meanwhile: the next request reads the credentials afresh.
             self.close()
@@ -139,6 +141,11 @@ class Calls:
         except Exception:  # whatever it is, the request that follows meets it too, and converts it
             return None
         return Place(url, connection.credentials, connection.trusted)
+
+    def _who(self) -> Identity:
+        with self._lock:
+            connection = self._connection
+        return identity_of(None if connection is None else connection.credentials, self._profile)
 
     def close(self) -> None:
         """Free connections. May be repeated; a later request makes a new client."""

@@ -1,35 +1,20 @@
-"""What an S3 error means: the one place where botocore's and the store's errors become `dorkyd.errors`.
+"""What an S3 error means. `dorkyd.buckets.s3_advice` says it to a person, as one of `dorkyd.errors`.
 
 Two tables. A *reply* is known by its `Code` (https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html and
 what MinIO, Ceph, SeaweedFS answer), or by its status where the code says nothing. A failure *without a reply* is known by
 the names of botocore's exception classes, so that this module imports none of it and a class that an older release
 lacks does no harm. What neither table knows is raised on as it is.
-
-A message names action, key, bucket, endpoint and profile. It never repeats the store's or the SDK's own text, which can hold
-access keys, signatures and what a credential process printed.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import email.utils
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
-
-from dorkyd.errors import (
-    AuthExpired,
-    Blocked,
-    Configuration,
-    Denied,
-    DiskFull,
-    DorkyError,
-    RateLimited,
-    Stale,
-    Transient,
-    Unsupported,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +33,12 @@ class Asked:
     """None: the SDK's default."""
 
     def __str__(self) -> str:
-        where = f"s3://{self.bucket}/{self.prefix}".rstrip("/")
-        return f"{self.operation} {self.key!r} in {where}" if self.key else f"{self.operation} in {where}"
+        return f"{self.operation} {self.key!r} in {self.url}" if self.key else f"{self.operation} in {self.url}"
+
+    @property
+    def url(self) -> str:
+        """Bucket and prefix."""
+        return f"s3://{self.bucket}/{self.prefix}".rstrip("/")
 
     @property
     def store(self) -> str:
@@ -224,17 +213,6 @@ def meaning_of(error: Exception) -> Meaning | None:
     return Meaning.PASSING if known is None and status >= 500 else known
 
 
-def convert(error: Exception, asked: Asked) -> DorkyError | None:
-    """Our error for the SDK's. None: not known, raise it on.
-
-    The caller raises the result `from error`.
-    """
-    if isinstance(error, DorkyError):
-        return error
-    meaning = meaning_of(error)
-    return None if meaning is None else _say(meaning, error, asked)
-
-
 def region_of(error: Exception) -> str | None:
     """The region that the reply names as the bucket's own; None when it names none."""
     reply = reply_of(error)
@@ -247,144 +225,76 @@ def region_of(error: Exception) -> str | None:
 
 def retry_after_of(error: Exception, now: dt.datetime) -> float | None:
     """Seconds the store asked us to wait (`Retry-After`, RFC 9110 10.2.3: seconds or a date); None: it did not."""
-    reply = reply_of(error)
-    if reply is None:
-        return None
-    text = str(reply.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("retry-after", "")).strip()
+    text = _header(error, "retry-after")
     if text.isascii() and text.isdigit():
         return float(text)
+    at = _date_of(text)
+    return None if at is None else max(0.0, (at - now).total_seconds())
+
+
+def _header(error: Exception, name: str) -> str:
+    """One header of the reply; empty: it has none."""
+    reply = reply_of(error) or {}
+    return str(reply.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get(name, "")).strip()
+
+
+def _date_of(text: str) -> dt.datetime | None:
+    """An HTTP date (RFC 9110 5.6.7)."""
     try:
         at = email.utils.parsedate_to_datetime(text)
-    except ValueError:  # absent, or neither form: the store said nothing
+    except ValueError:  # absent, or another form: the store said nothing
         return None
-    if at.tzinfo is None:
-        at = at.replace(tzinfo=dt.UTC)
-    return max(0.0, (at - now).total_seconds())
+    return at if at.tzinfo is not None else at.replace(tzinfo=dt.UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What a 403 of AWS says beside its code; each None where it does not (most other stores say nothing)."""
+
+    identity: str | None = None
+    """The caller's ARN."""
+    action: str | None = None
+    """As policies name it, e.g. `s3:PutObject` or `kms:Decrypt`."""
+    resource: str | None = None
+    """The ARN that the action was for."""
+    denied_by: str | None = None
+    """The kind of policy that denies it explicitly, e.g. `bucket policy`, so that no Allow elsewhere helps."""
+
+
+def refusal_of(error: Exception) -> Refusal:
+    """Read out of the store's message what has the exact form of an ARN, an action or a kind of policy, and no more of it.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/troubleshoot-403-errors.html
+    """
+    reply = reply_of(error)
+    text = "" if reply is None else str(reply["Error"].get("Message", ""))
+    return Refusal(*(found[1] if (found := form.search(text)) else None for form in _REFUSALS))
+
+
+_REFUSALS = (
+    re.compile(r"User: (arn:aws[\w-]*:(?:iam|sts)::\d*:[\w+=,.@/-]+)"),
+    re.compile(r"not authorized to perform: ((?:s3|kms):\w+)"),
+    re.compile(r"on resource: \"?(arn:aws[\w-]*:(?:s3|kms):[^\s\"<>]*[^\s\"<>.,])"),
+    re.compile(r"with an explicit deny in an? ([a-z ]*policy)"),
+)
+_KEY_ARN = re.compile(r"arn:aws[\w-]*:kms:[\w-]+:\d+:(?:key|alias)/[\w/-]+")
+
+
+def kms_key_of(error: Exception) -> str | None:
+    """The ARN of the KMS key that the store's message names."""
+    reply = reply_of(error)
+    found = _KEY_ARN.search(str(reply["Error"].get("Message", ""))) if reply is not None else None
+    return found[0] if found else None
+
+
+def clock_ahead_s(error: Exception, now: dt.datetime) -> float | None:
+    """How far this machine's clock is ahead of the store's, in seconds, by the reply's `Date` (whole seconds); negative:
+    behind. None: it has none.
+    """
+    at = _date_of(_header(error, "date"))
+    return None if at is None else (now - at).total_seconds()
 
 
 def _sdk_names(error: Exception) -> list[str]:
     """Class names, nearest first, up to where the SDK's own classes end."""
     return [kind.__name__ for kind in type(error).__mro__ if kind.__module__.partition(".")[0] in SDK_PACKAGES]
-
-
-def _say(meaning: Meaning, error: Exception, asked: Asked) -> DorkyError:
-    name = code_of(error) or type(error).__name__
-    match meaning:
-        case Meaning.STALE:
-            return Stale(f"{asked}: {name}")
-        case Meaning.BUSY:
-            wait = retry_after_of(error, dt.datetime.now(dt.UTC))
-            return RateLimited(f"{asked.store} asks for fewer requests ({name}, {asked})", retry_after_s=wait)
-        case Meaning.PASSING:
-            wait = retry_after_of(error, dt.datetime.now(dt.UTC))
-            return Transient(f"{asked}: {name}", retry_after_s=wait)
-        case Meaning.OFFLINE:
-            return Transient(f"{asked.store} cannot be reached ({name})", hint=_offline_hint(name, asked), offline=True)
-        case Meaning.CREDENTIALS:
-            return AuthExpired(
-                f"{asked.store} does not accept the credentials of {_profile(asked)} ({name})",
-                hint=_credentials_hint(name, asked),
-            )
-        case Meaning.DENIED:
-            return Denied(
-                f"{asked}: access denied ({name})",
-                hint=f"allow {_permission(asked)} on s3://{asked.bucket}/{asked.prefix} to {_profile(asked)}",
-            )
-        case Meaning.NAME_TOO_LONG:
-            return Unsupported(
-                asked.key,
-                f"{asked.store} refuses the name as too long ({name})",
-                code="name-too-long",
-                hint="shorten the file's path",
-            )
-        case Meaning.NAME:
-            return Unsupported(
-                asked.key, f"{asked.store} cannot hold this name ({name})", code="name", hint="rename the file"
-            )
-        case Meaning.METADATA:
-            return Unsupported(
-                asked.key, f"{asked.store} refuses the metadata ({name})", code="metadata", hint="shorten the metadata"
-            )
-        case Meaning.TOO_LARGE:
-            return Unsupported(asked.key, f"{asked}: too large ({name})", code="too-large")
-        case Meaning.ARCHIVED:
-            return Unsupported(
-                asked.key,
-                f"{asked}: the object is archived ({name})",
-                code="archived",
-                hint="restore it from the archive tier with your cloud's console or `aws s3api restore-object`",
-            )
-        case Meaning.SDK_CONFIGURATION:
-            return Configuration(
-                f"the AWS configuration cannot be used ({name})", hint="correct ~/.aws/config; `aws configure list`"
-            )
-        case Meaning.FULL:
-            return DiskFull(f"{asked.store} has no room left ({name})", hint="free space there or raise the quota")
-        case _:
-            return _blocked(meaning, name, error, asked)
-
-
-def _blocked(meaning: Meaning, name: str, error: Exception, asked: Asked) -> Blocked:
-    match meaning:
-        case Meaning.NO_BUCKET:
-            return Blocked(
-                f"{asked.store} has no bucket {asked.bucket!r}",
-                code="no-such-bucket",
-                hint="correct `bucket:` in the configuration, or create the bucket; dorkyd never creates one",
-            )
-        case Meaning.CLOCK:
-            return Blocked(
-                f"{asked.store} refuses this machine's clock ({name})",
-                code="clock-skew",
-                hint="set the clock, e.g. `timedatectl set-ntp true`",
-            )
-        case Meaning.REGION:
-            region = region_of(error)
-            return Blocked(
-                f"the bucket {asked.bucket!r} is in another region ({name})",
-                code="wrong-region",
-                hint=f"set `region: {region}`" if region else "set `region:` to the bucket's own",
-            )
-        case Meaning.ENCRYPTION:
-            return Blocked(
-                f"{asked}: the bucket's encryption key cannot be used ({name})",
-                code="kms",
-                hint="check that the KMS key is enabled and that kms:GenerateDataKey and kms:Decrypt are allowed",
-            )
-        case _:
-            return Blocked(
-                f"{asked.store} does not support {asked.operation} as sent ({name})",
-                code="not-supported",
-                hint="use a store that implements it",
-            )
-
-
-def _profile(asked: Asked) -> str:
-    return f"the profile {asked.profile!r}" if asked.profile else "the default profile"
-
-
-def _permission(asked: Asked) -> str:
-    names = {
-        "HeadObject": "s3:GetObject",
-        "ListObjectsV2": "s3:ListBucket",
-        "CopyObject": "s3:GetObject and s3:PutObject",
-        "CreateMultipartUpload": "s3:PutObject",
-        "UploadPart": "s3:PutObject",
-        "CompleteMultipartUpload": "s3:PutObject",
-    }
-    return names.get(asked.operation, f"s3:{asked.operation}")
-
-
-def _offline_hint(name: str, asked: Asked) -> str:
-    if name == "SSLError":
-        return "trust its certificate with AWS_CA_BUNDLE, or log in to this network"
-    return "check `endpoint_url:` if this does not pass" if asked.endpoint_url else ""
-
-
-def _credentials_hint(name: str, asked: Asked) -> str:
-    option = f" --profile {asked.profile}" if asked.profile else ""
-    if name == "ProfileNotFound":
-        return f"correct `profile:` in the configuration, or run `aws configure{option}`"
-    if name in {"NoCredentialsError", "PartialCredentialsError", "InvalidAccessKeyId", "SignatureDoesNotMatch"}:
-        return f"run `aws configure{option}`, or `aws sso login{option}`"
-    return f"run `aws sso login{option}`, or renew the credentials as your team does"

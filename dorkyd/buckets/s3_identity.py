@@ -1,0 +1,64 @@
+"""As whom S3 was asked: what a person may be told of the credentials in use. Never a secret, and no request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+FILES: Mapping[str, str] = {"shared-credentials-file": "credentials_file", "config-file": "config_file"}
+"""Where botocore found a key (`Credentials.method`), and its own name for that file."""
+
+PLACES: Mapping[str, str] = {
+    "env": "the environment variable AWS_ACCESS_KEY_ID",
+    "explicit": "the program itself",
+    "iam-role": "the role of this machine",
+    "container-role": "the role of this container",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Credentials, as far as a person may see them."""
+
+    profile: str
+    """The profile in force; `default` where none is named."""
+    method: str = ""
+    """How botocore came by the key: `env`, `shared-credentials-file`, `config-file`, `sso`, `login`, `assume-role`,
+    `custom-process`, `iam-role`, …; empty: not known, or there are none.
+    """
+    key_end: str = ""
+    """The last four characters of the access key's id; empty: not known."""
+    file: str = ""
+    """The file that holds the key, as the SDK's settings name it; empty: none does."""
+
+    def __str__(self) -> str:
+        key = f"access key …{self.key_end} from" if self.key_end else "the credentials of"
+        return f"{key} {self.place}"
+
+    @property
+    def place(self) -> str:
+        """Where the key comes from."""
+        if self.method in PLACES:
+            return PLACES[self.method]
+        way = {"": "", "sso": " (SSO)", "login": " (aws login)", "custom-process": " (credential_process)"}
+        how = f" in {self.file}" if self.file else way.get(self.method, f" ({self.method})")
+        return f"the profile {self.profile!r}{how}"
+
+
+def identity_of(credentials: Any, profile: str | None) -> Identity:
+    """Of botocore's credentials (None: there are none, or nobody could ask for them). `profile`: as configured, None the
+    SDK's own choice.
+    """
+    import botocore.session  # noqa: PLC0415  see `dorkyd.buckets.s3`
+
+    settings = botocore.session.Session(profile=profile)
+    named = str(settings.get_config_variable("profile") or "default")
+    if credentials is None:
+        return Identity(named)
+    method = str(credentials.method or "")
+    # The public attribute of credentials that renew themselves would renew them now. Others have only that one.
+    renewing = hasattr(credentials, "_access_key")
+    key = credentials._access_key if renewing else credentials.access_key  # noqa: SLF001
+    file = str(settings.get_config_variable(FILES[method])) if method in FILES else ""
+    return Identity(named, method, str(key)[-4:] if key else "", file)
