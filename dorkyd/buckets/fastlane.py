@@ -110,6 +110,8 @@ class FastLane(S3Bucket):
 
     def head(self, key: str) -> ObjectInfo | None:
         """Look at one object."""
+        if self.missing_denied and not self._may_exist(key):
+            return None
         found = self._try_get(key, "HEAD", {"head": True})
         if isinstance(found, Refused):
             # The reply to a HEAD has no body, so that its 404 may as well mean that the bucket is gone.
@@ -120,6 +122,8 @@ class FastLane(S3Bucket):
 
     def read(self, key: str, *, limit: int = 16 * KIB * KIB) -> tuple[ObjectInfo, bytes] | None:
         """One small object, whole."""
+        if self.missing_denied and not self._may_exist(key):
+            return None
         found = self._try_get(key, "GET", {})
         if self._is_missing(found):
             return None

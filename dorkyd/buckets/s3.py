@@ -338,7 +338,7 @@ class S3Bucket:
     def _there(self, key: str) -> bool:
         """Something is under the key, or may be. A GET: SeaweedFS answers conditions for folders, so none is sent."""
         try:
-            reply = self._calls.find("GET", "get_object", key, Range="bytes=0-0")
+            reply = self._find("GET", "get_object", key, Range="bytes=0-0")
         except Exception as error:
             if _unsatisfiable(error):
                 return True
@@ -363,12 +363,12 @@ class S3Bucket:
                 hint="shorten the file's path",
             )
 
-    def _find(self, verb: Verb, method: str, key: str) -> dict[str, Any] | None:
+    def _find(self, verb: Verb, method: str, key: str, **params: Any) -> dict[str, Any] | None:
         """The reply about one object; None: it is proven absent."""
         if self.missing_denied and not self._may_exist(key):
             return None
         try:
-            return self._calls.find(verb, method, key)
+            return self._calls.find(verb, method, key, **params)
         except Denied:
             if self._may_exist(key):
                 raise
