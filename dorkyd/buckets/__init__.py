@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from dorkyd.buckets.directory import DirectoryBucket
 from dorkyd.core.settings import Project
-from dorkyd.errors import Configuration, Refused
+from dorkyd.errors import Configuration
 from dorkyd.ports import Bucket
 
 _FORMS = "write s3://bucket/prefix, gs://bucket/prefix or file:///directory"
@@ -18,7 +18,7 @@ def open_bucket(project: Project, *, create: bool = False) -> Bucket:
     A file URL is a plain absolute path: nothing in it is percent-decoded. `create` makes the directory with all its
     parents, which only the embedded bucket wants; see `DirectoryBucket`.
 
-    Raises `Configuration` for a URL that names no bucket, `Refused` for a store that is not built yet.
+    Raises `Configuration` for a URL that names no bucket.
     """
     url = project.bucket
     scheme, separator, rest = url.partition("://")
@@ -38,6 +38,11 @@ def open_bucket(project: Project, *, create: bool = False) -> Bucket:
 
             return FastLane(url, endpoint_url=project.endpoint_url, region=project.region, profile=project.profile)
         case "gs":
-            raise Refused(f"{where}: Google Cloud Storage is not built yet", hint="use an s3:// or file:// bucket")
+            if not urlsplit(url).netloc:
+                raise Configuration(f"{where} names no bucket", hint="write gs://bucket/prefix")
+            # Only here, so that nobody else pays for importing the SDK.
+            from dorkyd.buckets.gcs import GcsBucket  # noqa: PLC0415
+
+            return GcsBucket(url, endpoint_url=project.endpoint_url)
         case _:
             raise Configuration(f"{where}: {scheme}:// is no store that dorkyd knows", hint=_FORMS)

@@ -90,6 +90,24 @@ class TellsMissing(Protocol):
 
 
 @runtime_checkable
+class NamesConditions(Protocol):
+    """What a bucket has beside the port when its store calls operations and conditions by other names than S3 does."""
+
+    @property
+    def condition_names(self) -> Mapping[str, str]:
+        """Each text of `ALL` that can be found there: how it is said of this store."""
+
+
+@runtime_checkable
+class JudgesAtBegin(Protocol):
+    """What a bucket has beside the port when its store refuses a session already at its beginning. What it does at the
+    end, long after, must be proven apart.
+    """
+
+    judges_at_begin: bool
+
+
+@runtime_checkable
 class Wraps(Protocol):
     """A bucket around another, as `dorkyd.buckets.retry.Retrying`."""
 
@@ -105,9 +123,10 @@ def probe(bucket: Bucket, *, single_writer: bool, random_id: Callable[[], str]) 
     write, delete or tell that a key is missing; what the bucket raises otherwise. May be repeated.
     """
     ignored = _Probe(bucket, PREFIX + random_id()).run()
+    named = next((layer.condition_names for layer in _layers(bucket) if isinstance(layer, NamesConditions)), {})
     if ignored and not single_writer:
         raise UnsafeStore(
-            f"{bucket.url} does not enforce conditional writes: {', '.join(ignored)}. "
+            f"{bucket.url} does not enforce conditional writes: {', '.join(named.get(text, text) for text in ignored)}. "
             "Two writers would overwrite each other silently",
             hint="use another store, or set `single_writer: true` if no other machine ever writes there",
         )
@@ -117,7 +136,7 @@ def probe(bucket: Bucket, *, single_writer: bool, random_id: Callable[[], str]) 
         ignored=ignored,
         copies_safe=not COPIES & set(ignored),
         missing_denied=tells is not None and tells.missing_denied,
-        warnings=tuple(f"{text}{_consequence(text)}" for text in ignored),
+        warnings=tuple(f"{named.get(text, text)}{_consequence(text)}" for text in ignored),
     )
 
 
@@ -139,6 +158,7 @@ class _Probe:
             self._copies()
             self._parts()
             self._part_copies()
+            self._sessions()
             self._deletes()
         except DorkyError as error:
             # The first error is the one to act on.
@@ -182,6 +202,23 @@ class _Probe:
             COMPLETE_UPDATE, lambda: parts.put_in_parts(key, _Bytes(b"fourth"), replaces=old.version, meta={})
         )
 
+    def _sessions(self) -> None:
+        if not any(isinstance(layer, JudgesAtBegin) and layer.judges_at_begin for layer in _layers(self._bucket)):
+            return
+        key, late = self._key("session"), _Bytes(b"late")
+        session = self._bucket.begin(key, late.size, replaces=None, meta={})
+        old = self._bucket.put(key, _Bytes(b"first"), replaces=None, meta={})
+        self._must_refuse(COMPLETE_CREATE, lambda: self._bucket.put(key, late, replaces=None, meta={}, session=session))
+        self._bucket.abandon(key, session)
+        if self._version(key) != old.version:
+            return  # found out already
+        later = self._bucket.begin(key, late.size, replaces=old.version, meta={})
+        self._bucket.put(key, _Bytes(b"second"), replaces=old.version, meta={})
+        self._must_refuse(
+            COMPLETE_UPDATE, lambda: self._bucket.put(key, late, replaces=old.version, meta={}, session=later)
+        )
+        self._bucket.abandon(key, later)
+
     def _part_copies(self) -> None:
         copies = next((layer for layer in _layers(self._bucket) if isinstance(layer, CopiesInParts)), None)
         if copies is None:
@@ -219,7 +256,8 @@ class _Probe:
             step()
         except Stale:
             return True
-        self._ignored.append(text)
+        if text not in self._ignored:
+            self._ignored.append(text)
         return False
 
     def _copy(self, name: str, source_version: Version, replaces: Version | None) -> None:

@@ -9,7 +9,7 @@ import pytest
 from dorkyd.buckets import open_bucket
 from dorkyd.buckets.directory import DirectoryBucket
 from dorkyd.core.settings import Project
-from dorkyd.errors import Configuration, Refused
+from dorkyd.errors import Configuration
 
 
 def project(url: str) -> Project:
@@ -34,7 +34,8 @@ def test_s3() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["", "bucket", "/dir", "file://host/dir", "file://", "s3://", "s3:///prefix", "ftp://x/y"]
+    "url",
+    ["", "bucket", "/dir", "file://host/dir", "file://", "s3://", "s3:///prefix", "gs://", "gs:///prefix", "ftp://x/y"],
 )
 def test_bad_url(url: str) -> None:
     """A URL that names no bucket is an error of configuration with a hint."""
@@ -44,6 +45,7 @@ def test_bad_url(url: str) -> None:
 
 
 def test_google() -> None:
-    """Google Cloud Storage is refused while it is not built."""
-    with pytest.raises(Refused, match="not built yet"):
-        open_bucket(project("gs://bucket/prefix"))
+    """A Google Cloud Storage URL is opened without asking the store anything."""
+    from dorkyd.buckets.gcs import GcsBucket
+
+    assert isinstance(open_bucket(project("gs://bucket/prefix")), GcsBucket)

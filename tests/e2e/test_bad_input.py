@@ -57,7 +57,7 @@ _PROJECT = "projects:\n  - path: {folder}\n    bucket: {bucket}\n"
         (_PROJECT + "    encrypt: ['.env']\n", "config.yaml:4: `encrypt` is not built yet"),
         (_PROJECT + "    bandwidth: {{up: 1MiB}}\n", "config.yaml:4: `bandwidth` is not built yet"),
         (_PROJECT + "    mode: manual\n", "config.yaml:4: `mode: manual` is not built yet"),
-        (_PROJECT.replace("{bucket}", "gs://acme/api"), "config.yaml:3: gs:// buckets are not built yet"),
+        (_PROJECT.replace("{bucket}", "gs://Acme/api"), "config.yaml:3: `Acme` is no bucket's name"),
         (_PROJECT.replace("{bucket}", "file://{folder}/bucket"), "config.yaml:3: the bucket of project"),
         (_PROJECT + "  - {{path: '{folder}/inner', bucket: 's3://acme/inner'}}\n", "keep them apart"),
         (_PROJECT.replace("{folder}", "{home}"), "config.yaml:2: "),
@@ -158,11 +158,11 @@ def test_refused_requests(daemon: RealDaemon, tmp_path: Path) -> None:
     other.mkdir()
     for arguments, code, says in (
         (["add", str(tmp_path / "none"), "--bucket", "s3://acme/x"], 2, "does not exist"),
-        (["add", str(other), "--bucket", "gs://acme/x"], 78, "gs:// buckets are not built yet"),
+        (["add", str(other), "--bucket", "gs://Acme/x"], 78, "`Acme` is no bucket's name"),
         (["add", str(other), "--bucket", f"file://{other}/b"], 78, "keep them apart"),
         (["add", str(inner), "--bucket", "s3://acme/x"], 78, "keep them apart"),
         (["add", str(other), "--bucket", "s3://acme/x", "--mode", "manual"], 2, "manual"),
-        (["add", str(other), "--bucket", "ftp://x"], 78, "must begin with s3:// or file:///"),
+        (["add", str(other), "--bucket", "ftp://x"], 78, "must begin with s3://, gs:// or file:///"),
         (["up", str(daemon.root), "--bucket", "s3://acme/elsewhere"], 2, "remove p"),
         (["remove", "nobody"], 2, "there are: p"),
         (["sync", "nobody"], 2, "there are: p"),
@@ -185,7 +185,7 @@ def test_refused_requests(daemon: RealDaemon, tmp_path: Path) -> None:
 
 def test_a_refused_add_names_no_line(daemon: RealDaemon, tmp_path: Path) -> None:
     """The file is right: a message that named a line of it would send a person to what is not there."""
-    ran = ctl(daemon, "add", str(tmp_path), "--bucket", "gs://acme/api")
+    ran = ctl(daemon, "add", str(tmp_path), "--bucket", "gs://Acme/api")
     assert "config.yaml:" not in ran.err
     assert "nothing was changed" in ran.err
 
