@@ -357,7 +357,8 @@ class Carrier:
     def _settle_at_once(self, action: Adopt | Forget, rows: tuple[Dirty, ...]) -> None:
         if isinstance(action, Adopt):
             if self.journal.base(action.path) is None:
-                self._log("adopt", action.path, action.remote.device, action.local.digest)
+                device = "another device" if action.remote.proved else action.remote.device
+                self._log("adopt", action.path, device, action.local.digest)
             self.journal.set_base(action.path, _agreed(action.local, action.remote, action.mode))
         else:
             self.journal.set_base(action.path, None)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+from dorkyd.core import metadata
 from dorkyd.core.clashes import Neighbour, Wait, settle_clash
 from dorkyd.core.model import (
     Action,
@@ -21,6 +22,7 @@ from dorkyd.core.model import (
     PatchMode,
     Path,
     Problem,
+    Remote,
     StepAside,
     Upload,
 )
@@ -157,6 +159,8 @@ class Decider:
             return
         base, remote = self.journal.base(path), self.journal.remote(path)
         local = self._with_holdable_mode(seen, base) if isinstance(seen, Local) else None
+        if base is None and local is not None and remote is not None:
+            remote = self._proved(path, local, remote)
         done.absent |= seen is ABSENT and base is not None
         done.gone |= remote is None and base is not None
         action = reconcile(path, base, local, remote)
@@ -182,6 +186,21 @@ class Decider:
             done.clean.append(row)
         else:
             done.actions.append(result)
+
+    def _proved(self, path: Path, local: Local, remote: Remote) -> Remote:
+        """Joining: an object of which nothing is known but a listing, which says that it holds what the file holds. No
+        request is needed then. What only a look would tell is either read again before each write (a person's keys, the
+        ops before it) or asked for when it counts (permission bits, `reconcile`; whose write it is, `RemoteSide.learn`).
+        A path that we ever wrote to is looked at: the object may be a late write of our own.
+        """
+        nothing_known = not remote.looked and remote.digest is None and remote.op is None and not remote.ancestry
+        if not nothing_known or remote.md5 is None or remote.size != local.size or self.journal.ledger.tried(path):
+            return remote
+        if not self.local.has_md5(path, local, remote.md5):
+            return remote
+        found = replace(remote, digest=local.digest, ancestry=(metadata.UNKNOWN_OP,))
+        self.journal.prove(path, found)
+        return found
 
     def _with_holdable_mode(self, local: Local, base: Base | None) -> Local:
         if not self.unholdable or base is None or base.mode is None:

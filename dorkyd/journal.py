@@ -230,7 +230,7 @@ class Journal:
             return
         self._rising += 1
         self._conn.execute(
-            "INSERT OR REPLACE INTO remote VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO remote VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 path,
                 remote.version,
@@ -244,7 +244,17 @@ class Journal:
                 remote.device,
                 int(remote.looked),
                 self._rising,
+                remote.md5,
             ),
+        )
+
+    def prove(self, path: Path, remote: Remote) -> None:
+        """A listed object was proved equal by what the listing told. It is no newer knowledge of the bucket than before:
+        a listing under way may replace it.
+        """
+        self._conn.execute(
+            "UPDATE remote SET digest = ?, ancestry = ? WHERE path = ? AND version = ?",
+            (remote.digest, " ".join(remote.ancestry), path, remote.version),
         )
 
     def remotes_below(self, folder: Path, limit: int) -> list[tuple[Path, Remote]]:
@@ -387,7 +397,7 @@ class Journal:
 
 
 _BASE = "digest, size, version, mode, modified"
-_REMOTE = "version, size, digest, mode, mtime_ns, modified, op, ancestry, device, looked"
+_REMOTE = "version, size, digest, mode, mtime_ns, modified, op, ancestry, device, looked, md5"
 
 
 def _base(row: tuple[str, int, str | None, int | None, int | None]) -> Base:
@@ -396,7 +406,7 @@ def _base(row: tuple[str, int, str | None, int | None, int | None]) -> Base:
 
 
 def _remote(row: Sequence[object]) -> Remote:
-    version, size, digest, mode, mtime_ns, modified, op, ancestry, device, looked = row
+    version, size, digest, mode, mtime_ns, modified, op, ancestry, device, looked, md5 = row
     return Remote(
         version=Version(str(version)),
         size=int(str(size)),
@@ -408,6 +418,7 @@ def _remote(row: Sequence[object]) -> Remote:
         ancestry=tuple(Op(word) for word in str(ancestry).split()),
         device=str(device) if device is not None else None,
         looked=bool(looked),
+        md5=str(md5) if md5 is not None else None,
     )
 
 

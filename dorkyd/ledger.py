@@ -154,6 +154,10 @@ class Ledger:
             return self._intents("state = 'intended'", ())
         return self._intents("state = 'intended' AND path = ?", (path,))
 
+    def tried(self, path: Path) -> bool:
+        """Any write of ours to this object is on record, whatever became of it."""
+        return bool(self._conn.execute("SELECT 1 FROM intents WHERE path = ? LIMIT 1", (path,)).fetchone())
+
     def announcements(self, limit: int) -> list[Intent]:
         """Done and not yet in the bucket's log, oldest first."""
         return self._intents("state = 'announce'", (), limit)

@@ -5,16 +5,18 @@ Marks come from the watcher, from scans and from the engine itself; all are hint
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import islice
 
 from dorkyd.core.ignore import IgnoreRules
+from dorkyd.core.metadata import sha256
 from dorkyd.core.model import Digest, Local, Path, Problem
 from dorkyd.core.paths import is_under
 from dorkyd.core.settings import Project
-from dorkyd.errors import Blocked
+from dorkyd.errors import Blocked, PathProblem, Stale
 from dorkyd.journal import RACY_NS, Journal
 from dorkyd.ports import ABSENT, Entry, Folder, Known, Marks, Observation, Watcher
 
@@ -22,6 +24,7 @@ IGNORE_FILE = Path(".dorkyignore")
 _IGNORE_BYTES = 1024 * 1024
 """An ignore file is read no further."""
 _SCAN_SLICE = 2000
+_CHUNK_BYTES = 1024 * 1024
 RESCAN_UNWATCHED_S = 15.0
 """How often folders that the system refuses to watch are scanned."""
 
@@ -229,6 +232,18 @@ class LocalSide:
         elif found is ABSENT and known is not None:
             self.journal.set_known(path, None)
         return found
+
+    def has_md5(self, path: Path, local: Local, md5: str) -> bool:
+        """Read the file once more: does it hold `local.digest` still, and do these bytes have this MD5?"""
+        old, now = hashlib.md5(usedforsecurity=False), hashlib.sha256()
+        try:
+            with self.folder.open(path, local) as stream:
+                while chunk := stream.read(_CHUNK_BYTES):
+                    old.update(chunk)
+                    now.update(chunk)
+        except (Stale, PathProblem):
+            return False
+        return old.hexdigest() == md5 and sha256(now.hexdigest()) == local.digest
 
     def at_hand(self, digest: Digest, limit: int = 4) -> list[tuple[Path, Local]]:
         """Files here that hold this content, by what is remembered of them."""

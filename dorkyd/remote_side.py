@@ -298,7 +298,7 @@ class RemoteSide:
             if problem is not None:
                 self._strange.append(problem)
                 continue
-            remote = Remote(listed.version, listed.size, modified=listed.modified, looked=False)
+            remote = Remote(listed.version, listed.size, modified=listed.modified, looked=False, md5=listed.md5)
             rows.append((Path(listed.key), remote))
         with self.journal.atomic():
             changed = self.journal.listing_page(self._began, rows)
@@ -313,7 +313,9 @@ class RemoteSide:
         metadata: its digest claim is void, now and at every later look. In a transaction of the caller's.
         """
         before = self.journal.remote(path)
-        if looked is not None and before is not None and _kept_our_op(before, looked):
+        if looked is not None and before is not None and before.ancestry[:1] == (metadata.UNKNOWN_OP,):
+            looked = self._after_unknown(path, before, looked)
+        elif looked is not None and before is not None and _kept_our_op(before, looked):
             looked = metadata.disowned(looked, before.digest if before.version == looked.version else None)
         self.journal.set_remote(path, looked)
         if looked is not None:
@@ -321,6 +323,16 @@ class RemoteSide:
         if (before is None) != (looked is None):
             self.mark_clashes([path])
         return looked
+
+    def _after_unknown(self, path: Path, before: Remote, looked: Remote) -> Remote:
+        """The first look at an object that was agreed on by its listing. In another state than that one, the digest of that
+        one is what a tool would claim that kept our metadata: only the bytes can tell.
+        """
+        base = self.journal.base(path)
+        same_state = before.proved and before.version == looked.version
+        if same_state or (base is not None and base.digest != looked.digest):
+            return looked
+        return metadata.disowned(looked, None)
 
     def mark_clashes(self, changed: Sequence[Path]) -> None:
         """A change to a path marks every path it clashes with. In a transaction of the caller's."""

@@ -101,6 +101,12 @@ def m0002_upload_sessions(db: Database) -> None:
     db.execute("CREATE INDEX uploads_by_path ON uploads (path)")
 
 
+@migrations()
+def m0003_md5_of_listings(db: Database) -> None:
+    """What a listing told of an object's bytes, until it is looked at."""
+    db.execute("ALTER TABLE remote ADD COLUMN md5 TEXT")
+
+
 def prepare(db: Database, file: str) -> None:
     """Bring a database to this schema. `NewerSchema` when a later dorkyd wrote it; nothing is written then."""
     known = {migration.name for migration in migrations.pending(Database(memory=True))}

@@ -42,9 +42,10 @@ Faults = Callable[[Verb, str], Fault | None]
 class _Object:
     info: ObjectInfo
     data: bytes
+    md5: str | None
 
     def listed_as(self, key: str) -> Listed:
-        return Listed(key, self.info.version, self.info.size, self.info.modified)
+        return Listed(key, self.info.version, self.info.size, self.info.modified, self.md5)
 
 
 @dataclass(slots=True)
@@ -105,7 +106,7 @@ class MemoryBucket:
     """One client of a bucket that lives as long as somebody holds it.
 
     `seconds` gives LastModified, the store's clock (None: the store tells none). `etags` makes versions as S3 does,
-    from the content alone: equal bytes have equal versions, and a change of metadata keeps the version. Bodies of more than
+    the MD5 of the content: equal bytes have equal versions, a change of metadata keeps the version, and listings tell it. Bodies of more than
     `sessions_over` bytes take sessions, in parts of `part_bytes`; None: none does.
     """
 
@@ -319,10 +320,11 @@ class MemoryBucket:
     def _write(self, key: str, data: bytes, meta: Mapping[str, str]) -> Written:
         """Under the lock, once every condition holds."""
         self._store.writes += 1
-        version = Version(hashlib.sha256(data).hexdigest()[:32] if self._etags else str(self._store.writes))
+        md5 = hashlib.md5(data, usedforsecurity=False).hexdigest() if self._etags else None
+        version = Version(md5 or str(self._store.writes))
         modified = self._seconds() if self._seconds else None
         lower = {name.lower(): value for name, value in meta.items()}
-        self._store.objects[key] = _Object(ObjectInfo(version, len(data), modified, lower), data)
+        self._store.objects[key] = _Object(ObjectInfo(version, len(data), modified, lower), data, md5)
         return Written(version, modified)
 
 

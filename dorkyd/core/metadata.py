@@ -22,6 +22,9 @@ ANCESTRY = "dorky-ancestry"
 OURS = frozenset({SHA256, MTIME, MODE, DEVICE, OP, ANCESTRY})
 """Keys that sync writes itself; all others are a person's and are carried along."""
 
+UNKNOWN_OP = Op("unknown")
+"""Stands in the journal for the op of a state that was never looked at (`Remote.proved`). No object can carry it."""
+
 _HEX64 = re.compile(r"[0-9a-f]{64}")
 _OP = re.compile(r"[0-9a-f]{16,64}")
 _INT = re.compile(r"-?[0-9]{1,19}")

@@ -82,7 +82,14 @@ class Remote:
     device: str | None = None
     """Who wrote it, for people."""
     looked: bool = True
-    """False: known from a listing alone, so everything above but version, size and modified is missing."""
+    """False: known from a listing alone, so everything above but version, size and modified is missing, unless `proved`."""
+    md5: str | None = None
+    """What the listing told of the bytes (`dorkyd.ports.Listed.md5`); None once `looked`."""
+
+    @property
+    def proved(self) -> bool:
+        """Never looked at: a listing proved that it holds what a file here held. Its permission bits are not known."""
+        return not self.looked and self.digest is not None
 
     @property
     def foreign(self) -> bool:

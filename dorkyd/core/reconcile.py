@@ -46,6 +46,26 @@ def reconcile(path: Path, base: Base | None, local: Local | None, remote: Remote
     """Decide one path. None for a side means it is proven absent (base: the sides never agreed). None as the answer
     means that all three agree already.
     """
+    action = _decide(path, base, local, remote)
+    if remote is not None and remote.proved and _rests_on_bits(action, base):
+        return Look(path)
+    return action
+
+
+def _rests_on_bits(action: Action | None, base: Base | None) -> bool:
+    """The object's permission bits would go into what happens. Of a `proved` object they are not known; base has the
+    file's own then, and a file whose bits changed since wins with them.
+    """
+    match action:
+        case Download() | KeepBoth() | SetMode():
+            return True
+        case Upload():
+            return base is None or action.local.mode == base.mode
+        case _:
+            return False
+
+
+def _decide(path: Path, base: Base | None, local: Local | None, remote: Remote | None) -> Action | None:
     if remote is None:
         return _without_remote(path, base, local)
 
