@@ -125,15 +125,20 @@ class RealDaemon:
 
     def tree(self) -> dict[str, tuple[bytes, int, int]]:
         """Content, permission bits and mtime of every file outside `.dorky`."""
-        found: dict[str, tuple[bytes, int, int]] = {}
-        for folder, folders, files in os.walk(self.root):
-            folders[:] = [f for f in folders if f != ".dorky"]
-            for file in files:
-                full = os.path.join(folder, file)
-                info = os.lstat(full)
-                with open(full, "rb") as stream:
-                    found[os.path.relpath(full, self.root)] = (stream.read(), info.st_mode & 0o777, info.st_mtime_ns)
-        return found
+        return folder_tree(self.root)
+
+
+def folder_tree(root: Path) -> dict[str, tuple[bytes, int, int]]:
+    """Content, permission bits and mtime of every file outside `.dorky`."""
+    found: dict[str, tuple[bytes, int, int]] = {}
+    for folder, folders, files in os.walk(root):
+        folders[:] = [f for f in folders if f != ".dorky"]
+        for file in files:
+            full = os.path.join(folder, file)
+            info = os.lstat(full)
+            with open(full, "rb") as stream:
+                found[os.path.relpath(full, root)] = (stream.read(), info.st_mode & 0o777, info.st_mtime_ns)
+    return found
 
 
 def settle(*daemons: RealDaemon, rounds: int = 12) -> None:
