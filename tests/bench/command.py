@@ -24,6 +24,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from tests.bench import large, latency, many, unchanged
+from tests.bench.goals import Goal, verdicts
 from tests.bench.measure import Sample
 from tests.bench.stage import Case, Stage, shuffled
 from tests.bench.table import OURS, as_json, table
@@ -39,6 +40,9 @@ class Entry:
 
     case: Case
     repeat: int = 1
+    goals: Sequence[Goal] = ()
+    once: Sequence[str] = ()
+    """Contenders so slow that they run in the first round only."""
 
     @property
     def title(self) -> str:
@@ -46,27 +50,47 @@ class Entry:
         return (self.case.__doc__ or "").strip()
 
 
+def _large(*peers: str) -> list[Goal]:
+    return [*(Goal(1.1, peer) for peer in peers), Goal(200, column="peak MB")]
+
+
 CASES: Mapping[str, Entry] = {
-    "small": Entry(many.small, 3),
+    "small": Entry(
+        many.small,
+        3,
+        [
+            Goal(0.75, "rclone bisync --resync"),
+            *(Goal(1, peer) for peer in ("rclone sync", "s5cmd sync", "aws s3 sync")),
+            Goal(1, "rclone bisync --resync", "CPU s"),
+        ],
+        once=["aws s3 sync"],
+    ),
     "mixed": Entry(many.mixed),
     "renamed": Entry(many.renamed),
-    "up": Entry(large.up, 3),
-    "down": Entry(large.down, 3),
-    "killed": Entry(large.killed),
-    "latency": Entry(latency.latency, 15),
-    "unchanged": Entry(unchanged.unchanged),
-    "one-change": Entry(unchanged.one_change, 3),
-    "idle": Entry(unchanged.idle),
+    "up": Entry(large.up, 3, _large("rclone copy", "s5cmd cp", "aws s3 cp")),
+    "down": Entry(large.down, 3, _large("rclone copy", "s5cmd cp", "aws s3 cp")),
+    "killed": Entry(large.killed, 1, [Goal(200, column="peak MB")]),
+    "latency": Entry(
+        latency.latency,
+        15,
+        [
+            Goal(latency.SETTLE_S + 0.1, row=latency.IN_BUCKET),
+            Goal(latency.SETTLE_S + 0.1 + latency.POLL_S, row=latency.ON_DEVICE),
+        ],
+    ),
+    "unchanged": Entry(unchanged.unchanged, 1, [Goal(0.15, "rclone bisync")]),
+    "one-change": Entry(unchanged.one_change, 3, [Goal(1.1)]),
+    "idle": Entry(unchanged.idle, 1, [Goal(150, column="peak MB"), Goal(0.01 * unchanged.REST_S, column="CPU s")]),
 }
 
 
-def run(case: Case, stage: Stage, repeat: int, only: Sequence[str] = ()) -> dict[str, list[Sample]]:
+def run(entry: Entry, stage: Stage, repeat: int, only: Sequence[str] = ()) -> dict[str, list[Sample]]:
     """Every contender so often. `only`: those whose names contain one of these, and dorkyd."""
-    with case(stage) as contenders:
+    with entry.case(stage) as contenders:
         names = [name for name in contenders if not only or name.startswith(OURS) or any(part in name for part in only)]
         samples: dict[str, list[Sample]] = {name: [] for name in names}
         for round_ in range(repeat):
-            for name in shuffled(names, round_):
+            for name in shuffled([name for name in names if not (round_ and name in entry.once)], round_):
                 os.sync()  # what others wrote is not this one's burden
                 begun = time.monotonic()
                 try:
@@ -129,8 +153,9 @@ def main(words: Sequence[str] | None = None) -> None:
             entry = CASES[name]
             repeat = told.repeat or (1 if told.quick else entry.repeat)
             print(f"{name}: {entry.title}", file=sys.stderr)
-            samples = run(entry.case, stage, repeat, told.only)
-            print(f"**{name}**: {entry.title}\n\n{table(samples)}\n", flush=True)
+            samples = run(entry, stage, repeat, told.only)
+            lines = [f"**{name}**: {entry.title}", "", table(samples), "", *verdicts(entry.goals, samples), ""]
+            print("\n".join(lines), flush=True)
             document[name] = as_json(samples)
             if told.json is not None:
                 told.json.write_text(json.dumps(document, indent=1) + "\n")

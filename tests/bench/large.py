@@ -153,7 +153,7 @@ def killed(stage: Stage) -> Iterator[Mapping[str, Run]]:
         yield {
             "dorkyd": lambda: ours(lose_reply=False),
             "dorkyd, killed before the last reply": lambda: ours(lose_reply=True),
-            **{name: theirs(name) for name in ("rclone copy", "s5cmd cp", "aws s3 cp")},
+            **{name: theirs(name) for name in ("rclone copy", "aws s3 cp")},
         }
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from tests import servers
 from tests.bench.command import CASES, main
+from tests.bench.goals import Goal, verdicts
 from tests.bench.measure import Sample, Traffic
 from tests.bench.table import table
 
@@ -58,6 +59,13 @@ def test_a_table_tells_medians_and_ratios() -> None:
     _, _, first, second = table({"slow": samples(4, 30, 8), "dorkyd": samples(2)}).splitlines()
     assert [cell.strip() for cell in first.split("|")[1:5]] == ["dorkyd", "2.00", "-", ""]
     assert [cell.strip() for cell in second.split("|")[1:5]] == ["slow", "8.00", "4.00-30.0", "0.25"]
+
+
+def test_a_goal_is_judged_by_medians() -> None:
+    """Met up to its bound, missed beyond it, and not judged without the contender it names."""
+    samples = {name: [Sample(wall, 1, 50, 2, Traffic())] for name, wall in (("dorkyd", 3), ("peer", 4))}
+    goals = [Goal(0.75, "peer"), Goal(0.74, "peer"), Goal(49, column="peak MB"), Goal(1, "absent")]
+    assert [line.rpartition(" ")[2] for line in verdicts(goals, samples)] == ["met", "missed", "missed"]
 
 
 def test_an_unknown_case_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
