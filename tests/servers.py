@@ -185,6 +185,14 @@ class GcsProcess:
         """Let requests fail (`tests.gcs.faults.Fault`; the strict server alone)."""
         self.ask("POST", "/_test/fault", fault)
 
+    def held(self) -> int:
+        """Requests that stay unanswered, as ordered with `hold` (the strict server alone)."""
+        return int(self.ask("GET", "/_test/held")["held"])
+
+    def release(self) -> None:
+        """Let go of them (the strict server alone)."""
+        self.ask("POST", "/_test/release")
+
     def calls(self) -> dict[str, int]:
         """How often each operation was called (the strict server alone)."""
         return dict(self.ask("GET", "/_test/calls"))
@@ -266,6 +274,11 @@ def rclone() -> Server:
 @functools.cache
 def strict_gcs() -> GcsProcess:
     """Our own (`tests.gcs`): keeps every precondition, resumable sessions, checksums, versions; faults on request."""
+    return private_gcs()
+
+
+def private_gcs() -> GcsProcess:
+    """A strict server of the caller's own, for faults that concern nobody else."""
     return _start_gcs("strict-gcs", lambda port: [sys.executable, "-m", "tests.gcs", "--port", str(port)])
 
 

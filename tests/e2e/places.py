@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.daemons import RealDaemon
-from tests.servers import Server
+from tests.servers import GcsProcess, Server
 
 FULL = os.environ.get("DORKY_FULL") == "1"
 """The whole standard library and the full number of rounds, instead of what CI has time for."""
@@ -77,6 +77,16 @@ def s3_place(base: Path, server: Server) -> Iterator[Place]:
         return found
 
     place = Place(base, f"s3://{name}/team/p", read, {"env": server.env, "endpoint_url": server.endpoint_url})
+    with _ending(place):
+        yield place
+
+
+@contextlib.contextmanager
+def gcs_place(base: Path, server: GcsProcess) -> Iterator[Place]:
+    """The strict Google Cloud Storage of the tests."""
+    name = server.new_bucket()
+    settings = {"env": server.env, "endpoint_url": server.endpoint_url}
+    place = Place(base, f"gs://{name}/team/p", lambda: server.read_all(name, "team/p/"), settings)
     with _ending(place):
         yield place
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from threading import Lock
+from threading import Event, Lock
 from typing import Literal
 
 When = Literal["before", "after", "cut", "short"]
@@ -48,6 +48,10 @@ class Fault:
     key: str = ""
     """Only objects whose name holds this."""
     times: int = 1
+    skip: int = 0
+    """So many matching requests go well first."""
+    hold: bool = False
+    """Before it fails the request stays unanswered, until it is released: time to kill who waits for it."""
 
 
 class Faults:
@@ -59,6 +63,9 @@ class Faults:
         self.calls: Counter[str] = Counter()
         self.denied: set[str] = set()
         """Permissions that nobody has."""
+        self.held = 0
+        """Requests that stay unanswered now."""
+        self._released = Event()
 
     def order(self, fault: Fault) -> None:
         """Let the next matching requests fail."""
@@ -77,11 +84,26 @@ class Faults:
             self.calls[operation] += 1
             for fault in self._ordered:
                 if fault.operation in {operation, "*"} and fault.key in key:
+                    if fault.skip:
+                        fault.skip -= 1
+                        continue
                     fault.times -= 1
                     if not fault.times:
                         self._ordered.remove(fault)
                     return fault
         return None
+
+    def hold(self) -> None:
+        """Wait for the release, a minute at most."""
+        with self._lock:
+            self.held += 1
+        self._released.wait(60)
+        with self._lock:
+            self.held -= 1
+
+    def release(self) -> None:
+        """Let go of what is held, now and later."""
+        self._released.set()
 
     def missing(self, operation: str) -> str | None:
         """The first permission that is denied for it."""

@@ -7,7 +7,6 @@ import json
 import re
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -119,18 +118,25 @@ class _Handler(BaseHTTPRequestHandler):
             if missing is not None:
                 raise _denied(missing)
             if fault is not None and fault.when == "before":
-                raise _failure(fault)
+                raise self._failed(fault)
             if fault is not None and fault.when == "short" and len(body) > PIECE:
                 body = body[:PIECE]
                 _, _, act = self._route(path, query, body, whole=False)
             reply = act()
             if fault is not None and fault.when == "after":
-                raise _failure(fault)
+                raise self._failed(fault)
             return reply, fault is not None and fault.when == "cut"
         except Refusal as refusal:
             return _refused(refusal, media=query.get("alt") == "media"), False
         except (ValueError, KeyError, TypeError) as error:
             return _refused(Refusal(400, "parseError", f"{type(error).__name__}: {error}"), media=False), False
+
+    def _failed(self, fault: Fault) -> Exception:
+        if fault.hold:
+            self.server_state.faults.hold()
+        if not fault.status:
+            return Vanish()
+        return Refusal(fault.status, fault.reason, fault.message, retry_after=fault.retry_after)
 
     def _write(self, reply: Reply, *, cut: bool) -> None:
         self.send_response(reply.status)
@@ -157,6 +163,10 @@ class _Handler(BaseHTTPRequestHandler):
                 faults.denied.update(given["permissions"])
             case "/_test/clear":
                 faults.clear()
+            case "/_test/release":
+                faults.release()
+            case "/_test/held":
+                return Reply(document={"held": faults.held})
             case "/_test/expire":
                 uploads.expire()
             case "/_test/calls":
@@ -408,12 +418,6 @@ def _nothing(_: None) -> Reply:
     return Reply(204)
 
 
-def _failure(fault: Fault) -> Exception:
-    if not fault.status:
-        return Vanish()
-    return Refusal(fault.status, fault.reason, fault.message, retry_after=fault.retry_after)
-
-
 def _denied(permission: str) -> Refusal:
     return Refusal(
         403,
@@ -435,8 +439,3 @@ def _refused(refusal: Refusal, *, media: bool) -> Reply:
         {"error": {"code": refusal.status, "message": refusal.message, "errors": [error]}},
         headers=headers,
     )
-
-
-def fault_document(fault: Fault) -> dict[str, Any]:
-    """For `/_test/fault`."""
-    return asdict(fault)
