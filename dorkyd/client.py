@@ -169,6 +169,12 @@ class DorkyClient:
         """End a pause."""
         return self.send(calls.resume(project)).value
 
+    def limit(self, project: str | None, *, up: int | None = None, down: int | None = None) -> m.Bandwidth:
+        """Change bandwidth limits, in bytes a second: a project's, or (None) those of all together. None leaves a
+        direction as it is, 0 lifts its limit. Returns what is in force then.
+        """
+        return self.send(calls.limit(project, up=up, down=down)).value
+
     def approve(self, project: str, token: str) -> m.ProjectStatus:
         """Let through exactly what the halt showed."""
         return self.send(calls.approve(project, token)).value
@@ -312,6 +318,12 @@ class AsyncDorkyClient:
     async def resume(self, project: str) -> m.ProjectStatus:
         """End a pause."""
         return (await self.send(calls.resume(project))).value
+
+    async def limit(self, project: str | None, *, up: int | None = None, down: int | None = None) -> m.Bandwidth:
+        """Change bandwidth limits, in bytes a second: a project's, or (None) those of all together. None leaves a
+        direction as it is, 0 lifts its limit. Returns what is in force then.
+        """
+        return (await self.send(calls.limit(project, up=up, down=down))).value
 
     async def approve(self, project: str, token: str) -> m.ProjectStatus:
         """Let through exactly what the halt showed."""

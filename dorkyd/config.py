@@ -20,7 +20,7 @@ from dorkyd.config_nodes import Source, Table, folder_name, items_of
 from dorkyd.config_overlaps import refuse_overlaps
 from dorkyd.core.ignore import check
 from dorkyd.core.paths import is_reserved
-from dorkyd.core.settings import Guard, Mode, Project, Settings, TrashLimits
+from dorkyd.core.settings import LEAST_RATE, Bandwidth, Guard, Mode, Project, Settings, TrashLimits
 from dorkyd.durable import fsync
 from dorkyd.errors import Configuration
 
@@ -30,11 +30,10 @@ SOCKET_BYTES = 100
 _DAY_S = 86_400
 _PROJECT_KEYS = frozenset(
     {"name", "path", "bucket", "mode", "endpoint_url", "region", "profile", "single_writer", "ignore"}
-    | {"settle_s", "hold_s", "list_every_s", "poll_s", "guard", "trash"}
+    | {"settle_s", "hold_s", "list_every_s", "poll_s", "guard", "trash", "bandwidth"}
 )
 _UNBUILT = {
-    key: f"`{key}` is not built yet; remove it, dorkyd will not pretend to obey it"
-    for key in ("encrypt", "bandwidth", "convert")
+    key: f"`{key}` is not built yet; remove it, dorkyd will not pretend to obey it" for key in ("encrypt", "convert")
 }
 _FOR = {"endpoint_url": "s3:// and gs://", "region": "s3://", "profile": "s3://"}
 """The schemes of the buckets that a setting is for."""
@@ -187,7 +186,7 @@ def read_settings(text: str, homes: Homes, *, host: str) -> Settings:
     root = source.compose(text)
     if root is None:
         return Settings(device=host)
-    top = source.table(root, "the configuration", {"device", "poll_s", "projects"}, _UNBUILT)
+    top = source.table(root, "the configuration", {"device", "poll_s", "projects", "bandwidth"}, _UNBUILT)
     poll_s = top.number("poll_s", 0.05, _DAY_S, "seconds")
     device = top.text("device")
     if device is not None and (not device.isprintable() or len(device.encode()) > 64):
@@ -197,7 +196,11 @@ def read_settings(text: str, homes: Homes, *, host: str) -> Settings:
         table = source.table(node, "a project", _PROJECT_KEYS, _UNBUILT)
         read.append((table, _project(table, homes, _PROJECT.poll_s if poll_s is None else poll_s)))
     refuse_overlaps(read, homes.own, embedded=homes.state_dir / "buckets")
-    return Settings(device=device or host, projects=tuple(project for _, project in read))
+    return Settings(
+        device=device or host,
+        projects=tuple(project for _, project in read),
+        bandwidth=_bandwidth(top),
+    )
 
 
 def _project(table: Table, homes: Homes, poll_s: float) -> Project:
@@ -223,6 +226,7 @@ def _project(table: Table, homes: Homes, poll_s: float) -> Project:
         poll_s=_or(table.number("poll_s", 0.05, _DAY_S, "seconds"), poll_s),
         guard=_guard(table),
         trash=_trash(table),
+        bandwidth=_bandwidth(table),
     )
 
 
@@ -356,6 +360,21 @@ def _trash(table: Table) -> TrashLimits:
         days=_or(trash.number("days", 0, 36_500, "days"), _TRASH.days),
         size=_or(trash.size("size"), _TRASH.size),
     )
+
+
+def _bandwidth(table: Table) -> Bandwidth:
+    if "bandwidth" not in table.values:
+        return Bandwidth()
+    limits = table.source.table(table.at("bandwidth"), "`bandwidth`", {"up", "down"}, {})
+    return Bandwidth(up=_rate(limits, "up"), down=_rate(limits, "down"))
+
+
+def _rate(limits: Table, key: str) -> int | None:
+    """Bytes a second; 0 is no limit, as absent."""
+    size = limits.size(key)
+    if size and size < LEAST_RATE:
+        raise limits.wrong(key, f"`{key}` must be 0 (no limit) or at least 1KiB a second: is a unit missing?")
+    return size or None
 
 
 def _expand(path: str, home: Path) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 import yaml
 
 from dorkyd.config_nodes import Source, folder_name, items_of, value_of
+from dorkyd.core.sizes import written
 from dorkyd.errors import Configuration, Refused
 
 _SOURCE = Source(Path("config.yaml"))
@@ -82,6 +83,79 @@ def remove_project(text: str, name: str) -> str:
         edited = text[:start] + text[_line_end(text, _content_end(item)) :]
     _prove(text, edited, removed=place, added=0)
     return edited
+
+
+def set_bandwidth(text: str, name: str | None, *, up: int | None, down: int | None) -> str:
+    """The text with these limits, bytes a second, of the project of that name; None: of all projects together. None
+    leaves a direction as it is, 0 lifts its limit.
+
+    Raises `Refused` with code `no-such-project`, `Configuration` as `add_project`.
+    """
+    for key, size in (("up", up), ("down", down)):
+        if size is not None:
+            text = _set_rate(text, name, key, written(size))
+    return text
+
+
+def _set_rate(text: str, name: str | None, key: str, rate: str) -> str:
+    root = _SOURCE.compose(text)
+    items = items_of(_SOURCE, value_of(root, "projects"), "`projects`")
+    place = None if name is None else next((at for at, item in enumerate(items) if _name_of(item) == name), None)
+    if name is not None and place is None:
+        raise Refused(f"no project is named {name}", code="no-such-project", hint="dorkyctl status shows the names")
+    table = root if place is None else items[place]
+    limits = value_of(table, "bandwidth")
+    there = value_of(limits, key)
+    end = "\r\n" if "\r\n" in text else "\n"
+    if there is not None:
+        edited = text[: there.start_mark.index] + rate + text[there.end_mark.index :]
+    elif isinstance(limits, yaml.MappingNode) and limits.value:
+        edited = _one_more(text, limits, f"{key}: {rate}", end)
+    elif limits is not None:
+        # `bandwidth:` with nothing or `{}` after it.
+        before = text[: limits.start_mark.index]
+        space = "" if before.endswith((" ", "\n")) else " "
+        edited = f"{before}{space}{{{key}: {rate}}}{text[limits.end_mark.index :]}"
+    elif isinstance(table, yaml.MappingNode):
+        edited = _one_more(text, table, f"bandwidth: {{{key}: {rate}}}", end)
+    else:
+        edited = _closed(text, end) + f"bandwidth: {{{key}: {rate}}}{end}"
+    _prove_rate(text, edited, place, key, rate)
+    return edited
+
+
+def _one_more(text: str, table: yaml.MappingNode, entry: str, end: str) -> str:
+    """The text with one more entry in a mapping that has some: at its end, but before a list of projects."""
+    if table.flow_style:
+        last = _content_end(table.value[-1][1])
+        return f"{text[:last]}, {entry}{text[last:]}"
+    line = " " * table.start_mark.column + entry + end
+    projects = next((pair[0] for pair in table.value if pair[0].value == "projects"), None)
+    if projects is None:
+        return _after(text, _content_end(table), line, end)
+    index = projects.start_mark.index - projects.start_mark.column
+    return text[:index] + line + text[index:]
+
+
+def _prove_rate(before: str, after: str, place: int | None, key: str, rate: str) -> None:
+    """One rate was set and nothing else changed. Raises `Configuration`."""
+    expected, found = (_plain(_SOURCE.compose(text)) for text in (before, after))
+    expected = {} if expected is None else expected
+    if isinstance(expected, dict):
+        tables = expected.get("projects")
+        table = expected if place is None or not isinstance(tables, list) else tables[place]
+        table["bandwidth"] = {**(table.get("bandwidth") or {}), key: rate}
+    if found != expected:
+        raise Configuration("config.yaml cannot be edited in place in this form", hint="edit config.yaml by hand")
+
+
+def _plain(node: yaml.Node | None) -> object:
+    """A node's content without its form."""
+    if isinstance(node, yaml.MappingNode):
+        return {key.value: _plain(value) for key, value in node.value}
+    if isinstance(node, yaml.SequenceNode):
+        return [_plain(item) for item in node.value]
+    return None if node is None else node.value
 
 
 def _prove(before: str, after: str, *, removed: int | None, added: int) -> None:

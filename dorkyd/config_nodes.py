@@ -15,15 +15,10 @@ from pathlib import Path
 
 import yaml
 
+from dorkyd.core.sizes import size_of
 from dorkyd.errors import Configuration
 
 _NUMBER = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,9})?")
-_SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?) ?([A-Za-z]*)")
-_UNITS = {"": 1, "B": 1} | {
-    unit: factor**power
-    for factor, marks in ((1000, ("kB", "MB", "GB", "TB")), (1024, ("KiB", "MiB", "GiB", "TiB")))
-    for power, unit in enumerate(marks, start=1)
-}
 _TAG = "tag:yaml.org,2002:"
 
 
@@ -153,10 +148,10 @@ class Table:
         node = self.values.get(key)
         if node is None:
             return None
-        found = _SIZE.fullmatch(node.value) if isinstance(node, yaml.ScalarNode) else None
-        if found is None or found[2] not in _UNITS:
+        size = size_of(node.value) if isinstance(node, yaml.ScalarNode) else None
+        if size is None:
             raise self.wrong(key, f"`{key}` must be a size such as 10MiB, 5GiB or a number of bytes")
-        return int(float(found[1]) * _UNITS[found[2]])
+        return size
 
 
 def items_of(source: Source, node: yaml.Node | None, what: str) -> list[yaml.Node]:

@@ -23,6 +23,7 @@ from dorkyd.core.report import (
     Warning,
     Why,
 )
+from dorkyd.core.settings import Bandwidth
 
 
 class ProjectControl(Protocol):
@@ -126,6 +127,16 @@ class DaemonControl(Protocol):
 
     def remove(self, name: str) -> None:
         """Forget it; delete nothing."""
+
+    @property
+    def bandwidth(self) -> Bandwidth:
+        """The limits in force for all projects together, beside each one's own (`ProjectStatus.bandwidth`)."""
+
+    def limit(self, name: str | None, *, up: int | None, down: int | None) -> Bandwidth:
+        """Write bandwidth limits, bytes a second, to the configuration; they hold at once. `name` None: of all projects
+        together. None leaves a direction as it is, 0 lifts its limit. Returns what is in force then. `Configuration`
+        for one that is too low, `Refused` with `no-such-project`.
+        """
 
     def warnings(self) -> Sequence[Warning]:
         """About the daemon as a whole, e.g. a configuration edit that was not taken."""

@@ -19,7 +19,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path as FilePath
 
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -28,12 +28,13 @@ import dorkyd
 from dorkyd import config
 from dorkyd.api.server import ApiServer
 from dorkyd.buckets import open_bucket
+from dorkyd.buckets.limits import Limited, Limits, Pair
 from dorkyd.buckets.retry import Patience, Retrying
-from dorkyd.config_edit import add_project, remove_project
+from dorkyd.config_edit import add_project, remove_project, set_bandwidth
 from dorkyd.control import NewProject, ProjectControl
 from dorkyd.core.model import Path
 from dorkyd.core.report import ProjectStatus, State, Warning
-from dorkyd.core.settings import Project, Settings
+from dorkyd.core.settings import Bandwidth, Project, Settings
 from dorkyd.engine import Engine
 from dorkyd.errors import Busy, Configuration, DorkyError, Refused, Stale, Transient
 from dorkyd.folder import LocalFolder
@@ -86,6 +87,10 @@ class Daemon:
     _ending: threading.Event = field(default_factory=threading.Event)
     _reload: threading.Event = field(default_factory=threading.Event)
     _pool: TransferPool = field(default_factory=TransferPool)
+    _shared: Pair = field(default_factory=Pair)
+    """The rates that all projects pay to."""
+    _limits: dict[str, Limits] = field(default_factory=dict)
+    """By project."""
     _bad_edit: str = ""
     _seen_text: str = ""
 
@@ -141,6 +146,20 @@ class Daemon:
             self._apply(config.edit(self.loaded, lambda text: remove_project(text, name), host=self.host))
             if runner is not None:
                 runner.retire()
+
+    @property
+    def bandwidth(self) -> Bandwidth:
+        """The limits in force for all projects together."""
+        return self._shared.bandwidth
+
+    def limit(self, name: str | None, *, up: int | None, down: int | None) -> Bandwidth:
+        """Write limits to the configuration, and let them hold at once."""
+        with self._guard:
+            if name is not None:
+                self.project(name)
+            change = lambda text: set_bandwidth(text, name, up=up, down=down)
+            self._apply(config.edit(self.loaded, change, host=self.host))
+            return self._shared.bandwidth if name is None else self._limits[name].bandwidth
 
     def warnings(self) -> Sequence[Warning]:
         """About the daemon as a whole."""
@@ -236,20 +255,33 @@ class Daemon:
             device_changed = loaded.settings.device != self.loaded.settings.device
             wanted = {p.name: p for p in loaded.settings.projects}
             for name, project in before.items():
-                if device_changed or wanted.get(name) != project:
+                if device_changed or not _same_but_bandwidth(wanted.get(name), project):
                     self._runners.pop(name).stop()
+                    del self._limits[name]
             self.loaded, self._bad_edit, self._seen_text = loaded, "", loaded.text
             runners: dict[str, ProjectRunner] = {}
             for name, project in wanted.items():
                 running = self._runners.get(name)
                 runners[name] = running or self._start(project, loaded.settings)
             self._runners = runners
+            self._apply_bandwidth(loaded.settings)
+
+    def _apply_bandwidth(self, settings: Settings) -> None:
+        """Limits hold from now on, also for what is under way."""
+        self._shared.change(settings.bandwidth)
+        for project in settings.projects:
+            limits = self._limits[project.name]
+            if limits.bandwidth != project.bandwidth:
+                limits.own.change(project.bandwidth)
+                self._runners[project.name].look_again()
 
     def _start(self, project: Project, settings: Settings) -> ProjectRunner:
+        limits = self._limits[project.name] = Limits(Pair(), self._shared)
+        limits.own.change(project.bandwidth)
         engine = Engine(
             project=project,
             folder=LocalFolder(project.path),
-            open_bucket=lambda known: self._open_bucket(project, known=known),
+            open_bucket=lambda known: self._open_bucket(project, limits, known=known),
             journals=self.loaded.homes.state_dir / "journals",
             clock=SystemClock(),
             pool=self._pool.lane(),
@@ -257,11 +289,11 @@ class Daemon:
             make_watcher=lambda skip: _watch(project.path, skip, lambda: engine.wake()),  # noqa: PLW0108 - wake is set later
             random=random.random,
         )
-        runner = ProjectRunner(engine, self._published)
+        runner = ProjectRunner(engine, self._published, limits)
         runner.start()
         return runner
 
-    def _open_bucket(self, project: Project, *, known: bool) -> Bucket:
+    def _open_bucket(self, project: Project, limits: Limits, *, known: bool) -> Bucket:
         embedded = config.is_embedded(self.loaded.homes, project.bucket)
         scheme, _, directory = project.bucket.partition("://")
         if scheme == "file" and known and not os.path.isdir(directory):
@@ -270,7 +302,7 @@ class Daemon:
                 hint="mount or restore it; sync goes on by itself then",
                 offline=True,
             )
-        bucket = open_bucket(project, create=embedded)
+        bucket = Limited(open_bucket(project, create=embedded), limits)
         return bucket if scheme == "file" else Retrying(bucket, Patience())
 
     def _published(self, status: ProjectStatus) -> None:
@@ -318,6 +350,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.shutdown()
     # Transfers still under way are journalled: waiting for their threads would only delay the next start.
     os._exit(0)
+
+
+def _same_but_bandwidth(one: Project | None, other: Project) -> bool:
+    """Bandwidth changes while a project runs; anything else takes a new start."""
+    return one is not None and replace(one, bandwidth=other.bandwidth) == other
 
 
 def _watch(root: str, skip: Callable[[Path, bool], bool], wake: Callable[[], None]) -> Watcher | None:

@@ -174,7 +174,7 @@ class Engine:
         """
         opened, self._open = self._open, None
         if opened is None:
-            if self._outliving is None or not self._outliving.running:
+            if not self.winding_down:
                 self.folder.unlock()
             return
         opened.local.unwatch()
@@ -252,6 +252,11 @@ class Engine:
     def jobs(self) -> list[Job]:
         """What is under way."""
         return list({id(job): job for job in self._open.jobs.in_flight.values()}.values()) if self._open else []
+
+    @property
+    def winding_down(self) -> bool:
+        """Jobs of before the last `close` are still under way, and nothing begins before they have ended."""
+        return self._outliving is not None and self._outliving.running
 
     @property
     def waiting(self) -> list[DeleteLocal | DeleteRemote]:
@@ -369,7 +374,7 @@ class Engine:
         if now < self._reopen:
             return False
         self._reopen = now + REOPEN_S
-        if self._outliving is not None and self._outliving.running:
+        if self.winding_down:
             return False
         self._outliving = None
         found = self.opener.open()

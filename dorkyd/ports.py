@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import BinaryIO, Protocol
 
 from dorkyd.core.model import Digest, Local, Path, Problem, ReplicaId, StatTuple, Version
+from dorkyd.core.settings import Bandwidth
 
 # --- bucket ----------------------------------------------------------------------------------------------------------
 
@@ -198,6 +199,22 @@ class Bucket(Protocol):
 
     def close(self) -> None:
         """Free connections. May be repeated."""
+
+
+class Throttle(Protocol):
+    """What holds a project's transfers to its bandwidth limits. From any thread."""
+
+    @property
+    def bandwidth(self) -> Bandwidth:
+        """The project's own limits, as they hold now."""
+
+    def hold(self) -> None:
+        """Transfers that wait for a limit end with `Transient`, as does each that would have to pay to one, until
+        `go`. Those without a limit are let be. May be repeated.
+        """
+
+    def go(self) -> None:
+        """Let them pay again. May be repeated."""
 
 
 # --- folder ----------------------------------------------------------------------------------------------------------

@@ -35,6 +35,7 @@ from dorkyd.decisions import Decisions, checked
 from dorkyd.engine import Engine
 from dorkyd.errors import DorkyError, Refused
 from dorkyd.opening import retire
+from dorkyd.ports import Throttle
 from dorkyd.reading import Reader
 
 _log = logging.getLogger("dorkyd.project")
@@ -69,8 +70,9 @@ class _Ticket:
 class ProjectRunner:
     """See the module; `control.ProjectControl` says what each method promises."""
 
-    def __init__(self, engine: Engine, publish: Callable[[ProjectStatus], None]) -> None:
+    def __init__(self, engine: Engine, publish: Callable[[ProjectStatus], None], throttle: Throttle) -> None:
         self._engine = engine
+        self._throttle = throttle
         self._publish = publish
         self._decisions = Decisions(engine)
         self._wake = threading.Event()
@@ -96,6 +98,8 @@ class ProjectRunner:
     def ask_to_stop(self) -> None:
         """Begin nothing new."""
         self._stopping.set()
+        # What waits for its bandwidth limit would wait far longer than anybody who stops wants to.
+        self._throttle.hold()
         self._wake.set()
 
     def stop(self) -> None:
@@ -103,6 +107,10 @@ class ProjectRunner:
         self.ask_to_stop()
         if self._thread.ident is not None:
             self._thread.join(timeout=2 * WIND_DOWN_S)
+
+    def look_again(self) -> None:
+        """Something outside changed that the status tells: publish it soon."""
+        self._wake.set()
 
     def retire(self) -> None:
         """The project was removed: its journal no longer speaks for the folder's place. After `stop`."""
@@ -127,7 +135,9 @@ class ProjectRunner:
             now = engine.clock.monotonic()
             self._beat = time.monotonic()
             try:
+                self._hold_while_paused()
                 due = engine.run_due(now)
+                self._hold_while_paused()
                 self._observe()
             except Exception as exc:  # a defect must not end sync without a word: start over from the journal
                 _log.exception("project=%s outcome=cycle-failed", engine.project.name)
@@ -142,6 +152,16 @@ class ProjectRunner:
         self._wind_down()
         self._last_journal = engine.journal.file if engine.journal is not None else None
         engine.close()
+
+    def _hold_while_paused(self) -> None:
+        """Nothing moves in a pause, and no restart waits for hours: what waits for its bandwidth limit ends then, and
+        is taken up again afterwards.
+        """
+        engine = self._engine
+        if self._stopping.is_set() or engine.winding_down or engine.paused_until() > engine.clock.time_ns():
+            self._throttle.hold()
+        else:
+            self._throttle.go()
 
     def _wind_down(self) -> None:
         """Let what is under way end and be recorded, for a while. A write still on its way after that is journalled,
@@ -246,6 +266,7 @@ class ProjectRunner:
             )
             if requests is not None
             else RequestCounts(),
+            bandwidth=self._throttle.bandwidth,
             detail=detail,
             hint=hint,
         )

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dorkyd import config
-from dorkyd.core.settings import GiB, Guard, MiB, Mode, Project, Settings, TrashLimits
+from dorkyd.core.settings import Bandwidth, GiB, Guard, MiB, Mode, Project, Settings, TrashLimits
 from dorkyd.errors import Configuration
 
 EXAMPLE = Path(__file__).parents[1] / "config" / "dorkyd.example.yaml"
@@ -174,7 +174,10 @@ HEAD = "projects:\n  - path: /p/api\n    bucket: s3://acme/api\n"
         ("mode: twoway", "`mode` is `twoway`; it must be two-way, push or pull"),
         ("mode: manual", "`mode: manual` is not built yet; use two-way, push or pull"),
         ("encrypt: ['.env*']", "`encrypt` is not built yet"),
-        ("bandwidth: {up: 10MiB}", "`bandwidth` is not built yet"),
+        ("bandwidth: 10MiB", "`bandwidth` must be `key: value` lines"),
+        ("bandwidth: {upload: 10MiB}", "unknown setting `upload` in `bandwidth`; known are down, up"),
+        ("bandwidth: {up: fast}", "`up` must be a size such as 10MiB, 5GiB or a number of bytes"),
+        ("bandwidth: {down: 10}", "`down` must be 0 (no limit) or at least 1KiB a second: is a unit missing?"),
         ("convert: x", "`convert` is not built yet"),
         ("endpoint_url: 127.0.0.1:9000", "`endpoint_url` must be http(s)://HOST:PORT, such as http://127.0.0.1:9000"),
         ("endpoint_url: http://h:port", "`endpoint_url` must be http(s)://HOST:PORT, such as http://127.0.0.1:9000"),
@@ -264,7 +267,7 @@ def test_a_file_of_another_shape_is_refused(text: str, homes: config.Homes) -> N
 
 def test_an_unknown_global_setting_is_refused(homes: config.Homes) -> None:
     """A key of the file itself is checked too; without a near one, all are named."""
-    with pytest.raises(Configuration, match="unknown setting `zzz` in the configuration; known are device, poll_s"):
+    with pytest.raises(Configuration, match="unknown setting `zzz` in the configuration; known are bandwidth, device"):
         read("zzz: 1\n", homes)
 
 
@@ -315,6 +318,22 @@ def test_an_edit_starts_from_what_is_on_disk(tmp_path: Path) -> None:
     changed = config.edit(loaded, lambda text: text + "poll_s: 3\n", host="host")
     assert changed.settings.device == "theirs"
     assert file.read_text() == changed.text == "device: theirs\npoll_s: 3\n"
+
+
+# --- bandwidth --------------------------------------------------------------------------------------------------------
+
+
+def test_bandwidth(homes: config.Homes) -> None:
+    """Bytes a second, of all projects and of one; 0 and absent are no limit."""
+    text = """
+bandwidth: {up: 1.5 MiB}
+projects:
+  - {path: /a, bucket: s3://acme/a, bandwidth: {up: 0, down: 500kB}}
+  - {path: /b, bucket: s3://acme/b}
+"""
+    settings = config.read_settings(text, homes, host="h")
+    assert settings.bandwidth == Bandwidth(up=1_572_864)
+    assert [project.bandwidth for project in settings.projects] == [Bandwidth(down=500_000), Bandwidth()]
 
 
 # --- the example -----------------------------------------------------------------------------------------------------

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dorkyd.config_edit import add_project, remove_project
+from dorkyd.config_edit import add_project, remove_project, set_bandwidth
 from dorkyd.errors import Configuration, Refused
 
 NEW = {"name": "new", "path": "~/new", "bucket": "s3://acme/new", "region": None}
@@ -112,6 +112,7 @@ def test_an_entry_that_others_refer_to_is_not_removed() -> None:
 values = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Cn")), min_size=1, max_size=20)
 
 
+@settings(deadline=None)  # a busy machine is no defect
 @given(values, values)
 def test_any_text_survives_as_a_value(name: str, path: str) -> None:
     """Whatever a name or path holds, the file says exactly that, in a block list and in a flow list."""
@@ -120,6 +121,7 @@ def test_any_text_survives_as_a_value(name: str, path: str) -> None:
         assert yaml.safe_load(add_project(text, fields))["projects"][-1] == fields
 
 
+@settings(deadline=None)  # a busy machine is no defect
 @given(st.permutations(["a", "b", "c", "d"]), st.sampled_from(["", "# note\n", "projects: []\n", "device: x\n"]))
 def test_adding_and_removing_in_any_order(order: list[str], start: str) -> None:
     """Projects come in the order they were added and go in any order."""
@@ -131,3 +133,61 @@ def test_adding_and_removing_in_any_order(order: list[str], start: str) -> None:
         text = remove_project(text, name)
         left.remove(name)
         assert [item["name"] for item in yaml.safe_load(text)["projects"] or []] == left
+
+
+# --- bandwidth --------------------------------------------------------------------------------------------------------
+
+MiB = 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    ("text", "edited"),
+    [
+        ("", "bandwidth: {up: 2MiB}\n"),
+        ("# mine", "# mine\nbandwidth: {up: 2MiB}\n"),
+        ("device: pc", "device: pc\nbandwidth: {up: 2MiB}\n"),
+        ("{device: pc}\n", "{device: pc, bandwidth: {up: 2MiB}}\n"),
+        ("# a\nprojects:\n  - path: /a\n", "# a\nbandwidth: {up: 2MiB}\nprojects:\n  - path: /a\n"),
+        ("bandwidth: {up: 1MiB} # slow\n", "bandwidth: {up: 2MiB} # slow\n"),
+        ("bandwidth: {down: 1MiB}\n", "bandwidth: {down: 1MiB, up: 2MiB}\n"),
+        ("bandwidth:   # none\n", "bandwidth: {up: 2MiB}   # none\n"),
+        ("bandwidth: {}\n", "bandwidth: {up: 2MiB}\n"),
+        ("bandwidth:\n  up: '1MiB' # slow\n  down: 0\n", "bandwidth:\n  up: 2MiB # slow\n  down: 0\n"),
+        ("bandwidth:\n  down: 0 # any\n# end\n", "bandwidth:\n  down: 0 # any\n  up: 2MiB\n# end\n"),
+    ],
+)
+def test_a_limit_of_all_projects(text: str, edited: str) -> None:
+    """The rate is set where it stands, or added where it belongs; everything else stays."""
+    assert set_bandwidth(text, None, up=2 * MiB, down=None) == edited
+
+
+def test_a_limit_of_one_project() -> None:
+    """It stands with that project's settings."""
+    entry = "    bucket: s3://acme/data\n"
+    edited = set_bandwidth(TWO, "data", up=None, down=500_000)
+    assert edited == TWO.replace(entry, f"{entry}    bandwidth: {{down: 500kB}}\n")
+    assert set_bandwidth(edited, "data", up=1025, down=0) == TWO.replace(
+        entry, f"{entry}    bandwidth: {{down: 0, up: 1025}}\n"
+    )
+
+
+def test_nothing_to_set() -> None:
+    """Without a rate the text is as it was."""
+    assert set_bandwidth(TWO, "api", up=None, down=None) == TWO
+
+
+def test_a_limit_of_an_unknown_project_is_refused() -> None:
+    """The code tells programs why."""
+    with pytest.raises(Refused) as raised:
+        set_bandwidth(TWO, "none", up=0, down=None)
+    assert raised.value.code == "no-such-project"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["projects:\n  - &a {name: a}\n  - *a\n", "bandwidth: &b {up: 1MiB}\nprojects:\n  - {name: a, bandwidth: *b}\n"],
+)
+def test_a_limit_that_others_refer_to_is_not_changed(text: str) -> None:
+    """An anchor would carry the change to where nobody asked for it."""
+    with pytest.raises(Configuration):
+        set_bandwidth(text, "a", up=2 * MiB, down=None)

@@ -146,6 +146,17 @@ def resume(project: str) -> Call[m.ProjectStatus]:
     return Call("POST", _one(project, "resume"), m.ProjectStatus)
 
 
+def limits(project: str | None) -> Call[m.Bandwidth]:
+    """Bandwidth limits in force: a project's, or (None) those of all together."""
+    return Call("GET", "/v1/limit" if project is None else _one(project, "limit"), m.Bandwidth)
+
+
+def limit(project: str | None, *, up: int | None = None, down: int | None = None) -> Call[m.Bandwidth]:
+    """Change bandwidth limits, bytes a second; 0 lifts one."""
+    path = "/v1/limit" if project is None else _one(project, "limit")
+    return Call("POST", path, m.Bandwidth, body=_given({"up": up, "down": down}))
+
+
 def approve(project: str, token: str) -> Call[m.ProjectStatus]:
     """Let a halt through."""
     return Call("POST", _one(project, "approve"), m.ProjectStatus, body={"token": token})

@@ -18,6 +18,8 @@ T = TypeVar("T")
 SCHEMA = "dorky.status/1"
 LONGEST_S = 10 * 365 * 86_400
 """Ten years: no pause or wait is longer, and no clock arithmetic overflows below it."""
+FASTEST = 2**50
+"""A bandwidth limit above this is none."""
 
 
 def readable(text: Any) -> Any:
@@ -110,6 +112,13 @@ class RequestCounts(Answer):
     bytes_down: int
 
 
+class Bandwidth(Answer):
+    """Limits in force, in bytes a second; None: no limit."""
+
+    up: int | None = None
+    down: int | None = None
+
+
 class ProjectStatus(Answer):
     """One project, at one instant."""
 
@@ -128,6 +137,8 @@ class ProjectStatus(Answer):
     halt: Halt | None
     warnings: list[Notice]
     requests: RequestCounts
+    bandwidth: Bandwidth = Bandwidth()
+    """The project's own limits."""
     detail: Text
     """For `offline`, `auth-expired` and `error`: what happened."""
     hint: Text
@@ -140,6 +151,8 @@ class DaemonStatus(Answer):
     pid: int
     uptime_s: float
     device: str
+    bandwidth: Bandwidth = Bandwidth()
+    """The limits of all projects together, beside each one's own."""
 
 
 Health = Literal["ok", "attention", "broken"]
@@ -323,6 +336,13 @@ class PauseRequest(Request):
 
     for_s: float | None = Field(default=None, gt=0, le=LONGEST_S, allow_inf_nan=False)
     """None: until `resume`."""
+
+
+class LimitRequest(Request):
+    """Bandwidth limits, in bytes a second. None leaves a direction as it is, 0 lifts its limit."""
+
+    up: int | None = Field(default=None, ge=0, le=FASTEST)
+    down: int | None = Field(default=None, ge=0, le=FASTEST)
 
 
 class TokenRequest(Request):

@@ -160,6 +160,7 @@ def _daemon(control: DaemonControl) -> m.DaemonStatus:
         pid=os.getpid(),
         uptime_s=round(time.monotonic() - control.started, 3),
         device=control.device,
+        bandwidth=m.Bandwidth.model_validate(control.bandwidth),
     )
 
 
@@ -168,6 +169,18 @@ async def stop(control: Control) -> m.Stopping:
     """End the daemon. Returns at once; it is gone when the socket no longer answers."""
     control.stop()
     return m.Stopping(pid=os.getpid())
+
+
+@router.get("/limit")
+async def shared_limit(control: Control) -> m.Bandwidth:
+    """The bandwidth limits in force for all projects together."""
+    return m.Bandwidth.model_validate(control.bandwidth)
+
+
+@router.post("/limit")
+def set_shared_limit(body: m.LimitRequest, control: Control) -> m.Bandwidth:
+    """Write bandwidth limits for all projects together to the configuration; they hold at once."""
+    return m.Bandwidth.model_validate(control.limit(None, up=body.up, down=body.down))
 
 
 @router.get("/events", response_class=StreamingResponse)
@@ -276,6 +289,12 @@ def check_ignore(project: Project, path: Annotated[list[str], Query(min_length=1
     return _page(m.IgnoreItem, project.check_ignore(path))
 
 
+@one.get("/limit")
+async def limit(project: Project) -> m.Bandwidth:
+    """The project's bandwidth limits in force."""
+    return m.Bandwidth.model_validate(project.status().bandwidth)
+
+
 @one.get("/doctor")
 def doctor(project: Project) -> m.Page[m.Finding]:
     """Check folder, bucket, permissions, clock and limits."""
@@ -303,6 +322,12 @@ def pause(project: Project, body: m.PauseRequest) -> m.ProjectStatus:
 def resume(project: Project) -> m.ProjectStatus:
     """End a pause."""
     return m.ProjectStatus.model_validate(project.resume())
+
+
+@one.post("/limit")
+def set_limit(p: str, body: m.LimitRequest, control: Control) -> m.Bandwidth:
+    """Write the project's bandwidth limits to the configuration; they hold at once, also for what is under way."""
+    return m.Bandwidth.model_validate(control.limit(p, up=body.up, down=body.down))
 
 
 @one.post("/approve")

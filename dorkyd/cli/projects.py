@@ -12,11 +12,12 @@ from dorkyd.api import calls
 from dorkyd.api.messages import AddRequest, SyncResult
 from dorkyd.cli import targets
 from dorkyd.cli.app import Exit, Failure, Json, Name, app, complain, emit, say, show
-from dorkyd.cli.units import seconds
+from dorkyd.cli.units import seconds, speeds
 from dorkyd.cli.waiting import wait_for_sync
 from dorkyd.client import DorkyClient
 from dorkyd.core.report import State
-from dorkyd.core.settings import Mode
+from dorkyd.core.settings import LEAST_RATE, Mode
+from dorkyd.core.sizes import size_of
 
 OF_STATES = {
     State.HALTED: Exit.ATTENTION,
@@ -41,6 +42,16 @@ def duration(text: str | None) -> float | None:
         return None if text is None else seconds(text)
     except ValueError as exc:
         raise typer.BadParameter(str(exc)) from exc
+
+
+def rate(text: str | None) -> int | None:
+    """An option's bytes a second. Raises a usage error."""
+    if text is None:
+        return None
+    size = size_of(text.removesuffix("/s"))
+    if size is None or 0 < size < LEAST_RATE:
+        raise typer.BadParameter(f"{text!r} is no rate; write 10MiB, 500kB, at least 1KiB, or 0 for no limit")
+    return size
 
 
 def code_of_sync(result: SyncResult) -> Exit:
@@ -148,6 +159,28 @@ def resume(name: Name = None, json: Json = False) -> None:
             emit(reply.body)
         else:
             show(f"{project}: {reply.value.state.value}")
+
+
+@app.command(epilog="Example: dorkyctl limit api --up 2MiB --down 0")
+def limit(
+    name: Name = None,
+    up: Annotated[str | None, typer.Option(help="Bytes a second to the bucket: 2MiB, 500kB; 0 is no limit.")] = None,
+    down: Annotated[str | None, typer.Option(help="Bytes a second from the bucket.")] = None,
+    shared: Annotated[bool, typer.Option("--global", help="Of all projects together, beside each one's own.")] = False,
+    json: Json = False,
+) -> None:
+    """Show the bandwidth limits of NAME, or change them: at once, and in the configuration."""
+    rates = {"up": rate(up), "down": rate(down)}
+    if shared and name is not None:
+        raise typer.BadParameter("--global concerns all projects: name none, or leave it out")
+    with DorkyClient() as client:
+        project = None if shared else targets.project_name(client, name)
+        change = any(each is not None for each in rates.values())
+        reply = client.send(calls.limit(project, **rates) if change else calls.limits(project))
+        if json:
+            emit(reply.body)
+        else:
+            show(f"{project or 'All projects together'}: {speeds(reply.value) or 'no bandwidth limit'}")
 
 
 @app.command(epilog="Example: dorkyctl doctor api")

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from dorkyd.api.messages import Halt, Notice, Pending, ProjectStatus, StatusDocument
 from dorkyd.cli.app import printable
-from dorkyd.cli.units import ago, plural, size
+from dorkyd.cli.units import ago, plural, size, speeds
 from dorkyd.core.report import HaltReason, State
 
 HEADINGS = ("PROJECT", "STATE", "FILES", "SIZE", "PENDING", "CONFLICTS", "PROBLEMS", "LAST SUCCESS", "FOLDER → BUCKET")
@@ -47,6 +47,8 @@ def render(document: StatusDocument, width: int | None) -> Text:
         lines = [Text("No projects yet. Add one: dorkyctl up FOLDER")]
     else:
         lines = list(_lines(document.projects, width))
+    if limits := speeds(document.daemon.bandwidth):
+        lines.append(_told(f"bandwidth limit of all projects together: {limits}"))
     lines += [line for notice in document.warnings for line in _notice(notice)]
     return Text("\n").join(lines)
 
@@ -110,6 +112,8 @@ def needs(project: ProjectStatus) -> Iterator[Text]:
         yield _told(f"{project.state.value}: {project.detail}", COLOURS[project.state])
         if project.hint:
             yield _told(f"  {project.hint}")
+    if limits := speeds(project.bandwidth):
+        yield _told(f"bandwidth limit: {limits}")
     if project.state is State.PAUSED:
         yield _told(f"paused; go on with: dorkyctl resume {project.name}", _NOTE)
     if project.conflicts:

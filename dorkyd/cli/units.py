@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 
+from dorkyd.api.messages import Bandwidth
+
 _UNITS_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?[smhd]?)(?:\d+(?:\.\d+)?[smhd])*")
 _PART = re.compile(r"(\d+(?:\.\d+)?)([smhd]?)")
@@ -25,6 +27,12 @@ def size(count: int) -> str:
             return f"{count} B" if unit == "B" else f"{amount:.1f} {unit}"
         amount /= 1024
     raise AssertionError
+
+
+def speeds(limits: Bandwidth) -> str:
+    """Bandwidth limits, with arrows; empty when there are none."""
+    parts = (("↑", limits.up), ("↓", limits.down))
+    return " ".join(f"{arrow}{size(per_s)}/s" for arrow, per_s in parts if per_s is not None)
 
 
 def ago(moment: str | None, now: datetime | None = None) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from dorkyd.core.model import Digest, Path, Version
+from dorkyd.core.settings import Bandwidth
 
 
 class State(StrEnum):
@@ -96,6 +97,8 @@ class ProjectStatus:
     halt: Halt | None = None
     warnings: tuple[Warning, ...] = ()
     requests: RequestCounts = field(default_factory=RequestCounts)
+    bandwidth: Bandwidth = field(default_factory=Bandwidth)
+    """The project's own limits in force."""
     detail: str = ""
     """For `offline`, `auth-expired` and `error`: what happened, for people."""
     hint: str = ""

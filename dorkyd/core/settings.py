@@ -7,6 +7,8 @@ from enum import StrEnum
 
 MiB = 1024 * 1024
 GiB = 1024 * MiB
+LEAST_RATE = 1024
+"""The lowest bandwidth limit, in bytes a second: below it a number most likely lacks its unit."""
 
 
 class Mode(StrEnum):
@@ -42,6 +44,14 @@ class TrashLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class Bandwidth:
+    """How fast object bodies may move, in bytes a second; None: as fast as they can."""
+
+    up: int | None = None
+    down: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Project:
     """A folder paired with a bucket prefix."""
 
@@ -70,6 +80,8 @@ class Project:
     """How often the bucket is asked for news, give or take 20 %."""
     guard: Guard = field(default_factory=Guard)
     trash: TrashLimits = field(default_factory=TrashLimits)
+    bandwidth: Bandwidth = field(default_factory=Bandwidth)
+    """Of this project. What is changed alone holds at once; the project is not started anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,3 +91,5 @@ class Settings:
     device: str
     """This machine's name, for people."""
     projects: tuple[Project, ...] = ()
+    bandwidth: Bandwidth = field(default_factory=Bandwidth)
+    """Of all projects together, beside each one's own."""

@@ -23,6 +23,7 @@ from dorkyd.core.report import (
     TrashItem,
     Why,
 )
+from dorkyd.core.settings import Bandwidth
 from dorkyd.errors import Refused
 
 Listener = Callable[[str, ProjectStatus], None]
@@ -173,6 +174,7 @@ class FakeDaemon:
     def __init__(self) -> None:
         self.started = time.monotonic()
         self.held: dict[str, FakeProject] = {}
+        self.shared = Bandwidth()
         self.notices: list[report.Warning] = []
         self.stopped = threading.Event()
         self.on_stop: Callable[[], None] = lambda: None
@@ -206,6 +208,20 @@ class FakeDaemon:
 
     def remove(self, name: str) -> None:
         del self.held[self.project(name).name]
+
+    @property
+    def bandwidth(self) -> Bandwidth:
+        return self.shared
+
+    def limit(self, name: str | None, *, up: int | None, down: int | None) -> Bandwidth:
+        project = None if name is None else self.project(name)
+        had = self.shared if project is None else project.status().bandwidth
+        now = Bandwidth(had.up if up is None else up or None, had.down if down is None else down or None)
+        if project is None:
+            self.shared = now
+        else:
+            project.publish(bandwidth=now)
+        return now
 
     def warnings(self) -> Sequence[report.Warning]:
         return self.notices

@@ -36,7 +36,7 @@ def test_status_document(served: Served) -> None:
     document = served.http.get("/v1/status").json()
     assert document["schema"] == "dorky.status/1"
     assert document["health"] == "ok"
-    assert set(document["daemon"]) == {"version", "pid", "uptime_s", "device"}
+    assert set(document["daemon"]) == {"version", "pid", "uptime_s", "device", "bandwidth"}
     (project,) = document["projects"]
     assert set(project) >= {
         *("name", "path", "bucket", "mode", "state", "files", "bytes", "pending", "conflicts", "problems"),
@@ -159,6 +159,20 @@ def test_reading_one_path(served: Served) -> None:
     assert served.http.get("/v1/projects/api/why", params={"path": "a b"}).json()["state"] == "unknown"
     answer = served.http.get("/v1/projects/api/check-ignore", params={"path": ["a", "b.tmp"]}).json()
     assert [item["ignored"] for item in answer["items"]] == [False, True]
+
+
+def test_limits(served: Served) -> None:
+    """Bandwidth limits of a project and of all together are read and changed; what is left out stays, 0 lifts."""
+    http = served.http
+    assert http.get("/v1/projects/api/limit").json() == {"up": None, "down": None}
+    assert http.post("/v1/projects/api/limit", json={"up": 2048, "down": 4096}).json() == {"up": 2048, "down": 4096}
+    assert http.post("/v1/projects/api/limit", json={"up": 0}).json() == {"up": None, "down": 4096}
+    assert http.get("/v1/status").json()["projects"][0]["bandwidth"] == {"up": None, "down": 4096}
+    assert http.post("/v1/limit", json={"up": 9999}).json() == {"up": 9999, "down": None}
+    assert http.get("/v1/limit").json() == http.get("/v1/status").json()["daemon"]["bandwidth"]
+    assert http.post("/v1/projects/none/limit", json={"up": 0}).status_code == 404
+    for wrong in ({"up": -1}, {"up": "1MiB"}, {"upload": 1}):
+        assert http.post("/v1/limit", json=wrong).status_code == 422
 
 
 def test_actions(served: Served) -> None:

@@ -178,6 +178,21 @@ def test_name_left_out(at_home: Served, ctl: Ctl, monkeypatch: pytest.MonkeyPatc
     assert ctl("resume").code == 0
 
 
+def test_limit(at_home: Served, ctl: Ctl) -> None:
+    """Bandwidth limits are shown, changed, and told by `status`; a rate that makes no sense is a usage error."""
+    assert ctl("limit", "api").out == "api: no bandwidth limit\n"
+    assert ctl("limit", "api", "--up", "2MiB", "--down", "500kB/s").out == "api: ↑2.0 MiB/s ↓488.3 KiB/s\n"
+    assert ctl("limit", "api", "--down", "0").out == "api: ↑2.0 MiB/s\n"
+    assert ctl("limit", "--global", "--down", "1GiB").out == "All projects together: ↓1.0 GiB/s\n"
+    status = ctl("status").out
+    assert "  bandwidth limit: ↑2.0 MiB/s\n" in status
+    assert "  bandwidth limit of all projects together: ↓1.0 GiB/s\n" in status
+    assert json.loads(ctl("limit", "api", "--json").out) == {"up": 2 * 1024 * 1024, "down": None}
+    for wrong in (("api", "--up", "5"), ("api", "--up", "fast"), ("api", "--global")):
+        assert ctl("limit", *wrong).code == 2
+    assert at_home.project.status().bandwidth.up == 2 * 1024 * 1024
+
+
 def test_add_and_remove(at_home: Served, ctl: Ctl) -> None:
     """A folder is added by its absolute path; a missing one is refused and nothing is made."""
     missing = ctl("add", "gone", "--bucket", "s3://b/x")
@@ -283,7 +298,7 @@ def test_help_fits_a_screen(ctl: Ctl) -> None:
     """Every command's help fits one screen and has an example."""
     listed = ctl("--help").out.partition("Commands:")[2]
     commands = [line.split()[0] for line in listed.splitlines() if line.startswith("  ") and line[2] != " "]
-    assert len(commands) == 20
+    assert len(commands) == 21
     for command in commands:
         told = ctl(command, "--help").out
         assert len(told.splitlines()) <= 40

@@ -55,7 +55,7 @@ _PROJECT = "projects:\n  - path: {folder}\n    bucket: {bucket}\n"
         ("projcts: []\n", "config.yaml:1: "),
         (_PROJECT + "    setle_s: 1\n", "config.yaml:4: "),
         (_PROJECT + "    encrypt: ['.env']\n", "config.yaml:4: `encrypt` is not built yet"),
-        (_PROJECT + "    bandwidth: {{up: 1MiB}}\n", "config.yaml:4: `bandwidth` is not built yet"),
+        (_PROJECT + "    bandwidth: {{up: 1}}\n", "config.yaml:4: `up` must be 0 (no limit) or at least 1KiB"),
         (_PROJECT + "    mode: manual\n", "config.yaml:4: `mode: manual` is not built yet"),
         (_PROJECT.replace("{bucket}", "gs://Acme/api"), "config.yaml:3: `Acme` is no bucket's name"),
         (_PROJECT.replace("{bucket}", "file://{folder}/bucket"), "config.yaml:3: the bucket of project"),
