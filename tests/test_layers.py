@@ -82,8 +82,8 @@ stands nowhere here is the composition root or a part of it (`test_who_stands_un
 """
 
 LIBRARIES: dict[str, tuple[list[str], bool]] = {
-    "boto3": (["buckets.s3"], True),
-    "botocore": (["buckets.s3", "buckets.s3_identity"], True),
+    "boto3": (["buckets.s3_client"], True),
+    "botocore": (["buckets.s3_client", "buckets.s3_identity"], True),
     "google.cloud": (["buckets.gcs"], True),
     "google.auth": (["buckets.gcs"], True),
     "google_crc32c": (["buckets.gcs_body"], True),
@@ -385,8 +385,8 @@ def test_a_wrong_direction_is_told(by: str, source: str, said: str) -> None:
 @pytest.mark.parametrize(
     ("by", "source", "wrong"),
     [
-        ("buckets.s3", "def f():\n    import boto3", False),
-        ("buckets.s3", "import boto3", True),
+        ("buckets.s3_client", "def f():\n    import boto3", False),
+        ("buckets.s3_client", "import boto3", True),
         ("buckets.retry", "def f():\n    from botocore.exceptions import ClientError", True),
         ("buckets.gcs", "def f():\n    from google.cloud import storage", False),
         ("daemon", "def f():\n    import google.cloud.storage", True),

@@ -17,7 +17,7 @@ from typing import BinaryIO, Protocol, runtime_checkable
 
 from dorkyd.core.metadata import sha256
 from dorkyd.core.model import Digest, Version
-from dorkyd.errors import Blocked, DorkyError, Stale, UnsafeStore
+from dorkyd.errors import Blocked, DorkyError, Stale, UnsafeStore, Unsupported
 from dorkyd.ports import Body, Bucket, Written
 
 PREFIX = ".dorky/probe/"
@@ -230,7 +230,10 @@ class _Probe:
         def copy(name: str, source_version: Version) -> None:
             copies.copy_in_parts(source, self._key(name), source_version=source_version, replaces=None, meta={})
 
-        copy("part-copied", self._version(source))
+        try:
+            copy("part-copied", self._version(source))
+        except Unsupported:
+            return  # it cannot, and says so: what is too large for one request is sent
         self._must_refuse(PART_COPY_FROM, lambda: copy("part-stale", old.version))
 
     def _deletes(self) -> None:

@@ -36,6 +36,29 @@ class Patience:
     """No wait is longer. A store that asks for more is not asked again here: the caller's own schedule waits."""
 
 
+def repeated(
+    ask: Callable[[], T],
+    patience: Patience,
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+    chance: Callable[[], float] = CHANCE,
+) -> T:
+    """Ask, again after each `Transient` as long as `patience` lasts. Only for what may be asked twice.
+
+    Not when the store cannot be reached at all (`offline`), nor when it wants a longer wait than `patience` has: both
+    are for the caller's own schedule.
+    """
+    for attempt in range(1, patience.attempts):
+        try:
+            return ask()
+        except Transient as error:
+            if error.offline or (error.retry_after_s or 0) > patience.longest_s:
+                raise
+            jittered = chance() * min(patience.longest_s, patience.first_s * 2 ** (attempt - 1))
+            sleep(max(jittered, error.retry_after_s or 0))
+    return ask()
+
+
 class Retrying:
     """A bucket whose `head`, `get` (its opening), `read` and `list` (each page) are repeated on `Transient`.
 
@@ -165,12 +188,4 @@ class Retrying:
         self._bucket.close()
 
     def _repeat(self, ask: Callable[[], T]) -> T:
-        for attempt in range(1, self._patience.attempts):
-            try:
-                return ask()
-            except Transient as error:
-                if error.offline or (error.retry_after_s or 0) > self._patience.longest_s:
-                    raise
-                jittered = self._chance() * min(self._patience.longest_s, self._patience.first_s * 2 ** (attempt - 1))
-                self._sleep(max(jittered, error.retry_after_s or 0))
-        return ask()
+        return repeated(ask, self._patience, sleep=self._sleep, chance=self._chance)

@@ -3,9 +3,9 @@
 Rules:
 
 1. Every write carries `If-Match` or `If-None-Match`; there is no other path to the store, not even after an error.
-2. Nothing is retried here, not by botocore either: a retry of a write whose reply was lost turns our own success into a
-   412. (`dorkyd.buckets.retry` repeats reads.) botocore still follows a reply that names the bucket's right region,
-   since the store did nothing then.
+2. No write is retried here, nor by botocore: a retry of a write whose reply was lost turns our own success into a 412.
+   (`dorkyd.buckets.retry` repeats reads.) The exception is a part of an unfinished upload, which replaces itself.
+   botocore still follows a reply that names the bucket's right region, since the store did nothing then.
 3. Absence is believed only when the store says `NoSuchKey`, or when a listing of exactly that key lacks it. The 404 of
    a HEAD may as well mean that the bucket is gone.
 4. Only object requests and ListObjectsV2: no CreateBucket, HeadBucket, ListBuckets, ACLs. A role limited to one prefix is
@@ -18,19 +18,20 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path as FilePath
 from typing import Any
 
-from dorkyd.buckets import s3_pages
 from dorkyd.buckets.counting import Verb
 from dorkyd.buckets.s3_body import Checked
 from dorkyd.buckets.s3_calls import Calls, Connection
+from dorkyd.buckets.s3_client import connect
+from dorkyd.buckets.s3_copies import Copies
 from dorkyd.buckets.s3_errors import code_of, status_of
 from dorkyd.buckets.s3_names import decoded, metadata_of, parse_url
 from dorkyd.buckets.s3_parts import Parts
-from dorkyd.buckets.s3_reading import S3Reading, info_of, seconds_of, version_of
+from dorkyd.buckets.s3_ranges import Ranges, Shape
+from dorkyd.buckets.s3_reading import S3Reading, info_of, md5_of, quoted, seconds_of, version_of
+from dorkyd.buckets.s3_uploads import Uploads
 from dorkyd.core.metadata import hex_of
 from dorkyd.core.model import Version
 from dorkyd.errors import Blocked, Denied, Stale, Transient, Unsupported
@@ -45,9 +46,6 @@ FOLDER = '"", ""'
 """The ETag of SeaweedFS's folders, twice: once alone it takes for no condition that could hold."""
 Sends = Callable[[dict[str, Any]], dict[str, Any]]
 """Sends one write with the condition given (`IfMatch` or `IfNoneMatch`); its reply."""
-_MD5 = re.compile("[0-9a-f]{32}")
-THREADS = 16
-"""How many may call at once without waiting for a connection."""
 
 
 class S3Bucket:
@@ -66,17 +64,23 @@ class S3Bucket:
         profile: str | None = None,
         parts_over_bytes: int = 16 * MIB,
         part_bytes: int = 8 * MIB,
+        copy_part_bytes: int = 512 * MIB,
+        shape: Shape | None = None,
     ) -> None:
-        """`parts_over_bytes`: larger bodies go in parts, of at least `part_bytes` (5 MiB or more, S3's own limit)."""
+        """`parts_over_bytes`: larger bodies go in parts, of at least `part_bytes` (5 MiB or more, S3's own limit).
+        `copy_part_bytes`: as much of a source too large for one request is copied by each. `shape`: how downloads come.
+        """
         name, prefix = parse_url(url)
         self._url = url
         self._region = region
         self._profile = profile
         self._endpoint_url = endpoint_url
         self._calls = Calls(self._connect, bucket=name, prefix=prefix, endpoint_url=endpoint_url, profile=profile)
-        self._parts = Parts(self._calls, part_bytes=part_bytes)
+        uploads = Uploads(self._calls)
+        self._parts = Parts(self._calls, uploads, part_bytes=part_bytes)
+        self._copies = Copies(self._calls, uploads, part_bytes=copy_part_bytes)
+        self._ranges = Ranges(self._calls, shape)
         self._single_bytes = parts_over_bytes
-        self._parts_allowed = True
         self._versioned = False
         self.missing_denied = False
         """A look at a missing key was answered 403: absence is proven by a listing of exactly that key."""
@@ -88,6 +92,11 @@ class S3Bucket:
     def url(self) -> str:
         """As configured."""
         return self._url
+
+    @property
+    def region(self) -> str | None:
+        """The bucket's own, once a reply named it; before that as configured; None: the SDK's."""
+        return self._region
 
     @property
     def versioned(self) -> bool:
@@ -108,21 +117,17 @@ class S3Bucket:
 
     @contextlib.contextmanager
     def get(self, key: str, *, if_match: Version | None = None, start: int = 0) -> Iterator[Reading]:
-        """Open the object's bytes from offset `start` to the end."""
-        params: dict[str, Any] = {} if if_match is None else {"IfMatch": _quoted(if_match)}
-        if start:
-            params["Range"] = f"bytes={start}-"
-        try:
-            reply = self._calls.send("GET", "get_object", key, **params)
-        except Exception as error:
-            if isinstance(error, Denied):
-                self._exists(key, error)
-            if not _unsatisfiable(error):
-                raise
-            yield self._at_end(key, if_match, start)
-            return
-        with contextlib.closing(reply["Body"]):
-            yield S3Reading.of(reply, self._calls, key, start)
+        """Open the object's bytes from offset `start` to the end. What is large comes in ranges, fetched ahead."""
+        with contextlib.ExitStack() as closing:
+            reading: Reading | None = None
+            try:
+                reading = closing.enter_context(self._ranges.open(key, if_match, start))
+            except Exception as error:
+                if isinstance(error, Denied):
+                    self._exists(key, error)
+                if not _unsatisfiable(error):
+                    raise
+            yield reading or self._at_end(key, if_match, start)
 
     def read(self, key: str, *, limit: int = 16 * MIB) -> tuple[ObjectInfo, bytes] | None:
         """One small object, whole."""
@@ -135,15 +140,20 @@ class S3Bucket:
                 raise Blocked(f"{key!r} has {reading.info.size} bytes, over the limit of {limit}", code="too-large")
             return reading.info, b"".join(reading)
 
-    sessions_over: int | None = None
+    @property
+    def sessions_over(self) -> int:
+        """`parts_over_bytes`."""
+        return self._single_bytes
 
     def begin(self, key: str, size: int, *, replaces: Version | None, meta: Mapping[str, str]) -> Session:
-        """Begin an upload in parts."""
-        raise AssertionError((key, size, replaces, meta))
+        """Begin an upload in parts. The condition is for the end alone."""
+        del replaces
+        self._check_key(key)
+        return self._parts.begin(key, size, meta=metadata_of(key, meta))
 
     def abandon(self, key: str, session: Session) -> None:
-        """Give an upload in parts up."""
-        raise AssertionError((key, session))
+        """Abort an upload in parts."""
+        self._parts.abandon(key, session)
 
     def put(
         self,
@@ -154,16 +164,10 @@ class S3Bucket:
         meta: Mapping[str, str],
         session: Session | None = None,
     ) -> Written:
-        """Write an object. A body over `parts_over_bytes` goes in parts, unless `avoid_parts` was called."""
-        assert session is None
+        """Write an object. A body over `parts_over_bytes` goes in parts."""
+        if session is not None:
+            return self._put_in_session(key, body, replaces, metadata_of(key, meta), session)
         if body.size > self._single_bytes:
-            if not self._parts_allowed:
-                raise Unsupported(
-                    key,
-                    f"{body.size} bytes need several parts, and this store ignores the condition at their end",
-                    code="too-large",
-                    hint="use a store that enforces it, or `single_writer: true`",
-                )
             return self.put_in_parts(key, body, replaces=replaces, meta=meta)
         self._check_key(key)
         metadata = metadata_of(key, meta)
@@ -186,17 +190,10 @@ class S3Bucket:
         )
         return Written(version_of(reply["ETag"]))
 
-    def avoid_parts(self) -> None:
-        """From here on send every body in one request, conditional as ever: the store ignores conditions at the end of
-        a multipart upload. Bodies over 5 GiB are then `Unsupported`.
-        """
-        self._single_bytes = SINGLE_PUT_BYTES
-        self._parts_allowed = False
-
     def delete(self, key: str, *, replaces: Version) -> None:
         """Delete exactly this state."""
         try:
-            self._calls.send("DELETE", "delete_object", key, IfMatch=_quoted(replaces))
+            self._calls.send("DELETE", "delete_object", key, IfMatch=quoted(replaces))
         except Denied as error:
             self._exists(key, error)
             raise
@@ -210,13 +207,12 @@ class S3Bucket:
         replaces: Version | None,
         meta: Mapping[str, str] | None,
     ) -> Written:
-        """Copy inside the store. `Unsupported` (code `too-large`) over 5 GiB, which one CopyObject cannot do and
-        UploadPartCopy cannot do with a condition on its goal before the end.
-        """
+        """Copy inside the store, in parts where the store refuses the object as too large for one request."""
         self._check_key(key)
+        metadata = None if meta is None else metadata_of(key, meta)
         directive: dict[str, Any] = {"MetadataDirective": "COPY"}
-        if meta is not None:
-            directive = {"MetadataDirective": "REPLACE", "Metadata": metadata_of(key, meta)}
+        if metadata is not None:
+            directive = {"MetadataDirective": "REPLACE", "Metadata": metadata}
 
         def send(condition: dict[str, Any]) -> dict[str, Any]:
             try:
@@ -225,7 +221,7 @@ class S3Bucket:
                     "copy_object",
                     key,
                     CopySource={"Bucket": self._calls.bucket, "Key": self._calls.full(source)},
-                    CopySourceIfMatch=_quoted(source_version),
+                    CopySourceIfMatch=quoted(source_version),
                     **directive,
                     **condition,
                 )
@@ -233,9 +229,34 @@ class S3Bucket:
                 self._exists(source, error)
                 raise
 
-        reply = self._conditional(key, replaces, send, over_folder=send)
+        try:
+            reply = self._conditional(key, replaces, send, over_folder=send)
+        except Unsupported as error:
+            if error.code != "too-large":
+                raise
+            return self.copy_in_parts(source, key, source_version=source_version, replaces=replaces, meta=meta)
         result = reply["CopyObjectResult"]
         return Written(version_of(result["ETag"]), seconds_of(result.get("LastModified")))
+
+    def copy_in_parts(
+        self,
+        source: str,
+        key: str,
+        *,
+        source_version: Version,
+        replaces: Version | None,
+        meta: Mapping[str, str] | None,
+    ) -> Written:
+        """As `copy`, in parts whatever the size, which must not be 0. The probe proves the source's condition with it."""
+        self._check_key(key)
+        reply = self._copies.copy(
+            source,
+            key,
+            if_match=quoted(source_version),
+            meta=None if meta is None else metadata_of(key, meta),
+            condition=_condition(replaces),
+        )
+        return Written(version_of(reply["ETag"]))
 
     def list(self, prefix: str = "", *, start_after: str = "") -> Iterator[Sequence[Listed]]:
         """Pages of at most 1,000 keys."""
@@ -257,38 +278,32 @@ class S3Bucket:
     def close(self) -> None:
         """Free connections and threads. May be repeated."""
         self._parts.close()
+        self._ranges.close()
         self._calls.close()
 
     def _connect(self) -> Connection:
-        import boto3  # noqa: PLC0415  40 MB that other stores need not carry
-        from botocore.config import Config  # noqa: PLC0415
-
-        session = boto3.Session(profile_name=self._profile, region_name=self._region)
-        client = session.client(
-            "s3",
-            endpoint_url=self._endpoint_url,
-            config=Config(
-                signature_version="s3v4",
-                connect_timeout=5,
-                read_timeout=60,
-                retries={"total_max_attempts": 1, "mode": "standard"},
-                max_pool_connections=THREADS + 4,
-                tcp_keepalive=True,
-                s3={"addressing_style": "auto" if self._endpoint_url is None else "path"},
-                # Without these botocore sends bodies as aws-chunked with a CRC trailer, which not every store takes. Ours
-                # carry SHA-256 or MD5 in a header.
-                request_checksum_calculation="when_required",
-                response_checksum_validation="when_required",
-                user_agent_extra="dorkyd",
-            ),
+        return connect(
+            endpoint_url=self._endpoint_url, region=self._region, profile=self._profile, learn=self._learn_region
         )
-        # botocore asks HeadBucket for the region when a failed HEAD names none. A role limited to a prefix may not, and the
-        # GET that `Calls.find` sends next learns it from the reply.
-        client.head_bucket = _no_head_bucket
-        s3_pages.install(client)
-        bundle = session._session.get_config_variable("ca_bundle")  # noqa: SLF001  boto3 has no other way to ask
-        trusted = FilePath(bundle).read_bytes() if bundle else None
-        return Connection(client, session.get_credentials(), trusted)
+
+    def _learn_region(self, region: str) -> None:
+        self._region = region
+
+    def _put_in_session(
+        self, key: str, body: Body, replaces: Version | None, metadata: Mapping[str, str], session: Session
+    ) -> Written:
+        def whole(condition: dict[str, Any]) -> dict[str, Any]:  # as in `put_in_parts`
+            reply = self._put_whole(key, body, metadata, condition)
+            self.abandon(key, session)
+            return reply
+
+        reply = self._conditional(
+            key,
+            replaces,
+            lambda condition: self._parts.go_on(key, body, session, condition),
+            over_folder=whole,
+        )
+        return Written(version_of(reply["ETag"]))
 
     def _put_whole(
         self, key: str, body: Body, metadata: Mapping[str, str], condition: Mapping[str, Any]
@@ -319,7 +334,7 @@ class S3Bucket:
         the folder and for no object, there and anywhere else.
         """
         try:
-            return send({"IfNoneMatch": "*"} if replaces is None else {"IfMatch": _quoted(replaces)})
+            return send(_condition(replaces))
         except Denied as error:
             if replaces is not None:
                 self._exists(key, error)
@@ -409,25 +424,15 @@ class S3Bucket:
         key = decoded(entry, reply)
         if not key.startswith(root) or key == root:  # the marker that consoles make for a folder
             return None
-        version, modified = version_of(entry["ETag"]), seconds_of(entry.get("LastModified"))
-        # Such a tag is the MD5 of a body sent in one request, or (under SSE-KMS) of nothing we know: then it matches nothing.
-        md5 = version if _MD5.fullmatch(version) else None
-        return Listed(key[len(root) :], version, entry["Size"], modified, md5)
+        version = version_of(entry["ETag"])
+        modified = seconds_of(entry.get("LastModified"))
+        return Listed(key[len(root) :], version, entry["Size"], modified, md5_of(version))
 
 
-def _no_head_bucket(**_: Any) -> Any:
-    from botocore.exceptions import ClientError  # noqa: PLC0415  as in `S3Bucket._connect`
-
-    raise ClientError({"Error": {}, "ResponseMetadata": {"HTTPHeaders": {}}}, "HeadBucket")
+def _condition(replaces: Version | None) -> dict[str, Any]:
+    return {"IfNoneMatch": "*"} if replaces is None else {"IfMatch": quoted(replaces)}
 
 
 def _unsatisfiable(error: Exception) -> bool:
     """The store says that the object has no byte of the range asked for."""
     return status_of(error) == 416 or code_of(error) == "InvalidRange"
-
-
-def _quoted(version: Version) -> str:
-    if not version:
-        # See `S3Bucket._conditional`: to SeaweedFS an empty ETag means a folder.
-        raise ValueError("a version cannot be empty")
-    return f'"{version}"'

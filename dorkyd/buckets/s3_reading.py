@@ -1,4 +1,4 @@
-"""Downloads from S3, and how its replies tell an object's state."""
+"""One body coming down from S3, and how its replies tell an object's state."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from dorkyd.errors import Transient
 from dorkyd.ports import ObjectInfo
 
 CHUNK_BYTES = 1024 * 1024
+_MD5 = re.compile(r"[0-9a-fA-F]{32}")
 
 
 class S3Reading:
@@ -34,11 +35,17 @@ class S3Reading:
         """The download that a GetObject from byte `start` opened."""
         # A store that does not know ranges answers 200 with everything.
         ranged = reply["ResponseMetadata"]["HTTPStatusCode"] == 206
-        first, size = _content_range(reply["ContentRange"]) if ranged else (0, reply["ContentLength"])
+        whole = reply["ContentLength"]
+        first, stop, size = _content_range(reply["ContentRange"]) if ranged else (0, whole, whole)
         if first > start:
             raise Transient(f"{key!r}: asked from byte {start}, got from {first}")
         info = info_of(reply, size=size)
-        return cls(calls, key, info, stream=reply["Body"], skip=start - first, left=size - start)
+        return cls(calls, key, info, stream=reply["Body"], skip=start - first, left=stop - start)
+
+    @property
+    def left(self) -> int:
+        """Bytes still to come."""
+        return self._left
 
     def __iter__(self) -> Iterator[bytes]:
         while self._left > 0:
@@ -78,14 +85,29 @@ def version_of(etag: str) -> Version:
     return Version(etag.strip('"'))
 
 
+def quoted(version: Version) -> str:
+    """The ETag again, as conditions want it."""
+    if not version:
+        # See `S3Bucket._conditional`: to SeaweedFS an empty ETag means a folder.
+        raise ValueError("a version cannot be empty")
+    return f'"{version}"'
+
+
+def md5_of(version: Version) -> str | None:
+    """The MD5 that an ETag claims by its form: 32 hexadecimal digits, as a body sent in one request has it. Under KMS it
+    is the MD5 of something else, which equals no other object's by accident.
+    """
+    return version.lower() if _MD5.fullmatch(version) else None
+
+
 def seconds_of(at: dt.datetime | None) -> int | None:
     """Whole seconds since the epoch."""
     return None if at is None else int(at.timestamp())
 
 
-def _content_range(text: str) -> tuple[int, int]:
-    """First byte and whole size of `bytes 4-9/10` (RFC 9110 14.4)."""
-    found = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", text.strip())
+def _content_range(text: str) -> tuple[int, int, int]:
+    """First byte, the one after the last, and whole size of `bytes 4-9/10` (RFC 9110 14.4)."""
+    found = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", text.strip())
     if found is None:
         raise Transient("the store answered a range that it does not name")
-    return int(found[1]), int(found[2])
+    return int(found[1]), int(found[2]) + 1, int(found[3])

@@ -1,0 +1,76 @@
+"""The SDK's client as dorkyd wants it, and the bucket's region as the store tells it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from dorkyd.buckets import s3_pages
+from dorkyd.buckets.s3_calls import Connection
+
+CONNECTIONS = 32
+"""How many requests may be under way at once without waiting for a connection."""
+
+
+def connect(
+    *, endpoint_url: str | None, region: str | None, profile: str | None, learn: Callable[[str], None]
+) -> Connection:
+    """A client that sends every request once. `learn` is told the region that a reply names as the bucket's own.
+
+    Addresses are the SDK's choice: the bucket in the host name on AWS, in the path with an `endpoint_url`, unless the
+    profile says otherwise (`s3 = addressing_style = virtual` in ~/.aws/config).
+    """
+    import boto3  # noqa: PLC0415  40 MB that other stores need not carry
+    from botocore.config import Config  # noqa: PLC0415
+
+    # Over TLS the SDK need not read each body a second time for its signature: all of ours carry a checksum.
+    tls = endpoint_url is None or endpoint_url.lower().startswith("https:")
+    session = boto3.Session(profile_name=profile, region_name=region)
+    client = session.client(
+        "s3",
+        endpoint_url=endpoint_url,
+        config=Config(
+            signature_version="s3v4",
+            connect_timeout=5,
+            read_timeout=60,
+            retries={"total_max_attempts": 1, "mode": "standard"},
+            max_pool_connections=CONNECTIONS,
+            tcp_keepalive=True,
+            s3={"payload_signing_enabled": False} if tls else None,
+            # Without these botocore sends bodies as aws-chunked with a CRC trailer, which not every store takes. Ours
+            # carry a checksum in a header.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+            user_agent_extra="dorkyd",
+        ),
+    )
+    # botocore asks HeadBucket for the region when a failed HEAD names none. A role limited to a prefix may not, and the
+    # GET that `Calls.find` sends next learns it from the reply.
+    client.head_bucket = _no_head_bucket
+    s3_pages.install(client)
+
+    def note(response: Any = None, **_: Any) -> None:
+        named = None if response is None else _region_of(response[1])
+        if named:
+            learn(named)
+
+    # botocore follows a reply that names another region, and remembers it for this client alone.
+    client.meta.events.register_first("needs-retry.s3", note)
+    bundle = session._session.get_config_variable("ca_bundle")  # noqa: SLF001  boto3 has no other way to ask
+    trusted = Path(bundle).read_bytes() if bundle else None
+    return Connection(client, session.get_credentials(), trusted)
+
+
+def _region_of(reply: Any) -> str | None:
+    if "Error" not in reply:
+        return None
+    headers = reply.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    named = headers.get("x-amz-bucket-region") or reply["Error"].get("Region")
+    return str(named) if named else None
+
+
+def _no_head_bucket(**_: Any) -> Any:
+    from botocore.exceptions import ClientError  # noqa: PLC0415  as in `connect`
+
+    raise ClientError({"Error": {}, "ResponseMetadata": {"HTTPHeaders": {}}}, "HeadBucket")

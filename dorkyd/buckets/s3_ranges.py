@@ -1,0 +1,192 @@
+"""Downloads from S3: one request for what is small, ranges fetched ahead of the reader for what is large.
+
+Every range names the version that the first reply told, so that the bytes are of one state. They are given out in order,
+and what waits for the reader is bounded: per download, and over all downloads of the bucket. When others have taken all that
+may be held, a download goes on without holding anything: its next range streams through, so that none ever waits for
+another's reader. A store that answers a range with everything (200) is read as one stream.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from threading import Event
+from typing import Any
+
+from dorkyd.buckets.budget import Budget
+from dorkyd.buckets.retry import Patience, repeated
+from dorkyd.buckets.s3_calls import Calls
+from dorkyd.buckets.s3_reading import S3Reading, quoted
+from dorkyd.core.model import Version
+from dorkyd.errors import Stale, Transient
+from dorkyd.ports import ObjectInfo
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How a large object comes down."""
+
+    first_bytes: int = 16 * MIB
+    """What the first request asks for: an object of no more takes no other."""
+    piece_bytes: int = 8 * MIB
+    """What each further request asks for."""
+    ahead: int = 4
+    """How many of these one download may have on their way or waiting for its reader."""
+    workers: int = 6
+    """Threads that fetch them, for all downloads of the bucket together."""
+    held_bytes: int = 64 * MIB
+    """What all downloads of the bucket may hold together."""
+
+
+class Ranges:
+    """Downloads from one bucket, several at once from any thread."""
+
+    def __init__(
+        self,
+        calls: Calls,
+        shape: Shape | None = None,
+        *,
+        patience: Patience | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._calls = calls
+        self._shape = shape or Shape()
+        self._patience = patience or Patience()
+        self._sleep = sleep
+        self._pool = ThreadPoolExecutor(self._shape.workers, thread_name_prefix="s3-range")
+        self._budget = Budget(self._shape.held_bytes)
+
+    @contextlib.contextmanager
+    def open(self, key: str, version: Version | None, start: int) -> Iterator[Ranged]:
+        """The object's bytes from `start`; errors as the SDK's `get_object` and `Calls.send` raise them."""
+        with self._opened(key, version, start, start + self._shape.first_bytes) as first:
+            ranged = Ranged(self, key, first, start + first.left)
+            try:
+                yield ranged
+            finally:
+                ranged.close()
+
+    def close(self) -> None:
+        """End the threads once they are idle. May be repeated."""
+        self._pool.shutdown(wait=True)
+
+    @property
+    def shape(self) -> Shape:
+        """As given."""
+        return self._shape
+
+    def take(self) -> bool:
+        """Hold one more piece. False: there is no room."""
+        return self._budget.take_now(self._shape.piece_bytes)
+
+    def give(self) -> None:
+        """A piece that was taken is not held any more."""
+        self._budget.give(self._shape.piece_bytes)
+
+    def fetch(self, key: str, info: ObjectInfo, start: int, stop: int, unwanted: Event) -> Future[list[bytes]]:
+        """Fetch a piece on one of the threads."""
+        return self._pool.submit(self._fetch, key, info, start, stop, unwanted)
+
+    @contextlib.contextmanager
+    def piece(self, key: str, info: ObjectInfo, start: int, stop: int) -> Iterator[S3Reading]:
+        """Bytes `start` to `stop` (not included) of exactly this state."""
+
+        def enter() -> tuple[AbstractContextManager[S3Reading], S3Reading]:
+            opening = self._opened(key, info.version, start, stop)
+            return opening, opening.__enter__()
+
+        opening, reading = repeated(enter, self._patience, sleep=self._sleep)
+        with contextlib.ExitStack() as closing:
+            closing.push(opening)
+            if reading.info.version != info.version or reading.info.size != info.size:
+                raise Stale(f"{key!r} changed while it was read")
+            if reading.left != stop - start:
+                raise Transient(f"{key!r}: asked for {stop - start} bytes, offered {reading.left}")
+            yield reading
+
+    @contextlib.contextmanager
+    def _opened(self, key: str, version: Version | None, start: int, stop: int) -> Iterator[S3Reading]:
+        params: dict[str, Any] = {} if version is None else {"IfMatch": quoted(version)}
+        reply = self._calls.send("GET", "get_object", key, Range=f"bytes={start}-{stop - 1}", **params)
+        with contextlib.closing(reply["Body"]):
+            yield S3Reading.of(reply, self._calls, key, start)
+
+    def _fetch(self, key: str, info: ObjectInfo, start: int, stop: int, unwanted: Event) -> list[bytes]:
+        chunks: list[bytes] = []
+        if unwanted.is_set():
+            return chunks
+        with self.piece(key, info, start, stop) as reading:
+            for chunk in reading:
+                chunks.append(chunk)
+                if unwanted.is_set():
+                    break  # leaving closes the connection
+        return chunks
+
+
+class Ranged:
+    """An open download, to be iterated once, by one thread."""
+
+    def __init__(self, ranges: Ranges, key: str, first: S3Reading, start: int) -> None:
+        """`first` is open and ends before byte `start`; whoever opened it closes it."""
+        self.info = first.info
+        self._ranges = ranges
+        self._key = key
+        self._first = first
+        self._at = start
+        """What comes after the pieces on their way."""
+        self._pieces: deque[tuple[int, Future[list[bytes]]]] = deque()
+        """Where each ends, in order. Each is held in the budget."""
+        self._unwanted = Event()
+
+    def __iter__(self) -> Iterator[bytes]:
+        self._look_ahead()
+        yield from self._first
+        while self._pieces or self._at < self.info.size:
+            if not self._pieces:
+                yield from self._streamed()
+            else:
+                yield from self._next_piece()
+            self._look_ahead()
+
+    def close(self) -> None:
+        """Give up what is on its way. May be repeated."""
+        self._unwanted.set()
+        while self._pieces:
+            _, piece = self._pieces.popleft()
+            piece.cancel()
+            piece.add_done_callback(lambda _: self._ranges.give())
+
+    def _look_ahead(self) -> None:
+        shape = self._ranges.shape
+        while len(self._pieces) < shape.ahead and self._at < self.info.size and self._ranges.take():
+            stop = min(self._at + shape.piece_bytes, self.info.size)
+            try:
+                piece = self._ranges.fetch(self._key, self.info, self._at, stop, self._unwanted)
+            except BaseException:
+                self._ranges.give()
+                raise
+            self._pieces.append((stop, piece))
+            self._at = stop
+
+    def _next_piece(self) -> Iterator[bytes]:
+        chunks = deque(self._pieces[0][1].result())
+        try:
+            while chunks:
+                yield chunks.popleft()
+        finally:
+            if self._pieces:  # else `close` has given it
+                self._pieces.popleft()
+                self._ranges.give()
+
+    def _streamed(self) -> Iterator[bytes]:
+        stop = min(self._at + self._ranges.shape.piece_bytes, self.info.size)
+        with self._ranges.piece(self._key, self.info, self._at, stop) as reading:
+            yield from reading
+        self._at = stop
