@@ -80,7 +80,7 @@ class Copies:
             etag = reply["CopyPartResult"].get("ETag")
             if etag is None:
                 # It took the request for a part without a body (rclone), and did not copy.
-                raise Unsupported(upload.key, f"this store cannot copy in parts", code="too-large")
+                raise Unsupported(upload.key, "this store cannot copy in parts", code="too-large")
             return Sent(start // part_bytes + 1, etag)
 
         with ThreadPoolExecutor(self._workers, thread_name_prefix="s3-copy") as pool:
