@@ -18,6 +18,7 @@ from typing import Any
 
 from dorkyd.buckets.gcs_body import Summed
 from dorkyd.buckets.gcs_calls import Calls, Request, json_of
+from dorkyd.buckets.limits import held_already
 from dorkyd.errors import DorkyError, Integrity, SessionGone, Stale, Transient
 from dorkyd.ports import Body, Session
 
@@ -68,6 +69,7 @@ class Sessions:
             held = self._held(key, session)
         if held > body.size:
             raise Stale(f"the upload of {key!r} holds more bytes than the body has")
+        held_already(body, held)
         with contextlib.closing(Summed(body)) as stream:
             stream.skip(held)
             while True:

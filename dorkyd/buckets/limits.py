@@ -283,6 +283,14 @@ class Limited:
         self._bucket.close()
 
 
+def held_already(body: Body, count: int) -> None:
+    """An adapter tells that its store holds so many bytes of this body: they are read, and not sent, so that they cost
+    nothing. For an upload that goes on in its session; once for each `put`, before anything is read.
+    """
+    if isinstance(body, _PayingBody):
+        body.free = count
+
+
 def _is_ours(key: str) -> bool:
     """Bookkeeping, which nothing may delay: a limit of the files' bytes must not make the device deaf."""
     return key.startswith(".dorky/")
@@ -296,6 +304,8 @@ class _PayingBody:
         self._limits = limits
         self._paid = 0
         """What lies before this was paid, or passed over."""
+        self.free = 0
+        """The next so many bytes cost nothing."""
 
     @property
     def size(self) -> int:
@@ -313,7 +323,10 @@ class _PayingBody:
     def pay(self, start: int, end: int) -> None:
         """These bytes were read. One thread reads a body; what it passes over by seeking costs nothing."""
         if end > self._paid:
-            self._limits.pay_up(end - max(start, self._paid))
+            count = end - max(start, self._paid)
+            spared = min(count, self.free)
+            self._limits.pay_up(count - spared)
+            self.free -= spared
             self._paid = end
 
 

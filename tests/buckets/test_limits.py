@@ -9,7 +9,7 @@ from threading import Condition
 
 import pytest
 
-from dorkyd.buckets.limits import WHOLE_BYTES, Limited, Limits, Pair, Rate
+from dorkyd.buckets.limits import WHOLE_BYTES, Limited, Limits, Pair, Rate, held_already
 from dorkyd.buckets.memory import MemoryBucket
 from dorkyd.core.model import Version
 from dorkyd.core.settings import Bandwidth
@@ -325,6 +325,30 @@ def test_read_twice_paid_once() -> None:
     bucket.put("k", BytesBody(bytes(3 * MiB)), replaces=None, meta={})
     # Read: the first 2 MiB twice, the last half.
     assert clock.now == pytest.approx(2.5 * MiB / (100 * KiB) - 1, rel=0.01)
+
+
+def test_what_the_store_holds_is_free() -> None:
+    """An upload that goes on pays for what it still sends, not for what it reads to compare."""
+    clock = Time()
+    bucket = Limited(Resuming(), clock.limits(up=100 * KiB))
+    create(bucket, "k", bytes(3 * MiB))
+    assert clock.now == pytest.approx(MiB / (100 * KiB) - 1, rel=0.01)
+
+
+class Resuming(MemoryBucket):
+    """Holds the first 2 MiB already."""
+
+    def put(
+        self,
+        key: str,
+        body: Body,
+        *,
+        replaces: Version | None,
+        meta: Mapping[str, str],
+        session: Session | None = None,
+    ) -> Written:
+        held_already(body, 2 * MiB)
+        return super().put(key, body, replaces=replaces, meta=meta, session=session)
 
 
 class Rereading(MemoryBucket):
