@@ -11,7 +11,7 @@ from pathlib import Path
 
 from dorkyd.core.settings import GiB, MiB
 from tests.bench import data
-from tests.bench.measure import Meter, Sample, memory_mb
+from tests.bench.measure import Meter, Sample, kill_peer, memory_mb, start_peer
 from tests.bench.peers import Peers
 from tests.bench.proxy import Proxy
 from tests.bench.stage import Run, Stage
@@ -137,11 +137,11 @@ def killed(stage: Stage) -> Iterator[Mapping[str, Run]]:
                 ):
                     peers = Peers(replace(stage.store.server, endpoint_url=proxy.url), home / "home")
                     command = _uploads(peers, file)[name](bucket)
-                    process = subprocess.Popen(command, env=peers.env, cwd=home, stdout=subprocess.DEVNULL)
+                    process = start_peer(command, peers.env, home, subprocess.DEVNULL)
                     try:
                         until("a third was sent", lambda: proxy.sent >= size / 3)
                     finally:
-                        process.kill()
+                        kill_peer(process)
                         process.wait()
                     first = proxy.stop_holding()
                     sample = stage.peer(bucket, command, peers.env)
@@ -153,7 +153,7 @@ def killed(stage: Stage) -> Iterator[Mapping[str, Run]]:
         yield {
             "dorkyd": lambda: ours(lose_reply=False),
             "dorkyd, killed before the last reply": lambda: ours(lose_reply=True),
-            **{name: theirs(name) for name in ("rclone copy", "aws s3 cp")},
+            **{name: theirs(name) for name in ("rclone copy", "s5cmd cp", "aws s3 cp")},
         }
 
 

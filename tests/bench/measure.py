@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import signal
 import subprocess
 import threading
 import time
@@ -17,9 +18,12 @@ import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 from tests import servers
 from tests.servers import Server
+
+Peer = subprocess.Popen[bytes]
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _SAMPLE_S = 0.02
@@ -153,12 +157,15 @@ def run_peer(
     log = scratch / f"{Path(command[0]).name}.log"
     with log.open("wb") as words:
         begun = time.monotonic()
-        process = subprocess.Popen(
-            command, env=env, stdin=subprocess.DEVNULL, stdout=words, stderr=subprocess.STDOUT, cwd=cwd or scratch
-        )
-        with _sampling(process.pid) as peak:
-            _, status, usage = os.wait4(process.pid, 0)
-            took = time.monotonic() - begun
+        process = start_peer(command, env, cwd or scratch, words)
+        try:
+            with _sampling(process.pid) as peak:
+                _, status, usage = os.wait4(process.pid, 0)
+                took = time.monotonic() - begun
+        except BaseException:
+            kill_peer(process)
+            process.wait()
+            raise
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
         said = log.read_text(errors="replace")[-3000:]
@@ -170,6 +177,25 @@ def run_peer(
         store.cpu_s() - server,
         store.traffic(bucket).since(traffic),
     )
+
+
+def start_peer(command: Sequence[str], env: Mapping[str, str], cwd: Path, words: IO[bytes] | int) -> Peer:
+    """Start a program in a process group of its own: some of them are a script that starts the real one."""
+    return subprocess.Popen(
+        command,
+        env=env,
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=words,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+
+
+def kill_peer(process: Peer) -> None:
+    """SIGKILL to all of the group."""
+    with contextlib.suppress(ProcessLookupError):  # it ended by itself
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 @contextlib.contextmanager
