@@ -235,6 +235,19 @@ def test_store_settings_beside_a_directory_are_refused(homes: config.Homes) -> N
     """A setting that would be ignored is refused."""
     with pytest.raises(Configuration, match="`region` is for s3:// buckets"):
         read("projects: [{path: /p, bucket: 'file:///b', region: x}]", homes)
+    with pytest.raises(Configuration, match="`endpoint_url` is for s3:// and gs:// buckets"):
+        read("projects: [{path: /p, bucket: 'file:///b', endpoint_url: 'http://x'}]", homes)
+    with pytest.raises(Configuration, match="`profile` is for s3:// buckets"):
+        read("projects: [{path: /p, bucket: 'gs://acme/b', profile: x}]", homes)
+
+
+def test_google_buckets(homes: config.Homes) -> None:
+    """A bucket of Google's may have a long name with dots, and an address of its own."""
+    name = "data.example.com"
+    text = f"projects: [{{path: /p, bucket: 'gs://{name}/team/', endpoint_url: 'http://127.0.0.1:9/'}}]"
+    (project,) = read(text, homes).projects
+    assert project.bucket == f"gs://{name}/team"
+    assert project.endpoint_url == "http://127.0.0.1:9"
 
 
 @pytest.mark.parametrize("path", ["code/api", "~bob/api", "./x"])

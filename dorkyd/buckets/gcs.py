@@ -25,10 +25,10 @@ from typing import Any
 from dorkyd.buckets.gcs_body import Enveloped, Summed
 from dorkyd.buckets.gcs_calls import Calls, Connection, Request, json_of
 from dorkyd.buckets.gcs_names import generation_of, info_of, md5_of, parse_url, resource_of, seconds_of
-from dorkyd.buckets.gcs_reading import GcsReading, media_request
+from dorkyd.buckets.gcs_reading import GcsReading, Seen, media_request
 from dorkyd.buckets.gcs_sessions import Sessions, abandon_after
 from dorkyd.core.model import Version
-from dorkyd.errors import Blocked, DorkyError, Integrity, Stale, Transient
+from dorkyd.errors import Blocked, Denied, DorkyError, Integrity, Stale, Transient
 from dorkyd.ports import Body, Listed, ObjectInfo, Requests, Session, Written
 
 MIB = 1024 * 1024
@@ -76,6 +76,7 @@ class GcsBucket:
         self._calls = Calls(self._connect, bucket=name, prefix=prefix, endpoint_url=endpoint_url)
         self._sessions = Sessions(self._calls, part_bytes=part_bytes)
         self._sessions_over = sessions_over
+        self._seen = Seen()
         self._versioned: bool | None = None
 
     def __repr__(self) -> str:
@@ -96,7 +97,7 @@ class GcsBucket:
     @property
     def requests(self) -> Requests:
         """Requests sent. Beginning a session counts as PUT, giving it up as DELETE, asking how far it came as HEAD. A download
-        is a HEAD and a GET: the reply that carries the bytes does not carry the metadata.
+        that no look at the same state went before is a HEAD and a GET: the reply with the bytes does not carry the metadata.
         """
         return self._calls.requests
 
@@ -108,21 +109,27 @@ class GcsBucket:
     def head(self, key: str) -> ObjectInfo | None:
         """Look at one object."""
         found = self._look(key)
-        return None if found is None else info_of(found)
+        if found is None:
+            return None
+        self._seen.add(key, found)
+        return info_of(found)
 
     @contextlib.contextmanager
     def get(self, key: str, *, if_match: Version | None = None, start: int = 0) -> Iterator[GcsReading]:
         """Open the object's bytes from offset `start` to the end."""
         with contextlib.ExitStack() as closing:
+            seen = None if if_match is None else self._seen.take(key, if_match)
             for last in (False, False, True):
-                found = self._look(key)
+                found = seen or self._look(key)
                 if found is None or if_match not in {None, found["generation"]}:
                     raise Stale(f"{key!r} is not the state expected")
                 try:
                     reading = self._open(key, found, start, closing)
                     break
                 except Stale:
-                    if last or if_match is not None:
+                    # Its metadata may have changed since, or the object since the look a moment ago.
+                    seen = None
+                    if last:
                         raise
             yield reading
 
@@ -276,7 +283,7 @@ class GcsBucket:
         info = info_of(found)
         if start > info.size:
             raise Stale(f"{key!r} has no byte {start} any more")
-        request = media_request(self._calls, key, info.version, start)
+        request = media_request(self._calls, key, found, start)
         reading = GcsReading(self._calls, request, info, crc32c=found.get("crc32c"), start=start)
         # At the object's end there is nothing to ask for, and a store would refuse the range. An empty object is asked for all
         # the same: that proves that it may be read.
@@ -329,7 +336,7 @@ class GcsBucket:
         )
         try:
             told = json_of(self._calls.send(request))
-        except Stale:
+        except (Stale, Denied):  # without storage.objects.list a missing state is answered 403
             self._versioned = False
         except DorkyError:
             return  # unknown as before, which counts as not versioned

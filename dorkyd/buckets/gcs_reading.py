@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
+from threading import Lock
 from typing import Any
 
 from dorkyd.buckets.gcs_body import Crc32c
@@ -70,19 +72,54 @@ class GcsReading:
         return data
 
 
-def media_request(calls: Calls, key: str, version: Version, start: int) -> Request:
-    """For the bytes of exactly this state."""
+class Seen:
+    """What the last looks told, for the downloads that follow them. Thread-safe.
+
+    A reply that carries an object's bytes does not carry its metadata. A download under the condition that generation and
+    metageneration are those of a look proves that what the look told still holds, so that it need not be repeated.
+    """
+
+    def __init__(self, count: int = 2048) -> None:
+        self._count = count
+        self._lock = Lock()
+        self._resources: OrderedDict[str, Mapping[str, Any]] = OrderedDict()
+
+    def add(self, key: str, resource: Mapping[str, Any]) -> None:
+        """Remember a look, and forget the oldest."""
+        kept = {name: resource[name] for name in _TOLD if name in resource}
+        with self._lock:
+            self._resources[key] = kept
+            self._resources.move_to_end(key)
+            if len(self._resources) > self._count:
+                self._resources.popitem(last=False)
+
+    def take(self, key: str, version: Version) -> Mapping[str, Any] | None:
+        """What was told of this state, once. None: nothing."""
+        with self._lock:
+            found = self._resources.pop(key, None)
+        usable = found is not None and found.get("generation") == version and "metageneration" in found
+        return found if usable else None
+
+
+_TOLD = ("generation", "metageneration", "size", "updated", "metadata", "crc32c")
+
+
+def media_request(calls: Calls, key: str, resource: Mapping[str, Any], start: int) -> Request:
+    """For the bytes of exactly this state, metadata and all."""
     # As stored, also where the store would unpack what is kept compressed.
     headers = {"Accept-Encoding": "gzip"}
     if start:
         headers["Range"] = f"bytes={start}-"
+    query = {"alt": "media", "ifGenerationMatch": str(resource["generation"])}
+    if "metageneration" in resource:
+        query["ifMetagenerationMatch"] = str(resource["metageneration"])
     return Request(
         "GET",
         "objects.get",
         "GET",
         key,
         calls.object_path(key),
-        {"alt": "media", "ifGenerationMatch": version},
+        query,
         headers,
         stream=True,
     )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import ClassVar
+from typing import BinaryIO, ClassVar
 
 import pytest
 
@@ -15,7 +16,7 @@ from dorkyd.buckets.probe import probe
 from dorkyd.buckets.retry import Retrying
 from dorkyd.errors import Blocked, SessionGone, Stale, Transient, UnsafeStore, Unsupported
 from dorkyd.ports import Bucket, Session
-from tests.buckets.contract import BucketContract, BytesBody, content, create, keys, large, listed, look
+from tests.buckets.contract import BucketContract, BytesBody, content, create, digest_of, keys, large, listed, look
 from tests.buckets.session_contract import SessionContract
 from tests.gcs.faults import Fault, When
 from tests.gcs.server import GcsServer
@@ -269,6 +270,52 @@ def test_lost_reply_is_not_sent_again(gcs: GcsServer, bucket: GcsBucket) -> None
     assert not caught.value.offline
     assert gcs.faults.calls["objects.insert"] == 1
     assert bucket.head("k") is not None
+
+
+def test_download_after_a_look(gcs: GcsServer, bucket: GcsBucket) -> None:
+    """A download after a look is one request, and tells the metadata of now all the same."""
+    written = create(bucket, "k", b"hello", {"note": "old"})
+    for note in ("old", "new"):
+        info = look(bucket, "k")
+        gcs.store.patch("acme", "team/api/k", {"metadata": {"note": "new"}}, Conditions()) if note == "new" else None
+        before = bucket.requests
+        with bucket.get("k", if_match=written.version) as reading:
+            assert reading.info.meta == {"note": note}
+            assert b"".join(reading) == b"hello"
+        asked = (bucket.requests.GET - before.GET, bucket.requests.HEAD - before.HEAD)
+        assert asked == ((1, 0) if note == info.meta["note"] else (2, 1))
+
+
+class TwoFaced:
+    """A file that changes between two readings."""
+
+    def __init__(self, first: bytes, then: bytes) -> None:
+        self.size, self.digest = len(first), digest_of(first)
+        self._left = [first, then]
+
+    def open(self) -> BinaryIO:
+        return io.BytesIO(self._left.pop(0))
+
+
+def test_change_between_two_readings(gcs: GcsServer, bucket: GcsBucket) -> None:
+    """A body that is summed and then sent must be the same both times: its last bytes do not leave otherwise."""
+    data = large(3 * MiB)
+    for then in (data[:-1] + b"?", data[:-1]):
+        with pytest.raises(Stale):
+            bucket.put("k", TwoFaced(data, then), replaces=None, meta={})
+        assert bucket.head("k") is None
+    bucket.put("k", TwoFaced(data, data), replaces=None, meta={})
+    assert content(bucket, "k") == data
+
+
+def test_look_after_replacing_is_asked_once(gcs: GcsServer, bucket: GcsBucket) -> None:
+    """Whether replaced states are kept is learned by one look, not with every write."""
+    version = create(bucket, "k").version
+    before = bucket.requests.HEAD
+    for body in (b"2", b"3", b"4"):
+        version = bucket.put("k", BytesBody(body), replaces=version, meta={}).version
+    assert bucket.requests.HEAD - before == 1
+    assert not bucket.versioned
 
 
 def test_only_requests_about_objects(gcs: GcsServer) -> None:
