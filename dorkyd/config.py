@@ -20,7 +20,7 @@ from dorkyd.config_nodes import Source, Table, folder_name, items_of
 from dorkyd.config_overlaps import refuse_overlaps
 from dorkyd.core.ignore import check
 from dorkyd.core.paths import is_reserved
-from dorkyd.core.settings import LEAST_RATE, Bandwidth, Guard, Mode, Project, Settings, TrashLimits
+from dorkyd.core.settings import LEAST_RATE, Bandwidth, Guard, Mode, Project, PushQueue, Settings, TrashLimits
 from dorkyd.durable import fsync
 from dorkyd.errors import Configuration
 
@@ -30,7 +30,7 @@ SOCKET_BYTES = 100
 _DAY_S = 86_400
 _PROJECT_KEYS = frozenset(
     {"name", "path", "bucket", "mode", "endpoint_url", "region", "profile", "single_writer", "ignore"}
-    | {"settle_s", "hold_s", "list_every_s", "poll_s", "guard", "trash", "bandwidth"}
+    | {"settle_s", "hold_s", "list_every_s", "poll_s", "guard", "trash", "bandwidth", "push"}
 )
 _UNBUILT = {
     key: f"`{key}` is not built yet; remove it, dorkyd will not pretend to obey it" for key in ("encrypt", "convert")
@@ -227,6 +227,7 @@ def _project(table: Table, homes: Homes, poll_s: float) -> Project:
         guard=_guard(table),
         trash=_trash(table),
         bandwidth=_bandwidth(table),
+        push=_push(table, bucket),
     )
 
 
@@ -375,6 +376,31 @@ def _rate(limits: Table, key: str) -> int | None:
     if size and size < LEAST_RATE:
         raise limits.wrong(key, f"`{key}` must be 0 (no limit) or at least 1KiB a second: is a unit missing?")
     return size or None
+
+
+def _push(table: Table, bucket: str) -> PushQueue | None:
+    if "push" not in table.values:
+        return None
+    if not bucket.startswith("s3://"):
+        raise table.wrong("push", "`push` is for s3:// buckets; remove it")
+    push = table.source.table(table.at("push"), "`push`", {"queue_url"}, {})
+    given = push.text("queue_url")
+    must = "https://sqs.REGION.amazonaws.com/ACCOUNT/QUEUE"
+    if given is None:
+        raise table.wrong("push", f"`push` needs a `queue_url`, such as {must}")
+    try:
+        url = urlsplit(given)
+        local = url.hostname in {"127.0.0.1", "localhost", "::1"}
+        good = url.scheme == "https" or (url.scheme == "http" and local)
+        good = bool(good and url.hostname and url.path.strip("/") and not url.query and not url.fragment)
+        secret = url.username is not None or url.password is not None
+        _ = url.port  # raises when it is no number
+    except ValueError:
+        good = secret = False
+    if secret or not good:
+        # Not shown again: what stands there may be secret.
+        raise push.wrong("queue_url", f"`queue_url` must be a queue's address without credentials: {must}")
+    return PushQueue(given)
 
 
 def _expand(path: str, home: Path) -> str:

@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 
 from dorkyd.buckets.probe import ProbeResult, probe
 from dorkyd.compaction import compact
-from dorkyd.core.model import Path, Problem
+from dorkyd.core.model import Path, Problem, Version
 from dorkyd.core.pace import Pace
 from dorkyd.core.report import State
 from dorkyd.core.settings import Mode, Project
 from dorkyd.errors import AuthExpired, Blocked, Denied, DorkyError, Transient, UnsafeStore
 from dorkyd.journal import Journal
-from dorkyd.ports import Bucket, Clock
+from dorkyd.ports import Bucket, Clock, Pushed
 from dorkyd.remote_side import Emptied, RemoteSide, Rewound
 
 OUTAGE_S = (1.0, 2.0, 5.0, 15.0, 60.0)
@@ -107,6 +107,25 @@ class Contact:
         if whole:
             self._list = now
             self.remote.abandon_listing()
+
+    def pushed(self, told: Pushed, now: float) -> None:
+        """The bucket's own events told of these: ask now what a poll or a listing would have found later. What is known
+        already, our own writes among it, costs no request.
+        """
+        new = [path for path, version in told.paths.items() if not self._knows(path, version)]
+        if new:
+            with self.journal.atomic():
+                self.journal.mark(new, remote=True)
+        if new or told.number > self.remote.cursor:
+            self._poll = min(self._poll, now)
+        if told.everything:
+            self._list = min(self._list, now)
+
+    def _knows(self, path: Path, version: Version | None) -> bool:
+        row = self.journal.remote(path)
+        if row is None:
+            return version is None and self.journal.base(path) is None
+        return version == row.version
 
     @property
     def copies_safe(self) -> bool:

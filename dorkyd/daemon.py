@@ -40,8 +40,9 @@ from dorkyd.errors import Busy, Configuration, DorkyError, Refused, Stale, Trans
 from dorkyd.folder import LocalFolder
 from dorkyd.notify import Notifier
 from dorkyd.pool import TransferPool
-from dorkyd.ports import Bucket, Watcher
+from dorkyd.ports import Bucket, Push, Watcher
 from dorkyd.project import ProjectRunner
+from dorkyd.push import QueuePush
 from dorkyd.watcher import OsWatcher
 
 _log = logging.getLogger("dorkyd.daemon")
@@ -288,6 +289,7 @@ class Daemon:
             device=settings.device,
             make_watcher=lambda skip: _watch(project.path, skip, lambda: engine.wake()),  # noqa: PLW0108 - wake is set later
             random=random.random,
+            make_push=lambda: _push(project),
         )
         runner = ProjectRunner(engine, self._published, limits)
         runner.start()
@@ -362,6 +364,12 @@ def _watch(root: str, skip: Callable[[Path, bool], bool], wake: Callable[[], Non
         return OsWatcher(root, skip=skip, wake=wake)
     except Stale:
         return None
+
+
+def _push(project: Project) -> Push | None:
+    if project.push is None:
+        return None
+    return QueuePush(project.push.queue_url, project.bucket, profile=project.profile, region=project.region)
 
 
 def _lock(file: FilePath) -> int:

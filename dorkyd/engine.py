@@ -58,7 +58,7 @@ from dorkyd.journal import Dirty, Journal
 from dorkyd.local_side import IGNORE_FILE, LocalSide
 from dorkyd.news import News
 from dorkyd.opening import Opened, Opener
-from dorkyd.ports import Bucket, Clock, Folder, Identity, Watcher
+from dorkyd.ports import Bucket, Clock, Folder, Identity, Push, Watcher
 from dorkyd.recovery import settle_install, settle_intents
 from dorkyd.remote_side import Emptied, RemoteSide, Rewound
 from dorkyd.retries import Retries
@@ -94,6 +94,7 @@ class _Open:
     retries: Retries
     jobs: Jobs
     upkeep: Upkeep
+    push: Push | None
 
     @property
     def remote(self) -> RemoteSide:
@@ -113,6 +114,8 @@ class Engine:
     pool: Pool
     device: str
     make_watcher: Callable[[Callable[[Path, bool], bool]], Watcher | None]
+    make_push: Callable[[], Push | None] = lambda: None
+    """Hears of the bucket's own events; None: polls alone."""
     wake: Callable[[], None] = lambda: None
     random: Callable[[], float] = lambda: 0.5
     """0 to 1, for jitter."""
@@ -178,6 +181,8 @@ class Engine:
                 self.folder.unlock()
             return
         opened.local.unwatch()
+        if opened.push is not None:
+            opened.push.stop()
         opened.journal.close()
         opened.contact.bucket.close()
         self._outliving = opened.jobs
@@ -357,6 +362,7 @@ class Engine:
         if not self._folder_is_there(o, now) or self.held is not None:
             return
         o.local.drain(now)
+        self._hear(o, now)
         o.retries.changed(o.local.fresh())
         self._settle_installs(o, now)
         o.upkeep.run_due(now)
@@ -419,6 +425,7 @@ class Engine:
             retries=Retries(journal),
             jobs=Jobs(self.pool, lambda: self.wake()),  # noqa: PLW0108 - wake may be set later
             upkeep=Upkeep(journal, self.folder, local, self.project, self.clock, self.device),
+            push=self.make_push(),
         )
         self._trouble = None
         self._vanished = False
@@ -435,6 +442,8 @@ class Engine:
             with journal.atomic():
                 journal.drop_all_bases()
         self._open.upkeep.at_start()
+        if self._open.push is not None:
+            self._open.push.start(lambda: self.wake())  # noqa: PLW0108 - wake may be set later
 
     def _folder_is_there(self, o: _Open, now: float) -> bool:
         """The marker is read every cycle: an absence counts only in a folder that is really there."""
@@ -484,6 +493,18 @@ class Engine:
                     o.retries.complete_look(local.scan(tree, now).unknown, frozenset())
                 local.touched([tree], now)
             local.trees_due.clear()
+
+    def _hear(self, o: _Open, now: float) -> None:
+        """Take in what the bucket's own events told."""
+        if o.push is None:
+            return
+        if o.push.trouble is not None:
+            self.warnings["push"] = o.push.trouble
+        else:
+            self.warnings.pop("push", None)
+        told = o.push.drain()
+        if told:
+            o.contact.pushed(told, now)
 
     def _warn_unwatched(self, count: int) -> None:
         if count:

@@ -459,6 +459,41 @@ class Watcher(Protocol):
         """End the thread. May be repeated."""
 
 
+# --- push ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """What a bucket's own events told since it was last asked. Hints, as all marks are."""
+
+    paths: Mapping[Path, Version | None]
+    """Objects that changed, with the version made; None: deleted, or not told."""
+    number: int = 0
+    """The highest entry of the log that was told of; 0: none."""
+    everything: bool = False
+    """So many that a listing costs less."""
+
+    def __bool__(self) -> bool:
+        return bool(self.paths or self.number or self.everything)
+
+
+class Push(Protocol):
+    """Hears of changes to the bucket sooner than a poll would."""
+
+    def start(self, wake: Callable[[], None]) -> None:
+        """Begin, once. `wake` is called from its own thread when there is something to drain, or trouble."""
+
+    def drain(self) -> Pushed:
+        """Take what came in. Called from the engine thread."""
+
+    @property
+    def trouble(self) -> tuple[str, str] | None:
+        """What is wrong and what to do about it, while nothing comes in; sync does without."""
+
+    def stop(self) -> None:
+        """End. May be repeated."""
+
+
 # --- time and chance -------------------------------------------------------------------------------------------------
 
 

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import re
 import stat
 from pathlib import Path
 
 import pytest
 
 from dorkyd import config
-from dorkyd.core.settings import Bandwidth, GiB, Guard, MiB, Mode, Project, Settings, TrashLimits
+from dorkyd.core.settings import Bandwidth, GiB, Guard, MiB, Mode, Project, PushQueue, Settings, TrashLimits
 from dorkyd.errors import Configuration
 
 EXAMPLE = Path(__file__).parents[1] / "config" / "dorkyd.example.yaml"
@@ -370,3 +371,35 @@ def test_the_example_names_every_setting(homes: config.Homes) -> None:
     assert (project.guard, project.trash, project.mode) == (default.guard, default.trash, default.mode)
     for field in Project.__dataclass_fields__:
         assert f"{field}:" in text
+
+
+PUSH = "bucket: s3://acme/p, push: {queue_url: %s}"
+
+
+@pytest.mark.parametrize(
+    "url", ["https://sqs.eu-west-1.amazonaws.com/123456789012/dorky-a", "http://127.0.0.1:5000/123456789012/q"]
+)
+def test_a_queue_to_hear_from(homes: config.Homes, url: str) -> None:
+    """`push` names a queue; without it there is none."""
+    text = "projects: [{path: /srv/api, %s}]"
+    assert read(text % (PUSH % url), homes).projects[0].push == PushQueue(url)
+    assert read(text % "bucket: s3://acme/p", homes).projects[0].push is None
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        (PUSH % "http://sqs.eu-west-1.amazonaws.com/1/q", "`queue_url` must be a queue's address"),
+        (PUSH % "https://key:secret@sqs.eu-west-1.amazonaws.com/1/q", "`queue_url` must be a queue's address"),
+        (PUSH % "https://sqs.eu-west-1.amazonaws.com/", "`queue_url` must be a queue's address"),
+        (PUSH % "'https://[/q'", "`queue_url` must be a queue's address"),
+        ("bucket: s3://acme/p, push: {}", "`push` needs a `queue_url`"),
+        ("bucket: s3://acme/p, push: {queue: x}", "unknown setting `queue`"),
+        ("bucket: file:///srv/bucket, push: {queue_url: x}", "`push` is for s3:// buckets"),
+    ],
+)
+def test_a_queue_that_is_none(homes: config.Homes, setting: str, said: str) -> None:
+    """What is wrong is told, and no credentials are shown again."""
+    with pytest.raises(Configuration, match=re.escape(said)) as refused:
+        read(f"projects: [{{path: /srv/api, {setting}}}]", homes)
+    assert "secret" not in str(refused.value)

@@ -29,6 +29,7 @@ FAMILIES = {
     ],
     "watcher": ["watcher", "inotify", "hints"],
     "news": ["news", "compaction"],
+    "push": ["push"],
     "buckets": ["buckets", "buckets.*"],
 }
 """Adapters, and the modules that each is made of."""
@@ -82,8 +83,8 @@ stands nowhere here is the composition root or a part of it (`test_who_stands_un
 """
 
 LIBRARIES: dict[str, tuple[list[str], bool]] = {
-    "boto3": (["buckets.s3_client"], True),
-    "botocore": (["buckets.s3_client", "buckets.s3_identity"], True),
+    "boto3": (["buckets.s3_client", "push"], True),
+    "botocore": (["buckets.s3_client", "buckets.s3_identity", "push"], True),
     "google.cloud": (["buckets.gcs"], True),
     "google.auth": (["buckets.gcs"], True),
     "google_crc32c": (["buckets.gcs_body"], True),
@@ -302,7 +303,7 @@ def test_who_stands_under_no_rule() -> None:
 
 def test_only_the_daemon_constructs_adapters() -> None:
     """Nobody else imports a folder, a watcher or a store (`doctor` and `project` are handed theirs)."""
-    adapters = ["folder", "watcher", "buckets", "buckets.*"]
+    adapters = ["folder", "watcher", "push", "buckets", "buckets.*"]
     none_of(
         [
             told(one, "only the daemon constructs adapters")

@@ -52,6 +52,14 @@ class Bandwidth:
 
 
 @dataclass(frozen=True, slots=True)
+class PushQueue:
+    """Where S3 tells this device what changed, sooner than a poll would."""
+
+    queue_url: str
+    """An SQS queue that nobody else reads."""
+
+
+@dataclass(frozen=True, slots=True)
 class Project:
     """A folder paired with a bucket prefix."""
 
@@ -82,6 +90,8 @@ class Project:
     trash: TrashLimits = field(default_factory=TrashLimits)
     bandwidth: Bandwidth = field(default_factory=Bandwidth)
     """Of this project. What is changed alone holds at once; the project is not started anew."""
+    push: PushQueue | None = None
+    """None: news comes by polls alone."""
 
 
 @dataclass(frozen=True, slots=True)
