@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
+import stat
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from dorkyd.buckets.memory import Fault
+from dorkyd.core import metadata
 from dorkyd.core.paths import parse_conflict
 from dorkyd.core.report import HaltReason
 from dorkyd.errors import PathProblem, Stale, Transient
@@ -254,6 +258,48 @@ def test_g12_killed_around_the_swap(world: World, after: bool) -> None:
     world.all_hold({"f": "2"})
     assert world.moved() == {"PUT": 1, "GET": 1}
     assert two.trashed() == ["1"]
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="syncs by another call there")
+@pytest.mark.parametrize(("path", "before"), [("f", "1"), ("d/e/f", None)])
+def test_g15_what_is_recorded_survives_a_power_cut(
+    world: World, monkeypatch: pytest.MonkeyPatch, path: str, before: str | None
+) -> None:
+    """The file's bytes are on the disk before it takes its name, and that name and every new folder's before base says so."""
+    one, two = world.begin({"stays": "s"} | ({path: before} if before else {}))
+    one.write(path, "2")
+    one.settle()
+    target = two.root / path
+    bytes_safe: set[int] = set()
+    names_safe: dict[int, dict[str, int]] = {}
+    whole = os.fsync
+
+    def fsync(fd: int) -> None:
+        whole(fd)
+        info = os.fstat(fd)
+        if stat.S_ISDIR(info.st_mode):
+            with os.scandir(fd) as entries:
+                names_safe[info.st_ino] = {e.name: e.inode() for e in entries}
+        elif info.st_ino in {staged.stat().st_ino for staged in (two.root / ".dorky" / "tmp").iterdir()}:
+            # While it is staged: the name that shows it never shows less.
+            bytes_safe.add(info.st_ino)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    two.look()
+    for _ in range(20):
+        two.clock.advance(0.5)
+        two.engine.run_due(two.clock.monotonic())
+        base = two.journal.base(path)  # type: ignore[arg-type]
+        if base is not None and base.digest == metadata.sha256(hashlib.sha256(b"2").hexdigest()):
+            break
+        two.pool.run_all()
+    else:
+        raise AssertionError
+    assert target.read_text() == "2"
+    assert target.stat().st_ino in bytes_safe
+    for here in (target, *(f for f in target.parents if f.is_relative_to(two.root) and f != two.root)):
+        if before is None or here == target:
+            assert names_safe[here.parent.stat().st_ino][here.name] == here.stat().st_ino, here
 
 
 class _ReadOnly:

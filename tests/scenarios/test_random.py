@@ -18,7 +18,6 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -441,15 +440,6 @@ class Day:
 
 def _shape(device: Device) -> dict[str, tuple[str, int]]:
     return {path: (text, (device.root / path).stat().st_mode & 0o777) for path, text in device.tree().items()}
-
-
-@pytest.fixture
-def quick_path() -> Iterator[Path]:
-    """A folder in memory where there is one: these tests sync a lot."""
-    where = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-    base = Path(tempfile.mkdtemp(prefix="dorky-sim-", dir=where))
-    yield base
-    shutil.rmtree(base)
 
 
 @pytest.mark.parametrize("seed", _seeds())
