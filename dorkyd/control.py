@@ -82,8 +82,10 @@ class ProjectControl(Protocol):
     def restore(self, path: str, name: str | None) -> FileItem:
         """Bring a trashed file back to its place (the newest of that path, or the trash item `name`)."""
 
-    def doctor(self) -> Sequence[Finding]:
-        """Check folder, bucket, permissions, clock, limits; each finding says what to run."""
+    def doctor(self, shell: Sequence[str] = ()) -> Sequence[Finding]:
+        """Check folder, bucket, permissions, clock, limits; each finding says what to run. `shell`: names of variables
+        that are set where the person asks, to tell what the daemon does not see.
+        """
 
 
 @dataclass(frozen=True, slots=True)

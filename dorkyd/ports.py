@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, runtime_checkable
 
 from dorkyd.core.model import Digest, Local, Path, Problem, ReplicaId, StatTuple, Version
 from dorkyd.core.settings import Bandwidth
@@ -215,6 +215,29 @@ class Throttle(Protocol):
 
     def go(self) -> None:
         """Let them pay again. May be repeated."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """How a bucket is set up in one respect, for people."""
+
+    name: str
+    """`identity`, `versioning`, `lifecycle` or `public-access`."""
+    ok: bool | None
+    """None: not known, and `detail` says what it would need."""
+    detail: str
+    hint: str = ""
+    """What to run or change; advice where `ok`."""
+    code: str = ""
+    """Stable for programs; empty when there is nothing to say."""
+
+
+@runtime_checkable
+class Inspectable(Protocol):
+    """What a bucket may have beside the port: looks at how it is set up, which sync never needs and only `doctor` asks."""
+
+    def inspect(self) -> Sequence[Setting]:
+        """Ask, as far as this identity may. What was refused or is not built there is unknown, not an error."""
 
 
 # --- folder ----------------------------------------------------------------------------------------------------------

@@ -417,7 +417,7 @@ class ProjectRunner:
 
         engine.call(purge)
 
-    def doctor(self) -> Sequence[Finding]:
+    def doctor(self, shell: Sequence[str] = ()) -> Sequence[Finding]:
         """As `ProjectControl.doctor`."""
         engine = self._engine
         return doctor.examine(
@@ -427,6 +427,7 @@ class ProjectRunner:
             state_dir=engine.journals,
             clock=engine.clock,
             rules=engine.rules(),
+            shell=shell,
         )
 
     # --- inside -------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from dorkyd import doctor
+from dorkyd import doctor_limits
 from dorkyd.buckets.counting import Verb
 from dorkyd.buckets.memory import Fault, MemoryBucket
 from dorkyd.core.ignore import IgnoreRules
@@ -18,10 +18,14 @@ from dorkyd.core.logbook import PROJECT, ProjectDocument, encode_project
 from dorkyd.core.model import Version
 from dorkyd.core.report import Finding
 from dorkyd.core.settings import Mode, Project
-from dorkyd.doctor import InotifyLimits, clock_finding, clock_offset_s, disk_finding, examine, open_files_finding
+from dorkyd.doctor import examine
+from dorkyd.doctor_clock import clock_finding, clock_offset_s
+from dorkyd.doctor_environment import environment_findings
+from dorkyd.doctor_folder import MiB, disk_finding
+from dorkyd.doctor_limits import InotifyLimits, count_folders, inotify_limits, open_files_finding
 from dorkyd.errors import AuthExpired, Denied, DorkyError, Transient
 from dorkyd.news import Bytes, News
-from dorkyd.ports import Body, Bucket, Session, Written
+from dorkyd.ports import Body, Bucket, Session, Setting, Written
 from tests.folders import Fixture
 
 LIMITS = InotifyLimits(524_288, 1024)
@@ -185,8 +189,8 @@ def test_marker_malformed(at: Fixture) -> None:
 def test_disk() -> None:
     """500 MiB are enough."""
     place = pathlib.Path("/p")
-    assert disk_finding("state", place, 500 * doctor.MiB).ok
-    low = disk_finding("folder", place, 500 * doctor.MiB - 1)
+    assert disk_finding("state", place, 500 * MiB).ok
+    low = disk_finding("folder", place, 500 * MiB - 1)
     assert (low.ok, low.code) == (False, "disk-low")
     assert "df -h /p" in low.hint
 
@@ -207,7 +211,7 @@ def test_watches(at: Fixture) -> None:
     for path in ("a/b", "a/c", "node_modules/x/y", "out/deep"):
         (at.root / path).mkdir(parents=True)
     rules = IgnoreRules(("/out/",))
-    assert doctor.count_folders(at.root, rules) == 4
+    assert count_folders(at.root, rules) == 4
     assert bad(found(at, limits=InotifyLimits(6, 1024), rules=rules)) == []
     assert bad(found(at, limits=InotifyLimits(5, 1024), rules=rules)) == [("watches", "watches-low")]
     assert bad(found(at, limits=InotifyLimits(524_288, 8))) == [("watches", "instances-low")]
@@ -220,11 +224,11 @@ def test_no_inotify(at: Fixture) -> None:
 
 def test_inotify_limits(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Read from /proc; None where that is not there."""
-    monkeypatch.setattr(doctor, "_INOTIFY", tmp_path)
-    assert doctor.inotify_limits() is None
+    monkeypatch.setattr(doctor_limits, "_INOTIFY", tmp_path)
+    assert inotify_limits() is None
     (tmp_path / "max_user_watches").write_text("8192\n")
     (tmp_path / "max_user_instances").write_text("128\n")
-    assert doctor.inotify_limits() == InotifyLimits(8192, 128)
+    assert inotify_limits() == InotifyLimits(8192, 128)
 
 
 def test_open_files() -> None:
@@ -327,6 +331,60 @@ def test_clock(at: Fixture) -> None:
     assert "clock" not in {finding.check for finding in found(at, bucket_of(seconds=None))}
     assert "ahead of" in clock_finding(301).detail
     assert "behind" in clock_finding(-301).detail
+
+
+@pytest.mark.parametrize(("verb", "word"), [("GET", "read"), ("LIST", "list"), ("COPY", "copy")])
+def test_each_right_is_tried(at: Fixture, verb: Verb, word: str) -> None:
+    """Reading, listing and copying are tried too, on the throw-away key, and what is refused is named."""
+    bucket = failing(verb, Denied("403"))
+    assert bad(found(at, bucket)) == [("bucket-write", "denied")]
+    (refused,) = [finding for finding in found(at, bucket) if not finding.ok]
+    assert f"cannot {word} an object" in refused.detail
+    assert keys(bucket) == [PROJECT]
+
+
+def test_pull_reads_and_lists(at: Fixture) -> None:
+    """A reader's own rights are tried."""
+    bucket = failing("LIST", Denied("403"))
+    assert bad(found(at, bucket, mode=Mode.PULL)) == [("bucket-read", "denied")]
+    assert "bucket-read" in {finding.check for finding in found(at, mode=Mode.PULL)}
+
+
+class Settled(MemoryBucket):
+    """A bucket that tells how it is set up."""
+
+    def inspect(self) -> list[Setting]:
+        return [
+            Setting("versioning", True, "off", hint="turn it on", code="versioning-off"),
+            Setting("lifecycle", None, "needs s3:GetLifecycleConfiguration"),
+            Setting("public-access", False, "open", hint="block it", code="public-access"),
+        ]
+
+
+def test_settings(at: Fixture) -> None:
+    """How the bucket is set up: fine with advice, unknown, or bad; unknown is no fault."""
+    bucket = Settled()
+    News(bucket).create_project(ProjectDocument("project", 1))
+    findings = {finding.check: finding for finding in found(at, bucket)}
+    assert bad(list(findings.values())) == [("public-access", "public-access")]
+    assert findings["versioning"].hint == "turn it on"
+    assert findings["lifecycle"].detail == "unknown (needs s3:GetLifecycleConfiguration)"
+
+
+def test_environment() -> None:
+    """A variable of the shell that the daemon does not see is told, as the fault only where credentials failed."""
+    project = Project("api", "/p", "s3://b/p")
+
+    def told(shell: list[str], *, refused: bool, ours: list[str]) -> list[tuple[bool, str]]:
+        return [(one.ok, one.code) for one in environment_findings(project, shell, refused=refused, ours=ours)]
+
+    assert told(["AWS_PROFILE", "GOOGLE_X", "HOME"], refused=False, ours=[]) == [(True, "environment-differs")]
+    assert told(["AWS_PROFILE"], refused=True, ours=[]) == [(False, "environment-differs")]
+    assert told(["AWS_PROFILE"], refused=True, ours=["AWS_PROFILE"]) == [(True, "")]
+    assert told([], refused=True, ours=["AWS_REGION"]) == [(True, "")]
+    (finding,) = environment_findings(project, ["AWS_PROFILE"], refused=True, ours=[])
+    assert finding.detail.startswith("AWS_PROFILE: set in your shell")
+    assert list(environment_findings(Project("a", "/p", "file:///b"), ["AWS_PROFILE"], refused=True)) == []
 
 
 # --- git --------------------------------------------------------------------------------------------------------------

@@ -122,9 +122,10 @@ def check_ignore(project: str, paths: Sequence[str]) -> Call[m.Page[m.IgnoreItem
     return Call("GET", _one(project, "check-ignore"), m.Page[m.IgnoreItem], {"path": list(paths)})
 
 
-def doctor(project: str) -> Call[m.Page[m.Finding]]:
-    """Check everything."""
-    return Call("GET", _one(project, "doctor"), m.Page[m.Finding], patience_s=300)
+def doctor(project: str, shell: Sequence[str] = ()) -> Call[m.Page[m.Finding]]:
+    """Check everything. `shell`: names of variables set here, never their values."""
+    query: Query = {"shell": list(shell)} if shell else {}
+    return Call("GET", _one(project, "doctor"), m.Page[m.Finding], query, patience_s=300)
 
 
 def sync(project: str, *, wait: bool = False, timeout_s: float | None = None) -> Call[m.SyncResult]:

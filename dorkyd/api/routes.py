@@ -296,9 +296,9 @@ async def limit(project: Project) -> m.Bandwidth:
 
 
 @one.get("/doctor")
-def doctor(project: Project) -> m.Page[m.Finding]:
-    """Check folder, bucket, permissions, clock and limits."""
-    return _page(m.Finding, project.doctor())
+def doctor(project: Project, shell: Annotated[list[str] | None, Query()] = None) -> m.Page[m.Finding]:
+    """Check folder, bucket, permissions, clock and limits. `shell`: names of variables set where the person asks."""
+    return _page(m.Finding, project.doctor(shell or ()))
 
 
 # --- acting on one project --------------------------------------------------------------------------------------------

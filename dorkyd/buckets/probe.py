@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol, runtime_checkable
 
@@ -123,20 +123,20 @@ def probe(bucket: Bucket, *, single_writer: bool, random_id: Callable[[], str]) 
     write, delete or tell that a key is missing; what the bucket raises otherwise. May be repeated.
     """
     ignored = _Probe(bucket, PREFIX + random_id()).run()
-    named = next((layer.condition_names for layer in _layers(bucket) if isinstance(layer, NamesConditions)), {})
+    said = as_said(bucket, ignored)
     if ignored and not single_writer:
         raise UnsafeStore(
-            f"{bucket.url} does not enforce conditional writes: {', '.join(named.get(text, text) for text in ignored)}. "
+            f"{bucket.url} does not enforce conditional writes: {', '.join(said)}. "
             "Two writers would overwrite each other silently",
             hint="use another store, or set `single_writer: true` if no other machine ever writes there",
         )
-    tells = next((layer for layer in _layers(bucket) if isinstance(layer, TellsMissing)), None)
+    tells = next((layer for layer in layers(bucket) if isinstance(layer, TellsMissing)), None)
     return ProbeResult(
         versioned=bucket.versioned,
         ignored=ignored,
         copies_safe=not COPIES & set(ignored),
         missing_denied=tells is not None and tells.missing_denied,
-        warnings=tuple(f"{named.get(text, text)}{_consequence(text)}" for text in ignored),
+        warnings=tuple(f"{words}{_consequence(text)}" for words, text in zip(said, ignored, strict=True)),
     )
 
 
@@ -191,7 +191,7 @@ class _Probe:
             self._copy("onto", fresh, there.version)
 
     def _parts(self) -> None:
-        parts = next((layer for layer in _layers(self._bucket) if isinstance(layer, InParts)), None)
+        parts = next((layer for layer in layers(self._bucket) if isinstance(layer, InParts)), None)
         if parts is None:
             return
         key = self._key("parts")
@@ -203,7 +203,7 @@ class _Probe:
         )
 
     def _sessions(self) -> None:
-        if not any(isinstance(layer, JudgesAtBegin) and layer.judges_at_begin for layer in _layers(self._bucket)):
+        if not any(isinstance(layer, JudgesAtBegin) and layer.judges_at_begin for layer in layers(self._bucket)):
             return
         key, late = self._key("session"), _Bytes(b"late")
         session = self._bucket.begin(key, late.size, replaces=None, meta={})
@@ -220,7 +220,7 @@ class _Probe:
         self._bucket.abandon(key, later)
 
     def _part_copies(self) -> None:
-        copies = next((layer for layer in _layers(self._bucket) if isinstance(layer, CopiesInParts)), None)
+        copies = next((layer for layer in layers(self._bucket) if isinstance(layer, CopiesInParts)), None)
         if copies is None:
             return
         source = self._key("part-from")
@@ -298,7 +298,13 @@ class _Bytes:
         return io.BytesIO(self.data)
 
 
-def _layers(bucket: Bucket) -> Iterator[object]:
+def as_said(bucket: Bucket, ignored: Sequence[str]) -> tuple[str, ...]:
+    """Texts of `ALL` in the words of the bucket's own store."""
+    named = next((layer.condition_names for layer in layers(bucket) if isinstance(layer, NamesConditions)), {})
+    return tuple(named.get(text, text) for text in ignored)
+
+
+def layers(bucket: Bucket) -> Iterator[object]:
     """A bucket and those it wraps, from the outside."""
     layer: object = bucket
     yield layer

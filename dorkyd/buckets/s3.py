@@ -35,7 +35,7 @@ from dorkyd.buckets.s3_uploads import Uploads
 from dorkyd.core.metadata import hex_of
 from dorkyd.core.model import Version
 from dorkyd.errors import Blocked, Denied, Stale, Transient, Unsupported
-from dorkyd.ports import Body, Listed, ObjectInfo, Reading, Requests, Session, Written
+from dorkyd.ports import Body, Listed, ObjectInfo, Reading, Requests, Session, Setting, Written
 
 MIB = 1024 * 1024
 KEY_BYTES = 1024
@@ -249,13 +249,17 @@ class S3Bucket:
     ) -> Written:
         """As `copy`, in parts whatever the size, which must not be 0. The probe proves the source's condition with it."""
         self._check_key(key)
-        reply = self._copies.copy(
-            source,
-            key,
-            if_match=quoted(source_version),
-            meta=None if meta is None else metadata_of(key, meta),
-            condition=_condition(replaces),
-        )
+        try:
+            reply = self._copies.copy(
+                source,
+                key,
+                if_match=quoted(source_version),
+                meta=None if meta is None else metadata_of(key, meta),
+                condition=_condition(replaces),
+            )
+        except Denied as error:
+            self._exists(source, error)
+            raise
         return Written(version_of(reply["ETag"]))
 
     def list(self, prefix: str = "", *, start_after: str = "") -> Iterator[Sequence[Listed]]:
@@ -274,6 +278,13 @@ class S3Bucket:
             if not token or token == params.get("ContinuationToken"):
                 raise Transient(f"the listing of {self._url} broke off without saying how to go on")
             params["ContinuationToken"] = token
+
+    def inspect(self) -> Sequence[Setting]:
+        """How the bucket is set up, for `doctor` alone: the one place that asks more than docs/permissions.md lists."""
+        from dorkyd.buckets.s3_inspect import Inspection  # noqa: PLC0415  of no use to sync
+
+        where = Inspection(self._calls, endpoint_url=self._endpoint_url, profile=self._profile, region=self._region)
+        return list(where.run())
 
     def close(self) -> None:
         """Free connections and threads. May be repeated."""

@@ -123,7 +123,7 @@ class Calls:
 
     def ours(self, error: Exception, asked: Asked) -> DorkyError | None:
         """Our error for the SDK's; None: the tables do not know it."""
-        ours = convert(error, asked, self._who)
+        ours = convert(error, asked, self.who)
         if isinstance(ours, AuthExpired | Configuration):
             # A person renews them meanwhile: the next request reads the credentials afresh.
             self.close()
@@ -142,7 +142,8 @@ class Calls:
             return None
         return Place(url, connection.credentials, connection.trusted)
 
-    def _who(self) -> Identity:
+    def who(self) -> Identity:
+        """As whom is asked, as far as a person may see it. Asks nobody."""
         with self._lock:
             connection = self._connection
         return identity_of(None if connection is None else connection.credentials, self._profile)

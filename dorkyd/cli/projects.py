@@ -189,13 +189,18 @@ def doctor(name: Name = None, json: Json = False) -> None:
     with DorkyClient() as client:
         project = targets.project_name(client, name)
         say(f"Checking {project} …")
-        reply = client.send(calls.doctor(project))
+        reply = client.send(calls.doctor(project, _store_variables()))
         findings = reply.value.items
         if json:
             emit(reply.body)
         else:
             for finding in findings:
                 show(f"{'ok  ' if finding.ok else 'BAD '} {finding.check}: {finding.detail}")
-                if finding.hint and not finding.ok:
+                if finding.hint:
                     show(f"       {finding.hint}")
         raise typer.Exit(Exit.OK if all(finding.ok for finding in findings) else Exit.ATTENTION)
+
+
+def _store_variables() -> list[str]:
+    """The names, and no more, of the variables that a store's SDK would go by here: a service does not see them."""
+    return sorted(name for name in os.environ if name.startswith(("AWS_", "GOOGLE_", "CLOUDSDK_", "STORAGE_EMULATOR_")))

@@ -157,7 +157,7 @@ class FakeProject:
                 return file_item(path)
         raise Refused(f"{path} is not in the trash.", hint="Run `dorkyctl trash`.", code="no-such-trash")
 
-    def doctor(self) -> Sequence[Finding]:
+    def doctor(self, shell: Sequence[str] = ()) -> Sequence[Finding]:
         return self.findings
 
     def _fail(self) -> None:

@@ -199,6 +199,7 @@ def test_gone_under_a_condition_answers_403(server: Shim, bucket: S3Bucket) -> N
         lambda: bucket.put("k", BytesBody(b"x"), replaces=Version("1"), meta={}),
         lambda: bucket.copy("k", "l", source_version=Version("1"), replaces=None, meta=None),
         lambda: bucket.get("k", if_match=Version("1")).__enter__(),
+        lambda: bucket.copy_in_parts("k", "l", source_version=Version("1"), replaces=None, meta=None),
     ):
         with pytest.raises(DorkyError) as caught:
             ask()
