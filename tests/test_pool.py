@@ -10,7 +10,7 @@ import pytest
 from dorkyd.jobs import LARGE_BYTES, MEDIUM_BYTES, Size, size_of
 from dorkyd.pool import OWN, SHARED, Lane, TransferPool
 
-DEADLINE_S = 20.0
+DEADLINE_S = 15.0
 SMALL, MEDIUM, LARGE = 4096, MEDIUM_BYTES + 1, LARGE_BYTES + 1
 
 
@@ -26,7 +26,7 @@ class Slow:
         with self._begun:
             self.begun += 1
             self._begun.notify_all()
-        self._go.wait(DEADLINE_S)
+        self._go.wait(10 * DEADLINE_S)
 
     def wait_for(self, count: int) -> bool:
         """So many have begun."""
@@ -97,13 +97,13 @@ def test_no_project_waits_for_another(pool: TransferPool, slow: Slow) -> None:
 def test_projects_take_turns(pool: TransferPool, slow: Slow) -> None:
     """A project with 20,000 small files waiting does not keep another's single one: it is among the next."""
     one, other = pool.lane(), pool.lane()
-    for _ in range(SHARED[Size.SMALL]):
-        one.submit(slow, SMALL)
     held, later, done = Slow(), Slow(), threading.Event()
     for _ in range(OWN[Size.SMALL]):
         other.submit(held, SMALL)
-    assert slow.wait_for(SHARED[Size.SMALL])
     assert held.wait_for(OWN[Size.SMALL])
+    for _ in range(SHARED[Size.SMALL]):
+        one.submit(slow, SMALL)
+    assert slow.wait_for(SHARED[Size.SMALL] - OWN[Size.SMALL])
     for _ in range(20_000):
         one.submit(later, SMALL)
     other.submit(done.set, SMALL)

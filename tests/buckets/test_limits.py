@@ -142,19 +142,24 @@ def test_lowered_while_waiting() -> None:
 
 
 def test_turns() -> None:
-    """Who waits gets its turns in order: a few bytes pass one who moves many."""
+    """Who waits gets its turns in order: few bytes pass many, and nobody who came later."""
     clock = Time(runs=False)
     rate = clock.rate(16 * KiB)  # steps of 1 KiB
     assert rate.pay(16 * KiB, never)
     long = paying(rate, 1000 * KiB)
     assert within_deadline(lambda: rate.waiting == 1)
-    short = paying(rate, 2 * KiB)
+    short = paying(rate, KiB)
     assert within_deadline(lambda: rate.waiting == 2)
-    # Turns: long, short, long, short.
-    for _ in range(5):
+    later = paying(rate, KiB)
+    assert within_deadline(lambda: rate.waiting == 3)
+    ended = []
+    for _ in range(3):  # a turn each
         clock.pass_(1 / 16)
-        threading.Event().wait(0.02)
-    assert within_deadline(lambda: short[1] == [True])
+        threading.Event().wait(0.1)
+        ended.append((len(long[1]), len(short[1]), len(later[1])))
+    assert within_deadline(lambda: later[1] == [True])
+    assert (0, 0, 1) not in ended
+    assert short[1] == [True]
     assert not long[1]
     rate.change(None)
     long[0].join(DEADLINE_S)
