@@ -3,7 +3,7 @@
 Every range names the version that the first reply told, so that the bytes are of one state. They are given out in order,
 and what waits for the reader is bounded: per download, and over all downloads of the bucket. When others have taken all that
 may be held, a download goes on without holding anything: its next range streams through, so that none ever waits for
-another's reader. A store that answers a range with everything (200) is read as one stream.
+another's reader. A store that answers a range with everything is read as one stream.
 """
 
 from __future__ import annotations

@@ -33,10 +33,12 @@ class S3Reading:
     @classmethod
     def of(cls, reply: Mapping[str, Any], calls: Calls, key: str, start: int) -> Self:
         """The download that a GetObject from byte `start` opened."""
-        # A store that does not know ranges answers 200 with everything.
-        ranged = reply["ResponseMetadata"]["HTTPStatusCode"] == 206
-        whole = reply["ContentLength"]
-        first, stop, size = _content_range(reply["ContentRange"]) if ranged else (0, whole, whole)
+        # A store that does not know ranges sends everything. The status tells less than the header: rclone answers 200 to
+        # a range that it honours.
+        whole, told = reply["ContentLength"], reply.get("ContentRange", "")
+        if not told and reply["ResponseMetadata"]["HTTPStatusCode"] == 206:
+            raise Transient(f"{key!r}: the store answered a range that it does not name")
+        first, stop, size = _content_range(told) if told else (0, whole, whole)
         if first > start:
             raise Transient(f"{key!r}: asked from byte {start}, got from {first}")
         info = info_of(reply, size=size)
