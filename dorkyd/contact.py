@@ -88,9 +88,11 @@ class Contact:
     _outage: int = 0
     warnings: dict[str, tuple[str, str]] = field(default_factory=dict)
     _pace: Pace = field(init=False)
+    _every_s: float = field(init=False)
 
     def __post_init__(self) -> None:
         self._pace = Pace(self.project.list_every_s)
+        self._every_s = self._pace.interval_s(0)
 
     def due(self, now: float) -> bool:
         """It is not being left alone."""
@@ -176,13 +178,14 @@ class Contact:
             self._pace.judge(now, untold=self.remote.unexplained)
         self.remote.begin_listing()
         self.counters.listings_begun += 1
-        self._list = now + self.list_every_s()
+        self._every_s = self._pace.interval_s(self.journal.remote_count())
+        self._list = now + self._every_s
         self._poll = now
         return None
 
     def list_every_s(self) -> float:
-        """Seconds between two full listings, as things are."""
-        return self._pace.interval_s(self.journal.remote_count())
+        """Seconds from the last full listing's beginning to the next one's."""
+        return self._every_s
 
     def _step_listing(self, now: float) -> Listed | None:
         try:

@@ -47,6 +47,7 @@ from dorkyd.core.model import (
     Upload,
     Version,
 )
+from dorkyd.core.pace import Pace
 from dorkyd.core.paths import is_under
 from dorkyd.core.report import HaltReason
 from dorkyd.core.settings import Mode, Project
@@ -267,6 +268,14 @@ class Engine:
     def waiting(self) -> list[DeleteLocal | DeleteRemote]:
         """Deletions that wait."""
         return [wait.action for wait in self._open.deletions.waiting.values()] if self._open is not None else []
+
+    def list_every_s(self) -> float:
+        """Seconds between two full listings, as things are."""
+        return (
+            self._open.contact.list_every_s()
+            if self._open is not None
+            else Pace(self.project.list_every_s).interval_s(0)
+        )
 
     def next_tries(self) -> dict[Path, float]:
         """Seconds until each path that failed is tried again."""

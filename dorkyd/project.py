@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import math
 import sqlite3
@@ -13,10 +14,12 @@ from datetime import UTC, datetime
 from pathlib import Path as FilePath
 
 from dorkyd import doctor
+from dorkyd.core import costs
 from dorkyd.core.ignore import IgnoreRules
 from dorkyd.core.model import DeleteLocal, DeleteRemote, Download, Fetch, KeepBoth, MoveLocal, Path
 from dorkyd.core.report import (
     ConflictItem,
+    Cost,
     FileItem,
     Finding,
     IgnoreItem,
@@ -35,7 +38,7 @@ from dorkyd.decisions import Decisions, checked
 from dorkyd.engine import Engine
 from dorkyd.errors import DorkyError, Refused
 from dorkyd.opening import retire
-from dorkyd.ports import Throttle
+from dorkyd.ports import Bucket, Throttle
 from dorkyd.reading import Reader
 
 _log = logging.getLogger("dorkyd.project")
@@ -80,6 +83,8 @@ class ProjectRunner:
         self._tickets: list[_Ticket] = []
         self._totals = (0, 0, 0, 0)
         self._counted = -1e9
+        self._counting: tuple[Bucket | None, float] = (None, 0.0)
+        """The bucket whose requests are counted, and since when."""
         self._settled: State | None = None
         self._changes = -1
         self._recount = math.inf
@@ -240,6 +245,9 @@ class ProjectRunner:
                 self._recount = self._counted + _COUNT_S
         files, size, conflicts, problems = self._totals
         requests = engine.bucket.requests if engine.bucket is not None else None
+        if engine.bucket is not self._counting[0]:
+            self._counting = (engine.bucket, now)
+        counts = RequestCounts(**dataclasses.asdict(requests)) if requests is not None else RequestCounts()
         return ProjectStatus(
             name=project.name,
             path=project.path,
@@ -254,22 +262,19 @@ class ProjectRunner:
             last_success=_rfc3339(engine.last_success_ns),
             halt=engine.held.halt if engine.held is not None else None,
             warnings=tuple(Warning(code, what, todo) for code, (what, todo) in sorted(engine.warnings.items())),
-            requests=RequestCounts(
-                requests.GET,
-                requests.PUT,
-                requests.LIST,
-                requests.HEAD,
-                requests.COPY,
-                requests.DELETE,
-                requests.bytes_up,
-                requests.bytes_down,
-            )
-            if requests is not None
-            else RequestCounts(),
-            bandwidth=self._throttle.bandwidth,
+            requests=counts,
+            cost=self._cost(counts, now - self._counting[1]),
             detail=detail,
             hint=hint,
         )
+
+    def _cost(self, counts: RequestCounts, uptime_s: float) -> Cost:
+        project = self._engine.project
+        schedule = costs.Schedule(
+            project.poll_s, self._engine.list_every_s(), self._totals[0], project.push is not None
+        )
+        scheme = project.bucket.partition(":")[0]
+        return costs.estimate(counts, uptime_s, schedule, scheme=scheme, own_endpoint=project.endpoint_url is not None)
 
     def _state(self) -> tuple[State, str, str]:
         engine = self._engine

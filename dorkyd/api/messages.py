@@ -119,6 +119,16 @@ class Bandwidth(Answer):
     down: int | None = None
 
 
+class Cost(Answer):
+    """What this device's requests to the bucket will cost: an estimate from those so far and the schedule."""
+
+    requests_per_month: int
+    usd_per_month: float | None
+    """At list prices, to a cent; null: the store's prices are not known."""
+    prices: str
+    """Which prices, of when; empty when there are none."""
+
+
 class ProjectStatus(Answer):
     """One project, at one instant."""
 
@@ -137,6 +147,7 @@ class ProjectStatus(Answer):
     halt: Halt | None
     warnings: list[Notice]
     requests: RequestCounts
+    cost: Cost
     bandwidth: Bandwidth = Bandwidth()
     """The project's own limits."""
     detail: Text

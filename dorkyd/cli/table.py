@@ -122,6 +122,9 @@ def needs(project: ProjectStatus) -> Iterator[Text]:
         yield _told(f"{plural(project.problems, 'path')} cannot sync: dorkyctl problems {project.name}", _ALERT)
     for notice in project.warnings:
         yield from _notice(notice)
+    if project.cost.usd_per_month is not None:
+        count = f"{project.cost.requests_per_month:,} requests"
+        yield _told(f"about {project.cost.usd_per_month:.2f} USD a month for {count}, at list prices", "dim")
 
 
 def _halt(name: str, halt: Halt) -> Iterator[Text]:

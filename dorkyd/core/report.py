@@ -79,6 +79,18 @@ class RequestCounts:
 
 
 @dataclass(frozen=True, slots=True)
+class Cost:
+    """What requests to the bucket will cost (`dorkyd.core.costs`)."""
+
+    requests_per_month: int = 0
+    """An estimate, to two digits."""
+    usd_per_month: float | None = None
+    """At list prices, to a cent; None: the store's prices are not known."""
+    prices: str = ""
+    """Which prices, of when; empty when there are none."""
+
+
+@dataclass(frozen=True, slots=True)
 class ProjectStatus:
     """One project, at one instant."""
 
@@ -97,6 +109,7 @@ class ProjectStatus:
     halt: Halt | None = None
     warnings: tuple[Warning, ...] = ()
     requests: RequestCounts = field(default_factory=RequestCounts)
+    cost: Cost = field(default_factory=Cost)
     bandwidth: Bandwidth = field(default_factory=Bandwidth)
     """The project's own limits in force."""
     detail: str = ""
