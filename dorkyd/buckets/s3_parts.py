@@ -16,6 +16,7 @@ from threading import Event
 from typing import Any
 
 from dorkyd.buckets.budget import Budget
+from dorkyd.buckets.limits import held_already
 from dorkyd.buckets.retry import Patience, repeated
 from dorkyd.buckets.s3_body import Checked
 from dorkyd.buckets.s3_calls import Calls
@@ -68,6 +69,7 @@ class Parts:
         upload = Upload.of(key, session)
         with of_a_session(key):
             there = self._uploads.parts(upload)
+            held_already(body, sum(part.size for part in there.values()))
             sent = self._send(upload, body, session.part_bytes, there)
             return self._uploads.complete(upload, sent, condition)
 
