@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Lock, Thread
+from threading import Event, Lock, Thread
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -56,10 +56,22 @@ class Policed:
     """What the policy does not allow, with the request."""
     methods: set[str] = field(default_factory=set)
     lock: Lock = field(default_factory=Lock)
+    parts: int = 0
+    """Parts of uploads let through."""
+    parts_open: Event = field(default_factory=Event)
+    """While it is not set, parts after the first `parts_free` wait here."""
+    parts_free: int = 0
 
     def allows(self, need: Need) -> bool:
         """Some statement allows it."""
         return any(_allows(statement, need) for statement in self.statements)
+
+    def may_pass(self) -> bool:
+        """A part waits for its turn. False: it never came."""
+        with self.lock:
+            first = self.parts < self.parts_free
+            self.parts += 1
+        return first or self.parts_open.wait(60)
 
     def judge(self, method: str, target: str, headers: Mapping[str, str]) -> bool:
         """Let a request through? Noted either way."""
@@ -138,6 +150,9 @@ def policed(upstream: str, statements: list[dict[str, Any]]) -> Iterator[Policed
             if not made.judge(self.command, self.path, headers):
                 self.refuse()
                 return
+            if self.command == "PUT" and "partNumber=" in self.path and not made.may_pass():
+                self.close_connection = True
+                return
             with contextlib.closing(http.client.HTTPConnection(target, timeout=60)) as there:
                 # The signature covers the host that the client named.
                 there.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
@@ -177,6 +192,7 @@ def policed(upstream: str, statements: list[dict[str, Any]]) -> Iterator[Policed
 
     with _Server(("127.0.0.1", 0), Handler) as server:
         made = Policed(f"http://127.0.0.1:{server.server_port}", statements)
+        made.parts_open.set()
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:

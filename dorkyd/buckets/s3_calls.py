@@ -10,7 +10,7 @@ from typing import Any
 from dorkyd.buckets.counting import Counter, Verb
 from dorkyd.buckets.s3_advice import convert
 from dorkyd.buckets.s3_errors import Asked, code_of, status_of
-from dorkyd.buckets.s3_identity import Identity, identity_of
+from dorkyd.buckets.s3_identity import Identity, Sources, identity_of, sources_of
 from dorkyd.errors import AuthExpired, Configuration, DorkyError, Transient
 from dorkyd.ports import Requests
 
@@ -56,6 +56,8 @@ class Calls:
         self._profile = profile
         self._lock = Lock()
         self._connection: Connection | None = None
+        self._sources: Sources | None = None
+        """Where credentials come from; None: nobody asked yet."""
         self._counter = Counter()
 
     @property
@@ -146,7 +148,10 @@ class Calls:
         """As whom is asked, as far as a person may see it. Asks nobody."""
         with self._lock:
             connection = self._connection
-        return identity_of(None if connection is None else connection.credentials, self._profile)
+            if self._sources is None:
+                self._sources = sources_of(self._profile)
+            sources = self._sources
+        return identity_of(None if connection is None else connection.credentials, sources)
 
     def close(self) -> None:
         """Free connections. May be repeated; a later request makes a new client."""

@@ -46,19 +46,31 @@ class Identity:
         return f"the profile {self.profile!r}{how}"
 
 
-def identity_of(credentials: Any, profile: str | None) -> Identity:
-    """Of botocore's credentials (None: there are none, or nobody could ask for them). `profile`: as configured, None the
-    SDK's own choice.
-    """
-    import botocore.session  # noqa: PLC0415  see `dorkyd.buckets.s3`
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where the SDK looks, by its own settings: the same as long as the process lives."""
+
+    profile: str
+    """In force; `default` where none is named."""
+    files: Mapping[str, str]
+    """The file of each of `FILES`."""
+
+
+def sources_of(profile: str | None) -> Sources:
+    """`profile`: as configured, None the SDK's own choice. Takes tens of milliseconds, and reads no file."""
+    import botocore.session  # noqa: PLC0415  see `dorkyd.buckets.s3_client`
 
     settings = botocore.session.Session(profile=profile)
-    named = str(settings.get_config_variable("profile") or "default")
+    files = {method: str(settings.get_config_variable(name)) for method, name in FILES.items()}
+    return Sources(str(settings.get_config_variable("profile") or "default"), files)
+
+
+def identity_of(credentials: Any, sources: Sources) -> Identity:
+    """Of botocore's credentials (None: there are none, or nobody could ask for them)."""
     if credentials is None:
-        return Identity(named)
+        return Identity(sources.profile)
     method = str(credentials.method or "")
     # The public attribute of credentials that renew themselves would renew them now. Others have only that one.
     renewing = hasattr(credentials, "_access_key")
     key = credentials._access_key if renewing else credentials.access_key  # noqa: SLF001
-    file = str(settings.get_config_variable(FILES[method])) if method in FILES else ""
-    return Identity(named, method, str(key)[-4:] if key else "", file)
+    return Identity(sources.profile, method, str(key)[-4:] if key else "", sources.files.get(method, ""))
