@@ -19,14 +19,15 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from dorkyd.buckets.gcs_body import Enveloped, Summed
 from dorkyd.buckets.gcs_calls import Calls, Connection, Request, json_of
 from dorkyd.buckets.gcs_names import generation_of, info_of, md5_of, parse_url, resource_of, seconds_of
-from dorkyd.buckets.gcs_reading import GcsReading, Seen, media_request
+from dorkyd.buckets.gcs_reading import GcsPiece, GcsReading, Seen, media_request, state_query
 from dorkyd.buckets.gcs_sessions import Sessions, abandon_after
+from dorkyd.buckets.ranges import Ranges, Shape
 from dorkyd.core.model import Version
 from dorkyd.errors import Blocked, Denied, DorkyError, Integrity, Stale, Transient
 from dorkyd.ports import Body, Listed, ObjectInfo, Requests, Session, Written
@@ -68,14 +69,18 @@ class GcsBucket:
         endpoint_url: str | None = None,
         sessions_over: int = 16 * MIB,
         part_bytes: int = 8 * MIB,
+        shape: Shape | None = None,
     ) -> None:
-        """`sessions_over`: larger bodies go in sessions, in parts of `part_bytes` (a multiple of 256 KiB)."""
+        """`sessions_over`: larger bodies go in sessions, in parts of `part_bytes` (a multiple of 256 KiB). `shape`: how
+        downloads come.
+        """
         name, prefix = parse_url(url)
         self._url = url
         self._endpoint_url = endpoint_url
         self._calls = Calls(self._connect, bucket=name, prefix=prefix, endpoint_url=endpoint_url)
         self._sessions = Sessions(self._calls, part_bytes=part_bytes)
         self._sessions_over = sessions_over
+        self._ranges = Ranges(self._piece, shape)
         self._seen = Seen()
         self._versioned: bool | None = None
 
@@ -248,7 +253,8 @@ class GcsBucket:
             query["pageToken"] = token
 
     def close(self) -> None:
-        """Free connections. May be repeated."""
+        """Free connections and threads. May be repeated."""
+        self._ranges.close()
         self._calls.close()
 
     def _connect(self) -> Connection:
@@ -267,7 +273,7 @@ class GcsBucket:
         # The SDK's own session would repeat what was answered 401, with a body that is spent.
         session = AuthorizedSession(client._credentials, max_refresh_attempts=0)  # noqa: SLF001
         for scheme in ("http://", "https://"):
-            session.mount(scheme, HTTPAdapter(pool_maxsize=THREADS + 4))
+            session.mount(scheme, HTTPAdapter(pool_maxsize=THREADS + Shape().workers))
         session.headers["User-Agent"] = "dorkyd"
         base = str(client.api_endpoint).rstrip("/")
         client.close()
@@ -283,14 +289,30 @@ class GcsBucket:
         info = info_of(found)
         if start > info.size:
             raise Stale(f"{key!r} has no byte {start} any more")
-        request = media_request(self._calls, key, found, start)
-        reading = GcsReading(self._calls, request, info, crc32c=found.get("crc32c"), start=start)
+        chunks: Iterable[bytes] = ()
+
+        @contextlib.contextmanager
+        def first(key: str, version: Version | None, start: int, stop: int) -> Iterator[GcsPiece]:
+            """What is asked for first must be the very state that was looked at."""
+            del version
+            end = None if stop >= info.size else stop
+            request = media_request(self._calls, key, state_query(found), start, end)
+            with contextlib.closing(self._calls.send(request)) as reply:
+                yield GcsPiece(self._calls, request, reply, info, start)
+
         # At the object's end there is nothing to ask for, and a store would refuse the range. An empty object is asked for all
         # the same: that proves that it may be read.
         if start < info.size or start == 0:
-            reply = closing.enter_context(contextlib.closing(self._calls.send(request)))
-            reading.begin(reply, start)
-        return reading
+            chunks = closing.enter_context(self._ranges.open(key, info.version, start, opened=first))
+        crc32c = found.get("crc32c") if start == 0 else None
+        return GcsReading(key, info, chunks, crc32c=crc32c, left=info.size - start)
+
+    @contextlib.contextmanager
+    def _piece(self, key: str, version: Version | None, start: int, stop: int) -> Iterator[GcsPiece]:
+        """What follows. Of the same generation: its bytes cannot have changed."""
+        request = media_request(self._calls, key, {"ifGenerationMatch": str(version)}, start, stop)
+        with contextlib.closing(self._calls.send(request)) as reply:
+            yield GcsPiece(self._calls, request, reply, None, start)
 
     def _insert(self, key: str, body: Body, resource: dict[str, Any], condition: Mapping[str, str]) -> dict[str, Any]:
         small = body.size <= IN_MEMORY_BYTES

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from threading import Lock
 from typing import Any
 
@@ -17,46 +17,35 @@ from dorkyd.ports import ObjectInfo
 CHUNK_BYTES = 1024 * 1024
 
 
-class GcsReading:
-    """An open download, to be iterated once. Its reply is closed by whoever opened it.
+class GcsPiece:
+    """Bytes of one state that are coming in, to be iterated once. Its reply is closed by whoever opened it."""
 
-    Read from its first byte, an object is given out whole only if its CRC32C is the store's.
-    """
-
-    def __init__(self, calls: Calls, request: Request, info: ObjectInfo, *, crc32c: str | None, start: int) -> None:
-        """`crc32c`: what the store has; None: it tells none."""
+    def __init__(self, calls: Calls, request: Request, reply: Any, info: ObjectInfo | None, start: int) -> None:
+        """`info`: what a look told of the state that was asked for; None: as far as the reply tells it."""
+        first, stop, size = _range(reply)
+        version = reply.headers.get("x-goog-generation")
+        if info is None:
+            info = ObjectInfo(Version(version or request.query["ifGenerationMatch"]), size, None, {})
+        if version not in {None, info.version} or size != info.size:
+            raise Stale(f"{request.key!r} changed between two requests")
+        if first > start:
+            raise Transient(f"{request.key!r}: asked from byte {start}, got from {first}")
         self.info = info
+        self.left = stop - start
+        """Bytes still to come."""
+        self._skip = start - first
         self._calls = calls
         self._request = request
-        self._expected = crc32c if start == 0 else None
-        self._left = info.size - start
-        self._skip = 0
-        self._raw: Any = None
-
-    def begin(self, reply: Any, start: int) -> None:
-        """The reply whose body this is."""
-        first, size = _range(reply)
-        version = reply.headers.get("x-goog-generation")
-        if version not in {None, self.info.version} or size not in {None, self.info.size}:
-            raise Stale(f"{self._request.key!r} changed between two requests")
-        if first > start:
-            raise Transient(f"{self._request.key!r}: asked from byte {start}, got from {first}")
-        self._skip = start - first
         self._raw = reply.raw
 
     def __iter__(self) -> Iterator[bytes]:
-        crc = Crc32c() if self._expected is not None else None
-        while self._left > 0:
+        while self.left > 0:
             data = self._next()
             skipped, data = data[: self._skip], data[self._skip :]
             self._skip -= len(skipped)
-            self._left -= len(data)
-            if self._left < 0:
-                raise Transient(f"{self._request.key!r}: more bytes came than the object has")
-            if crc is not None:
-                crc.update(data)
-                if not self._left and crc.text() != self._expected:
-                    raise Transient(f"{self._request.key!r}: the bytes that came are not those the store has")
+            self.left -= len(data)
+            if self.left < 0:
+                raise Transient(f"{self._request.key!r}: more bytes came than were offered")
             if data:
                 yield data
 
@@ -67,9 +56,34 @@ class GcsReading:
             self._calls.fail(error, self._request)
             raise
         if not data:
-            raise Transient(f"{self._request.key!r}: the connection ended {self._left} bytes early")
+            raise Transient(f"{self._request.key!r}: the connection ended {self.left} bytes early")
         self._calls.received(self._request.key, len(data))
         return data
+
+
+class GcsReading:
+    """An open download, to be iterated once.
+
+    Read from its first byte, an object is given out whole only if its CRC32C is the store's.
+    """
+
+    def __init__(self, key: str, info: ObjectInfo, chunks: Iterable[bytes], *, crc32c: str | None, left: int) -> None:
+        """`crc32c`: what the whole of `chunks` must have; None: that is not known. `left`: how many bytes they are."""
+        self.info = info
+        self._key = key
+        self._chunks = chunks
+        self._expected = crc32c
+        self._left = left
+
+    def __iter__(self) -> Iterator[bytes]:
+        crc = Crc32c() if self._expected is not None else None
+        for data in self._chunks:
+            self._left -= len(data)
+            if crc is not None:
+                crc.update(data)
+                if self._left <= 0 and crc.text() != self._expected:
+                    raise Transient(f"{self._key!r}: the bytes that came are not those the store has")
+            yield data
 
 
 class Seen:
@@ -104,37 +118,44 @@ class Seen:
 _TOLD = ("generation", "metageneration", "size", "updated", "metadata", "crc32c")
 
 
-def media_request(calls: Calls, key: str, resource: Mapping[str, Any], start: int) -> Request:
-    """For the bytes of exactly this state, metadata and all."""
+def media_request(calls: Calls, key: str, query: Mapping[str, str], start: int, stop: int | None) -> Request:
+    """For bytes `start` to `stop` (not included; None: to the end) of the state that the query names."""
     # As stored, also where the store would unpack what is kept compressed.
     headers = {"Accept-Encoding": "gzip"}
-    if start:
-        headers["Range"] = f"bytes={start}-"
-    query = {"alt": "media", "ifGenerationMatch": str(resource["generation"])}
-    if "metageneration" in resource:
-        query["ifMetagenerationMatch"] = str(resource["metageneration"])
+    if start or stop is not None:
+        headers["Range"] = f"bytes={start}-" if stop is None else f"bytes={start}-{stop - 1}"
     return Request(
         "GET",
         "objects.get",
         "GET",
         key,
         calls.object_path(key),
-        query,
+        {"alt": "media", **query},
         headers,
         stream=True,
     )
 
 
-def _range(reply: Any) -> tuple[int, int | None]:
-    """First byte and whole size of what a reply carries; None: it does not tell.
+def state_query(resource: Mapping[str, Any]) -> dict[str, str]:
+    """The condition that a state is exactly what a look told, metadata and all."""
+    query = {"ifGenerationMatch": str(resource["generation"])}
+    if "metageneration" in resource:
+        query["ifMetagenerationMatch"] = str(resource["metageneration"])
+    return query
+
+
+def _range(reply: Any) -> tuple[int, int, int]:
+    """First byte, the byte after the last, and whole size of what a reply carries.
 
     A store that does not know ranges answers 200 with everything.
     """
     headers: Mapping[str, str] = reply.headers
     if reply.status_code != 206:
-        told = headers.get("Content-Length")
-        return 0, None if told is None else int(told)
-    found = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", headers.get("Content-Range", "").strip())
+        told = headers.get("x-goog-stored-content-length") or headers.get("Content-Length")
+        if told is None:
+            raise Transient("the store answered without saying how much")
+        return 0, int(told), int(told)
+    found = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", headers.get("Content-Range", "").strip())
     if found is None:
         raise Transient("the store answered a range that it does not name")
-    return int(found[1]), int(found[2])
+    return int(found[1]), int(found[2]) + 1, int(found[3])

@@ -19,9 +19,11 @@ from __future__ import annotations
 import base64
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from dorkyd.buckets.counting import Verb
+from dorkyd.buckets.ranges import Ranges, Shape
 from dorkyd.buckets.s3_body import Checked
 from dorkyd.buckets.s3_calls import Calls, Connection
 from dorkyd.buckets.s3_client import connect
@@ -29,8 +31,7 @@ from dorkyd.buckets.s3_copies import Copies
 from dorkyd.buckets.s3_errors import code_of, status_of
 from dorkyd.buckets.s3_names import decoded, metadata_of, parse_url
 from dorkyd.buckets.s3_parts import Parts
-from dorkyd.buckets.s3_ranges import Ranges, Shape
-from dorkyd.buckets.s3_reading import S3Reading, info_of, md5_of, quoted, seconds_of, version_of
+from dorkyd.buckets.s3_reading import S3Reading, info_of, md5_of, opened, quoted, seconds_of, version_of
 from dorkyd.buckets.s3_uploads import Uploads
 from dorkyd.core.metadata import hex_of
 from dorkyd.core.model import Version
@@ -79,7 +80,7 @@ class S3Bucket:
         uploads = Uploads(self._calls)
         self._parts = Parts(self._calls, uploads, part_bytes=part_bytes)
         self._copies = Copies(self._calls, uploads, part_bytes=copy_part_bytes)
-        self._ranges = Ranges(self._calls, shape)
+        self._ranges = Ranges(partial(opened, self._calls), shape)
         self._single_bytes = parts_over_bytes
         self._versioned = False
         self.missing_denied = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import re
 from collections.abc import Iterator, Mapping
@@ -70,6 +71,15 @@ class S3Reading:
             raise Transient(f"{self._key!r}: the connection ended {self._left} bytes early")
         self._calls.received(self._key, len(data))
         return data
+
+
+@contextlib.contextmanager
+def opened(calls: Calls, key: str, version: Version | None, start: int, stop: int) -> Iterator[S3Reading]:
+    """As `dorkyd.buckets.ranges.Opened` wants it."""
+    params: dict[str, Any] = {} if version is None else {"IfMatch": quoted(version)}
+    reply = calls.send("GET", "get_object", key, Range=f"bytes={start}-{stop - 1}", **params)
+    with contextlib.closing(reply["Body"]):
+        yield S3Reading.of(reply, calls, key, start)
 
 
 def info_of(reply: Mapping[str, Any], *, size: int | None = None) -> ObjectInfo:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import BinaryIO, ClassVar
 
@@ -13,7 +13,9 @@ import pytest
 
 from dorkyd.buckets.gcs import GcsBucket
 from dorkyd.buckets.probe import probe
+from dorkyd.buckets.ranges import Shape
 from dorkyd.buckets.retry import Retrying
+from dorkyd.core.model import Version
 from dorkyd.errors import Blocked, SessionGone, Stale, Transient, UnsafeStore, Unsupported
 from dorkyd.ports import Bucket, Session
 from tests.buckets.contract import BucketContract, BytesBody, content, create, digest_of, keys, large, listed, look
@@ -284,6 +286,64 @@ def test_download_after_a_look(gcs: GcsServer, bucket: GcsBucket) -> None:
             assert b"".join(reading) == b"hello"
         asked = (bucket.requests.GET - before.GET, bucket.requests.HEAD - before.HEAD)
         assert asked == ((1, 0) if note == info.meta["note"] else (2, 1))
+
+
+SHAPE = Shape(first_bytes=MiB, piece_bytes=MiB // 2, ahead=3, workers=3, held_bytes=2 * MiB)
+"""Small objects count as large."""
+
+
+def test_ranges(gcs: GcsServer) -> None:
+    """A large object comes in ranges, in order, from any offset, each byte once."""
+    bucket = GcsBucket("gs://acme/p", endpoint_url=gcs.url, shape=SHAPE)
+    data = large(5 * MiB + 3)
+    written = create(bucket, "big", data)
+    before = bucket.requests
+    assert content(bucket, "big", if_match=written.version) == data
+    assert bucket.requests.GET - before.GET == 1 + 9
+    assert bucket.requests.bytes_down - before.bytes_down == len(data)
+    for start in (1, MiB, 5 * MiB, 5 * MiB + 3):
+        assert content(bucket, "big", start=start) == data[start:]
+    bucket.close()
+
+
+def receive(bucket: Bucket, version: Version, into: bytearray, after_first: Callable[[], None]) -> None:
+    """Download `big`, doing something after the first bytes."""
+    with bucket.get("big", if_match=version) as reading:
+        for chunk in reading:
+            if not into:
+                after_first()
+            into += chunk
+
+
+def test_object_replaced_amid_ranges(gcs: GcsServer) -> None:
+    """Ranges never mix two states: once the object is another, the download is stale."""
+    bucket = GcsBucket("gs://acme/p", endpoint_url=gcs.url, shape=SHAPE)
+    written = create(bucket, "big", large(8 * MiB))
+    got = bytearray()
+
+    def replace_it() -> None:
+        gcs.store.write("acme", "p/big", b"other" * MiB, {}, Conditions())
+
+    with pytest.raises(Stale):
+        receive(bucket, written.version, got, replace_it)
+    assert 0 < len(got) < 8 * MiB
+    bucket.close()
+
+
+def test_fault_amid_ranges(gcs: GcsServer) -> None:
+    """A range that is refused in passing is asked for again; one that breaks off ends the download in order."""
+    bucket = GcsBucket("gs://acme/p", endpoint_url=gcs.url, shape=SHAPE)
+    data = large(5 * MiB)
+    version = create(bucket, "big", data).version
+    gcs.faults.order(Fault("objects.get", "before", 503, skip=4))
+    assert content(bucket, "big") == data
+    gcs.faults.order(Fault("objects.get", "cut", skip=4))
+    got = bytearray()
+    with pytest.raises(Transient):
+        receive(bucket, version, got, lambda: None)
+    assert data.startswith(got)
+    assert content(bucket, "big", start=len(got)) == data[len(got) :]
+    bucket.close()
 
 
 class TwoFaced:

@@ -1,4 +1,4 @@
-"""Downloads from S3: one request for what is small, ranges fetched ahead of the reader for what is large.
+"""Downloads: one request for what is small, ranges fetched ahead of the reader for what is large.
 
 Every range names the version that the first reply told, so that the bytes are of one state. They are given out in order,
 and what waits for the reader is bounded: per download, and over all downloads of the bucket. When others have taken all that
@@ -16,17 +16,36 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from threading import Event
-from typing import Any
+from typing import Protocol
 
 from dorkyd.buckets.budget import Budget
 from dorkyd.buckets.retry import Patience, repeated
-from dorkyd.buckets.s3_calls import Calls
-from dorkyd.buckets.s3_reading import S3Reading, quoted
 from dorkyd.core.model import Version
 from dorkyd.errors import Stale, Transient
 from dorkyd.ports import ObjectInfo
 
 MIB = 1024 * 1024
+
+
+class Piece(Protocol):
+    """Bytes of one state that are coming in."""
+
+    @property
+    def info(self) -> ObjectInfo:
+        """The state, as far as the reply tells it: version and size at least."""
+
+    @property
+    def left(self) -> int:
+        """How many are still to come."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        """They, in order."""
+
+
+Opened = Callable[[str, Version | None, int, int], AbstractContextManager[Piece]]
+"""Asks a store for an object's bytes: key, version (None: whatever is there), first byte, and the byte after the last, which
+may lie behind the object's end. Raises what the adapter raises.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,23 +69,23 @@ class Ranges:
 
     def __init__(
         self,
-        calls: Calls,
+        opened: Opened,
         shape: Shape | None = None,
         *,
         patience: Patience | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._calls = calls
+        self._opened = opened
         self._shape = shape or Shape()
         self._patience = patience or Patience()
         self._sleep = sleep
-        self._pool = ThreadPoolExecutor(self._shape.workers, thread_name_prefix="s3-range")
+        self._pool = ThreadPoolExecutor(self._shape.workers, thread_name_prefix="range")
         self._budget = Budget(self._shape.held_bytes)
 
     @contextlib.contextmanager
-    def open(self, key: str, version: Version | None, start: int) -> Iterator[Ranged]:
-        """The object's bytes from `start`; errors as the SDK's `get_object` and `Calls.send` raise them."""
-        with self._opened(key, version, start, start + self._shape.first_bytes) as first:
+    def open(self, key: str, version: Version | None, start: int, *, opened: Opened | None = None) -> Iterator[Ranged]:
+        """The object's bytes from `start`. `opened`: asks for the first of them in a way of its own."""
+        with (opened or self._opened)(key, version, start, start + self._shape.first_bytes) as first:
             ranged = Ranged(self, key, first, start + first.left)
             try:
                 yield ranged
@@ -95,10 +114,10 @@ class Ranges:
         return self._pool.submit(self._fetch, key, info, start, stop, unwanted)
 
     @contextlib.contextmanager
-    def piece(self, key: str, info: ObjectInfo, start: int, stop: int) -> Iterator[S3Reading]:
+    def piece(self, key: str, info: ObjectInfo, start: int, stop: int) -> Iterator[Piece]:
         """Bytes `start` to `stop` (not included) of exactly this state."""
 
-        def enter() -> tuple[AbstractContextManager[S3Reading], S3Reading]:
+        def enter() -> tuple[AbstractContextManager[Piece], Piece]:
             opening = self._opened(key, info.version, start, stop)
             return opening, opening.__enter__()
 
@@ -110,13 +129,6 @@ class Ranges:
             if reading.left != stop - start:
                 raise Transient(f"{key!r}: asked for {stop - start} bytes, offered {reading.left}")
             yield reading
-
-    @contextlib.contextmanager
-    def _opened(self, key: str, version: Version | None, start: int, stop: int) -> Iterator[S3Reading]:
-        params: dict[str, Any] = {} if version is None else {"IfMatch": quoted(version)}
-        reply = self._calls.send("GET", "get_object", key, Range=f"bytes={start}-{stop - 1}", **params)
-        with contextlib.closing(reply["Body"]):
-            yield S3Reading.of(reply, self._calls, key, start)
 
     def _fetch(self, key: str, info: ObjectInfo, start: int, stop: int, unwanted: Event) -> list[bytes]:
         chunks: list[bytes] = []
@@ -133,7 +145,7 @@ class Ranges:
 class Ranged:
     """An open download, to be iterated once, by one thread."""
 
-    def __init__(self, ranges: Ranges, key: str, first: S3Reading, start: int) -> None:
+    def __init__(self, ranges: Ranges, key: str, first: Piece, start: int) -> None:
         """`first` is open and ends before byte `start`; whoever opened it closes it."""
         self.info = first.info
         self._ranges = ranges
