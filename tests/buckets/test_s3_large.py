@@ -8,8 +8,8 @@ from typing import ClassVar
 
 import pytest
 
+from dorkyd.buckets.ranges import Shape
 from dorkyd.buckets.s3 import S3Bucket
-from dorkyd.buckets.s3_ranges import Shape
 from dorkyd.buckets.s3_uploads import MAX_OBJECT_BYTES, MAX_PARTS, Guard, Upload, part_bytes_of
 from dorkyd.core.model import Version
 from dorkyd.errors import RateLimited, SessionGone, Stale, Transient, Unsupported
