@@ -1,7 +1,7 @@
 """How often a bucket is listed: a listing finds what other tools wrote, and costs a request a thousand objects.
 
 A project that only dorkyd writes needs few: the log tells of every change. So the interval doubles each time that the log
-had told of everything several listings found, up to `SLOWEST` times the usual one, and is the usual one again as soon as a
+had told of everything several listings found, up to `SLOWEST` times the usual one but not past a day, and is the usual one again as soon as a
 listing finds what the log did not tell. An interval that a person set stays as it is.
 """
 
@@ -16,6 +16,8 @@ QUIET = 4
 """Listings in a row which found nothing untold before the interval doubles."""
 SLOWEST = 8
 """How many times the usual interval is the longest: two hours for up to 30,000 objects."""
+LONGEST_S = 86_400.0
+"""No interval grows past this. Where the usual one is longer already it stays."""
 
 
 @dataclass(slots=True)
@@ -47,7 +49,8 @@ class Pace:
         """Seconds from the beginning of one listing to that of the next, for so many objects."""
         if self.given_s is not None:
             return self.given_s
-        return self.factor * self.usual_s(objects)
+        usual = self.usual_s(objects)
+        return max(usual, min(self.factor * usual, LONGEST_S))
 
     def usual_s(self, objects: int) -> float:
         """The interval when nothing speaks for a longer one."""
