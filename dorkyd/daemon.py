@@ -337,6 +337,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     for noisy in ("apscheduler", "botocore", "uvicorn"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    for talkative in ("botocore.credentials", "botocore.tokens"):
+        # They print what a credential process printed, with a traceback, at every try. The status says what to run.
+        logging.getLogger(talkative).setLevel(logging.CRITICAL)
     host = socket.gethostname().partition(".")[0] or "device"
     try:
         loaded = config.load(os.environ, host=host)

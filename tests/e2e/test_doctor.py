@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemons import RealDaemon
+from tests.daemons import RealDaemon, wait_until
 from tests.e2e.commands import ctl, running
 from tests.policed import documented, policed
 from tests.servers import Server
@@ -58,3 +58,25 @@ def test_doctor_of_a_reader_in_the_wrong_mode(tmp_path: Path, seaweed: Server) -
     assert "BAD  bucket-write: cannot create an object: PutObject" in examined.out
     assert '"Action": "s3:PutObject"' in examined.out
     assert f'"Resource": "arn:aws:s3:::{bucket}/{PREFIX}/*"' in examined.out
+
+
+def test_a_credential_process_that_fails(tmp_path: Path) -> None:
+    """Its profile is named; what it printed, which may be a secret, reaches neither status nor log."""
+    config = tmp_path / "aws-config"
+    config.write_text("[profile team]\ncredential_process = sh -c 'echo fake-secret-on-stderr >&2; exit 1'\n")
+    env = {
+        "AWS_CONFIG_FILE": str(config),
+        "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    daemon = RealDaemon(
+        tmp_path, "a", "s3://acme/api", env=env, endpoint_url="http://127.0.0.1:1", profile="team", region="eu-west-1"
+    )
+    with running(daemon):
+        wait_until("it was refused", lambda: daemon.state() == "auth-expired", 30)
+        examined = ctl(daemon, "doctor", "p")
+        told = examined.said + str(daemon.status()) + daemon.log.read_text()
+    assert examined.code == 4
+    assert "'team'" in examined.out
+    assert "fake-secret-on-stderr" not in told
+    assert "Traceback" not in told
