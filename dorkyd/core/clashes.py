@@ -6,12 +6,13 @@ other, so both can end up in the bucket. The rules, which every device applies a
 1. Before a creation, look at the clashing keys the remote rows know. None known: go ahead, no request.
 2. A clashing key that is leaving (in base, unchanged, and not on this disk since our path stands in its way): its
    deletion goes first, ours waits.
-3. Any other clashing key: ours steps aside. A file becomes an ordinary conflict copy; a folder's children move to
-   `f (conflict HASH)/…`, a name that depends on `f` alone, so that every holder makes the same one.
+3. Any other clashing key is looked at, since a request of our own may have landed late; then ours steps aside. A file
+   becomes an ordinary conflict copy; a folder's children move to `f (conflict HASH)/…`, a name that depends on `f`
+   alone, so that every holder makes the same one.
 4. Both in the bucket after all: the file keeps the name, and whoever holds the children moves them so. A child that
    another tool put there is never moved: then the file is the problem.
-5. A device that holds no child looks at it once, since a request of its own may have landed late. Otherwise it touches
-   nothing and reports the child as a problem until a holder has moved it.
+5. A device that holds no child looks at it, for the same reason. Then it touches nothing and reports the child as a
+   problem until a holder has moved it.
 """
 
 from __future__ import annotations
@@ -93,13 +94,16 @@ def _creation(
     action: Upload, local: Local, above: Sequence[Neighbour], below: Sequence[Neighbour], device: str
 ) -> Action | Wait:
     path = action.path
-    for neighbour in above:
-        if not neighbour.leaving:
-            return StepAside(path, local, step_aside(path, neighbour.path), f"{neighbour.path!r} is a file elsewhere")
-    for neighbour in below:
-        if not neighbour.leaving:
-            to = conflict_name(path, device=device, mtime_ns=local.stat.mtime_ns, digest=local.digest)
-            return StepAside(path, local, to, f"{path!r} is a folder elsewhere")
+    staying = [neighbour for neighbour in (*above, *below) if not neighbour.leaving]
+    if staying and not staying[0].remote.looked:
+        # It may be a late write of ours, which goes again.
+        return Look(staying[0].path)
+    if staying and staying[0] in above:
+        file = staying[0].path
+        return StepAside(path, local, step_aside(path, file), f"{file!r} is a file elsewhere")
+    if staying:
+        to = conflict_name(path, device=device, mtime_ns=local.stat.mtime_ns, digest=local.digest)
+        return StepAside(path, local, to, f"{path!r} is a folder elsewhere")
     for neighbour in (*above, *below):
         return Wait(path, neighbour.path)
     return action

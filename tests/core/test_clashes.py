@@ -110,10 +110,23 @@ def test_one_that_stays_outweighs_one_that_leaves() -> None:
     assert action.to == f"{aside_folder(FILE)}/x"
 
 
-@pytest.mark.parametrize("theirs", [neighbour(FILE, foreign()), neighbour(FILE, listed())])
-def test_ours_steps_aside_for_what_another_tool_put_there(theirs: Neighbour) -> None:
-    """Rule 3 asks nothing of the other key: only ours is renamed."""
-    assert isinstance(settled(CHILD, NEW_CHILD, above=(theirs,)), StepAside)
+def test_ours_steps_aside_for_what_another_tool_put_there() -> None:
+    """Rule 3: only ours is renamed."""
+    assert isinstance(settled(CHILD, NEW_CHILD, above=(neighbour(FILE, foreign()),)), StepAside)
+
+
+@pytest.mark.parametrize(
+    ("action", "above", "below", "on"),
+    [
+        pytest.param(NEW_CHILD, (neighbour(FILE, listed()),), (), FILE, id="a file above"),
+        pytest.param(NEW_FILE, (), (leaving(DEEP), neighbour(CHILD, listed())), CHILD, id="a child below"),
+    ],
+)
+def test_nothing_steps_aside_for_what_was_not_looked_at(
+    action: Upload, above: tuple[Neighbour, ...], below: tuple[Neighbour, ...], on: Path
+) -> None:
+    """Rule 3: a listing does not tell whether the other key is a late write of our own, which goes again."""
+    assert settled(action.path, action, above=above, below=below) == Look(on)
 
 
 @pytest.mark.parametrize("action", [None, Upload(CHILD, MINE, a_remote(), 0o644)])

@@ -325,3 +325,26 @@ def test_a_put_that_lands_late_below_a_file_of_its_folders_name(world: World) ->
     world.settle()
     world.all_hold({"d": "2", "stays": "s"})
     assert [device.problems() for device in world.devices] == [{}, {}]
+
+
+def test_nothing_steps_aside_for_our_own_put_that_lands_late(world: World) -> None:
+    """The file became a folder before it landed. While its deletion waits a listing shows another state of it: that is no
+    reason to rename the folder.
+    """
+    one, _ = world.begin({"d": "0", "stays": "s"})
+    made = slow(one, "put")
+    one.write("d", "1")
+    land = hang(one, made)
+    (one.root / "d").unlink()
+    one.write("d/b", "2")
+    one.pool.jobs.clear()
+    one.restart()
+    one.look()
+    for _ in range(20):
+        one.step(0.1)
+        if one.engine.waiting:
+            break
+    assert [action.path for action in one.engine.waiting] == ["d"]
+    land()
+    world.settle()
+    world.all_hold({"d/b": "2", "stays": "s"})
