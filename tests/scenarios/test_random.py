@@ -48,8 +48,8 @@ def _seeds() -> list[int]:
 class _Zombies:
     """Requests whose connection broke before the store had done them: they may still land, later."""
 
-    def __init__(self, inner: Bucket, day: Day) -> None:
-        self._inner, self._day = inner, day
+    def __init__(self, inner: Bucket, day: Day, name: str) -> None:
+        self._inner, self._day, self._name = inner, day, name
 
     def __getattr__(self, name: str) -> object:
         found = getattr(self._inner, name)
@@ -59,13 +59,13 @@ class _Zombies:
         def call(*args: object, **kwargs: object) -> object:
             day = self._day
             key = args[0] if name != "copy" else args[1]
-            if day.faulty and not str(key).startswith(".dorky/") and day.rng.random() < 0.03:
+            if day.faulty and not str(key).startswith(".dorky/") and day.rng.random() < day.hanging:
                 if name == "put":
                     # The bytes left this machine before the connection broke.
                     with args[1].open() as stream:  # type: ignore[attr-defined]
                         args = (args[0], Bytes(stream.read()), *args[2:])
                 day.say(f"{name} {key}: hangs in the network")
-                day.zombies.append(lambda: found(*args, **kwargs))
+                day.zombies.append((self._name, lambda: found(*args, **kwargs)))
                 raise Transient("timed out")
             return found(*args, **kwargs)
 
@@ -87,7 +87,8 @@ class Day:
         self.written: set[str] = set()
         self.given_up: set[str] = set()
         """Contents that a person replaced or deleted on a device that had them."""
-        self.zombies: list[Callable[[], object]] = []
+        self.zombies: list[tuple[str, Callable[[], object]]] = []
+        """Whose request, and the request."""
         self.faulty = False
         self.racing: Device | None = None
         """Whose folder is being worked in, so that its person may interfere."""
@@ -97,6 +98,10 @@ class Day:
         # Of its own dice, so that the stories are the same with and without.
         dice = random.Random(f"more {seed}")
         sessions, self.pace = dice.random() < 0.4, dice.choice((1, 30, 1000))
+        self.hanging, self.failing = dice.choice((0.03, 0.03, 0.12)), dice.choice((0.01, 0.06, 0.06, 0.2))
+        self.interfering, self.losing = dice.choice((0.02, 0.02, 0.2)), dice.choice((0.0, 0.0, 0.3))
+        """How likely requests hang or fail, a person acts within an effect, and a journal goes with a kill."""
+        self.journal_lost = False
         self.world.store = MemoryBucket(
             page_keys=self.rng.choice((2, 5, 1000)),
             etags=etags,
@@ -124,6 +129,7 @@ class Day:
             device.make_bucket = lambda plain=plain, name=name: _Zombies(  # type: ignore[assignment,misc,return-value]
                 told_bucket(plain(), name, self.trace.append),  # type: ignore[arg-type]
                 self,
+                name,
             )
             device.engine = device._engine()
         # Were the last file deleted, a device that lists the bucket before it reads so would have to ask its person.
@@ -149,7 +155,7 @@ class Day:
     def _between(self, name: str, step: str) -> None:
         """Another program acts between a look and an act."""
         device = self.device(name)
-        if device in self.editors and self.faulty and self.rng.random() < 0.02:
+        if device in self.editors and self.faulty and self.rng.random() < self.interfering:
             self.say(f"  (in {name}, at {step}:)")
             self.edit(device)
 
@@ -161,7 +167,7 @@ class Day:
         return next(d for d in self.world.devices if d.name == name)
 
     def _fault(self, device: str, verb: str, key: str) -> Fault | None:
-        if not self.faulty or self.rng.random() > 0.06:
+        if not self.faulty or self.rng.random() > self.failing:
             return None
         kind = self.rng.randrange(6)
         when = self.rng.choice(("before", "after"))
@@ -307,13 +313,14 @@ class Day:
             self.editors = [self.rng.choice(devices)] if alone else list(devices)
             self.say(f"--- act {act}: {[d.name for d in self.editors]} at work")
             self.faulty = self.rng.random() < 0.8
+            self.journal_lost = False
             for _ in range(self.rng.choice((10, 30, 80))):
                 self._something()
             mine = _shape(self.editors[0]) if alone else None
             self.faulty = False
             for device in devices:
                 device.trap.unset()
-            for zombie in self.zombies:
+            for _, zombie in self.zombies:
                 try:
                     zombie()
                     self.say("a request landed at last")
@@ -334,12 +341,14 @@ class Day:
             device.trap.set(at, after=after)
         elif kind < 0.43 and self.faulty:
             self.say(f"{device.name}: killed between steps")
+            if rng.random() < self.losing:
+                self._lose_journal(device)
             device.restart()
         elif kind < 0.435 and self.faulty and self.world.store.sessions_over is not None:
             self.world.store.forget_sessions()
             self.say("the store forgets unfinished uploads")
         elif kind < 0.46 and self.zombies:
-            zombie = self.zombies.pop(rng.randrange(len(self.zombies)))
+            _, zombie = self.zombies.pop(rng.randrange(len(self.zombies)))
             try:
                 zombie()
                 self.say("a request landed late")
@@ -347,6 +356,16 @@ class Day:
                 self.say("a late request was refused")
         else:
             self._run(device)
+
+    def _lose_journal(self, device: Device) -> None:
+        """Its disk comes back without it. What it had sent is then anybody's, late or not."""
+        device.kill()
+        for file in device.journals.iterdir():
+            file.unlink()
+        self.say(f"{device.name}: and its journal is lost")
+        self.journal_lost = True
+        self.sessions.clear()
+        self.zombies = [zombie for zombie in self.zombies if zombie[0] != device.name]
 
     def _run(self, device: Device) -> None:
         """A cycle, or some of the jobs it began, in any order."""
@@ -399,7 +418,7 @@ class Day:
         objects = world.objects()
         assert objects == {path: text for path, (text, _) in first.items()}, "the bucket differs from the folders"
         self._bucket_agrees(first)
-        if alone is not None:
+        if alone is not None and not self.journal_lost:
             assert first == alone, "the lone editor's folder did not win"
         live = set(objects.values())
         lost = self.written - self.given_up - live
