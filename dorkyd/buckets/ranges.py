@@ -54,13 +54,13 @@ class Shape:
 
     first_bytes: int = 16 * MIB
     """What the first request asks for: an object of no more takes no other."""
-    piece_bytes: int = 8 * MIB
+    piece_bytes: int = 4 * MIB
     """What each further request asks for."""
-    ahead: int = 4
+    ahead: int = 6
     """How many of these one download may have on their way or waiting for its reader."""
     workers: int = 6
     """Threads that fetch them, for all downloads of the bucket together."""
-    held_bytes: int = 64 * MIB
+    held_bytes: int = 48 * MIB
     """What all downloads of the bucket may hold together."""
 
 

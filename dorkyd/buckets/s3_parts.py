@@ -42,7 +42,7 @@ class Parts:
         *,
         part_bytes: int = 8 * MIB,
         workers: int = 4,
-        held_bytes: int = 48 * MIB,
+        held_bytes: int = 40 * MIB,
         patience: Patience | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
