@@ -90,6 +90,8 @@ class Carrier:
     """Permission bits that a file was seen not to take."""
     touched: list[Path] = field(default_factory=list)
     """Paths that finishing made: to be looked at like any change."""
+    _clashing: list[Path] = field(default_factory=list)
+    """Paths whose object came or went, since `mark_clashes`."""
 
     def __post_init__(self) -> None:
         # Across restarts, or a file's looser bits here would be sent for its own.
@@ -344,6 +346,11 @@ class Carrier:
         )
         self._settled(install.path)
 
+    def mark_clashes(self) -> None:
+        """Mark what clashes with the objects that came and went. At the end of the transaction that recorded them."""
+        clashing, self._clashing = self._clashing, []
+        self.remote.mark_clashes(clashing)
+
     def fail(self, job: Job, failure: BaseException) -> None:
         """A job failed: nothing is known of it but what its journal row says. Its paths are looked at again, on both
         sides; an open intent is settled by that look, an open install by `dorkyd.recovery`. A session that the store
@@ -387,7 +394,7 @@ class Carrier:
         )
         self.journal.ledger.took_effect(op, written.version)
         if replaced is None:
-            self.remote.mark_clashes([path])
+            self._clashing.append(path)
         if mode != local.mode:
             self.touched.append(path)
         self._settled(path)
@@ -396,7 +403,7 @@ class Carrier:
         self.journal.set_base(action.path, None)
         self.journal.set_remote(action.path, None)
         self.journal.ledger.took_effect(op, None)
-        self.remote.mark_clashes([action.path])
+        self._clashing.append(action.path)
         if counted:
             self.journal.ledger.count_deletion(self.clock.time_ns(), "remote", action.path)
         detail = "" if kept else _NOT_KEPT

@@ -133,6 +133,12 @@ class Decider:
         done.actions = kept
 
     def _decide_all(self, rows: Iterable[Dirty], done: Decisions, at_ns: int, at_work: Collection[Path]) -> None:
+        rows = list(rows)
+        looked_at = [row.path for row in rows]
+        with self.journal.ahead(looked_at, {folder for path in looked_at for folder in ancestors(path)}):
+            self._decide_each(rows, done, at_ns, at_work)
+
+    def _decide_each(self, rows: list[Dirty], done: Decisions, at_ns: int, at_work: Collection[Path]) -> None:
         # An ignore file is applied before anything else in its batch (the engine sees that it was observed).
         for row in sorted(rows, key=lambda r: r.path != IGNORE_FILE):
             done.rows[row.path] = row

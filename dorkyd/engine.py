@@ -858,6 +858,7 @@ class Engine:
             counter = None
         with o.journal.atomic():
             yield
+            o.carrier.mark_clashes()
             if counter is not None:
                 o.journal.put("counter", str(counter))
 

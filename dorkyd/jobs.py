@@ -14,9 +14,11 @@ from typing import Protocol
 from dorkyd.carrying import Job
 from dorkyd.core.model import Path
 
-COLLECT, COLLECT_S = 64, 0.05
+COLLECT, COLLECT_S = 256, 0.05
 """Outcomes recorded together: so many, or those of so long."""
-IN_FLIGHT = 512
+CROWD, CROWD_S = 256, 0.25
+"""While so many are under way nobody waits for a single one, and so long is better for the fsyncs."""
+IN_FLIGHT = 1024
 """Jobs handed to the pool at once."""
 
 
@@ -111,7 +113,7 @@ class Jobs:
         waiting = self._finished.qsize()
         if not waiting or (waiting < min(COLLECT, len(self.in_flight)) and now < self._collect):
             return []
-        self._collect = now + COLLECT_S
+        self._collect = now + (CROWD_S if len(self.in_flight) >= CROWD else COLLECT_S)
         return [self._finished.get() for _ in range(waiting)]
 
     def ended(self, outcomes: list[Outcome]) -> None:

@@ -8,10 +8,11 @@ belongs together is written in one `atomic()` block, which is one fsync.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path as FilePath
+from typing import Any
 
 from sqlite_utils import Database
 
@@ -36,6 +37,17 @@ class Dirty:
     """Rises with every marking: a path is clean only if it was not marked again meanwhile."""
 
 
+@dataclass(slots=True)
+class _Ahead:
+    """Rows that were read together, kept true by every write."""
+
+    base: dict[Path, Base | None] = field(default_factory=dict)
+    remote: dict[Path, Remote | None] = field(default_factory=dict)
+    known: dict[Path, Known | None] = field(default_factory=dict)
+    leaves: set[Path] = field(default_factory=set)
+    """Paths below which no object is known."""
+
+
 class Journal:
     """See the module. Opened by, and used from, one thread."""
 
@@ -46,6 +58,7 @@ class Journal:
         self._conn = schema.connect(file)
         self._db = Database(self._conn)
         self._changes = 0
+        self._ahead = _Ahead()
         try:
             answer = self._conn.execute("PRAGMA quick_check(1)").fetchone()
             if answer is None or answer[0] != "ok":
@@ -75,6 +88,36 @@ class Journal:
         with self._db.atomic():
             yield
 
+    @contextmanager
+    def ahead(self, paths: Collection[Path], above: Collection[Path]) -> Iterator[None]:
+        """Inside the block `base`, `remote` and `known` of these paths and of the folders `above` them, and
+        `remotes_below` of the paths, cost no statement each.
+        """
+        self._fill_temp("ahead", {*paths, *above})
+        found = _Ahead()
+        rows = self._conn.execute(
+            f"SELECT a.path, b.digest IS NOT NULL, {_columns('b', _BASE)}, r.version IS NOT NULL, {_columns('r', _REMOTE)},"
+            f" s.digest IS NOT NULL, {_columns('s', _KNOWN)} FROM temp.ahead a LEFT JOIN base b ON b.path = a.path"
+            " LEFT JOIN remote r ON r.path = a.path LEFT JOIN seen s ON s.path = a.path"
+        )
+        at_remote = 2 + _BASE.count(",") + 1
+        at_known = at_remote + 1 + _REMOTE.count(",") + 1
+        for row in rows:
+            path = row[0]
+            found.base[path] = _base(row[2:at_remote]) if row[1] else None
+            found.remote[path] = _remote(row[at_remote + 1 : at_known]) if row[at_remote] else None
+            found.known[path] = _known(row[at_known + 1 :]) if row[at_known] else None
+        leaves = self._conn.execute(
+            "SELECT path FROM temp.ahead a WHERE NOT EXISTS"
+            " (SELECT 1 FROM remote WHERE path >= a.path || '/' AND path < a.path || '0')"
+        )
+        found.leaves = {Path(row[0]) for row in leaves}
+        self._ahead = found
+        try:
+            yield
+        finally:
+            self._ahead = _Ahead()
+
     # --- meta ---------------------------------------------------------------------------------------------------
 
     def get(self, key: str) -> str | None:
@@ -101,15 +144,29 @@ class Journal:
             ((path, mark if remote else 0, mark) for path in paths),
         )
 
-    def mark_below(self, folder: Path) -> None:
-        """All that base, remote or seen knows inside a folder must be looked at again, however much it is."""
+    def mark_clashing(self, paths: Collection[Path], above: Collection[Path]) -> None:
+        """All that base, remote or seen knows inside these, and what remote or seen knows of the folders `above` them,
+        must be looked at again.
+        """
         self._rising += 1
-        where, values = _range(folder)
-        known = " UNION ".join(f"SELECT path FROM {table}{where}" for table in ("base", "remote", "seen"))
+        self._fill_temp("wanted", paths)
+        known = " UNION ".join(
+            f"SELECT t.path FROM temp.wanted w CROSS JOIN {table} t"
+            " ON t.path >= w.path || '/' AND t.path < w.path || '0'"
+            for table in ("base", "remote", "seen")
+        )
+        self._mark_all(f"SELECT path FROM ({known})")
+        self._fill_temp("wanted", above)
+        self._mark_all(
+            "SELECT path FROM temp.wanted w WHERE EXISTS (SELECT 1 FROM remote r WHERE r.path = w.path)"
+            " OR EXISTS (SELECT 1 FROM seen s WHERE s.path = w.path)"
+        )
+
+    def _mark_all(self, select: str) -> None:
         self._conn.execute(
-            f"INSERT INTO dirty SELECT path, 0, ? FROM ({known}) WHERE true"
+            f"INSERT INTO dirty SELECT path, 0, ? FROM ({select}) WHERE true"
             " ON CONFLICT (path) DO UPDATE SET mark = excluded.mark",
-            (self._rising, *values * 3),
+            (self._rising,),
         )
 
     def dirty(self, limit: int, *, skip: Iterable[Path] = ()) -> list[Dirty]:
@@ -174,11 +231,15 @@ class Journal:
 
     def base(self, path: Path) -> Base | None:
         """What both sides last agreed on."""
+        if path in self._ahead.base:
+            return self._ahead.base[path]
         row = self._conn.execute(f"SELECT {_BASE} FROM base WHERE path = ?", (path,)).fetchone()
         return _base(row) if row else None
 
     def set_base(self, path: Path, base: Base | None) -> None:
         """Record an agreement; None: there is none any more."""
+        if path in self._ahead.base:
+            self._ahead.base[path] = base
         if base is None:
             self._conn.execute("DELETE FROM base WHERE path = ?", (path,))
         else:
@@ -214,17 +275,23 @@ class Journal:
 
     def drop_all_bases(self) -> None:
         """As after a lost database: nothing was ever agreed, so nothing can be deleted."""
+        self._ahead = _Ahead()
         self._conn.execute("DELETE FROM base")
 
     # --- remote -------------------------------------------------------------------------------------------------
 
     def remote(self, path: Path) -> Remote | None:
         """The object as last learned. None: none is known, which proves nothing."""
+        if path in self._ahead.remote:
+            return self._ahead.remote[path]
         row = self._conn.execute(f"SELECT {_REMOTE} FROM remote WHERE path = ?", (path,)).fetchone()
         return _remote(row) if row else None
 
     def set_remote(self, path: Path, remote: Remote | None) -> None:
         """Remember what a look told; None: a proven absence."""
+        self._ahead.leaves.clear()
+        if path in self._ahead.remote:
+            self._ahead.remote[path] = remote
         if remote is None:
             self._conn.execute("DELETE FROM remote WHERE path = ?", (path,))
             return
@@ -252,6 +319,7 @@ class Journal:
         """A listed object was proved equal by what the listing told. It is no newer knowledge of the bucket than before:
         a listing under way may replace it.
         """
+        self._ahead.remote.pop(path, None)
         self._conn.execute(
             "UPDATE remote SET digest = ?, ancestry = ? WHERE path = ? AND version = ?",
             (remote.digest, " ".join(remote.ancestry), path, remote.version),
@@ -259,6 +327,8 @@ class Journal:
 
     def remotes_below(self, folder: Path, limit: int) -> list[tuple[Path, Remote]]:
         """Known objects inside a folder."""
+        if folder in self._ahead.leaves:
+            return []
         where, values = _range(folder)
         rows = self._conn.execute(f"SELECT path, {_REMOTE} FROM remote{where} LIMIT ?", (*values, limit))
         return [(Path(row[0]), _remote(row[1:])) for row in rows]
@@ -269,6 +339,7 @@ class Journal:
 
     def drop_all_remotes(self) -> None:
         """Forget what is known of the bucket: it must be listed before anything is decided."""
+        self._ahead = _Ahead()
         self._conn.execute("DELETE FROM remote")
 
     # --- listing: temporary tables, so that a large one needs no memory ---------------------------------------------
@@ -327,16 +398,15 @@ class Journal:
 
     def known(self, path: Path) -> Known | None:
         """What is remembered of a file's content."""
-        row = self._conn.execute(
-            "SELECT digest, size, mtime_ns, ctime_ns, inode, at_ns FROM seen WHERE path = ?", (path,)
-        ).fetchone()
-        if row is None:
-            return None
-        digest, size, mtime_ns, ctime_ns, inode, at_ns = row
-        return Known(StatTuple(size, mtime_ns, ctime_ns, inode), Digest(digest), at_ns)
+        if path in self._ahead.known:
+            return self._ahead.known[path]
+        row = self._conn.execute(f"SELECT {_KNOWN} FROM seen WHERE path = ?", (path,)).fetchone()
+        return _known(row) if row else None
 
     def set_known(self, path: Path, known: Known | None) -> None:
         """Remember a file's content; None: the file is gone."""
+        if path in self._ahead.known:
+            self._ahead.known[path] = known
         if known is None:
             self._conn.execute("DELETE FROM seen WHERE path = ?", (path,))
             return
@@ -397,10 +467,20 @@ class Journal:
 
 
 _BASE = "digest, size, version, mode, modified"
+_KNOWN = "digest, size, mtime_ns, ctime_ns, inode, at_ns"
 _REMOTE = "version, size, digest, mode, mtime_ns, modified, op, ancestry, device, looked, md5"
 
 
-def _base(row: tuple[str, int, str | None, int | None, int | None]) -> Base:
+def _columns(table: str, names: str) -> str:
+    return ", ".join(f"{table}.{name}" for name in names.split(", "))
+
+
+def _known(row: Sequence[Any]) -> Known:
+    digest, size, mtime_ns, ctime_ns, inode, at_ns = row
+    return Known(StatTuple(size, mtime_ns, ctime_ns, inode), Digest(digest), at_ns)
+
+
+def _base(row: Sequence[Any]) -> Base:
     digest, size, version, mode, modified = row
     return Base(Digest(digest), size, Version(version) if version is not None else None, mode, modified)
 

@@ -113,6 +113,9 @@ class Ledger:
 
     def __init__(self, conn: sqlite3.Connection) -> None:
         self._conn = conn
+        # At least the paths that have a row, so that settling a file, of which most never had one, costs no statement.
+        self._had_problem = {row[0] for row in conn.execute("SELECT path FROM problems")}
+        self._was_approved = {row[0] for row in conn.execute("SELECT DISTINCT path FROM approvals")}
 
     # --- intents ------------------------------------------------------------------------------------------------
 
@@ -311,6 +314,7 @@ class Ledger:
 
     def set_problem(self, problem: Problem) -> int:
         """This path cannot sync. Returns how often in a row that was found."""
+        self._had_problem.add(problem.path)
         self._conn.execute(
             "INSERT INTO problems VALUES (?, ?, ?, ?, 1) ON CONFLICT (path) DO UPDATE SET"
             " attempts = CASE WHEN code = excluded.code THEN attempts + 1 ELSE 1 END,"
@@ -322,7 +326,8 @@ class Ledger:
 
     def clear_problem(self, path: Path) -> None:
         """It can sync again."""
-        self._conn.execute("DELETE FROM problems WHERE path = ?", (path,))
+        if path in self._had_problem:
+            self._conn.execute("DELETE FROM problems WHERE path = ?", (path,))
 
     def problems(self) -> list[tuple[Problem, int]]:
         """What cannot sync, and how often in a row that was found."""
@@ -331,6 +336,8 @@ class Ledger:
 
     def approve(self, keys: Iterable[tuple[Path, Version]]) -> None:
         """Exactly these deletions may pass the guard."""
+        keys = list(keys)
+        self._was_approved.update(path for path, _ in keys)
         self._conn.executemany("INSERT OR IGNORE INTO approvals VALUES (?, ?)", keys)
 
     def is_approved(self, key: tuple[Path, Version]) -> bool:
@@ -345,7 +352,8 @@ class Ledger:
 
     def unapprove(self, path: Path) -> None:
         """The path has moved on; what was approved of it is history."""
-        self._conn.execute("DELETE FROM approvals WHERE path = ?", (path,))
+        if path in self._was_approved:
+            self._conn.execute("DELETE FROM approvals WHERE path = ?", (path,))
 
     def count_deletion(self, at_ns: int, side: Literal["local", "remote"], path: Path) -> None:
         """A deletion that the guard's window shall remember."""

@@ -61,6 +61,9 @@ class LocalSide:
     """Monotonic; infinity: no scan asked for."""
     trees_due: set[Path] = field(default_factory=set)
     _quiet: dict[Path, _Quiet] = field(default_factory=dict)
+    """What is still changing, or was when somebody last asked."""
+    _settled: dict[Path, _Quiet] = field(default_factory=dict)
+    """What was quiet long enough and has not been read since."""
     _fresh: set[Path] = field(default_factory=set)
     _unwatched_due: float = math.inf
 
@@ -137,11 +140,11 @@ class LocalSide:
         paths = list(paths)
         self._fresh.update(paths)
         for path in paths:
-            quiet = self._quiet.get(path)
+            quiet = self._quiet.get(path) or self._settled.pop(path, None)
             if quiet is None:
-                self._quiet[path] = _Quiet(now, now)
-            else:
-                quiet.last = now
+                quiet = _Quiet(now, now)
+            quiet.last = now
+            self._quiet[path] = quiet
         with self.journal.atomic():
             self.journal.mark(paths)
 
@@ -159,11 +162,14 @@ class LocalSide:
 
     def unsettled(self, now: float) -> list[Path]:
         """Paths that are still changing."""
-        return [path for path in self._quiet if self.ready_at(path) > now]
+        for path in [path for path in self._quiet if self.ready_at(path) <= now]:
+            self._settled[path] = self._quiet.pop(path)
+        return list(self._quiet)
 
     def was_read(self, path: Path) -> None:
         """It was observed: a later change begins a new wait."""
         self._quiet.pop(path, None)
+        self._settled.pop(path, None)
 
     def pending_marks(self) -> bool:
         """The watcher has noticed something that was not drained yet, or a scan was asked for."""
@@ -200,7 +206,7 @@ class LocalSide:
             journal.mark(gone)
         recent = set(fresh)
         for path in changed:
-            if path in recent and path not in self._quiet:
+            if path in recent and path not in self._quiet and path not in self._settled:
                 self._quiet[path] = _Quiet(now, now)
         if under is not None and under in blind:
             with journal.atomic():

@@ -336,12 +336,8 @@ class RemoteSide:
 
     def mark_clashes(self, changed: Sequence[Path]) -> None:
         """A change to a path marks every path it clashes with. In a transaction of the caller's."""
-        marks: set[Path] = set()
-        for path in changed:
-            marks.update(a for a in paths.ancestors(path) if self.journal.remote(a) or self.journal.known(a))
-            self.journal.mark_below(path)
-        if marks:
-            self.journal.mark(marks)
+        if changed:
+            self.journal.mark_clashing(changed, {folder for path in changed for folder in paths.ancestors(path)})
 
 
 def _kept_our_op(before: Remote, looked: Remote) -> bool:

@@ -453,7 +453,7 @@ def test_below_a_folder_is_below_it_alone(journal: Journal) -> None:
         journal.set_remote(path, REMOTE)
         journal.set_base(path, BASE)
     assert sorted(path for path, _ in journal.remotes_below(Path("d"), 99)) == sorted(inside)
-    journal.mark_below(Path("d"))
+    journal.mark_clashing([Path("d")], ())
     assert sorted(row.path for row in journal.dirty(99)) == sorted(inside)
     assert list(journal.base_paths(Path("d"))) == sorted(inside)
     assert len(list(journal.base_paths())) == len(inside) + 6
