@@ -19,6 +19,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import TracebackType
 
 from dorkyd.core.model import StatTuple
 from dorkyd.core.paths import is_reserved
@@ -66,20 +67,28 @@ def same_file(one: Spot, other: Spot) -> bool:
         return os.path.samestat(here, there)
 
 
-@contextmanager
-def open_root(root: str) -> Iterator[int]:
+class open_root:  # noqa: N801  as `faults`
     """The folder's root, by name, fresh each time: a root that was replaced is noticed. `Stale` when it is gone."""
-    try:
-        # No O_NOFOLLOW: how a person's path leads to the root is their business.
-        fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError as exc:
-        ours = fault(exc, root, "read")
-        # Not a problem of one path: whether the folder is there at all is the next question.
-        raise ours if isinstance(ours, Transient) else Stale(f"{root}: {exc.strerror}") from exc
-    try:
-        yield fd
-    finally:
-        os.close(fd)
+
+    __slots__ = ("_fd", "_root")
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+
+    def __enter__(self) -> int:
+        try:
+            # No O_NOFOLLOW: how a person's path leads to the root is their business.
+            self._fd = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as exc:
+            ours = fault(exc, self._root, "read")
+            # Not a problem of one path: whether the folder is there at all is the next question.
+            raise ours if isinstance(ours, Transient) else Stale(f"{self._root}: {exc.strerror}") from exc
+        return self._fd
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.close(self._fd)
 
 
 @contextmanager
@@ -94,6 +103,36 @@ def open_folder(root: int, parts: Sequence[str], path: str) -> Iterator[int]:
         yield fd
     finally:
         os.close(fd)
+
+
+class spot_of:  # noqa: N801  as `faults`
+    """As `open_spot`, for a look where names do not fold and nothing is made."""
+
+    __slots__ = ("_fd", "_path", "_root")
+
+    def __init__(self, root: int, path: str) -> None:
+        self._root = root
+        self._path = path
+
+    def __enter__(self) -> Spot:
+        path = self._path
+        *parents, leaf = path.split("/")
+        with faults(path, "read"):
+            fd = self._fd = os.dup(self._root)
+        try:
+            if parents:
+                device = os.fstat(self._root).st_dev
+                for part in parents:
+                    fd = self._fd = _down(fd, part, path, device)
+        except BaseException:
+            os.close(self._fd)
+            raise
+        return Spot(fd, leaf, path)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.close(self._fd)
 
 
 @contextmanager

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
-from contextlib import contextmanager
+from types import TracebackType
 from typing import Literal
 
 from dorkyd.errors import DiskFull, DorkyError, PathProblem, Stale, Transient
@@ -57,13 +56,22 @@ def denied(exc: OSError, path: str, doing: Doing) -> PathProblem:
     return PathProblem(path, f"{path}: {code} ({reason})", code=code, hint=hint)
 
 
-@contextmanager
-def faults(path: str, doing: Doing) -> Iterator[None]:
+class faults:  # noqa: N801  read as a word in front of a block, around every system call: a generator costs thrice
     """Every `OSError` inside becomes the error of ours that `fault` finds for it; unknown ones pass as they are."""
-    try:
-        yield
-    except OSError as exc:
-        ours = fault(exc, path, doing)
-        if ours is None:
-            raise
-        raise ours from exc
+
+    __slots__ = ("_doing", "_path")
+
+    def __init__(self, path: str, doing: Doing) -> None:
+        self._path = path
+        self._doing = doing
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(exc, OSError):
+            ours = fault(exc, self._path, self._doing)
+            if ours is not None:
+                raise ours from exc

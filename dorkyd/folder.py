@@ -33,6 +33,7 @@ from dorkyd.dirfd import (
     open_spot,
     same_bytes,
     same_file,
+    spot_of,
     stat_tuple,
 )
 from dorkyd.durable import fsync
@@ -155,7 +156,7 @@ class LocalFolder:
     def observe(self, path: Path, known: Known | None) -> Observation:
         """As the port says. A path that may not be looked at is a Problem."""
         try:
-            with self._root() as root, self._spot(root, path) as spot:
+            with self._root() as root, self._seen_from(root, path) as spot:
                 return looking.observe(spot, known, self._between)
         except Missing:
             return ABSENT
@@ -169,7 +170,7 @@ class LocalFolder:
 
     def open(self, path: Path, expected: Local) -> BinaryIO:
         """As the port says."""
-        with self._root() as root, self._spot(root, path) as spot:
+        with self._root() as root, self._seen_from(root, path) as spot:
             return reader(looking.open_file_fd(spot, expected.stat), path, expected.stat)
 
     def taken_by(self, path: Path) -> str | None:
@@ -370,6 +371,13 @@ class LocalFolder:
     def _root(self) -> AbstractContextManager[int]:
         """Opened once per operation, so that all of it happens in one and the same folder."""
         return open_root(self._path)
+
+    def _seen_from(self, root: int, path: Path) -> AbstractContextManager[Spot]:
+        """As `_spot`, to look at what is there: cheap where names do not fold."""
+        if self.folds:
+            return self._spot(root, path)
+        paths.parse(path)
+        return spot_of(root, path)
 
     @contextmanager
     def _spot(self, root: int, path: Path, *, make: bool = False, instead_of: Spot | None = None) -> Iterator[Spot]:

@@ -42,8 +42,11 @@ def observe(spot: Spot, known: Known | None, between: Callable[[str], None]) -> 
     if known is not None and known.stat == seen and not racy(known):
         return Local(known.digest, mode, seen)
     between("looked")
-    with open_file(spot, seen) as fd:
-        digest = digest_of(fd, spot.path)
+    fd = open_file_fd(spot, seen, looked=True)
+    try:
+        digest = digest_of(fd, spot.path, seen.size)
+    finally:
+        os.close(fd)
     between("read")
     # The name is looked at, not the descriptor: a file moved over this one meanwhile is a change too.
     after = look(spot)
@@ -79,10 +82,11 @@ def open_file(spot: Spot, expected: StatTuple) -> Iterator[int]:
         os.close(fd)
 
 
-def open_file_fd(spot: Spot, expected: StatTuple) -> int:
-    """As `open_file`, for a caller that closes."""
+def open_file_fd(spot: Spot, expected: StatTuple, *, looked: bool = False) -> int:
+    """As `open_file`, for a caller that closes. `looked`: the spot was looked at just now and is a regular file."""
     # Opening a device can act on it (a tape rewinds, a modem dials): nothing but a regular file is opened.
-    require(spot, expected)
+    if not looked:
+        require(spot, expected)
     with faults(spot.path, "read"):
         fd = os.open(spot.name, _READ, dir_fd=spot.fd)
     info = os.fstat(fd)
@@ -92,14 +96,17 @@ def open_file_fd(spot: Spot, expected: StatTuple) -> int:
     return fd
 
 
-def digest_of(fd: int, path: str) -> Digest:
-    """SHA-256 of all that the descriptor still holds."""
+def digest_of(fd: int, path: str, size: int | None = None) -> Digest:
+    """SHA-256 of all that the descriptor still holds. `size`: what it holds, as far as is known; None: ask."""
     hashed = hashlib.sha256()
-    # One byte more than the size: a small file is then one read and one empty read, with small buffers.
-    want = min(CHUNK_BYTES, os.fstat(fd).st_size + 1)
+    known = os.fstat(fd).st_size if size is None else size
+    # One byte more than the size: a small file is then one read, which tells its end by being that much short.
+    want = min(CHUNK_BYTES, known + 1)
     with faults(path, "read"):
         while chunk := os.read(fd, want):
             hashed.update(chunk)
+            if len(chunk) == known < want:
+                break
     return Digest(f"sha256:{hashed.hexdigest()}")
 
 
