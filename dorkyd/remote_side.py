@@ -290,7 +290,7 @@ class RemoteSide:
             if self.journal.get("listed") is not None:
                 self._unexplained = {*self._differed, *lost} - self._told - self._told_before
             return lost, self._strange
-        rows: list[tuple[Path, Remote]] = []
+        shown: dict[Path, Listed] = {}
         for listed in page:
             if paths.is_folder_marker(listed.key):
                 continue
@@ -298,10 +298,12 @@ class RemoteSide:
             if problem is not None:
                 self._strange.append(problem)
                 continue
-            remote = Remote(listed.version, listed.size, modified=listed.modified, looked=False, md5=listed.md5)
-            rows.append((Path(listed.key), remote))
+            shown[Path(listed.key)] = listed
         with self.journal.atomic():
-            changed = self.journal.listing_page(self._began, rows)
+            differ = self.journal.listing_shows(
+                self._began, ((path, listed.version, listed.modified) for path, listed in shown.items())
+            )
+            changed = self.journal.listing_page(self._began, [(path, _remote(shown[path])) for path in differ])
             self._differed.update(changed)
             self.mark_clashes(changed)
         return None
@@ -338,6 +340,10 @@ class RemoteSide:
         """A change to a path marks every path it clashes with. In a transaction of the caller's."""
         if changed:
             self.journal.mark_clashing(changed, {folder for path in changed for folder in paths.ancestors(path)})
+
+
+def _remote(listed: Listed) -> Remote:
+    return Remote(listed.version, listed.size, modified=listed.modified, looked=False, md5=listed.md5)
 
 
 def _kept_our_op(before: Remote, looked: Remote) -> bool:
