@@ -77,6 +77,7 @@ class TestStrictSessions(SessionContract):
         bucket.close()
 
 
+@pytest.mark.gcs
 class TestFake(BucketContract):
     """fake-gcs-server ignores the conditions of deletes, rewrites and sessions, which the probe reports."""
 
@@ -155,6 +156,7 @@ def test_probe(gcs: GcsServer, *, versioning: bool) -> None:
     bucket.close()
 
 
+@pytest.mark.gcs
 def test_probe_refuses_a_store_that_ignores_conditions(fake_gcs: GcsProcess) -> None:
     """fake-gcs-server is refused, the message names what it ignores in the store's own words; a single writer may use it."""
     bucket = GcsBucket(f"gs://{fake_gcs.new_bucket()}/p", endpoint_url=fake_gcs.endpoint_url)
