@@ -276,6 +276,8 @@ class GcsBucket:
             session.mount(scheme, HTTPAdapter(pool_maxsize=THREADS + Shape().workers))
         session.headers["User-Agent"] = "dorkyd"
         base = str(client.api_endpoint).rstrip("/")
+        if "://" not in base:  # people write STORAGE_EMULATOR_HOST as host and port alone
+            base = f"http://{base}"
         client.close()
         return Connection(session, base)
 

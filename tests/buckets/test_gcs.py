@@ -418,9 +418,10 @@ def test_bad_url(url: str) -> None:
         GcsBucket(url)
 
 
-def test_emulator_variable(gcs: GcsServer, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("scheme", ["http://", ""])
+def test_emulator_variable(gcs: GcsServer, monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
     """The SDK's own variable leads to another server, with no setting."""
-    monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs.url)
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", scheme + gcs.url.removeprefix("http://"))
     bucket = GcsBucket("gs://acme/p")
     create(bucket, "k")
     assert "p/k" in gcs.store.live("acme")
