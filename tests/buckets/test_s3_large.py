@@ -247,6 +247,17 @@ def test_server_restarts_amid_an_upload(monkeypatch: pytest.MonkeyPatch) -> None
     bucket.close()
 
 
+def test_session_over_an_emptied_folder(seaweed: Server, bucket: S3Bucket) -> None:
+    """A name that was a folder can be created in a session too, and the upload it took is freed."""
+    below = create(bucket, "d/big/g")
+    bucket.delete("d/big/g", replaces=below.version)
+    session = begin(bucket, DATA)
+    bucket.put("d/big", BytesBody(DATA), replaces=None, meta=META, session=session)
+    assert look(bucket, "d/big").meta["note"] == "mine"
+    assert digest_of(content(bucket, "d/big")) == digest_of(DATA)
+    assert open_uploads(seaweed, bucket) == []
+
+
 # --- copies ----------------------------------------------------------------------------------------------------------
 
 TOO_LARGE = error(
