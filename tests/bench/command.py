@@ -15,6 +15,7 @@ import json
 import os
 import platform
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -143,6 +144,15 @@ def main(words: Sequence[str] | None = None) -> None:
         for name, entry in CASES.items():
             print(f"{name:12} {entry.title}")
         return
+    # Ended by a signal, it clears up all the same.
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        _measure(told)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _measure(told: argparse.Namespace) -> None:
     facts = machine()
     scale = told.scale or (QUICK if told.quick else 1.0)
     print(", ".join(f"{what} {value}" for what, value in facts.items()))
