@@ -33,6 +33,8 @@ BEHIND = 1000
 """Entries that are read one by one. A device that is further behind lists the bucket instead, and goes on from the last."""
 READ_AT_ONCE = 100
 """Entries read in one cycle."""
+_COMPARED = 100_000
+"""Paths kept to compare what a listing found with what the log told."""
 _RACES = 50
 """How often an announcement yields to entries of others before it waits for the next cycle."""
 
@@ -206,6 +208,8 @@ class RemoteSide:
                 self.deleted_by[change.path] = entry.device
 
     def _tell(self, told: Iterable[Path]) -> None:
+        if len(self._told) > _COMPARED:
+            self._told.clear()  # what is forgotten may seem untold: listings are then as frequent as ever
         self._told.update(told)
         if self._unexplained:
             self._unexplained -= self._told
@@ -304,7 +308,8 @@ class RemoteSide:
                 self._began, ((path, listed.version, listed.modified) for path, listed in shown.items())
             )
             changed = self.journal.listing_page(self._began, [(path, _remote(shown[path])) for path in differ])
-            self._differed.update(changed)
+            if self.journal.get("listed") is not None and len(self._differed) < _COMPARED:
+                self._differed.update(changed)
             self.mark_clashes(changed)
         return None
 

@@ -199,7 +199,7 @@ class Team:
 
 def contention(_: int) -> None:
     """So many devices have something to tell at one instant."""
-    for devices in (1, 2, 5, 10, 20, 50, 100):
+    for devices in (1, 2, 5, 10, 20, 50, 100, 200):
         with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
             team = Team(folder, random.Random(7))
 
