@@ -10,6 +10,10 @@ Rules, beside those of `dorkyd.buckets.s3`:
    they say too little a *read* through boto3 tells the reason. A write that failed is never sent again.
 4. A key that obstore would change (`a//b`, `/a`, `a/`, `a/../b`, control characters) or refuse takes the other lane. So
    does a listing: obstore strips the last slash of a key.
+5. obstore follows redirects, even from a PUT to a GET (303), and does not tell. So a success counts only when it cannot be
+   another page's, such as a network's login: a write's when its ETag is the MD5 of what was sent, a read's when it is of
+   the version asked for, has the MD5 of what came, or metadata of ours. All else is asked again through boto3, which
+   follows none; a store whose ETags are no MD5 (KMS) gets its puts from there.
 
 What obstore does with a path: https://docs.rs/object_store/latest/object_store/path/struct.Path.html
 """
@@ -18,6 +22,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from threading import Lock
@@ -97,6 +102,8 @@ class FastLane(S3Bucket):
         """obstore is not installed, or does not take the store's certificate."""
         self._other_lane: set[str] = set()
         """Keys that obstore was refused and boto3 was not."""
+        self._etags_are_md5 = True
+        """False: of a small body in one request the store tells another, so that obstore's puts cannot be proved."""
 
     def __repr__(self) -> str:
         return f"FastLane({self.url!r})"
@@ -118,7 +125,8 @@ class FastLane(S3Bucket):
             if found.status == 404 and self._is_missing(self._try_get(key, "GET", {"range": (0, 1)})):
                 return None
             return super().head(key)
-        return super().head(key) if found is None else _info_of(found)
+        info = None if found is None else _info_of(found)
+        return info if info is not None and _is_marked(info) else super().head(key)
 
     def read(self, key: str, *, limit: int = 16 * KIB * KIB) -> tuple[ObjectInfo, bytes] | None:
         """One small object, whole."""
@@ -132,20 +140,22 @@ class FastLane(S3Bucket):
         info = _info_of(found)
         if info.size > limit:
             raise Blocked(f"{key!r} has {info.size} bytes, over the limit of {limit}", code="too-large")
-        return info, b"".join(_FastReading(self, key, found, info))
+        data = b"".join(_FastReading(self, key, found, info))
+        return (info, data) if _is_marked(info) or _is_md5_of(data, info.version) else super().read(key, limit=limit)
 
     @contextlib.contextmanager
     def get(self, key: str, *, if_match: Version | None = None, start: int = 0) -> Iterator[Reading]:
         """Open the object's bytes from offset `start` to the end."""
         options: dict[str, Any] = {} if if_match is None else {"if_match": f'"{if_match}"'}
         found = self._try_get(key, "GET", options) if start == 0 else None
-        if found is None or isinstance(found, Refused):
-            if isinstance(found, Refused) and (found.status == 412 or self._is_missing(found)):
-                raise Stale(f"{self._calls.asked('GetObject', key)}: {found}") from found
-            with super().get(key, if_match=if_match, start=start) as reading:
-                yield reading
+        if isinstance(found, Refused) and (found.status == 412 or self._is_missing(found)):
+            raise Stale(f"{self._calls.asked('GetObject', key)}: {found}") from found
+        info = None if found is None or isinstance(found, Refused) else _info_of(found)
+        if info is not None and (info.version == if_match or (if_match is None and _is_marked(info))):
+            yield _FastReading(self, key, found, info)
             return
-        yield _FastReading(self, key, found, _info_of(found))
+        with super().get(key, if_match=if_match, start=start) as reading:
+            yield reading
 
     def received(self, key: str, count: int) -> None:
         """Count bytes of a body that came down."""
@@ -180,7 +190,7 @@ class FastLane(S3Bucket):
         mode: Any = _mode_of(condition)
         full = self._calls.full(key)
         small = body.size <= SMALL_BYTES and mode is not None and _RESERVED.isdisjoint(metadata)
-        store = self._lane(full) if small else None
+        store = self._lane(full) if small and self._etags_are_md5 else None
         if store is None:
             return super()._put_whole(key, body, metadata, condition)
         import obstore  # noqa: PLC0415  as above
@@ -198,7 +208,16 @@ class FastLane(S3Bucket):
         etag = reply["e_tag"]
         if not etag:
             raise Transient(f"{self._calls.asked('PutObject', key)}: the reply names no version")
+        if not _is_md5_of(data, version_of(etag)):
+            self._make_sure(key, version_of(etag))
         return {"ETag": etag, "VersionId": reply["version"]}
+
+    def _make_sure(self, key: str, version: Version) -> None:
+        """Raise `Transient` unless the store itself has what a reply to a put told: it may have been another page's."""
+        info = super().head(key)
+        if info is None or info.version != version:
+            raise Transient(f"{self._calls.asked('PutObject', key)}: the reply was not the store's")
+        self._etags_are_md5 = False
 
     def _why(self, key: str, refused: Refused) -> Exception:
         """What a write that failed means. Where its reply does not tell, a look through boto3 does."""
@@ -326,6 +345,15 @@ def _info_of(result: Result) -> ObjectInfo:
     meta = result.meta
     user = {key.lower(): value for key, value in result.attributes.items() if key not in _ATTRIBUTES}
     return ObjectInfo(version_of(meta["e_tag"] or ""), meta["size"], int(meta["last_modified"].timestamp()), user)
+
+
+def _is_marked(info: ObjectInfo) -> bool:
+    """It has metadata that only a daemon writes, and only a bucket tells."""
+    return any(name.startswith("dorky-") for name in info.meta)
+
+
+def _is_md5_of(data: bytes, version: Version) -> bool:
+    return hashlib.md5(data, usedforsecurity=False).hexdigest() == version.lower()
 
 
 def _provider(credentials: Any) -> Any:

@@ -144,7 +144,9 @@ STATUSES: Mapping[int, Meaning] = {
     501: Meaning.NOT_BUILT,
     507: Meaning.FULL,
 }
-"""For codes the table lacks. Other 5xx are passing; a bare 404 or 400 says too little and is raised on."""
+"""For codes the table lacks. Other 5xx are passing, and so is any other redirect, which a network's login sends and no store;
+a bare 404 or 400 says too little and is raised on.
+"""
 
 EXCEPTIONS: Mapping[str, Meaning] = {
     "EndpointConnectionError": Meaning.OFFLINE,
@@ -210,7 +212,7 @@ def meaning_of(error: Exception) -> Meaning | None:
     if code.startswith("KMS."):
         return Meaning.ENCRYPTION
     known = CODES.get(code) or STATUSES.get(status)
-    return Meaning.PASSING if known is None and status >= 500 else known
+    return Meaning.PASSING if known is None and (status >= 500 or 300 <= status < 400) else known
 
 
 def region_of(error: Exception) -> str | None:

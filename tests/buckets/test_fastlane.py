@@ -18,6 +18,7 @@ from dorkyd.errors import AuthExpired, Blocked, Denied, DorkyError, Stale, Trans
 from dorkyd.ports import Bucket
 from tests.buckets import test_s3, test_s3_errors
 from tests.buckets.contract import BytesBody, content, create, keys, listed, look
+from tests.buckets.shim import Reply, shim
 from tests.buckets.test_s3_errors import Script
 from tests.servers import ACCESS_KEY, Server, free_ports
 
@@ -88,7 +89,7 @@ def bucket(seaweed: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[FastLan
 def test_small_objects_take_the_fast_lane(bucket: FastLane, monkeypatch: pytest.MonkeyPatch) -> None:
     """A small put, a look and a download send nothing through boto3, absences and refusals included; a large put does."""
     spy = Spy(bucket, monkeypatch)
-    written = create(bucket, "k", b"bytes", {"note": "x"})
+    written = create(bucket, "k", b"bytes", {"dorky-op": "0" * 32, "note": "x"})
     assert look(bucket, "k").version == written.version
     assert content(bucket, "k", if_match=written.version) == b"bytes"
     assert bucket.read("k") is not None
@@ -367,10 +368,48 @@ class TestErrors:
     def test_body_breaks_off(self, bucket: S3Bucket, script: Script) -> None:
         """A download that ends early is temporary, not short."""
         script.body, script.length = b"12345", 10
-        script.headers = {"ETag": '"1"', "Last-Modified": "Sun, 22 Nov 2026 12:00:30 GMT"}
+        script.headers = {"ETag": '"1"', "Last-Modified": "Sun, 22 Nov 2026 12:00:30 GMT", "x-amz-meta-dorky-op": "0"}
         with pytest.raises(Transient):
             content(bucket, "f")
         assert script.asked == ["GET"]
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("data", [b"", b"bytes"])
+def test_redirect_is_not_the_store(seaweed: Server, monkeypatch: pytest.MonkeyPatch, status: int, data: bytes) -> None:
+    """Where a network sends everybody to its login page nothing counts as written, and the page as no object."""
+    seaweed.enter(monkeypatch)
+    page = {"ETag": '"login"', "Last-Modified": "Sun, 22 Nov 2026 12:00:30 GMT"}
+    with shim() as portal:
+        portal.answer = lambda asked: (
+            Reply(200, b"log in", page) if asked.path == "/login" else Reply(status, headers={"Location": "/login"})
+        )
+        bucket = FastLane("s3://team/api", endpoint_url=portal.url)
+        for ask in (
+            lambda: create(bucket, "k", data),
+            lambda: bucket.head("k"),
+            lambda: bucket.read("k"),
+            lambda: content(bucket, "k"),
+            lambda: content(bucket, "k", if_match=Version("0" * 32)),
+        ):
+            with pytest.raises(DorkyError):
+                ask()
+        bucket.close()
+
+
+def test_store_whose_etags_are_no_md5(seaweed: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a put's reply proves nothing (KMS) the object itself does, once; after that boto3's lane takes the puts."""
+    seaweed.enter(monkeypatch)
+    with shim() as store:
+        told = {"ETag": f'"{"a" * 32}"', "Last-Modified": "Sun, 22 Nov 2026 12:00:30 GMT"}
+        store.answer = lambda _: Reply(200, headers=told)
+        bucket = FastLane("s3://team/api", endpoint_url=store.url)
+        spy = Spy(bucket, monkeypatch)
+        assert create(bucket, "k", b"bytes").version == "a" * 32
+        assert spy.sent == ["HEAD"]
+        create(bucket, "k2", b"bytes")
+        assert spy.sent == ["HEAD", "PUT"]
+        bucket.close()
 
 
 def test_bytes_are_proved_before_they_are_sent(bucket: FastLane) -> None:
