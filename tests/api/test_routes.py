@@ -42,6 +42,7 @@ def test_status_document(served: Served) -> None:
         *("name", "path", "bucket", "mode", "state", "files", "bytes", "pending", "conflicts", "problems"),
         *("last_success", "halt", "warnings", "requests"),
     }
+    assert set(project["cost"]) == {"requests_per_month", "usd_per_month", "prices"}
     assert set(project["pending"]) == {"upload", "download", "delete_local", "delete_remote", "bytes"}
     counted = {"GET", "PUT", "LIST", "HEAD", "COPY", "DELETE", "bytes_up", "bytes_down"}
     assert set(project["requests"]) == counted
