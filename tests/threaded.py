@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from dorkyd import schema
+from dorkyd.buckets.limits import Limited, Limits, Pair
+from dorkyd.buckets.retry import Patience, Retrying
 from dorkyd.core.report import ProjectStatus
 from dorkyd.core.settings import Project
 from dorkyd.daemon import SystemClock
@@ -37,10 +39,11 @@ class ThreadedDevice:
         project = Project(
             **{"name": "p", "path": str(self.root), "bucket": "mem://", "poll_s": 0.3, "settle_s": 0.2, **settings}
         )
+        limits = Limits(Pair(), Pair())
         self.engine = Engine(
             project=project,
             folder=LocalFolder(project.path),
-            open_bucket=lambda _known: open_bucket(project),
+            open_bucket=lambda _known: Retrying(Limited(open_bucket(project), limits), Patience()),
             journals=self.journals,
             clock=SystemClock(),
             pool=self.pool.lane(),
@@ -48,7 +51,7 @@ class ThreadedDevice:
             make_watcher=lambda skip: OsWatcher(project.path, skip=skip, wake=lambda: self.engine.wake()),  # noqa: PLW0108
             random=random.random,
         )
-        self.runner = ProjectRunner(self.engine, lambda _status: None)
+        self.runner = ProjectRunner(self.engine, lambda _status: None, limits)
 
     def start(self) -> None:
         """Begin."""
