@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from dorkyd.buckets.s3_calls import Calls
 from dorkyd.core.model import Version
-from dorkyd.errors import Transient
+from dorkyd.errors import Stale, Transient
 from dorkyd.ports import ObjectInfo
 
 CHUNK_BYTES = 1024 * 1024
@@ -79,7 +79,11 @@ def opened(calls: Calls, key: str, version: Version | None, start: int, stop: in
     params: dict[str, Any] = {} if version is None else {"IfMatch": quoted(version)}
     reply = calls.send("GET", "get_object", key, Range=f"bytes={start}-{stop - 1}", **params)
     with contextlib.closing(reply["Body"]):
-        yield S3Reading.of(reply, calls, key, start)
+        reading = S3Reading.of(reply, calls, key, start)
+        if version not in {None, reading.info.version}:
+            # A store that ignores the condition. Bytes of two states must never be joined.
+            raise Stale(f"{key!r} is another state than the one asked for")
+        yield reading
 
 
 def info_of(reply: Mapping[str, Any], *, size: int | None = None) -> ObjectInfo:

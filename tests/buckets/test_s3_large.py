@@ -401,6 +401,16 @@ def test_download_that_breaks(bucket: S3Bucket, front: Front) -> None:
     assert b"".join(got) == DATA[: 5 * MIB]
 
 
+@pytest.mark.parametrize("start", [0, 7])
+def test_store_that_ignores_the_version_asked_for(bucket: S3Bucket, front: Front, start: int) -> None:
+    """Another state than the one asked for is stale, also where the store does not say so: its bytes would be joined to
+    those that are staged of the first.
+    """
+    front.rule = lambda _: Reply(200, {"ETag": '"1"'}, DATA)
+    with pytest.raises(Stale):
+        content(bucket, "big", if_match=Version("2"), start=start)
+
+
 def test_store_that_ranges_with_200(rclone: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """A store that sends the range asked for under the status 200 (rclone) is understood."""
     rclone.enter(monkeypatch)
