@@ -145,14 +145,20 @@ class FastLane(S3Bucket):
 
     @contextlib.contextmanager
     def get(self, key: str, *, if_match: Version | None = None, start: int = 0) -> Iterator[Reading]:
-        """Open the object's bytes from offset `start` to the end."""
-        options: dict[str, Any] = {} if if_match is None else {"if_match": f'"{if_match}"'}
+        """Open the object's bytes from offset `start` to the end. What is large comes in ranges, fetched ahead by boto3,
+        whose first is this lane's.
+        """
+        options: dict[str, Any] = {"range": (0, self._ranges.shape.first_bytes)}
+        if if_match is not None:
+            options["if_match"] = f'"{if_match}"'
         found = self._try_get(key, "GET", options) if start == 0 else None
         if isinstance(found, Refused) and (found.status == 412 or self._is_missing(found)):
             raise Stale(f"{self._calls.asked('GetObject', key)}: {found}") from found
         info = None if found is None or isinstance(found, Refused) else _info_of(found)
         if info is not None and (info.version == if_match or (if_match is None and _is_marked(info))):
-            yield _FastReading(self, key, found, info)
+            first = _FastReading(self, key, found, info)
+            with self._ranges.open(key, if_match, 0, opened=lambda *_: contextlib.nullcontext(first)) as ranged:
+                yield ranged
             return
         with super().get(key, if_match=if_match, start=start) as reading:
             yield reading
@@ -298,16 +304,20 @@ class FastLane(S3Bucket):
 
 
 class _FastReading:
-    """An open download, to be iterated once."""
+    """An open download, of an object or of its first bytes, to be iterated once."""
 
     def __init__(self, bucket: FastLane, key: str, result: Result, info: ObjectInfo) -> None:
         self._bucket = bucket
         self._key = key
         self._result = result
         self.info = info
+        first, last = result.range
+        if first != 0:
+            raise Transient(f"{key!r}: asked from byte 0, got from {first}")
+        self.left: int = last
 
     def __iter__(self) -> Iterator[bytes]:
-        left = self.info.size
+        left = self.left
         stream = iter(self._result.stream(min_chunk_size=CHUNK_BYTES // 4))
         while left > 0:
             try:

@@ -367,8 +367,13 @@ class TestErrors:
 
     def test_body_breaks_off(self, bucket: S3Bucket, script: Script) -> None:
         """A download that ends early is temporary, not short."""
-        script.body, script.length = b"12345", 10
-        script.headers = {"ETag": '"1"', "Last-Modified": "Sun, 22 Nov 2026 12:00:30 GMT", "x-amz-meta-dorky-op": "0"}
+        script.status, script.body, script.length = 206, b"12345", 10
+        script.headers = {
+            "ETag": '"1"',
+            "Last-Modified": "Sun, 22 Nov 2026 12:00:30 GMT",
+            "Content-Range": "bytes 0-9/10",
+            "x-amz-meta-dorky-op": "0",
+        }
         with pytest.raises(Transient):
             content(bucket, "f")
         assert script.asked == ["GET"]
@@ -418,3 +423,13 @@ def test_bytes_are_proved_before_they_are_sent(bucket: FastLane) -> None:
     with pytest.raises(Stale):
         bucket.put("k", BytesBody(b"torn!", sha256("0" * 64)), replaces=None, meta={})
     assert bucket.requests == before
+
+
+def test_a_large_download_begins_here_and_goes_on_in_ranges(bucket: FastLane) -> None:
+    """Its first bytes come through obstore, the others in ranges of the same version."""
+    data = bytes(range(256)) * (20 * 4096)
+    version = create(bucket, "large", data).version
+    before = bucket.requests
+    assert content(bucket, "large", if_match=version) == data
+    assert bucket.requests.GET - before.GET == 2
+    assert bucket.requests.bytes_down - before.bytes_down == len(data)
