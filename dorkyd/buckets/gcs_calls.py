@@ -118,6 +118,10 @@ class Calls:
         """Of one object, below the API's base."""
         return f"{self.bucket_path}/{quoted(self.full(key))}"
 
+    def place(self, key: str) -> str:
+        """Which object of all stores this is."""
+        return self._connected().base_url + self.object_path(key)
+
     def asked(self, request: Request) -> Asked:
         """What an error message says of a request."""
         return Asked(

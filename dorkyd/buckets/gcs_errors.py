@@ -170,12 +170,17 @@ def meaning_of(error: Exception, *, in_session: bool = False) -> Meaning | None:
         return Meaning.STALE
     if error.status in {400, 403} and ("cloud kms" in error.message.lower() or "kms" in error.reason.lower()):
         return Meaning.ENCRYPTION
-    if error.status == 400 and _SUMS.search(error.message):
+    if says_other_bytes(error):
         return Meaning.STALE  # the bytes that came are not those observed
     known = REASONS.get(error.reason) or STATUSES.get(error.status)
     if known is None:
         return Meaning.PASSING if error.status >= 500 else Meaning.UNKNOWN
     return known
+
+
+def says_other_bytes(error: object) -> bool:
+    """The reply says that the bytes which came have not the checksum that was sent with them."""
+    return isinstance(error, Answered) and error.status == 400 and bool(_SUMS.search(error.message))
 
 
 def says_no_object(error: Answered) -> bool:

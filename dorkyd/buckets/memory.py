@@ -248,10 +248,12 @@ class MemoryBucket:
                         upload.data += part
                         self._counter.moved(key, up=len(part))
         with self._request("PUT", key):
-            if len(upload.data) != body.size or sha256(hashing.hexdigest()) != body.digest:
+            if sha256(hashing.hexdigest()) != body.digest:
                 raise Stale(f"{key}: the bytes are not those observed")
             if hashing.digest() != hashlib.sha256(upload.data).digest():
-                raise Stale(f"{key}: what was sent before are other bytes")
+                with self._store.lock:
+                    self._store.sessions.pop(session.id, None)
+                raise SessionGone(f"{key}: what was sent before are other bytes")
             with self._store.lock:
                 self._store.match(key, replaces)
                 if self._store.sessions.pop(session.id, None) is None:

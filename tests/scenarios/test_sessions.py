@@ -173,6 +173,23 @@ def test_a_file_that_changed_midway_begins_anew(world: World) -> None:
     assert world.store.open_sessions == []
 
 
+def test_a_file_that_changed_back_midway_begins_anew(world: World) -> None:
+    """Parts were sent while the file held other bytes of the same size for a moment: its session is of no use, and the
+    file arrives all the same.
+    """
+    one, _ = world.begin({})
+    one.write("f", LARGE)
+    dies_at(world, one, 4)
+    until_dead(one)
+    with world.store._store.lock:
+        (upload,) = world.store._store.sessions.values()
+        upload.data[0:1] = b"?"
+    world.settle()
+    world.all_hold({"f": LARGE})
+    assert world.store.begun_sessions == 2
+    assert world.store.open_sessions == []
+
+
 def test_a_file_that_vanished_midway_is_given_up(world: World) -> None:
     """No object, no parts."""
     one, _ = world.begin({})
