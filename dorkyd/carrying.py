@@ -34,14 +34,13 @@ from dorkyd.core.model import (
     SetMode,
     StepAside,
     Upload,
-    Version,
 )
 from dorkyd.core.safety import approval_key
 from dorkyd.errors import SessionGone
 from dorkyd.journal import Dirty, Journal
 from dorkyd.ledger import Displaced, Event, Fetched, Install, Intent, IntentVerb
 from dorkyd.local_side import LocalSide
-from dorkyd.ports import Clock, Written
+from dorkyd.ports import Clock
 from dorkyd.recovery import Landed
 from dorkyd.remote_side import RemoteSide
 from dorkyd.sessions import BegunUpload
@@ -76,6 +75,19 @@ class Job:
         return tuple(row.path for row in self.rows)
 
 
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """A write that happened. Its path is nobody else's until it is recorded."""
+
+    path: Path
+    base: Base
+    remote: Remote
+    op: Op
+    event: Event
+    rows: tuple[Dirty, ...]
+    """The dirty rows it settles."""
+
+
 @dataclass(slots=True)
 class Carrier:
     """See the module."""
@@ -90,8 +102,12 @@ class Carrier:
     """Permission bits that a file was seen not to take."""
     touched: list[Path] = field(default_factory=list)
     """Paths that finishing made: to be looked at like any change."""
+    _intents: list[Intent] = field(default_factory=list)
+    """To be journalled, since `end_batch`."""
+    _written: list[_Written] = field(default_factory=list)
+    """Writes to be recorded, since then."""
     _clashing: list[Path] = field(default_factory=list)
-    """Paths whose object came or went, since `mark_clashes`."""
+    """Paths whose object came or went, since then."""
 
     def __post_init__(self) -> None:
         # Across restarts, or a file's looser bits here would be sent for its own.
@@ -165,16 +181,14 @@ class Carrier:
             approved=False,
             at_ns=self.clock.time_ns(),
         )
-        self.journal.ledger.intend([intent])
+        self._intents.append(intent)
         return op
 
     def _intend_delete(self, action: DeleteRemote) -> Op:
         op = Op(self.clock.random_id())
         approved = self.journal.ledger.is_approved(approval_key(action))
         at_ns = self.clock.time_ns()
-        self.journal.ledger.intend(
-            [Intent(op, action.path, "delete", None, None, None, action.replaces, approved, at_ns)]
-        )
+        self._intents.append(Intent(op, action.path, "delete", None, None, None, action.replaces, approved, at_ns))
         return op
 
     def _fetch_or_install(self, action: Fetch | Download | KeepBoth, rows: tuple[Dirty, ...]) -> Job:
@@ -247,13 +261,12 @@ class Carrier:
         match action:
             case Upload():
                 assert isinstance(result, Sent)
-                self._wrote(action.path, action.local, action.mode, action.replaces, result.written, job.ops[0])
-                detail = "" if result.kept else _NOT_KEPT
-                self._done("upload", action.path, action.local, result.written.version, detail)
+                self._wrote("upload", action, action.replaces, result, job.ops[0], job.rows)
+                return
             case PatchMode():
                 assert isinstance(result, Sent)
-                self._wrote(action.path, action.local, action.mode, action.remote, result.written, job.ops[0])
-                self._done("set-mode", action.path, action.local, result.written.version)
+                self._wrote("set-mode", action, action.remote, result, job.ops[0], job.rows)
+                return
             case DeleteRemote():
                 assert isinstance(result, bool)
                 self._deleted_remote(action, job.ops[0], counted=job.counted, kept=result)
@@ -346,10 +359,27 @@ class Carrier:
         )
         self._settled(install.path)
 
-    def mark_clashes(self) -> None:
-        """Mark what clashes with the objects that came and went. At the end of the transaction that recorded them."""
-        clashing, self._clashing = self._clashing, []
-        self.remote.mark_clashes(clashing)
+    def begin_batch(self) -> None:
+        """Before a transaction of `begin` and `finish`: forget what one that failed left."""
+        self._intents, self._written, self._clashing = [], [], []
+
+    def end_batch(self) -> None:
+        """Write what they gathered, many rows at a time, and mark what clashes with objects that came and went. At the
+        end of the transaction.
+        """
+        self.journal.ledger.intend(self._intents)
+        self._record_written()
+        self.remote.mark_clashes(self._clashing)
+        self.begin_batch()
+
+    def _record_written(self) -> None:
+        journal, ledger = self.journal, self.journal.ledger
+        written, self._written = self._written, []
+        journal.set_bases((w.path, w.base) for w in written)
+        journal.set_remotes((w.path, w.remote) for w in written)
+        ledger.all_took_effect((w.op, w.remote.version) for w in written)
+        ledger.log(self.clock.time_ns(), (w.event for w in written))
+        journal.clean(row for w in written for row in w.rows)
 
     def fail(self, job: Job, failure: BaseException) -> None:
         """A job failed: nothing is known of it but what its journal row says. Its paths are looked at again, on both
@@ -373,26 +403,35 @@ class Carrier:
         self._settled(action.path)
         self.journal.clean(rows)
 
-    def _wrote(self, path: Path, local: Local, mode: int, replaced: Remote | None, written: Written, op: Op) -> None:
+    def _wrote(
+        self,
+        verb: str,
+        action: Upload | PatchMode,
+        replaced: Remote | None,
+        sent: Sent,
+        op: Op,
+        rows: tuple[Dirty, ...] = (),
+        detail: str = "",
+    ) -> None:
         """Base is what both hold now. Its mode is the file's: if the object's was merged from another, the next look
         sets the file's.
         """
-        self.journal.set_base(path, Base(local.digest, local.size, written.version, local.mode, written.modified))
-        self.journal.set_remote(
-            path,
-            Remote(
-                version=written.version,
-                size=local.size,
-                digest=local.digest,
-                mode=mode,
-                mtime_ns=local.stat.mtime_ns,
-                modified=written.modified,
-                op=op,
-                ancestry=metadata.descend(replaced),
-                device=self.device,
-            ),
+        path, local, mode, written = action.path, action.local, action.mode, sent.written
+        remote = Remote(
+            version=written.version,
+            size=local.size,
+            digest=local.digest,
+            mode=mode,
+            mtime_ns=local.stat.mtime_ns,
+            modified=written.modified,
+            op=op,
+            ancestry=metadata.descend(replaced),
+            device=self.device,
         )
-        self.journal.ledger.took_effect(op, written.version)
+        detail = "; ".join(said for said in (detail, "" if sent.kept else _NOT_KEPT) if said)
+        event = Event(verb, path, self.device, local.digest, local.size, written.version, detail)
+        base = Base(local.digest, local.size, written.version, local.mode, written.modified)
+        self._written.append(_Written(path, base, remote, op, event, rows))
         if replaced is None:
             self._clashing.append(path)
         if mode != local.mode:
@@ -412,10 +451,8 @@ class Carrier:
 
     def _moved_remote(self, action: MoveRemote, ops: Sequence[Op], moved: Moved) -> None:
         upload, delete = action.upload, action.delete
-        written = moved.sent.written
-        self._wrote(upload.path, upload.local, upload.mode, upload.replaces, written, ops[0])
-        detail = f"from {delete.path!r}" + ("" if moved.sent.kept else f"; {_NOT_KEPT}")
-        self._done("move", upload.path, upload.local, written.version, detail)
+        self._wrote("move", upload, upload.replaces, moved.sent, ops[0], detail=f"from {delete.path!r}")
+        self._record_written()  # before its other half
         if moved.deleted:
             self._deleted_remote(delete, ops[1], counted=False)
         else:
@@ -443,10 +480,6 @@ class Carrier:
     def _settled(self, path: Path) -> None:
         self.journal.ledger.clear_problem(path)
         self.journal.ledger.unapprove(path)
-
-    def _done(self, verb: str, path: Path, local: Local, version: Version, detail: str = "") -> None:
-        event = Event(verb, path, self.device, local.digest, local.size, version, detail)
-        self.journal.ledger.log(self.clock.time_ns(), [event])
 
     def _log(self, verb: str, path: Path, device: str | None, digest: Digest | None, *, detail: str = "") -> None:
         event = Event(verb, path, device or "another tool", digest, detail=detail)

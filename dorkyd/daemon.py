@@ -335,6 +335,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"dorkyd {dorkyd.__version__}")
     parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    # A line is written for every file that moves: what no line tells is not found out for each
+    # (https://docs.python.org/3/howto/logging.html#optimization).
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging._srcfile = None  # noqa: SLF001  as that page says
     for noisy in ("apscheduler", "botocore", "uvicorn"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     for talkative in ("botocore.credentials", "botocore.tokens"):

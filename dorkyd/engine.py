@@ -857,8 +857,9 @@ class Engine:
             # A folder that is gone or full keeps its counter; what happened is recorded all the same.
             counter = None
         with o.journal.atomic():
+            o.carrier.begin_batch()
             yield
-            o.carrier.mark_clashes()
+            o.carrier.end_batch()
             if counter is not None:
                 o.journal.put("counter", str(counter))
 

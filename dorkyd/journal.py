@@ -44,6 +44,8 @@ class _Ahead:
     base: dict[Path, Base | None] = field(default_factory=dict)
     remote: dict[Path, Remote | None] = field(default_factory=dict)
     known: dict[Path, Known | None] = field(default_factory=dict)
+    seen: dict[Path, Known | None] = field(default_factory=dict)
+    """What of `known` is to be written at the end."""
     leaves: set[Path] = field(default_factory=set)
     """Paths below which no object is known."""
 
@@ -117,6 +119,8 @@ class Journal:
             yield
         finally:
             self._ahead = _Ahead()
+        self._conn.executemany("DELETE FROM seen WHERE path = ?", ((p,) for p, k in found.seen.items() if k is None))
+        self._set_seen((path, known) for path, known in found.seen.items() if known is not None)
 
     # --- meta ---------------------------------------------------------------------------------------------------
 
@@ -243,10 +247,14 @@ class Journal:
         if base is None:
             self._conn.execute("DELETE FROM base WHERE path = ?", (path,))
         else:
-            self._conn.execute(
-                "INSERT OR REPLACE INTO base VALUES (?, ?, ?, ?, ?, ?)",
-                (path, base.digest, base.size, base.version, base.mode, base.modified),
-            )
+            self.set_bases([(path, base)])
+
+    def set_bases(self, bases: Iterable[tuple[Path, Base]]) -> None:
+        """Record many agreements. Not inside `ahead`."""
+        self._conn.executemany(
+            "INSERT OR REPLACE INTO base VALUES (?, ?, ?, ?, ?, ?)",
+            ((path, base.digest, base.size, base.version, base.mode, base.modified) for path, base in bases),
+        )
 
     def base_totals(self) -> tuple[int, int]:
         """Paths agreed on, and their bytes."""
@@ -294,24 +302,31 @@ class Journal:
             self._ahead.remote[path] = remote
         if remote is None:
             self._conn.execute("DELETE FROM remote WHERE path = ?", (path,))
-            return
+        else:
+            self.set_remotes([(path, remote)])
+
+    def set_remotes(self, remotes: Iterable[tuple[Path, Remote]]) -> None:
+        """Remember what many looks told. Not inside `ahead`."""
         self._rising += 1
-        self._conn.execute(
+        self._conn.executemany(
             "INSERT OR REPLACE INTO remote VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                path,
-                remote.version,
-                remote.size,
-                remote.digest,
-                remote.mode,
-                remote.mtime_ns,
-                remote.modified,
-                remote.op,
-                " ".join(remote.ancestry),
-                remote.device,
-                int(remote.looked),
-                self._rising,
-                remote.md5,
+                (
+                    path,
+                    remote.version,
+                    remote.size,
+                    remote.digest,
+                    remote.mode,
+                    remote.mtime_ns,
+                    remote.modified,
+                    remote.op,
+                    " ".join(remote.ancestry),
+                    remote.device,
+                    int(remote.looked),
+                    self._rising,
+                    remote.md5,
+                )
+                for path, remote in remotes
             ),
         )
 
@@ -424,14 +439,19 @@ class Journal:
     def set_known(self, path: Path, known: Known | None) -> None:
         """Remember a file's content; None: the file is gone."""
         if path in self._ahead.known:
-            self._ahead.known[path] = known
-        if known is None:
+            self._ahead.known[path] = self._ahead.seen[path] = known
+        elif known is None:
             self._conn.execute("DELETE FROM seen WHERE path = ?", (path,))
-            return
-        stat = known.stat
-        self._conn.execute(
+        else:
+            self._set_seen([(path, known)])
+
+    def _set_seen(self, seen: Iterable[tuple[Path, Known]]) -> None:
+        self._conn.executemany(
             "INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (path, known.digest, stat.size, stat.mtime_ns, stat.ctime_ns, stat.inode, known.at_ns),
+            (
+                (path, k.digest, k.stat.size, k.stat.mtime_ns, k.stat.ctime_ns, k.stat.inode, k.at_ns)
+                for path, k in seen
+            ),
         )
 
     def scan_begins(self) -> None:

@@ -130,8 +130,15 @@ class Ledger:
 
     def took_effect(self, op: Op, version: Version | None) -> None:
         """It happened: from here on it is an announcement, and no session of it goes on."""
-        self._conn.execute("DELETE FROM uploads WHERE op = ?", (op,))
-        self._conn.execute("UPDATE intents SET state = 'announce', version = ? WHERE op = ?", (version, op))
+        self.all_took_effect([(op, version)])
+
+    def all_took_effect(self, made: Iterable[tuple[Op, Version | None]]) -> None:
+        """These happened."""
+        made = list(made)
+        self._conn.executemany("DELETE FROM uploads WHERE op = ?", ((op,) for op, _ in made))
+        self._conn.executemany(
+            "UPDATE intents SET state = 'announce', version = ? WHERE op = ?", ((version, op) for op, version in made)
+        )
 
     def dropped(self, op: Op) -> None:
         """It had not happened when we looked. Remembered, since a delayed request may still land (`late_intent`)."""

@@ -71,7 +71,9 @@ def _pairs(
 ) -> list[tuple[C, D]]:
     """Pairs that are the only match of each other under some ending."""
     pairs: list[tuple[C, D]] = []
-    left, right = list(created), list(deleted)
+    gone = {lost(deletion) for deletion in deleted}
+    left = [creation for creation in created if made(creation) in gone] if gone else []
+    right = list(deleted) if left else []
     for ending in _ENDINGS:
         by_key: dict[tuple[Digest, tuple[str, ...]], list[C]] = {}
         for creation in left:
