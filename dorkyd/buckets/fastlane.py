@@ -24,7 +24,8 @@ import contextlib
 import datetime as dt
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -36,7 +37,7 @@ from dorkyd.buckets.s3_errors import Meaning, meaning_of
 from dorkyd.buckets.s3_reading import version_of
 from dorkyd.core.model import Version
 from dorkyd.errors import AuthExpired, Blocked, Denied, Stale, Transient
-from dorkyd.ports import Body, ObjectInfo, Reading
+from dorkyd.ports import Body, Listed, ObjectInfo, Reading
 
 Result = Any
 """obstore's GetResult, an open download."""
@@ -162,6 +163,19 @@ class FastLane(S3Bucket):
             return
         with super().get(key, if_match=if_match, start=start) as reading:
             yield reading
+
+    def list(self, prefix: str = "", *, start_after: str = "") -> Iterator[Sequence[Listed]]:
+        """Pages of at most 1,000 keys. The next one is asked for while this one is worked on."""
+        pages = super().list(prefix, start_after=start_after)
+        reader = ThreadPoolExecutor(1, thread_name_prefix="listing")
+        try:
+            coming = reader.submit(next, pages, None)
+            while (page := coming.result()) is not None:
+                coming = reader.submit(next, pages, None)
+                yield page
+        finally:
+            # A listing that nobody reads to its end leaves one page under way, which nobody waits for.
+            reader.shutdown(wait=False, cancel_futures=True)
 
     def received(self, key: str, count: int) -> None:
         """Count bytes of a body that came down."""
