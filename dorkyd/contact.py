@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from dorkyd.buckets.probe import ProbeResult, probe
+from dorkyd.buckets.probe import ORDINARY, PROBE, ProbeResult, probe
 from dorkyd.compaction import compact
 from dorkyd.core.model import Path, Problem, Version
 from dorkyd.core.pace import Pace
@@ -26,6 +26,10 @@ OUTAGE_S = (1.0, 2.0, 5.0, 15.0, 60.0)
 """How long a bucket that failed is left alone, seconds; the last again and again."""
 ANNOUNCE_S = 0.5
 """How long recorded changes may wait for more to share a log entry with."""
+PROVED_NS = 7 * 86_400 * 10**9
+"""How long a proof of what the store does holds over restarts."""
+_PROVED = "proved"
+"""Where the journal keeps when the store was proved, and which one it was."""
 JITTER = 0.2
 """Polls spread by this part of their interval, so that devices do not ask in step."""
 
@@ -140,13 +144,29 @@ class Contact:
         A mode that never writes needs no conditions, and an identity that may only read could not prove them.
         """
         if self.probed is None and self.project.mode is not Mode.PULL:
-            self.probed = probe(self.bucket, single_writer=self.project.single_writer, random_id=self.clock.random_id)
+            self.probed = self._proof()
             if self.probed.warnings:
                 self.warnings["store"] = ("; ".join(self.probed.warnings), "")
         found = self.remote.meet()
         if isinstance(found, str):
             self.met = True
             self._poll = self._list = now
+        return found
+
+    def _proof(self) -> ProbeResult:
+        """What the store was found to do: by a probe, or at an earlier start not long ago. Remembered only where nothing
+        is out of the ordinary, since an adapter learns from the probe what is.
+        """
+        project, wall = self.project, self.clock.time_ns()
+        store = f"{PROBE} {project.bucket} {project.endpoint_url or ''} {project.region or ''} {project.profile or ''}"
+        known = self.journal.get(_PROVED)
+        if known is not None:
+            at_ns, _, of = known.partition(" ")
+            if of == store and abs(wall - int(at_ns)) < PROVED_NS:
+                return ORDINARY
+        found = probe(self.bucket, single_writer=project.single_writer, random_id=self.clock.random_id)
+        with self.journal.atomic():
+            self.journal.put(_PROVED, f"{wall} {store}" if found == ORDINARY else None)
         return found
 
     def news(self, now: float) -> Emptied | Rewound | Listed | None:
@@ -261,6 +281,8 @@ class Contact:
         self.trouble = trouble_of(exc)
         if isinstance(exc, UnsafeStore):
             self.probed = None
+            with self.journal.atomic():
+                self.journal.put(_PROVED, None)
 
     def answered(self) -> None:
         """A cycle's dealings with it ended well."""

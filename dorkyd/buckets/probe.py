@@ -56,6 +56,13 @@ class ProbeResult:
     """For people; empty when all is well."""
 
 
+ORDINARY = ProbeResult(versioned=False, ignored=(), copies_safe=True, missing_denied=False, warnings=())
+"""A store that enforces every condition, and of which there is nothing else to know."""
+
+PROBE = 1
+"""Rises when more is probed, so that older proofs do not count."""
+
+
 @runtime_checkable
 class InParts(Protocol):
     """What a bucket has beside the port when it can send an object in parts."""

@@ -114,7 +114,6 @@ class TestStores:
             "test_copy_stale_source",
             "test_copy_onto_existing",
             "test_copy_replaces_stale",
-            "test_get_stale",
         ],
     )
     def test_contract_fails(self, rclone: Server, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
