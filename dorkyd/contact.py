@@ -175,7 +175,8 @@ class Contact:
             rewound = self.remote.catch_up()
             if rewound is not None:
                 return rewound
-        if now >= self._list or self.remote.unsure:
+        # One under way goes on to its end: begun anew whenever the next is due, a long one would never have any.
+        if (now >= self._list or self.remote.unsure) and not self.remote.listing:
             strayed = self._begin_listing(now)
             if strayed is not None:
                 return strayed

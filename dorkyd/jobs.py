@@ -69,6 +69,8 @@ class Jobs:
     wake: Callable[[], None]
     in_flight: dict[Path, Job] = field(default_factory=dict)
     _finished: queue.SimpleQueue[Outcome] = field(default_factory=queue.SimpleQueue)
+    _taken: int = 0
+    """Outcomes that `finished` gave and `ended` did not hear of: for ever, when recording them failed."""
     _collect: float = -math.inf
     _on_idle: Callable[[], None] | None = None
 
@@ -96,7 +98,7 @@ class Jobs:
     @property
     def running(self) -> bool:
         """Some have not come back from the pool, collected or not."""
-        return len({id(job) for job in self.in_flight.values()}) > self._finished.qsize()
+        return len({id(job) for job in self.in_flight.values()}) > self._finished.qsize() + self._taken
 
     def when_idle(self, do: Callable[[], None]) -> None:
         """Nobody will collect these any more: `do` it when the last of them has ended, on any thread, perhaps twice."""
@@ -114,10 +116,12 @@ class Jobs:
         if not waiting or (waiting < min(COLLECT, len(self.in_flight)) and now < self._collect):
             return []
         self._collect = now + (CROWD_S if len(self.in_flight) >= CROWD else COLLECT_S)
+        self._taken += waiting
         return [self._finished.get() for _ in range(waiting)]
 
     def ended(self, outcomes: list[Outcome]) -> None:
         """These are recorded: their paths are free."""
+        self._taken -= len(outcomes)
         for outcome in outcomes:
             for path in outcome.job.paths:
                 self.in_flight.pop(path, None)
