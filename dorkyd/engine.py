@@ -74,6 +74,8 @@ STALE_S = 0.2
 """When a folder that moved under us is looked at again."""
 REOPEN_S = 2.0
 """How often a missing folder is looked for."""
+GIVE_UP_S = 300.0
+"""How long after a failure a session that nothing wants is left alone."""
 IDLE_S = 60.0
 """A cycle runs at least this often."""
 UNWATCHED_HINT = "sudo sysctl fs.inotify.max_user_watches=524288 fs.inotify.max_user_instances=512"
@@ -96,6 +98,8 @@ class _Open:
     jobs: Jobs
     upkeep: Upkeep
     push: Push | None
+    give_up_due: float = -math.inf
+    """When a session is given up again, after a try that failed."""
 
     @property
     def remote(self) -> RemoteSide:
@@ -340,10 +344,10 @@ class Engine:
     def new_past(self) -> None:
         """Take the bucket's past as it is now: forget what was read of the log and known of the objects."""
         assert self._open is not None
-        was = self._open.journal.get("project_id")
+        # First what may fail: tried again, it is the same project still.
+        self._open.remote.found_again(self._open.journal.get("project_id"))
         with self._open.journal.atomic():
             self._open.remote.reset()
-        self._open.remote.found_again(was)
         self._open.contact.met = False
         self._open.contact.ask_now(self.clock.monotonic(), whole=True)
 
@@ -382,7 +386,7 @@ class Engine:
         if self.held is None and o.contact.met and o.journal.get("listed") is not None:
             self._decide(o, now)
             o.contact.announce(now, more_coming=bool(o.jobs.in_flight))
-            self._abandon_useless(o)
+            self._abandon_useless(o, now)
         o.contact.answered()
 
     def _opened(self, now: float) -> bool:
@@ -523,10 +527,12 @@ class Engine:
             self.warnings.pop("degraded", None)
 
     def _rules_changed(self, o: _Open) -> None:
-        """Other files are ignored now: look at all of them, and delete nothing in this cycle."""
+        """Other files are ignored now: look at all of them, and delete nothing in this cycle. What was ignored until now
+        was not asked about, whatever became of it.
+        """
         o.deletions.clear()
         with o.journal.atomic():
-            o.journal.mark(o.journal.unagreed())
+            o.journal.mark(o.journal.unagreed(), remote=True)
             o.local.rules_applied()
         bad = o.local.rules.bad_lines
         if bad:
@@ -699,15 +705,22 @@ class Engine:
         if not o.jobs.in_flight:
             o.retries.queued.clear()
 
-    def _abandon_useless(self, o: _Open) -> None:
+    def _abandon_useless(self, o: _Open, now: float) -> None:
         """Sessions that nothing wants any more are given up, one a cycle. Denied that, their parts stay until the
-        bucket's lifecycle rule ends them: a cost, not a danger.
+        bucket's lifecycle rule ends them: a cost, not a danger, and nothing that the project waits for.
         """
-        useless = o.journal.sessions.useless(o.jobs.in_flight.keys())
+        useless = o.journal.sessions.useless(o.jobs.in_flight.keys()) if now >= o.give_up_due else []
         if not useless:
             return
         try:
             o.transfer.abandon(useless[0])
+        except AuthExpired:
+            raise
+        except (Stale, Transient) as exc:
+            if isinstance(exc, Transient) and exc.offline:
+                raise
+            o.give_up_due = now + GIVE_UP_S
+            return
         except Blocked as exc:
             self.warnings["unfinished-uploads"] = (f"parts of a large upload could not be removed: {exc}", exc.hint)
         with o.journal.atomic():

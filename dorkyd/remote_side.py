@@ -70,6 +70,8 @@ class RemoteSide:
     """An entry made no sense, so that only a listing can tell."""
     _read_at: tuple[float, int] | None = None
     """When the log was last read to its end: monotonic seconds and wall clock nanoseconds. None: not since the start."""
+    _highest: int = 0
+    """The highest number of the log that a look at it told of: what is free below it was removed."""
     _told: set[Path] = field(default_factory=set)
     """What the log told of since the listing before began."""
     _told_before: set[Path] = field(default_factory=set)
@@ -133,6 +135,7 @@ class RemoteSide:
         self.journal.put("log_version", None)
         self.journal.put("listed", None)
         self.journal.drop_all_remotes()
+        self._highest = 0
 
     @property
     def out_of_touch(self) -> bool:
@@ -151,6 +154,7 @@ class RemoteSide:
         """
         cursor = self.cursor
         state = self.news.log_from(cursor)
+        self._highest = state.highest.number if state.highest is not None else 0
         if cursor == 0:
             # Everything up to here is covered by the full listing that follows.
             if state.highest is not None:
@@ -176,7 +180,8 @@ class RemoteSide:
     def _pass_over(self, last: Logged) -> None:
         """Go on from the log's last entry without having read what is before it."""
         self.unsure = True
-        self._advance(last.number, last.version)
+        with self.journal.atomic():
+            self._advance(last.number, last.version)
 
     def _in_touch(self) -> None:
         self._read_at = (self.clock.monotonic(), self.clock.time_ns())
@@ -186,7 +191,10 @@ class RemoteSide:
         for _ in range(READ_AT_ONCE):
             found = self.news.entry(self.cursor + 1)
             if found is None:
-                self._in_touch()
+                if self.cursor < self._highest:
+                    self._read_at = None  # compacted just now: list the log again
+                else:
+                    self._in_touch()
                 return False
             entry, version = found
             self.unsure |= not entry.whole
@@ -231,7 +239,7 @@ class RemoteSide:
             if number > LAST_NUMBER:
                 break
             try:
-                version = self.news.create(number, self._entry(pending))
+                version = self._create(number, pending)
             except Stale:
                 before = self.cursor
                 self.poll()
@@ -247,6 +255,11 @@ class RemoteSide:
             self._tell(intent.path for intent in pending)
             break
         return len(ledger.announcements(-1))
+
+    def _create(self, number: int, pending: Sequence[Intent]) -> Version:
+        if number <= self._highest:
+            raise Stale(f"entry {number} of the log is another's, or was removed")
+        return self.news.create(number, self._entry(pending))
 
     def _entry(self, intents: Sequence[Intent]) -> Entry:
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.clock.time_ns() // 1_000_000_000))
@@ -335,9 +348,11 @@ class RemoteSide:
         """The first look at an object that was agreed on by its listing. In another state than that one, the digest of that
         one is what a tool would claim that kept our metadata: only the bytes can tell.
         """
+        if before.proved and before.version == looked.version:
+            # These very bytes are known, whatever older state the metadata may be of.
+            return looked if looked.digest in {None, before.digest} else metadata.disowned(looked, before.digest)
         base = self.journal.base(path)
-        same_state = before.proved and before.version == looked.version
-        if same_state or (base is not None and base.digest != looked.digest):
+        if base is not None and base.digest != looked.digest:
             return looked
         return metadata.disowned(looked, None)
 

@@ -1,0 +1,210 @@
+"""What a reviewer of the bucket's side tried: kills and failures between two commits, and what was learned long ago."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dorkyd.buckets.memory import Fault, MemoryBucket
+from dorkyd.core import metadata
+from dorkyd.core.logbook import Entry
+from dorkyd.core.model import ReplicaId
+from dorkyd.core.report import HaltReason
+from dorkyd.errors import Transient
+from dorkyd.journal import Journal
+from dorkyd.news import Bytes, News
+from tests.devices import Device, Kill, World
+
+THEIRS = Entry(ReplicaId("r"), "d", "", ())
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> tuple[World, Device, Device]:
+    """Two devices in sync."""
+    world = World(tmp_path)
+    a, b = world.device("a"), world.device("b")
+    world.begin({"f": "1", "g": "2", "h": "3", "i": "4"})
+    return world, a, b
+
+
+def test_a_disk_that_is_full_once(pair: tuple[World, Device, Device], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The journal refuses to record what finished: the project begins anew, and does not wait for ever for jobs that
+    have come back.
+    """
+    world, a, _ = pair
+    a.write("f", "new")
+    failed: list[bool] = []
+    whole = Journal.clean
+
+    def clean(journal: Journal, rows: object) -> None:
+        if not failed and a.engine.jobs and a.engine._open is not None and journal is a.engine.journal:
+            failed.append(True)
+            raise sqlite3.OperationalError("database or disk is full")
+        whole(journal, rows)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Journal, "clean", clean)
+    a.look()
+    for _ in range(20):
+        try:
+            a.step(0.5)
+        except sqlite3.Error as exc:
+            a.engine.failed_unexpectedly(exc)
+    assert failed
+    world.settle()
+    world.all_hold({"f": "new", "g": "2", "h": "3", "i": "4"})
+    del world
+
+
+def test_killed_while_it_passes_over_entries(
+    pair: tuple[World, Device, Device], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The place in the log is one thing, number and version: a kill while it is written is no rewound bucket."""
+    world, a, b = pair
+    b.kill()
+    news = News(world.store.client())
+    last = a.engine._open.remote.cursor  # type: ignore[union-attr]
+    for number in range(last + 1, last + 5):
+        news.create(number, replace(THEIRS, device=str(number)))
+    monkeypatch.setattr("dorkyd.remote_side.BEHIND", 2)
+    put = Journal.put
+    armed = [True]
+
+    def once(journal: Journal, key: str, value: str | None) -> None:
+        put(journal, key, value)
+        if key == "log_cursor" and armed and journal is b.engine.journal:
+            armed.clear()
+            raise Kill
+
+    monkeypatch.setattr(Journal, "put", once)
+    b.engine = b._engine()
+    with pytest.raises(Kill):
+        b.settle()
+    b.restart()
+    b.settle()
+    assert b.engine.held is None
+
+
+def test_a_listing_that_takes_longer_than_its_interval(tmp_path: Path) -> None:
+    """It goes on to its end, however often a person wants one."""
+    world = World(tmp_path, MemoryBucket(page_keys=2))
+    for number in range(20):
+        world.put(f"f{number:02}", "x")
+    a = world.device("a", list_every_s=2.0)
+    for _ in range(200):
+        a.step(1.0)
+    assert len(a.tree()) == 20
+
+
+def test_what_a_teammate_deleted_while_it_was_ignored_here(pair: tuple[World, Device, Device]) -> None:
+    """An ignored file was agreed on with nobody: it stays when its rule goes, though its object went meanwhile."""
+    world, a, b = pair
+    b.project = replace(b.project, ignore=("f",))
+    b.restart()
+    world.settle()
+    (a.root / "f").unlink()
+    world.settle()
+    assert "f" not in world.objects()
+    assert b.read("f") == "1"
+    b.project = replace(b.project, ignore=())
+    b.restart()
+    world.settle()
+    assert b.read("f") == "1"
+    assert world.objects()["f"] == "1"
+
+
+def test_what_a_listing_proved_outdoes_a_claim(tmp_path: Path) -> None:
+    """The metadata of an object that a listing proved equal may be another tool's, kept from an older state. What is
+    known of these very bytes stands, though a file with the claimed content is at hand.
+    """
+    world = World(tmp_path, MemoryBucket(etags=True, seconds=lambda: 1_800_000_000))
+    store = world.store.client()
+    claim = metadata.encode(
+        digest=metadata.sha256(hashlib.sha256(b"before").hexdigest()),
+        mtime_ns=1,
+        mode=0o644,
+        device="x",
+        op="ab" * 16,  # type: ignore[arg-type]
+        ancestry=(),
+        user={},
+    )
+    store.put("f", Bytes(b"after!"), replaces=None, meta=claim)
+    a = world.device("a")
+    a.write("f", "after!")
+    a.write("f.bak", "before")
+    world.settle()
+    a.write("f", "mine, made of what was after")
+    world.settle()
+    world.all_hold({"f": "mine, made of what was after", "f.bak": "before"})
+
+
+def test_entries_removed_while_they_are_read(pair: tuple[World, Device, Device]) -> None:
+    """A number that is free below the highest one seen was removed: nothing is written there."""
+    world, a, _ = pair
+    news = News(world.store.client())
+    remote = a.engine._open.remote  # type: ignore[union-attr]
+    last = remote.cursor
+    for number in range(last + 1, last + 5):
+        news.create(number, replace(THEIRS, device=str(number)))
+    assert remote.catch_up() is None
+    news.raise_floor(last + 4, project_id=a.journal.get("project_id") or "")
+    for page in list(news.log_pages()):
+        for entry in page:
+            if entry.number < last + 4:
+                news.remove(entry)
+    remote.poll()
+    assert remote.out_of_touch
+
+
+def test_a_store_that_cannot_give_up_a_session(tmp_path: Path) -> None:
+    """Its trouble is not the project's: other files go on, and it is told."""
+    world = World(tmp_path, MemoryBucket(sessions_over=8, part_bytes=4))
+    a = world.device("a")
+    begun = 0
+
+    def breaks_off(_device: str, verb: str, key: str) -> Fault | None:
+        nonlocal begun
+        begun += (verb, key) == ("PUT", "large")
+        return Fault(Transient("broken")) if begun > 2 and key == "large" else None
+
+    world.faults = breaks_off
+    a.write("large", "x" * 20)
+    for _ in range(10):
+        a.step(1.0)
+    (a.root / "large").unlink()
+    assert world.store.open_sessions == ["large"]
+    world.faults = lambda _d, verb, key: (
+        Fault(Transient("NotImplemented")) if (verb, key) == ("DELETE", "large") else None
+    )
+    a.look()
+    for _ in range(10):
+        a.step(1.0)
+    a.write("small", "y")
+    a.look()
+    for _ in range(10):
+        a.step(1.0)
+    assert world.objects() == {"small": "y"}
+    assert a.engine.trouble is None
+
+
+def test_a_decision_that_the_bucket_interrupts(pair: tuple[World, Device, Device]) -> None:
+    """Approved twice, since the first try broke off: the project is the same one for every device."""
+    world, a, b = pair
+    was = a.journal.get("project_id")
+    world.remove(".dorky/project.json")
+    a.settle()
+    assert a.engine.held is not None
+    assert a.engine.held.halt.reason is HaltReason.REMOTE_EMPTIED
+    world.faults = lambda _d, verb, key: (
+        Fault(Transient("down")) if (verb, key) == ("PUT", ".dorky/project.json") else None
+    )
+    with pytest.raises(Transient):
+        a.decisions.reject(a.engine.held.halt.token)
+    world.faults = lambda _d, _v, _k: None
+    a.decisions.reject(a.engine.held.halt.token)
+    a.settle()
+    assert a.journal.get("project_id") == was
+    del b
