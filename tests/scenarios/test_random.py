@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -31,12 +30,9 @@ from dorkyd.news import Bytes
 from dorkyd.ports import Bucket, Folder
 from dorkyd.renames import AtomicRenames, StepwiseRenames
 from tests.devices import DAWN_NS, Device, Kill, World, trap_commits
+from tests.scenarios.people import People
 from tests.stamps import StampedFolder, Stamps
 from tests.trace import journal_lines, tell_decisions, told_bucket, told_folder, told_on_failure
-
-NAMES = ("a", "b", "c", "d/a", "d/b", "d/e/a", "e/a", "a/x", "b/y/z", ".env", "d")
-FOLDERS = ("d", "e", "d/e", "a", "b", "g", "h/i")
-MODES = (0o644, 0o600, 0o755)
 
 
 def _seeds() -> list[int]:
@@ -82,11 +78,8 @@ class Day:
         self.lines: list[str] = []
         self.trace: list[str] = []
         """`lines`, with what the devices did."""
-        self.serial = 0
-        self.edits = 0
-        self.written: set[str] = set()
-        self.given_up: set[str] = set()
-        """Contents that a person replaced or deleted on a device that had them."""
+        self.stamps: dict[str, Stamps] = {}
+        self.people = People(self.rng, self.say, self.stamps)
         self.zombies: list[tuple[str, Callable[[], object]]] = []
         """Whose request, and the request."""
         self.faulty = False
@@ -115,7 +108,6 @@ class Day:
         self.world.faults = self._fault
         self.editors: list[Device] = []
         """Whose persons are at work."""
-        self.stamps: dict[str, Stamps] = {}
         self.sessions: set[str] = set()
         """Ids of all sessions that a journal ever knew: one that no journal knows was begun by who was killed then."""
         stepwise = self.rng.random() < 0.3
@@ -137,7 +129,7 @@ class Day:
             device.engine = device._engine()
         # Were the last file deleted, a device that lists the bucket before it reads so would have to ask its person.
         self.world.devices[0].write("stays", "stays")
-        self._stamp(self.world.devices[0], "stays")
+        self.people.stamp(self.world.devices[0], "stays")
         self.world.settle()
         self.traps = {device.name: device.trap for device in self.world.devices}
 
@@ -160,7 +152,7 @@ class Day:
         device = self.device(name)
         if device in self.editors and self.faulty and self.rng.random() < self.interfering:
             self.say(f"  (in {name}, at {step}:)")
-            self.edit(device)
+            self.people.edit(device)
 
     def _time_ns(self, name: str) -> int:
         """File system time. Where it is slow, all that happened is recent, and every scan looks at everything."""
@@ -187,124 +179,6 @@ class Day:
         if kind == 2:
             return Fault(RateLimited("slow down", retry_after_s=1.0), when)  # type: ignore[arg-type]
         return Fault(Transient("lost"), when)  # type: ignore[arg-type]
-
-    # --- what a person does -----------------------------------------------------------------------------------------
-
-    def fresh(self) -> str:
-        self.serial += 1
-        text = f"{self.serial}"
-        self.written.add(text)
-        return text
-
-    def edit(self, device: Device) -> None:
-        """One thing a person does in a folder."""
-        self._edit(device)
-        self.stamps[device.name].see(device.root)
-
-    def _stamp(self, device: Device, path: str) -> None:
-        """The mtime of an edit: of the story's own time, and like no other."""
-        self.edits += 1
-        stamp = self._time_ns(device.name) + self.edits
-        os.utime(device.root / path, ns=(stamp, stamp))
-
-    def _edit(self, device: Device) -> None:
-        rng, root = self.rng, device.root
-        present = sorted(device.tree().keys() - {"stays"})
-        verb = rng.choice(
-            ("write", "write", "create", "create", "save", "delete", "move", "move folder", "chmod", "turn", "touch",
-             "revert", "copy", "rm -r", "swap")
-        )  # fmt: skip
-        try:
-            match verb:
-                case "write" | "save" if present:
-                    self._put(device, rng.choice(present), self.fresh(), atomic=verb == "save")
-                case "create":
-                    self._put(device, rng.choice(NAMES), self.fresh(), atomic=False)
-                case "revert" if present and self.written:
-                    self._put(device, rng.choice(present), rng.choice(sorted(self.written)), atomic=False)
-                case "copy" if present:
-                    self._put(device, rng.choice(NAMES), device.read(rng.choice(present)), atomic=False)
-                case "delete" if present:
-                    path = rng.choice(present)
-                    self.say(f"{device.name}: rm {path}")
-                    self._lost(device, path)
-                    (root / path).unlink()
-                case "move" if present:
-                    path, to = rng.choice(present), rng.choice(NAMES)
-                    if not self._room(device, to):
-                        return
-                    self.say(f"{device.name}: mv {path} {to}")
-                    if path != to:
-                        self._lost(device, to)
-                    (root / path).rename(root / to)
-                case "swap" if len(present) > 1:
-                    one, two = rng.sample(present, 2)
-                    self.say(f"{device.name}: swap {one} {two}")
-                    (root / one).rename(root / "swapping")
-                    (root / two).rename(root / one)
-                    (root / "swapping").rename(root / two)
-                case "move folder":
-                    path, to = rng.choice(FOLDERS), rng.choice(FOLDERS)
-                    if (root / path).is_dir() and not (root / to).exists():
-                        self.say(f"{device.name}: mv {path}/ {to}/")
-                        (root / to).parent.mkdir(parents=True, exist_ok=True)
-                        (root / path).rename(root / to)
-                case "chmod" if present:
-                    path, mode = rng.choice(present), rng.choice(MODES)
-                    self.say(f"{device.name}: chmod {mode:o} {path}")
-                    before = (root / path).stat().st_ctime_ns
-                    (root / path).chmod(mode)
-                    while (root / path).stat().st_ctime_ns == before:
-                        (root / path).chmod(mode)  # an old kernel's stamps are coarse
-                case "touch" if present:
-                    self._stamp(device, rng.choice(present))
-                case "turn" if present:
-                    path = rng.choice(present)
-                    self.say(f"{device.name}: {path} becomes a folder")
-                    self._lost(device, path)
-                    (root / path).unlink()
-                    self._put(device, f"{path}/x", self.fresh(), atomic=False)
-                case "rm -r":
-                    path = rng.choice(FOLDERS)
-                    if (root / path).is_dir():
-                        self.say(f"{device.name}: rm -r {path}")
-                        for below in [p for p in present if p.startswith(f"{path}/")]:
-                            self._lost(device, below)
-                        shutil.rmtree(root / path)
-                        if rng.random() < 0.3:
-                            self._put(device, path, self.fresh(), atomic=False)
-        except (OSError, ValueError):
-            self.say(f"{device.name}: {verb} is not possible")
-
-    def _lost(self, device: Device, path: str) -> None:
-        if (device.root / path).is_file():
-            self.given_up.add(device.read(path))
-
-    def _room(self, device: Device, path: str) -> bool:
-        target = device.root / path
-        if target.is_dir():
-            return False
-        for above in target.relative_to(device.root).parents:
-            if (device.root / above).is_file():
-                return False
-        target.parent.mkdir(parents=True, exist_ok=True)
-        return True
-
-    def _put(self, device: Device, path: str, text: str, *, atomic: bool) -> None:
-        if not self._room(device, path):
-            self.say(f"{device.name}: no room for {path}")
-            self.written.discard(text) if text == str(self.serial) else None
-            return
-        self.say(f"{device.name}: {path} := {text}{' (atomic)' if atomic else ''}")
-        target = device.root / path
-        self._lost(device, path)
-        if atomic:
-            temporary = target.with_name(f"{target.name}.tmp~")
-            temporary.write_text(text)
-            temporary.replace(target)
-        else:
-            target.write_text(text)
-        self._stamp(device, path)
 
     # --- the story ----------------------------------------------------------------------------------------------
 
@@ -337,7 +211,7 @@ class Day:
         device = rng.choice(self.world.devices)
         kind = rng.random()
         if kind < 0.35:
-            self.edit(rng.choice(self.editors))
+            self.people.edit(rng.choice(self.editors))
         elif kind < 0.40 and self.faulty:
             at, after = rng.randrange(1, 25), rng.random() < 0.5
             self.say(f"{device.name}: a kill {'after' if after else 'before'} effect {at} from here")
@@ -369,9 +243,9 @@ class Day:
         if path == "stays":
             return
         self.strangers_came = True
-        self.given_up.add(objects[path])
+        self.people.given_up.add(objects[path])
         if self.rng.random() < 0.7:
-            text = self.fresh()
+            text = self.people.fresh()
             self.say(f"another tool: {path} := {text}")
             self.world.put(path, text)
         else:
@@ -448,8 +322,9 @@ class Day:
         if alone is not None and not self.journal_lost and not self.strangers_came:
             assert first == alone, "the lone editor's folder did not win"
         live = set(objects.values())
-        lost = self.written - self.given_up - live
+        lost = self.people.written - self.people.given_up - live
         assert not lost, f"lost: {sorted(lost)}"
+        self._polls(60)
         self._journals_agree(first)
         left = world.store.open_session_ids & self.sessions
         assert not left, f"uploads that nobody ends: {left}"
@@ -461,6 +336,14 @@ class Day:
         assert not any(moved.values()), f"a quiet system moved something: {moved}"
         known = {name for device in world.devices for name in (device.name, f"{device.name}-state")}
         assert {p.name for p in self.base.iterdir()} == known
+
+    def _polls(self, limit: int) -> None:
+        """Time passes until no device remembers an upload: useless ones are given up one a poll."""
+        for device in self.world.devices:
+            for _ in range(limit):
+                if not device.journal.sessions.all():
+                    break
+                device.step(20.0)
 
     def _untold(self) -> set[str]:
         """Where the object says nothing of permission bits, since another tool wrote it, each device has its own."""
