@@ -162,7 +162,8 @@ class Carrier:
         begun = self.journal.sessions.fitting(action)
         if begun is None:
             op, begin = Op(self.clock.random_id()), BeginUpload(action)
-            return Job(begin, rows, lambda: self.transfer.begin_upload(begin, op))
+            kept = self.journal.sessions.has_kept(action)
+            return Job(begin, rows, lambda: self.transfer.begin_upload(begin, op, kept=kept))
         self._intend("put", action.path, action.local, action.mode, action.replaces, begun.op)
         return Job(action, rows, lambda: self.transfer.upload(action, begun.op, begun), action.local.size, (begun.op,))
 

@@ -171,7 +171,7 @@ class Contact:
 
     def news(self, now: float) -> Emptied | Rewound | Listed | None:
         """Ask for what is due: the log, and a full listing page by page."""
-        if self.remote.out_of_touch and now < self._list:
+        if self.remote.out_of_touch and (now < self._list or self.remote.listing):
             rewound = self.remote.catch_up()
             if rewound is not None:
                 return rewound

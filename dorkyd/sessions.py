@@ -66,6 +66,16 @@ class Sessions:
         found = (row for row in reversed(self._select("WHERE path = ?", (upload.path,))) if row.fits(upload))
         return next(found, None)
 
+    def has_kept(self, upload: Upload) -> bool:
+        """A session for other bytes of this path has kept the state that is replaced now: a file that changes faster than
+        it is sent must not fill the bucket's trash.
+        """
+        was = upload.replaces
+        return was is not None and any(
+            row.kept and row.replaces == was.version and row.digest != was.digest
+            for row in self._select("WHERE path = ?", (upload.path,))
+        )
+
     def useless(self, busy: Collection[Path]) -> list[BegunUpload]:
         """Those nothing asks for any more, paths in `busy` aside: their path was settled otherwise, or has a newer one."""
         rows = self._select(

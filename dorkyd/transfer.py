@@ -212,12 +212,14 @@ class Transfer:
         over = self._bucket.sessions_over
         return over is not None and upload.local.size > over
 
-    def begin_upload(self, action: BeginUpload, op: Op) -> BegunUpload:
-        """Begin a large upload. What it will replace is kept now: the condition at its end is on that same state."""
+    def begin_upload(self, action: BeginUpload, op: Op, *, kept: bool) -> BegunUpload:
+        """Begin a large upload. What it will replace is kept now: the condition at its end is on that same state. `kept`:
+        it was already.
+        """
         upload = action.upload
         meta = self._meta_of(upload, op)
         replaces = upload.replaces.version if upload.replaces is not None else None
-        kept = self._keep_replaced(upload)
+        kept = kept or self._keep_replaced(upload)
         session = self._bucket.begin(upload.path, upload.local.size, replaces=replaces, meta=meta)
         return BegunUpload(
             op, upload.path, upload.local.digest, replaces, upload.mode, session, _fingerprint(meta), kept

@@ -208,3 +208,46 @@ def test_a_decision_that_the_bucket_interrupts(pair: tuple[World, Device, Device
     a.settle()
     assert a.journal.get("project_id") == was
     del b
+
+
+def test_a_large_file_that_changes_faster_than_it_is_sent(tmp_path: Path) -> None:
+    """What it replaces is kept once, however many uploads are begun, and no session stays."""
+    world = World(tmp_path, MemoryBucket(sessions_over=8, part_bytes=4))
+    a = world.device("a")
+    a.write("f", "the first version")
+    a.settle()
+    grown = "the log"
+    growing = True
+
+    def grows(_device: str, verb: str, key: str) -> None:
+        nonlocal grown
+        if growing and (verb, key) == ("PUT", "f"):
+            grown += f" line {len(grown)}"
+            a.write("f", grown)
+
+    world.faults = grows
+    a.write("f", grown * 3)
+    a.look()
+    for _ in range(10):
+        a.step(5.0)
+        a.look()
+        a.step(5.0)
+        a.step(5.0)
+    assert len(grown) > 50
+    growing = False
+    a.settle()
+    assert world.objects() == {"f": grown}
+    assert world.bucket_trash() == ["the first version"]
+    assert world.store.open_sessions == []
+
+
+def test_asleep_amid_a_listing(pair: tuple[World, Device, Device], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device that slept for days with a listing under way lists the log before it asks for its next entry."""
+    _, a, _ = pair
+    contact = a.engine._open.contact  # type: ignore[union-attr]
+    contact.remote.begin_listing()
+    a.clock.advance(5 * 86_400.0)
+    caught_up: list[bool] = []
+    monkeypatch.setattr(type(contact.remote), "catch_up", lambda _self: caught_up.append(True))
+    contact.news(a.clock.monotonic())
+    assert caught_up
