@@ -723,6 +723,10 @@ class Engine:
             return
         except Blocked as exc:
             self.warnings["unfinished-uploads"] = (f"parts of a large upload could not be removed: {exc}", exc.hint)
+        except Exception as exc:  # what nobody foresaw here would come again at every start
+            _log.error("path=%r outcome=not-abandoned", useless[0].path, exc_info=exc)
+            what = f"parts of a large upload could not be removed: unexpected {type(exc).__name__}"
+            self.warnings["unfinished-uploads"] = (what, "the daemon's log has the details")
         with o.journal.atomic():
             o.journal.sessions.ended(useless[0].op)
 

@@ -255,6 +255,31 @@ def test_a_store_that_denies_giving_up_stops_nothing(world: World) -> None:
     assert "unfinished-uploads" in one.engine.warnings
 
 
+def test_a_store_that_fails_strangely_at_giving_up_stops_nothing(world: World) -> None:
+    """One upload that cannot be removed is no trouble of the project's: news comes in and changes go out."""
+    one, two = world.begin({})
+    one.write("f", LARGE)
+    dies_at(world, one, 4)
+    until_dead(one)
+    (one.root / "f").unlink()
+
+    def fault(who: str, verb: str, key: str) -> Fault | None:
+        if (verb, key) != ("DELETE", "f") or len(troubles) == 2:
+            return None
+        troubles.append(one.engine.trouble)
+        raise RuntimeError("a reply that nobody foresaw")
+
+    troubles: list[object] = []
+    world.faults = fault
+    for name in ("g", "h"):
+        two.write(name, "1")
+        world.settle()
+        assert one.engine.trouble is None
+    world.all_hold({"g": "1", "h": "1"})
+    assert troubles == [None]
+    assert "unfinished-uploads" in one.engine.warnings
+
+
 def test_what_a_large_upload_replaces_is_kept_once(world: World) -> None:
     """However often it is interrupted, the bucket's trash gets the old state one time."""
     one, _ = world.begin({"f": "old"})
