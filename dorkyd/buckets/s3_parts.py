@@ -71,7 +71,16 @@ class Parts:
             there = self._uploads.parts(upload)
             held_already(body, sum(part.size for part in there.values()))
             sent = self._send(upload, body, session.part_bytes, there)
-            return self._uploads.complete(upload, sent, condition)
+            try:
+                return self._uploads.complete(upload, sent, condition)
+            except Transient as error:
+                known = all(part.number in there and there[part.number].etag == part.etag for part in sent)
+                if not known or not isinstance(error.__cause__, Exception) or code_of(error.__cause__) != "InvalidPart":
+                    raise
+                # A part that another request replaced meanwhile would be sent again. These are listed, and not taken: it
+                # would be so for ever.
+                self._uploads.abort(upload)
+                raise SessionGone(f"{key!r}: the store does not take the parts that it lists") from error
 
     def put(self, key: str, body: Body, *, meta: Mapping[str, str], condition: Mapping[str, Any]) -> dict[str, Any]:
         """Send a body that is not empty in one go; the reply of its completion. What fails is aborted."""

@@ -186,6 +186,18 @@ def test_reply_of_the_end_lost(seaweed: Server, bucket: S3Bucket, front: Front) 
     assert open_uploads(seaweed, bucket) == []
 
 
+def test_parts_that_the_store_lists_and_does_not_take(seaweed: Server, bucket: S3Bucket, front: Front) -> None:
+    """A session whose parts are all there and are refused at its end once more is given up: it would be tried for ever."""
+    session = bucket.begin("d/big", len(DATA), replaces=None, meta={})
+    front.rule = lambda asked: error(400, "InvalidPart") if asked.completes else None
+    with pytest.raises(Transient):
+        bucket.put("d/big", BytesBody(DATA), replaces=None, meta={}, session=session)
+    with pytest.raises(SessionGone):
+        bucket.put("d/big", BytesBody(DATA), replaces=None, meta={}, session=session)
+    assert open_uploads(seaweed, bucket) == []
+    assert bucket.head("d/big") is None
+
+
 def test_store_without_crc32(bucket: S3Bucket, front: Front) -> None:
     """A store that refuses the declared checksum gets Content-MD5 with each part, and is not asked again."""
     refusal = error(501, "NotImplemented")
