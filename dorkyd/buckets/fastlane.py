@@ -82,6 +82,8 @@ class Refused(Exception):
         text = str(error)
         status, code, region = _STATUS.search(text), _CODE.search(text), _REGION.search(text)
         self.status = int(status[1]) if status else 0
+        self.untrusted = not status and "InvalidCertificate" in text
+        """There was no connection: the store's certificate is none that obstore takes."""
         named = code[1] if code else str(self.status or "")
         super().__init__(f"{type(error).__name__} {self.status or 'without a reply'} {named}".rstrip())
         self.response: Mapping[str, Any] | None = None
@@ -221,7 +223,7 @@ class FastLane(S3Bucket):
             reply = obstore.put(store, full, data, mode=mode, attributes=dict(metadata), use_multipart=False)
         except Exception as error:  # as in `_try_get`
             refused = self._refused(error)
-            if self._closed_lane:
+            if refused.untrusted:
                 return super()._put_whole(key, body, metadata, condition)  # there was no connection to send it on
             ours = self._why(key, refused)
             raise ours from refused
@@ -277,7 +279,7 @@ class FastLane(S3Bucket):
 
     def _refused(self, error: Exception) -> Refused:
         refused = Refused(error)
-        if refused.status == 0 and "InvalidCertificate" in str(error):
+        if refused.untrusted:
             # It takes no certificate that is its own authority, which boto3 does when told to trust it.
             self._closed_lane = True
         unsigned = refused.status == 0 and "credential provider" in str(error)

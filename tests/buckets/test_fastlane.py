@@ -379,6 +379,25 @@ class TestErrors:
         assert script.asked == ["GET"]
 
 
+def test_lost_reply_while_the_lane_closes(seaweed: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another thread met a certificate that obstore does not take: a write whose reply was lost is not sent again for that."""
+    seaweed.enter(monkeypatch)
+    proxy = Cutting(int(seaweed.endpoint_url.rpartition(":")[2]))
+    bucket = FastLane(f"s3://{seaweed.new_bucket()}/p", endpoint_url=f"http://127.0.0.1:{proxy.port}")
+    real = bucket._refused
+
+    def refused(error: Exception) -> Refused:
+        bucket._closed_lane = True
+        return real(error)
+
+    monkeypatch.setattr(bucket, "_refused", refused)
+    with pytest.raises(Transient):
+        create(bucket, "k", b"once")
+    assert proxy.puts == 1
+    bucket.close()
+    proxy.close()
+
+
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize("data", [b"", b"bytes"])
 def test_redirect_is_not_the_store(seaweed: Server, monkeypatch: pytest.MonkeyPatch, status: int, data: bytes) -> None:
