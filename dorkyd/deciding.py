@@ -40,6 +40,10 @@ _BELOW = 50
 """How many keys below a path are looked at to see whether its name is taken as a folder."""
 
 
+READ_BYTES = 1024 * 1024 * 1024
+"""After reading so many a batch ends: what was hashed is remembered when it does, and large uploads begin meanwhile."""
+
+
 @dataclass(slots=True)
 class Decisions:
     """What a batch of dirty paths comes to. Every row is in exactly one of the lists, or in none and stays dirty."""
@@ -139,8 +143,11 @@ class Decider:
             self._decide_each(rows, done, at_ns, at_work)
 
     def _decide_each(self, rows: list[Dirty], done: Decisions, at_ns: int, at_work: Collection[Path]) -> None:
+        read_before = self.local.bytes_read
         # An ignore file is applied before anything else in its batch (the engine sees that it was observed).
         for row in sorted(rows, key=lambda r: r.path != IGNORE_FILE):
+            if self.local.bytes_read - read_before > READ_BYTES:
+                break
             done.rows[row.path] = row
             if self.local.rules.skip(row.path, False):
                 self.journal.set_known(row.path, None)

@@ -65,6 +65,8 @@ class LocalSide:
     _settled: dict[Path, _Quiet] = field(default_factory=dict)
     """What was quiet long enough and has not been read since."""
     _fresh: set[Path] = field(default_factory=set)
+    bytes_read: int = 0
+    """By `observe` and `has_md5`, since the start."""
     _unwatched_due: float = math.inf
 
     # --- rules --------------------------------------------------------------------------------------------------
@@ -232,6 +234,8 @@ class LocalSide:
         known = self.journal.known(path)
         found = self.folder.observe(path, known)
         if isinstance(found, Local):
+            if known is None or known.stat != found.stat:
+                self.bytes_read += found.size
             fresh = known is None or known.stat != found.stat or known.digest != found.digest
             if fresh or (known is not None and _racy(known)):
                 self.journal.set_known(path, Known(found.stat, found.digest, at_ns))
@@ -242,6 +246,7 @@ class LocalSide:
     def has_md5(self, path: Path, local: Local, md5: str) -> bool:
         """Read the file once more: does it hold `local.digest` still, and do these bytes have this MD5?"""
         old, now = hashlib.md5(usedforsecurity=False), hashlib.sha256()
+        self.bytes_read += local.size
         try:
             with self.folder.open(path, local) as stream:
                 while chunk := stream.read(_CHUNK_BYTES):

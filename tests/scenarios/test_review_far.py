@@ -251,3 +251,18 @@ def test_asleep_amid_a_listing(pair: tuple[World, Device, Device], monkeypatch: 
     monkeypatch.setattr(type(contact.remote), "catch_up", lambda _self: caught_up.append(True))
     contact.news(a.clock.monotonic())
     assert caught_up
+
+
+def test_much_to_hash_is_remembered_little_by_little(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However much there is to read, a batch ends: a kill takes no more than one batch's hashes."""
+    monkeypatch.setattr("dorkyd.deciding.READ_BYTES", 15)
+    world = World(tmp_path)
+    a = world.device("a")
+    for number in range(9):
+        a.write(f"f{number}", f"ten bytes{number}")
+    while not a.engine.jobs:
+        a.clock.advance(0.5)
+        a.engine.run_due(a.clock.monotonic())
+    assert len(a.engine.jobs) == 2
+    a.settle()
+    assert len(world.objects()) == 9
