@@ -199,6 +199,9 @@ class Decider:
             done.clean.append(row)
         else:
             done.actions.append(result)
+            if result.path != path:
+                # A look at a neighbour, which may not succeed for long.
+                done.waits.append(Wait(path, result.path))
 
     def _proved(self, path: Path, local: Local, remote: Remote) -> Remote:
         """Joining: an object of which nothing is known but a listing, which says that it holds what the file holds. No
@@ -222,7 +225,13 @@ class Decider:
 
     def _neighbour(self, path: Path) -> Neighbour | None:
         remote = self.journal.remote(path)
-        return None if remote is None else Neighbour(path, remote, self.journal.base(path))
+        return None if remote is None else self._as_known(path, remote)
+
+    def _as_known(self, path: Path, remote: Remote) -> Neighbour:
+        """What is ignored is never looked at: what is known of it has to do."""
+        if not remote.looked and self.local.rules.skip(path, False):
+            remote = replace(remote, looked=True)
+        return Neighbour(path, remote, self.journal.base(path))
 
     def _unasked(self, clashing: Sequence[Neighbour], aside: StepAside) -> StepAside | Wait:
         """Nothing steps aside for what may be our own write, its outcome not known yet."""
@@ -232,7 +241,7 @@ class Decider:
         return aside
 
     def _below(self, path: Path) -> list[Neighbour]:
-        return [Neighbour(p, r, self.journal.base(p)) for p, r in self.journal.remotes_below(path, _BELOW)]
+        return [self._as_known(p, r) for p, r in self.journal.remotes_below(path, _BELOW)]
 
     def _hold_back_arrivals(self, done: Decisions, unknown: Collection[Path]) -> None:
         """A file that arrives may be one that is about to leave another name here: wait until that is known, so that a

@@ -14,7 +14,8 @@ from dorkyd.core import metadata
 from dorkyd.core.logbook import Entry
 from dorkyd.core.model import ReplicaId
 from dorkyd.core.report import HaltReason
-from dorkyd.errors import Transient
+from dorkyd.core.settings import Mode
+from dorkyd.errors import Denied, Transient
 from dorkyd.journal import Journal
 from dorkyd.news import Bytes, News
 from tests.devices import Device, Kill, World
@@ -266,3 +267,36 @@ def test_much_to_hash_is_remembered_little_by_little(tmp_path: Path, monkeypatch
     assert len(a.engine.jobs) == 2
     a.settle()
     assert len(world.objects()) == 9
+
+
+def _cycles(device: Device, seconds: float) -> int:
+    """How often it wants to be called in so long."""
+    end, count = device.clock.monotonic() + seconds, 0
+    while device.clock.monotonic() < end and count < 500:
+        count += 1
+        due = device.engine.run_due(device.clock.monotonic())
+        device.pool.run_all()
+        device.clock.advance(max(0.01, min(due, end) - device.clock.monotonic()))
+    return count
+
+
+def test_a_folder_elsewhere_that_is_ignored_here(tmp_path: Path) -> None:
+    """Its name is taken in the bucket: the file here steps aside, though nobody looks at what is ignored."""
+    world = World(tmp_path)
+    world.put("build/x", "theirs")
+    a = world.device("a", ignore=("build/",))
+    a.write("build", "mine")
+    a.settle()
+    assert sorted(world.objects().values()) == ["mine", "theirs"]
+    assert list(a.tree().values()) == ["mine"]
+
+
+def test_a_folder_elsewhere_that_nobody_may_look_at(tmp_path: Path) -> None:
+    """A file that waits for a look at what clashes with it does not keep the machine busy."""
+    world = World(tmp_path)
+    world.put("f/x", "theirs")
+    a = world.device("a", mode=Mode.PUSH)
+    world.faults = lambda _d, verb, key: Fault(Denied("no")) if (verb, key) == ("HEAD", "f/x") else None
+    a.write("f", "mine")
+    _cycles(a, 30.0)
+    assert _cycles(a, 60.0) < 40
