@@ -96,6 +96,9 @@ class StampedFolder(LocalFolder):
     def rename(self, path: Path, to: Path, expected: Local) -> None:
         super().rename(path, to, self._expected(expected))
 
+    def seal(self, name: str, *, mode: int | None, mtime_ns: int | None) -> int:
+        return super().seal(name, mode=mode, mtime_ns=self.stamps.time_ns() if mtime_ns is None else mtime_ns)
+
     def set_mode(self, path: Path, mode: int, expected: Local) -> Local:
         made = super().set_mode(path, mode, self._expected(expected))
         return replace(made, stat=self.stamps.told(made.stat))
