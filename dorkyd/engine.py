@@ -695,13 +695,19 @@ class Engine:
                 job = o.carrier.begin(action, _rows_of(action, decided.rows), counted=counted)
                 if job is not None:
                     jobs.append(job)
-        o.retries.queued.update(decided.held_back)
         o.local.touched(decided.changing, now)
         for job in jobs:
             if not isinstance(job.action, Look):
                 for path in job.paths:
                     o.deletions.forget(path)
             o.jobs.begin(job)
+        if any(isinstance(job.action, Look) for job in o.jobs.in_flight.values()):
+            o.retries.queued.update(decided.held_back)
+        else:
+            # Held back for a file that a person is still writing, or that is sent for long: no look's end tells when that
+            # is over.
+            for path in decided.held_back:
+                o.retries.later(path, now)
         if not o.jobs.in_flight:
             o.retries.queued.clear()
 

@@ -300,3 +300,20 @@ def test_a_folder_elsewhere_that_nobody_may_look_at(tmp_path: Path) -> None:
     a.write("f", "mine")
     _cycles(a, 30.0)
     assert _cycles(a, 60.0) < 40
+
+
+def test_an_arrival_that_waits_for_a_file_still_written(tmp_path: Path) -> None:
+    """It may be that file's move, and meanwhile the machine is not kept busy."""
+    world = World(tmp_path)
+    a = world.device("a", settle_s=30.0)
+    a.watching = True
+    a.write("log", "same")
+    _cycles(a, 120.0)
+    assert world.objects() == {"log": "same"}
+    world.put("arrives", "same")
+    a.write("log", "more")
+    a.watchers[-1].saw("log")
+    a.look()
+    assert _cycles(a, 25.0) < 60
+    _cycles(a, 60.0)
+    assert a.read("arrives") == "same"
