@@ -172,6 +172,10 @@ class Ledger:
         """Done and not yet in the bucket's log, oldest first."""
         return self._intents("state = 'announce'", (), limit)
 
+    def announcement_count(self) -> int:
+        """How many are not yet in the bucket's log."""
+        return int(self._conn.execute("SELECT count(*) FROM intents WHERE state = 'announce'").fetchone()[0])
+
     def announced(self, ops: Iterable[Op]) -> None:
         """These are in the bucket's log."""
         self._conn.executemany("DELETE FROM intents WHERE op = ? AND state = 'announce'", ((op,) for op in ops))

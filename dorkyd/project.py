@@ -55,6 +55,8 @@ _NO_FILES = frozenset({"symlink", "special", "mount", "bad-name", "case-clash"})
     {"unsafe-key", "reserved-name", "name-too-long", "bad-path"}
 )
 """Problems of what never is a file on one of the sides: a sync is complete without it."""
+_BACKLOG_SHARE = 20
+"""Of an engine's time, counting its backlog takes no more than one part in so many."""
 _COUNT_S = 2.0
 """How often totals are counted anew while things change."""
 
@@ -88,6 +90,8 @@ class ProjectRunner:
         self._settled: State | None = None
         self._changes = -1
         self._recount = math.inf
+        self._backlog = (0, 0)
+        self._backlog_due = -math.inf
         self._status = self._empty()
         self._beat = time.monotonic()
         engine.wake = self._wake.set
@@ -303,7 +307,15 @@ class ProjectRunner:
         if journal is None:
             return Pending()
         under_way = engine.jobs
-        upload, download = journal.backlog(engine.next_tries())
+        now = engine.clock.monotonic()
+        if now >= self._backlog_due or not journal.dirty(1):
+            begun = time.perf_counter()
+            self._backlog = journal.backlog(engine.next_tries())
+            # Counting a long backlog in every cycle would take longer than working it off.
+            self._backlog_due = now + _BACKLOG_SHARE * (time.perf_counter() - begun)
+        else:
+            self._recount = min(self._recount, self._backlog_due)
+        upload, download = self._backlog
         deletes = engine.waiting
         deletes += [job.action for job in under_way if isinstance(job.action, DeleteLocal | DeleteRemote)]
         down = (Download, Fetch, KeepBoth, MoveLocal)

@@ -254,7 +254,7 @@ class RemoteSide:
                 self._advance(number, version)
             self._tell(intent.path for intent in pending)
             break
-        return len(ledger.announcements(-1))
+        return ledger.announcement_count()
 
     def _create(self, number: int, pending: Sequence[Intent]) -> Version:
         if number <= self._highest:
