@@ -189,9 +189,14 @@ class Engine:
         if opened.push is not None:
             opened.push.stop()
         opened.journal.close()
-        opened.contact.bucket.close()
         self._outliving = opened.jobs
-        opened.jobs.when_idle(self.folder.unlock)
+
+        def let_go() -> None:
+            self.folder.unlock()
+            # Only now: it waits for requests under way, on a bad line for minutes, and the jobs need its threads.
+            opened.contact.bucket.close()
+
+        opened.jobs.when_idle(let_go)
 
     def restart(self) -> None:
         """Open the folder and its journal anew."""

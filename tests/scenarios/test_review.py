@@ -517,6 +517,29 @@ def test_a_job_that_outlives_its_engine_loses_nothing(tmp_path: Path) -> None:
     assert "3" in [*b.tree().values(), *b.trashed(), *staged]
 
 
+def test_a_bucket_is_closed_behind_its_last_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Closing waits for requests that are under way, on a bad line for minutes, and takes the threads from jobs that have
+    begun: the engine's thread does not do it while any is.
+    """
+    _, a, _ = _two(tmp_path, {"f": "1"})
+    a.write("f", "2")
+    a.look()
+    for _ in range(20):
+        if not a.pool.jobs:
+            _begin(a)
+    assert a.pool.jobs
+    bucket = a.engine.bucket
+    assert bucket is not None
+    closed: list[int] = []
+    monkeypatch.setattr(bucket, "close", lambda: closed.append(len(a.pool.jobs)))
+    a.engine.close()
+    assert closed == []
+    assert a.engine.winding_down
+    a.pool.run_all()
+    assert set(closed) == {0}
+    assert not a.engine.winding_down
+
+
 @pytest.mark.parametrize("kind", ["folder", "symlink"])
 def test_what_is_no_file_in_staging_does_not_keep_the_project_from_opening(tmp_path: Path, kind: str) -> None:
     """Somebody made a folder or a link in `.dorky/tmp`: sync begins all the same."""
