@@ -268,6 +268,7 @@ class ProjectRunner:
             warnings=tuple(Warning(code, what, todo) for code, (what, todo) in sorted(engine.warnings.items())),
             requests=counts,
             cost=self._cost(counts, now - self._counting[1]),
+            bandwidth=self._throttle.bandwidth,
             detail=detail,
             hint=hint,
         )

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from dorkyd.core.model import (
     Action,
+    BeginUpload,
     DeleteLocal,
     DeleteRemote,
     Download,
@@ -29,7 +30,7 @@ from dorkyd.core.model import (
 from dorkyd.core.settings import Guard, Mode
 
 _WRITES_FOLDER = (Download, DeleteLocal, KeepBoth, MoveLocal, SetMode, StepAside)
-_WRITES_BUCKET = (Upload, DeleteRemote, MoveRemote, PatchMode)
+_WRITES_BUCKET = (Upload, BeginUpload, DeleteRemote, MoveRemote, PatchMode)
 
 Delete = DeleteLocal | DeleteRemote
 

@@ -9,6 +9,7 @@ import pytest
 from dorkyd.core.model import (
     Action,
     Adopt,
+    BeginUpload,
     DeleteLocal,
     DeleteRemote,
     Download,
@@ -43,7 +44,7 @@ STEP_ASIDE = StepAside(F, a_local(), G, "why")
 MOVE_LOCAL = MoveLocal(DELETE_LOCAL, DOWNLOAD)
 MOVE_REMOTE = MoveRemote(DELETE_REMOTE, UPLOAD)
 FOLDER_WRITES = [DOWNLOAD, DELETE_LOCAL, MOVE_LOCAL, SET_MODE, STEP_ASIDE]
-BUCKET_WRITES = [UPLOAD, DELETE_REMOTE, MOVE_REMOTE, PATCH_MODE]
+BUCKET_WRITES = [UPLOAD, BeginUpload(UPLOAD), DELETE_REMOTE, MOVE_REMOTE, PATCH_MODE]
 NO_WRITES = [ADOPT, Forget(F), Look(F), Fetch(F, a_remote())]
 ALL: list[Action] = [*FOLDER_WRITES, *BUCKET_WRITES, *NO_WRITES, KEEP_BOTH]
 

@@ -294,7 +294,7 @@ def test_wrong_credentials(tmp_path: Path, seaweed: Server) -> None:
     """A wrong secret: exit 8, with what to run, and neither key in the log."""
     env = seaweed.env_for(seaweed.access_key, "wrong-secret-of-nobody")
     daemon = _on_s3(tmp_path, seaweed, seaweed.new_bucket(), env)
-    _refused(daemon, "auth-expired", 8, "does not accept the credentials", "aws configure")
+    _refused(daemon, "auth-expired", 8, "finds the secret not to belong to access key", "where the daemon is started")
     assert "wrong-secret" not in _log(daemon)
     assert seaweed.access_key not in _log(daemon)
 
@@ -303,7 +303,7 @@ def test_wrong_credentials(tmp_path: Path, seaweed: Server) -> None:
 def test_credentials_that_may_only_read(tmp_path: Path, seaweed: Server) -> None:
     """Denied: exit 8, naming the action to allow."""
     daemon = _on_s3(tmp_path, seaweed, seaweed.new_bucket(), seaweed.reader_env)
-    _refused(daemon, "auth-expired", 8, "allow s3:PutObject")
+    _refused(daemon, "auth-expired", 8, "s3:PutObject")
 
 
 @pytest.mark.s3
