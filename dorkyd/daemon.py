@@ -329,8 +329,15 @@ class Daemon:
         return f"{good} of {len(states)} projects in sync"
 
 
+SWITCH_S = 0.02
+"""How long a thread may go on while others want to: our threads give way at every system call of their own accord, and being
+stopped in between costs a first sync a twelfth of its CPU (`docs/performance.md`).
+"""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of `dorkyd`. Returns the exit code."""
+    sys.setswitchinterval(SWITCH_S)
     parser = argparse.ArgumentParser("dorkyd", description="Keeps project folders in sync with buckets you own.")
     parser.add_argument("--version", action="version", version=f"dorkyd {dorkyd.__version__}")
     parser.parse_args(argv)
