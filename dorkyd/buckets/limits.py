@@ -11,15 +11,16 @@ import contextlib
 import io
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from threading import Condition, Event, Lock
 from typing import Any, BinaryIO, cast
 
+from dorkyd.buckets.wrapped import Wrapped
 from dorkyd.core.model import Digest, Version
 from dorkyd.core.settings import Bandwidth
 from dorkyd.errors import Transient
-from dorkyd.ports import Body, Bucket, Listed, ObjectInfo, Reading, Requests, Session, Written
+from dorkyd.ports import Body, Bucket, ObjectInfo, Reading, Session, Written
 
 _LEAST_STEP, _MOST_STEP, _STEPS_PER_S = 1024, 256 * 1024, 16
 BURST_S = 1.0
@@ -185,39 +186,12 @@ class Limits:
                 raise Transient("the transfer waited for its bandwidth limit when the project stopped", code="held")
 
 
-class Limited:
+class Limited(Wrapped):
     """A bucket whose object bodies pay to `Limits`, byte by byte as they are read, each byte once."""
 
     def __init__(self, bucket: Bucket, limits: Limits) -> None:
-        self._bucket = bucket
+        super().__init__(bucket)
         self._limits = limits
-
-    def __repr__(self) -> str:
-        return f"Limited({self._bucket!r})"
-
-    @property
-    def bucket(self) -> Bucket:
-        """The one below."""
-        return self._bucket
-
-    @property
-    def url(self) -> str:
-        """As configured."""
-        return self._bucket.url
-
-    @property
-    def versioned(self) -> bool:
-        """As the bucket below."""
-        return self._bucket.versioned
-
-    @property
-    def requests(self) -> Requests:
-        """As the bucket below."""
-        return self._bucket.requests
-
-    def head(self, key: str) -> ObjectInfo | None:
-        """As it is."""
-        return self._bucket.head(key)
 
     @contextlib.contextmanager
     def get(self, key: str, *, if_match: Version | None = None, start: int = 0) -> Iterator[Reading]:
@@ -232,19 +206,6 @@ class Limited:
             self._limits.pay_down(len(found[1]))
         return found
 
-    @property
-    def sessions_over(self) -> int | None:
-        """As the bucket below."""
-        return self._bucket.sessions_over
-
-    def begin(self, key: str, size: int, *, replaces: Version | None, meta: Mapping[str, str]) -> Session:
-        """As it is."""
-        return self._bucket.begin(key, size, replaces=replaces, meta=meta)
-
-    def abandon(self, key: str, session: Session) -> None:
-        """As it is."""
-        self._bucket.abandon(key, session)
-
     def put(
         self,
         key: str,
@@ -257,30 +218,6 @@ class Limited:
         """The body pays as it is read."""
         paying = body if _is_ours(key) else _PayingBody(body, self._limits)
         return self._bucket.put(key, paying, replaces=replaces, meta=meta, session=session)
-
-    def delete(self, key: str, *, replaces: Version) -> None:
-        """As it is."""
-        self._bucket.delete(key, replaces=replaces)
-
-    def copy(
-        self,
-        source: str,
-        key: str,
-        *,
-        source_version: Version,
-        replaces: Version | None,
-        meta: Mapping[str, str] | None,
-    ) -> Written:
-        """As it is: no bytes pass through us."""
-        return self._bucket.copy(source, key, source_version=source_version, replaces=replaces, meta=meta)
-
-    def list(self, prefix: str = "", *, start_after: str = "") -> Iterator[Sequence[Listed]]:
-        """As it is."""
-        return self._bucket.list(prefix, start_after=start_after)
-
-    def close(self) -> None:
-        """Close the bucket below."""
-        self._bucket.close()
 
 
 def held_already(body: Body, count: int) -> None:

@@ -9,14 +9,15 @@ from __future__ import annotations
 import contextlib
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TypeVar
 
+from dorkyd.buckets.wrapped import Wrapped
 from dorkyd.core.model import Version
 from dorkyd.errors import Transient
-from dorkyd.ports import Body, Bucket, Listed, ObjectInfo, Reading, Requests, Session, Written
+from dorkyd.ports import Bucket, Listed, ObjectInfo, Reading
 
 T = TypeVar("T")
 
@@ -59,7 +60,7 @@ def repeated(
     return ask()
 
 
-class Retrying:
+class Retrying(Wrapped):
     """A bucket whose `head`, `get` (its opening), `read` and `list` (each page) are repeated on `Transient`.
 
     Not when the store cannot be reached at all (`offline`): that concerns every path, and the engine waits for it. The
@@ -75,33 +76,10 @@ class Retrying:
         chance: Callable[[], float] = CHANCE,
     ) -> None:
         """`sleep` takes seconds; `chance` gives a number from 0 to 1."""
-        self._bucket = bucket
+        super().__init__(bucket)
         self._patience = patience or Patience()
         self._sleep = sleep
         self._chance = chance
-
-    def __repr__(self) -> str:
-        return f"Retrying({self._bucket!r})"
-
-    @property
-    def bucket(self) -> Bucket:
-        """The one below, whose requests these are."""
-        return self._bucket
-
-    @property
-    def url(self) -> str:
-        """As configured."""
-        return self._bucket.url
-
-    @property
-    def versioned(self) -> bool:
-        """As the bucket below."""
-        return self._bucket.versioned
-
-    @property
-    def requests(self) -> Requests:
-        """Every request, repeated ones too."""
-        return self._bucket.requests
 
     def head(self, key: str) -> ObjectInfo | None:
         """Look at one object."""
@@ -124,47 +102,6 @@ class Retrying:
         """One small object, whole."""
         return self._repeat(lambda: self._bucket.read(key, limit=limit))
 
-    @property
-    def sessions_over(self) -> int | None:
-        """As the bucket below."""
-        return self._bucket.sessions_over
-
-    def begin(self, key: str, size: int, *, replaces: Version | None, meta: Mapping[str, str]) -> Session:
-        """Once."""
-        return self._bucket.begin(key, size, replaces=replaces, meta=meta)
-
-    def abandon(self, key: str, session: Session) -> None:
-        """Once."""
-        self._bucket.abandon(key, session)
-
-    def put(
-        self,
-        key: str,
-        body: Body,
-        *,
-        replaces: Version | None,
-        meta: Mapping[str, str],
-        session: Session | None = None,
-    ) -> Written:
-        """Once."""
-        return self._bucket.put(key, body, replaces=replaces, meta=meta, session=session)
-
-    def delete(self, key: str, *, replaces: Version) -> None:
-        """Once."""
-        self._bucket.delete(key, replaces=replaces)
-
-    def copy(
-        self,
-        source: str,
-        key: str,
-        *,
-        source_version: Version,
-        replaces: Version | None,
-        meta: Mapping[str, str] | None,
-    ) -> Written:
-        """Once."""
-        return self._bucket.copy(source, key, source_version=source_version, replaces=replaces, meta=meta)
-
     def list(self, prefix: str = "", *, start_after: str = "") -> Iterator[Sequence[Listed]]:
         """Pages. After a page that failed the listing goes on behind the last key it gave."""
         pages = self._bucket.list(prefix, start_after=start_after)
@@ -182,10 +119,6 @@ class Retrying:
             yield found
             if found:
                 after = found[-1].key
-
-    def close(self) -> None:
-        """Close the bucket below."""
-        self._bucket.close()
 
     def _repeat(self, ask: Callable[[], T]) -> T:
         return repeated(ask, self._patience, sleep=self._sleep, chance=self._chance)
