@@ -135,9 +135,12 @@ def folder_tree(root: Path) -> dict[str, tuple[bytes, int, int]]:
         folders[:] = [f for f in folders if f != ".dorky"]
         for file in files:
             full = os.path.join(folder, file)
-            info = os.lstat(full)
-            with open(full, "rb") as stream:
-                found[os.path.relpath(full, root)] = (stream.read(), info.st_mode & 0o777, info.st_mtime_ns)
+            try:
+                info = os.lstat(full)
+                with open(full, "rb") as stream:
+                    found[os.path.relpath(full, root)] = (stream.read(), info.st_mode & 0o777, info.st_mtime_ns)
+            except FileNotFoundError:
+                continue  # a daemon at work took it away meanwhile: it is not in the tree
     return found
 
 
