@@ -5,9 +5,10 @@
     log, listings ──┘
 
 It owns the order of things and no rule. What to do is `deciding` (over `core`), what waits `deletions` and `retries`,
-how it is done `transfer` (as `jobs`), what must be remembered around it `carrying`, what leftovers mean `recovery`, what
-the two sides are `local_side` and `remote_side`, when the bucket is asked `contact`. It is level-triggered: every mark
-only says *look again*, and a failure leaves its paths dirty.
+how it is done `transfer` (as `jobs`), what must be remembered around it `carrying`, how it ended `collecting`, what
+leftovers mean `recovery`, which uploads nobody wants any more `giving_up`, what the two sides are `local_side` and
+`remote_side`, when the bucket is asked `contact`. It is level-triggered: every mark only says *look again*, and a failure
+leaves its paths dirty.
 
 `run_due(now)` does what is due and returns when it wants to be called next, so that a thread or a simulation can drive
 it. All of it runs on one thread, the only writer of the journal.
@@ -15,7 +16,6 @@ it. All of it runs on one thread, the only writer of the journal.
 
 from __future__ import annotations
 
-import logging
 import math
 import queue
 import sqlite3
@@ -27,11 +27,11 @@ from pathlib import Path as FilePath
 
 from dorkyd import halts
 from dorkyd.carrying import Carrier, Job
+from dorkyd.collecting import Collector, leaves
 from dorkyd.contact import Contact, Counters, Listed, Trouble, trouble_of
 from dorkyd.core.ignore import IgnoreRules
 from dorkyd.core.model import (
     Action,
-    BeginUpload,
     DeleteLocal,
     DeleteRemote,
     Download,
@@ -42,8 +42,6 @@ from dorkyd.core.model import (
     MoveRemote,
     Path,
     Problem,
-    Remote,
-    StepAside,
     Upload,
     Version,
 )
@@ -53,29 +51,24 @@ from dorkyd.core.report import HaltReason
 from dorkyd.core.settings import Mode, Project
 from dorkyd.deciding import Decider, Decisions
 from dorkyd.deletions import Deletions
-from dorkyd.errors import AuthExpired, Blocked, DorkyError, Refused, Stale, Transient
-from dorkyd.jobs import Jobs, Outcome, Pool, size_of
+from dorkyd.errors import Blocked, DorkyError, Refused, Stale, Transient
+from dorkyd.giving_up import GivingUp
+from dorkyd.jobs import Jobs, Pool, size_of
 from dorkyd.journal import Dirty, Journal
 from dorkyd.local_side import IGNORE_FILE, LocalSide
 from dorkyd.news import News
 from dorkyd.opening import Opened, Opener
 from dorkyd.ports import Bucket, Clock, Folder, Identity, Push, Watcher
-from dorkyd.recovery import settle_install, settle_intents
+from dorkyd.recovery import settle_install
 from dorkyd.remote_side import Emptied, RemoteSide, Rewound
 from dorkyd.retries import Retries
 from dorkyd.transfer import Transfer
 from dorkyd.upkeep import Upkeep
 
-_log = logging.getLogger("dorkyd.engine")
-
-TROUBLE_AFTER = 4
-"""Temporary failures in a row after which a path is reported as a problem."""
 STALE_S = 0.2
 """When a folder that moved under us is looked at again."""
 REOPEN_S = 2.0
 """How often a missing folder is looked for."""
-GIVE_UP_S = 300.0
-"""How long after a failure a session that nothing wants is left alone."""
 IDLE_S = 60.0
 """A cycle runs at least this often."""
 UNWATCHED_HINT = "sudo sysctl fs.inotify.max_user_watches=524288 fs.inotify.max_user_instances=512"
@@ -93,13 +86,13 @@ class _Open:
     decider: Decider
     carrier: Carrier
     transfer: Transfer
+    collector: Collector
+    giving_up: GivingUp
     deletions: Deletions
     retries: Retries
     jobs: Jobs
     upkeep: Upkeep
     push: Push | None
-    give_up_due: float = -math.inf
-    """When a session is given up again, after a try that failed."""
 
     @property
     def remote(self) -> RemoteSide:
@@ -391,7 +384,7 @@ class Engine:
         if self.held is None and o.contact.met and o.journal.get("listed") is not None:
             self._decide(o, now)
             o.contact.announce(now, more_coming=bool(o.jobs.in_flight))
-            self._abandon_useless(o, now)
+            o.giving_up.run_due(o.jobs.in_flight.keys(), now)
         o.contact.answered()
 
     def _opened(self, now: float) -> bool:
@@ -430,6 +423,7 @@ class Engine:
         )
         local = LocalSide(self.folder, journal, self.project, self.make_watcher)
         transfer = Transfer(bucket, self.folder, self.clock, self.device)
+        carrier, retries = Carrier(journal, local, remote, transfer, self.clock, self.device), Retries(journal)
         self._open = _Open(
             journal=journal,
             local=local,
@@ -437,10 +431,12 @@ class Engine:
                 self.project, bucket, remote, journal, self.clock, self.random, self.counters, warnings=self.warnings
             ),
             decider=Decider(journal, local, self.project, self.device),
-            carrier=Carrier(journal, local, remote, transfer, self.clock, self.device),
+            carrier=carrier,
             transfer=transfer,
+            collector=Collector(journal, carrier, remote, retries, self.clock),
+            giving_up=GivingUp(journal, transfer, self.warnings),
             deletions=Deletions(journal, self.project),
-            retries=Retries(journal),
+            retries=retries,
             jobs=Jobs(self.pool, lambda: self.wake()),  # noqa: PLW0108 - wake may be set later
             upkeep=Upkeep(journal, self.folder, local, self.project, self.clock, self.device),
             push=self.make_push(),
@@ -716,31 +712,6 @@ class Engine:
         if not o.jobs.in_flight:
             o.retries.queued.clear()
 
-    def _abandon_useless(self, o: _Open, now: float) -> None:
-        """Sessions that nothing wants any more are given up, one a cycle. Denied that, their parts stay until the
-        bucket's lifecycle rule ends them: a cost, not a danger, and nothing that the project waits for.
-        """
-        useless = o.journal.sessions.useless(o.jobs.in_flight.keys()) if now >= o.give_up_due else []
-        if not useless:
-            return
-        try:
-            o.transfer.abandon(useless[0])
-        except AuthExpired:
-            raise
-        except (Stale, Transient) as exc:
-            if isinstance(exc, Transient) and exc.offline:
-                raise
-            o.give_up_due = now + GIVE_UP_S
-            return
-        except Blocked as exc:
-            self.warnings["unfinished-uploads"] = (f"parts of a large upload could not be removed: {exc}", exc.hint)
-        except Exception as exc:  # what nobody foresaw here would come again at every start
-            _log.error("path=%r outcome=not-abandoned", useless[0].path, exc_info=exc)
-            what = f"parts of a large upload could not be removed: unexpected {type(exc).__name__}"
-            self.warnings["unfinished-uploads"] = (what, "the daemon's log has the details")
-        with o.journal.atomic():
-            o.journal.sessions.ended(useless[0].op)
-
     # --- collecting ---------------------------------------------------------------------------------------------
 
     def _collect(self, o: _Open, now: float) -> None:
@@ -751,98 +722,16 @@ class Engine:
         failure: DorkyError | None = None
         with self._recording(o):
             for outcome in outcomes:
-                failure = self._record(o, outcome, now) or failure
+                failure = o.collector.record(outcome, now) or failure
         o.jobs.ended(outcomes)
         o.retries.queued.clear()
         for outcome in outcomes:
-            free = _leaves(outcome.job.action) if outcome.failure is None else None
+            free = leaves(outcome.job.action) if outcome.failure is None else None
             if free is not None:
                 o.retries.place_is_free(free)
         self._look_at_touched(o)
         if failure is not None:
             o.contact.failed(failure, now)
-
-    def _record(self, o: _Open, outcome: Outcome, now: float) -> DorkyError | None:
-        """Take one outcome in. Returns a failure that concerns the whole bucket."""
-        job, result = outcome.job, outcome.result
-        _log_action(outcome)
-        if outcome.failure is not None:
-            o.carrier.fail(job, outcome.failure)
-            return self._failed(o, job, outcome.failure, now)
-        if isinstance(job.action, Look):
-            assert result is None or isinstance(result, Remote)
-            self._looked(o, job.rows[0], result)
-            return None
-        o.carrier.finish(job, result)
-        if isinstance(job.action, BeginUpload):
-            return None
-        if isinstance(job.action, Fetch):
-            # The reply told whose write this is, as a look does.
-            self._landed_late(o, job.action.path, o.journal.remote(job.action.path))
-        else:
-            o.retries.fine(job.paths)
-        return None
-
-    def _looked(self, o: _Open, row: Dirty, looked: Remote | None) -> None:
-        """A look settles the path's open intents before anything is decided."""
-        journal, ledger = o.journal, o.journal.ledger
-        looked = o.remote.learn(row.path, looked)
-        settled = settle_intents(ledger.open_intents(row.path), looked)
-        if settled.rebase:
-            if settled.base is None and journal.base(row.path) is not None:
-                ledger.count_deletion(self.clock.time_ns(), "remote", row.path)
-            journal.set_base(row.path, settled.base)
-        for op, version in settled.effective:
-            ledger.took_effect(op, version)
-        for op in settled.dropped:
-            ledger.dropped(op)
-        if not settled.rebase:
-            self._landed_late(o, row.path, looked)
-        journal.asked([row])
-
-    def _landed_late(self, o: _Open, path: Path, looked: Remote | None) -> None:
-        """A request that had not happened when we looked may have happened since: base is what it made. A deletion of
-        this very state that another device tells of is theirs.
-        """
-        journal, ledger = o.journal, o.journal.ledger
-        base = journal.base(path)
-        if looked is not None:
-            late = ledger.late_intent(looked.op) if looked.op is not None else None
-            if late is not None and (base is None or base.version != looked.version):
-                journal.set_base(path, late.wrote(looked.version, looked.modified))
-                ledger.took_effect(late.op, looked.version)
-        elif base is not None and base.version is not None and path not in o.remote.deleted_by:
-            late = ledger.late_delete(path, base.version)
-            if late is not None:
-                journal.set_base(path, None)
-                ledger.took_effect(late.op, None)
-
-    def _failed(self, o: _Open, job: Job, exc: BaseException, now: float) -> DorkyError | None:
-        """Sort a failure: look again, wait, or tell a person. Returns it when it concerns the whole bucket."""
-        match exc:
-            case Stale():
-                # The first is an ordinary race; a store that keeps saying so is given time.
-                for path in job.paths:
-                    o.retries.later(path, now, at_once=True)
-                return None
-            case AuthExpired():
-                return exc
-            case Transient():
-                for path in job.paths:
-                    retry = o.retries.later(path, now)
-                    if retry.attempts >= TROUBLE_AFTER and not exc.offline:
-                        what = f"{exc} (tried {retry.attempts} times)"
-                        o.journal.ledger.set_problem(Problem(path, exc.code, what, "it is tried again"))
-                return exc if exc.offline else None
-            case Blocked():
-                code, what, hint = exc.code, str(exc), exc.hint
-            case _:
-                _log.error("path=%r outcome=internal-error", job.paths[0], exc_info=exc)
-                what = f"unexpected {type(exc).__name__}; the daemon's log has the details"
-                code, hint = "internal", "please report it"
-        for path in job.paths:
-            o.retries.problem(Problem(path, code, what, hint), now)
-        return None
 
     def _look_at_touched(self, o: _Open) -> None:
         touched, o.carrier.touched = o.carrier.touched, []
@@ -894,27 +783,6 @@ class Engine:
     def _write_identity(self, identity: Identity) -> None:
         self.folder.update_identity(identity)
         self._identity = identity
-
-
-def _log_action(outcome: Outcome) -> None:
-    """One line per finished action; questions to the bucket are none."""
-    job = outcome.job
-    level = logging.DEBUG if isinstance(job.action, Look | Fetch | BeginUpload) else logging.INFO
-    how = "ok" if outcome.failure is None else getattr(outcome.failure, "code", type(outcome.failure).__name__)
-    verb = type(job.action).__name__.lower()
-    what = "verb=%s path=%r bytes=%d seconds=%.3f outcome=%s"
-    _log.log(level, what, verb, job.action.path, job.bytes, outcome.seconds, how)
-
-
-def _leaves(action: Action) -> Path | None:
-    """The path that the action takes a file or object away from."""
-    match action:
-        case DeleteLocal() | DeleteRemote() | StepAside():
-            return action.path
-        case MoveLocal() | MoveRemote():
-            return action.delete.path
-        case _:
-            return None
 
 
 def _rows_of(action: Action, rows: dict[Path, Dirty]) -> tuple[Dirty, ...]:

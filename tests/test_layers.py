@@ -38,7 +38,18 @@ PORTS = ["ports", "core.*", "errors"]
 STORES = ["journal", "ledger", "schema", "sessions"]
 ENGINE = [
     *("transfer", "recovery", "carrying", "deciding", "local_side", "remote_side", "upkeep", "halts", "opening"),
-    *("engine", "contact", "deletions", "jobs", "retries", "decisions", "reading", "reading_rows"),
+    *(
+        "engine",
+        "collecting",
+        "giving_up",
+        "contact",
+        "deletions",
+        "jobs",
+        "retries",
+        "decisions",
+        "reading",
+        "reading_rows",
+    ),
 ]
 CONFIG = ["config", "config_nodes", "config_overlaps", "config_edit"]
 
