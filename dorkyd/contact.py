@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from dorkyd.buckets.probe import ORDINARY, PROBE, ProbeResult, probe
 from dorkyd.compaction import compact
+from dorkyd.core.logbook import LAST_NUMBER, entry_key
 from dorkyd.core.model import Path, Problem, Version
 from dorkyd.core.pace import Pace
 from dorkyd.core.report import State
@@ -36,6 +37,10 @@ JITTER = 0.2
 SHORTEN_EVERY_S = 86_400.0
 """How often a device looks whether the log has old entries, up to twice as long, so that a team's devices spread."""
 _SHORTENED = "log_shortened_at"
+_LOG_FULL = (
+    f"the bucket's log holds its last number, {entry_key(LAST_NUMBER)}: others find changes by full listings only",
+    "find out who wrote it, delete it, and approve what the projects then ask",
+)
 _log = logging.getLogger("dorkyd.contact")
 
 
@@ -185,6 +190,10 @@ class Contact:
                 # Hints first, approvals among them: a listing alone would show deletions that nobody vouches for.
                 self._poll = now
                 return None
+            if self.remote.full:
+                self.warnings["log-full"] = _LOG_FULL
+            else:
+                self.warnings.pop("log-full", None)
             self._poll = now + self.project.poll_s * (1 + JITTER * (2 * self.random() - 1))
         return self._step_listing(now) if self.remote.listing else None
 

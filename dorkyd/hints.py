@@ -7,13 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dorkyd.core.model import Path
+from dorkyd.core.paths import is_reserved
 from dorkyd.ports import Marks
 
 MOST_MARKS = 50_000
 """Distinct marks kept in memory; past it they become `everything`, for a scan costs less than so many single looks."""
-
-RESERVED = frozenset({".dorky", ".git"})
-"""Folded names of the components that are never reported nor watched."""
 
 Skip = Callable[[Path, bool], bool]
 """`skip(path, is_folder)`: True leaves the path and all below it out."""
@@ -104,7 +102,7 @@ class Sift:
         """`path` itself is left out, given that no folder above it is. A name that is not UTF-8 cannot be judged."""
         if not nameable(path):
             return False
-        return path.rpartition("/")[2].casefold() in RESERVED or self.skip(Path(path), folder)
+        return is_reserved(path.rpartition("/")[2]) or self.skip(Path(path), folder)
 
     def drops_below(self, path: str, *, folder: bool) -> bool:
         """`path` or a folder above it is left out."""

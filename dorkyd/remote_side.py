@@ -35,6 +35,8 @@ READ_AT_ONCE = 100
 """Entries read in one cycle."""
 _COMPARED = 100_000
 """Paths kept to compare what a listing found with what the log told."""
+_STRANGE = 10_000
+"""Keys that can never be files here of which a listing tells; there may be any number."""
 _RACES = 50
 """How often an announcement yields to entries of others before it waits for the next cycle."""
 
@@ -128,6 +130,11 @@ class RemoteSide:
         """The number of the last entry read; 0: none."""
         return int(self.journal.get("log_cursor") or 0)
 
+    @property
+    def full(self) -> bool:
+        """The log holds the last number there is, so that nothing more can be told by it."""
+        return self.cursor >= LAST_NUMBER
+
     def reset(self) -> None:
         """Forget what was read of the log and known of the bucket. In a transaction of the caller's."""
         self.journal.put("project_id", None)
@@ -214,6 +221,8 @@ class RemoteSide:
         for change in theirs:
             if change.verb == "delete":
                 self.deleted_by[change.path] = entry.device
+        while len(self.deleted_by) > _COMPARED:
+            del self.deleted_by[next(iter(self.deleted_by))]
 
     def _tell(self, told: Iterable[Path]) -> None:
         if len(self._told) > _COMPARED:
@@ -235,9 +244,10 @@ class RemoteSide:
         if not pending:
             return 0
         for _ in range(_RACES):
+            if self.full:
+                self._give_up_telling()
+                return 0
             number = self.cursor + 1
-            if number > LAST_NUMBER:
-                break
             try:
                 version = self._create(number, pending)
             except Stale:
@@ -255,6 +265,12 @@ class RemoteSide:
             self._tell(intent.path for intent in pending)
             break
         return ledger.announcement_count()
+
+    def _give_up_telling(self) -> None:
+        """Somebody wrote the last number there is. What waits would wait for ever: listings find it."""
+        ledger = self.journal.ledger
+        with self.journal.atomic():
+            ledger.announced([intent.op for intent in ledger.announcements(-1)])
 
     def _create(self, number: int, pending: Sequence[Intent]) -> Version:
         if number <= self._highest:
@@ -313,7 +329,8 @@ class RemoteSide:
                 continue
             problem = paths.key_problem(listed.key)
             if problem is not None:
-                self._strange.append(problem)
+                if len(self._strange) < _STRANGE:
+                    self._strange.append(problem)
                 continue
             shown[Path(listed.key)] = listed
         with self.journal.atomic():

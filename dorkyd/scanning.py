@@ -71,7 +71,7 @@ def _read(root: int, folder: _Pending, skip: Skip, *, folds: bool) -> tuple[list
     with open_folder(root, folder.names, folder.path) as fd, _unreadable(folder.path), os.scandir(fd) as entries:
         for entry in entries:
             name = unicodedata.normalize("NFC", entry.name) if folds else entry.name
-            if name[0] == "." and paths.is_reserved(name):
+            if paths.is_reserved(name):
                 continue
             path = Path(prefix + name)
             # The usual name costs no check: ASCII is UTF-8, and a short path has no long component.

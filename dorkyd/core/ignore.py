@@ -26,7 +26,7 @@ from pathspec.patterns.gitignore import GitIgnorePatternError
 from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 
 from dorkyd.core.model import Path
-from dorkyd.core.paths import ancestors, fold, is_reserved, name, without_conflict
+from dorkyd.core.paths import ancestors, is_reserved, name, seen_as, without_conflict
 from dorkyd.errors import Refused
 
 IGNORE_FILE = Path(".dorkyignore")
@@ -158,7 +158,8 @@ class IgnoreRules:
     def _entry(self, path: Path, is_folder: bool) -> str | None:
         """The rule that ignores this entry, its parents left aside."""
         last = name(path)
-        if last[:1] == "." and (fixed := _fixed(path, last)) is not None:
+        plain = last[:1] != "." and last.isascii() and "~" not in last
+        if not plain and (fixed := _fixed(path, last)) is not None:
             return fixed or None
         own = self._settings.last_match(path, last, is_folder)
         if own is not None:
@@ -173,11 +174,11 @@ class IgnoreRules:
 def _fixed(path: Path, last: str) -> str | None:
     """What no rule can change: the rule's text, "" for never ignored; None: rules decide."""
     if is_reserved(last):
-        return f"built-in: {fold(last)}"
+        return f"built-in: {seen_as(last)}"
     if path == IGNORE_FILE:
         return ""
-    if fold(path) == TEAM_FILE:
-        # In any case: on a folding file system `.Dorky.yaml` from the bucket would replace it.
+    if seen_as(path) == TEAM_FILE:
+        # In any disguise: on a folding file system `.Dorky.yaml` from the bucket would replace it.
         return f"built-in: /{TEAM_FILE}"
     return None
 

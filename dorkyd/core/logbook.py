@@ -23,10 +23,14 @@ LAST_NUMBER = 999_999_999_999
 """Log numbers have 12 digits."""
 ENTRY_CHANGES = 500
 """Changes in one entry at most; a batch larger than that becomes several."""
+_MOST_CHANGES = 20 * ENTRY_CHANGES
+"""An entry of more is none of ours: a listing costs less than so many looks."""
 
 _KEY = re.compile(r"\.dorky/log/([0-9]{12})\.json")
 _OCTAL = re.compile(r"[0-7]{1,6}")
 _SIZE_LIMIT = 2**63
+_PROJECT_ID = re.compile(r"[!-~]{1,128}")
+"""It goes into every folder's marker, whose size is limited, and into messages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +113,8 @@ def decode_entry(text: bytes) -> Entry:
     changes = document.get("changes") if document is not None else None
     if document is None or document.get("format") != FORMAT or not isinstance(changes, list):
         return UNREADABLE
+    if len(changes) > _MOST_CHANGES:
+        return UNREADABLE
     read = [_change(raw) for raw in changes]
     return Entry(
         replica=ReplicaId(_text(document, "replica") or ""),
@@ -131,7 +137,7 @@ def decode_project(text: bytes) -> ProjectDocument | None:
         return None
     project_id = _text(document, "project_id")
     floor = document.get("floor", 1)
-    if not project_id or not _is_number(floor, LAST_NUMBER + 1):
+    if project_id is None or not _PROJECT_ID.fullmatch(project_id) or not _is_number(floor, LAST_NUMBER + 1):
         return None
     return ProjectDocument(project_id, floor)
 

@@ -25,7 +25,13 @@ from dorkyd.core.model import Digest, Path, Problem
 from dorkyd.errors import PathProblem
 
 RESERVED = frozenset({".git", ".dorky"})
-"""Components never written or read, in any case: git's own folder and ours."""
+"""Components never written or read, in any case and disguise: git's own folder and ours."""
+
+_SHORT_NAMES = frozenset({"git~1", "dorky~1"})
+"""What FAT and NTFS call them in eight characters."""
+
+_INVISIBLE = dict.fromkeys([*range(0x200C, 0x2010), *range(0x202A, 0x202F), *range(0x206A, 0x2070), 0xFEFF], None)
+"""Characters that HFS+ passes over when it compares names (Apple's Technical Note 1150, "Unicode Subtleties")."""
 
 NAME_BYTES = 255
 """Longest component, in UTF-8 (NAME_MAX of every file system we know)."""
@@ -74,7 +80,7 @@ def parse(text: str) -> Path:
 
 def key_problem(key: str) -> Problem | None:
     """Why a key of a bucket listing cannot be a path here, None when it can. The rules of `parse`; a key that would
-    leave the folder or that names nothing in it has the code `unsafe-key`.
+    leave the folder, names nothing in it or is no UTF-8 has the code `unsafe-key`.
 
     Folder markers are no paths either: ask `is_folder_marker` first.
     """
@@ -82,7 +88,10 @@ def key_problem(key: str) -> Problem | None:
     if problem is None:
         return None
     code, detail, hint = problem
-    if code == "bad-path":
+    if code == "bad-name":
+        # Shown in escapes: neither a database nor a terminal takes it as it is.
+        key, detail = key.encode(errors="backslashreplace").decode(), "the key is not valid UTF-8, as every path is"
+    if code in {"bad-path", "bad-name"}:
         return Problem(Path(key), "unsafe-key", detail, "rename the object in the bucket; dorkyd never touches it")
     return Problem(Path(key), code, detail, hint)
 
@@ -93,8 +102,21 @@ def is_folder_marker(key: str) -> bool:
 
 
 def is_reserved(component: str) -> bool:
-    """The component is one of `RESERVED` in any case and Unicode form: on a folding file system `.GIT` is git's."""
-    return component[:1] == "." and unicodedata.normalize("NFC", component).casefold() in RESERVED
+    """Some file system would take the component for one of `RESERVED`: by case or Unicode form, by characters that it
+    passes over, by its short name, or as a stream of it (`.git::$INDEX_ALLOCATION`). Folders are carried from one file
+    system to another, so that this one's own habits prove nothing.
+    """
+    if component[:1] != "." and component.isascii() and "~" not in component:
+        return False
+    seen = seen_as(component)
+    return seen in RESERVED or seen in _SHORT_NAMES
+
+
+def seen_as(component: str) -> str:
+    """A name as the most careless file systems see it: HFS+ passes over what is invisible, NTFS over dots and spaces at
+    the end and over what follows a colon (a stream), Windows takes a backslash for a slash, all of them fold.
+    """
+    return re.split(r"[:\\]", fold(component.translate(_INVISIBLE)), maxsplit=1)[0].rstrip(" .")
 
 
 def _plain(text: str) -> bool:
@@ -107,6 +129,7 @@ def _plain(text: str) -> bool:
         and "/." not in text
         and "//" not in text
         and "\0" not in text
+        and "~" not in text
     )
 
 

@@ -177,11 +177,11 @@ def test_endless_names_are_cut() -> None:
 
 
 @pytest.mark.slow
-def test_a_million_changes_are_read() -> None:
-    """More than we ever write is still only a list of paths to look at."""
+def test_a_million_changes_are_nobodys() -> None:
+    """Far more than we ever write costs more looks than a listing, which settles it."""
     change = json.dumps({"path": "f", "verb": "put", "op": "x"})
     text = f'{{"format":1,"changes":[{",".join([change] * 10**6)}]}}'.encode()
-    assert len(decode_entry(text).changes) == 10**6
+    assert decode_entry(text) == UNREADABLE
 
 
 json_values = st.recursive(

@@ -39,6 +39,12 @@ def conflict(path: str, device: str = "pc", mtime_ns: int = MTIME_NS, digits: in
         "🦊",
         "...",
         "a.git",
+        ".git-blame-ignore-revs",
+        "git~2",
+        "backup~",
+        "..git",
+        "\u200cgit",
+        "a:.git",
         ".gitignore",
         ".dorkyignore",
         "a\\b",
@@ -71,6 +77,14 @@ def test_both_unicode_forms_are_two_paths() -> None:
         ("a/.GIT/hooks/x", "reserved-name"),
         ("a/.Dorky", "reserved-name"),
         (".dor\u212ay/x", "reserved-name"),  # the Kelvin sign folds to k
+        ("a/.g\u200cit/x", "reserved-name"),  # HFS+ passes over what is invisible
+        ("\ufeff.GIT/x", "reserved-name"),
+        (".git::$INDEX_ALLOCATION/x", "reserved-name"),  # a stream of NTFS
+        (".git:x", "reserved-name"),
+        (".git . ", "reserved-name"),  # NTFS drops these
+        ("GIT~1/config", "reserved-name"),  # its short name
+        ("x/dorky~1", "reserved-name"),
+        (".git\\hooks\\x", "reserved-name"),
         ("bad\udcff", "bad-name"),
         ("x" * 256, "name-too-long"),
         ("é" * 128, "name-too-long"),
@@ -85,7 +99,8 @@ def test_what_cannot_be_a_path_is_refused_with_a_code(text: str, code: str) -> N
     assert raised.value.code == code
     assert raised.value.path == text
     assert problem is not None
-    assert problem.code == ("unsafe-key" if code == "bad-path" else code)
+    assert problem.code == ("unsafe-key" if code in {"bad-path", "bad-name"} else code)
+    assert problem.path.isascii() or problem.path.encode(), "a database and a terminal take it"
 
 
 def test_the_longest_names_and_keys_are_good() -> None:
