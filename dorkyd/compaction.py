@@ -14,7 +14,7 @@ Nothing of a run is remembered: the next one, of any device, goes on from what i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dorkyd.errors import Stale
 from dorkyd.news import Logged, News
@@ -35,6 +35,8 @@ class Compacted:
     """The log's floor from here on; None: there was nothing to do."""
     removed: int = 0
     """Entries."""
+    now: int | None = field(default=None, compare=False)
+    """LastModified of the log's last entry, by the store's clock; None: the log is empty, or the store tells none."""
 
 
 def compact(news: News, *, project_id: str, cursor: int) -> Compacted:
@@ -46,13 +48,14 @@ def compact(news: News, *, project_id: str, cursor: int) -> Compacted:
     last = news.log_from(cursor).highest if cursor else None
     if last is None or last.modified is None:
         return Compacted()
+    now = last.modified
     old = _old(news, last, last.modified - LIVE_S)
     if not old or old[0].modified is None or old[0].modified > last.modified - LIVE_S - SLACK_S:
-        return Compacted()
+        return Compacted(now=now)
     try:
         floor = news.raise_floor(old[-1].number + 1, project_id=project_id)
     except Stale:
-        return Compacted()
+        return Compacted(now=now)
     removed = 0
     for entry in old:
         try:
@@ -60,7 +63,7 @@ def compact(news: News, *, project_id: str, cursor: int) -> Compacted:
             removed += 1
         except Stale:
             continue  # somebody was faster
-    return Compacted(floor, removed)
+    return Compacted(floor, removed, now)
 
 
 def _old(news: News, last: Logged, until: int) -> list[Logged]:

@@ -30,7 +30,7 @@ SOCKET_BYTES = 100
 _DAY_S = 86_400
 _PROJECT_KEYS = frozenset(
     {"name", "path", "bucket", "mode", "endpoint_url", "region", "profile", "single_writer", "ignore"}
-    | {"settle_s", "hold_s", "list_every_s", "poll_s", "guard", "trash", "bandwidth", "push"}
+    | {"settle_s", "hold_s", "list_every_s", "poll_s", "guard", "trash", "bucket_trash", "bandwidth", "push"}
 )
 _UNBUILT = {
     key: f"`{key}` is not built yet; remove it, dorkyd will not pretend to obey it" for key in ("encrypt", "convert")
@@ -225,7 +225,8 @@ def _project(table: Table, homes: Homes, poll_s: float) -> Project:
         list_every_s=table.number("list_every_s", 0.05, 30 * _DAY_S, "seconds"),
         poll_s=_or(table.number("poll_s", 0.05, _DAY_S, "seconds"), poll_s),
         guard=_guard(table),
-        trash=_trash(table),
+        trash=_trash(table, "trash") or _TRASH,
+        bucket_trash=_trash(table, "bucket_trash"),
         bandwidth=_bandwidth(table),
         push=_push(table, bucket),
     )
@@ -353,10 +354,10 @@ def _guard(table: Table) -> Guard:
     )
 
 
-def _trash(table: Table) -> TrashLimits:
-    if "trash" not in table.values:
-        return _TRASH
-    trash = table.source.table(table.at("trash"), "`trash`", {"days", "size"}, {})
+def _trash(table: Table, key: str) -> TrashLimits | None:
+    if key not in table.values:
+        return None
+    trash = table.source.table(table.at(key), f"`{key}`", {"days", "size"}, {})
     return TrashLimits(
         days=_or(trash.number("days", 0, 36_500, "days"), _TRASH.days),
         size=_or(trash.size("size"), _TRASH.size),

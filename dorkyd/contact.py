@@ -6,13 +6,11 @@ Everything here is a monotonic deadline. The bucket side of a cycle either ends 
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from dorkyd.buckets.probe import ORDINARY, PROBE, ProbeResult, probe
-from dorkyd.compaction import compact
 from dorkyd.core.logbook import LAST_NUMBER, entry_key
 from dorkyd.core.model import Path, Problem, Version
 from dorkyd.core.pace import Pace
@@ -34,14 +32,10 @@ _PROVED = "proved"
 JITTER = 0.2
 """Polls spread by this part of their interval, so that devices do not ask in step."""
 
-SHORTEN_EVERY_S = 86_400.0
-"""How often a device looks whether the log has old entries, up to twice as long, so that a team's devices spread."""
-_SHORTENED = "log_shortened_at"
 _LOG_FULL = (
     f"the bucket's log holds its last number, {entry_key(LAST_NUMBER)}: others find changes by full listings only",
     "find out who wrote it, delete it, and approve what the projects then ask",
 )
-_log = logging.getLogger("dorkyd.contact")
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,31 +247,6 @@ class Contact:
             return
         left = self.remote.announce()
         self._announce = now if left else math.inf
-
-    def shorten_log(self, submit: Callable[[Callable[[], None]], None]) -> None:
-        """Remove old entries of the log, about once a day: `submit` runs it on another thread, and it may break off at any
-        point. All devices try, and what the first has done is nothing to do for the others.
-        """
-        wall_s = self.clock.time_ns() / 1e9
-        tried_s = float(self.journal.get(_SHORTENED) or -math.inf)
-        project_id, cursor = self.journal.get("project_id"), self.remote.cursor
-        soon = 0 <= wall_s - tried_s < SHORTEN_EVERY_S * (1 + self.random())
-        if soon or not self.met or project_id is None or self.project.mode is Mode.PULL:
-            return
-        with self.journal.atomic():
-            self.journal.put(_SHORTENED, str(wall_s))
-        news, name = self.remote.news, self.project.name
-
-        def run() -> None:
-            try:
-                done = compact(news, project_id=project_id, cursor=cursor)
-            except DorkyError as exc:
-                _log.warning("verb=compact project=%s outcome=%s", name, exc.code)
-                return
-            if done.floor is not None:
-                _log.info("verb=compact project=%s floor=%d removed=%d outcome=ok", name, done.floor, done.removed)
-
-        submit(run)
 
     def failed(self, exc: DorkyError, now: float) -> None:
         """Leave it alone for a while, and say why."""

@@ -26,6 +26,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path as FilePath
 
 from dorkyd import halts
+from dorkyd.bucket_upkeep import BucketUpkeep
 from dorkyd.carrying import Carrier, Job
 from dorkyd.collecting import Collector, leaves
 from dorkyd.contact import Contact, Counters, Listed, Trouble, trouble_of
@@ -48,7 +49,7 @@ from dorkyd.core.model import (
 from dorkyd.core.pace import Pace
 from dorkyd.core.paths import is_under
 from dorkyd.core.report import HaltReason
-from dorkyd.core.settings import Mode, Project
+from dorkyd.core.settings import Mode, Project, TrashLimits
 from dorkyd.deciding import Decider, Decisions
 from dorkyd.deletions import Deletions
 from dorkyd.errors import Blocked, DorkyError, Refused, Stale, Transient
@@ -92,6 +93,7 @@ class _Open:
     retries: Retries
     jobs: Jobs
     upkeep: Upkeep
+    bucket_upkeep: BucketUpkeep
     push: Push | None
 
     @property
@@ -350,10 +352,11 @@ class Engine:
         self._open.contact.ask_now(self.clock.monotonic(), whole=True)
 
     def purge(self) -> None:
-        """Slow upkeep: keep the trash and the bucket's log to their limits."""
+        """Slow upkeep: keep the trash, the bucket's log and its trash to their limits."""
         if self._open is not None and self.held is None and self._same_folder():
             self._open.upkeep.purge()
-            self._open.contact.shorten_log(self.pool.submit)
+            if self._open.contact.met:
+                self._open.bucket_upkeep.run_due(self._open.remote.cursor, self.pool.submit)
 
     def open_now(self) -> None:
         """Open at once. `Refused` when the folder is still not what it should be."""
@@ -420,6 +423,7 @@ class Engine:
             self.device,
             opened.identity.replica,
             read_only=self.project.mode is Mode.PULL,
+            trash=self.project.bucket_trash or TrashLimits(),
         )
         local = LocalSide(self.folder, journal, self.project, self.make_watcher)
         transfer = Transfer(bucket, self.folder, self.clock, self.device)
@@ -439,6 +443,7 @@ class Engine:
             retries=retries,
             jobs=Jobs(self.pool, lambda: self.wake()),  # noqa: PLW0108 - wake may be set later
             upkeep=Upkeep(journal, self.folder, local, self.project, self.clock, self.device),
+            bucket_upkeep=BucketUpkeep(self.project, bucket, remote.news, journal, self.clock, self.random),
             push=self.make_push(),
         )
         self._trouble = None

@@ -28,8 +28,10 @@ from dorkyd.core.logbook import (
     entry_key,
     entry_number,
     with_floor,
+    with_trash,
 )
 from dorkyd.core.model import Digest, Version
+from dorkyd.core.settings import TrashLimits
 from dorkyd.errors import Blocked, Stale
 from dorkyd.ports import Bucket, Listed
 
@@ -187,6 +189,15 @@ class News:
             return document.floor
         self._bucket.put(PROJECT, Bytes(with_floor(text, floor)), replaces=version, meta={})
         return floor
+
+    def limit_trash(self, limits: TrashLimits, *, project_id: str) -> None:
+        """Set what the bucket's trash may hold. `Stale` as for `raise_floor`."""
+        found = self._document()
+        if found is None or found[0].project_id != project_id:
+            raise Stale("the project's document is not the one known")
+        document, version, text = found
+        if document.trash != limits:
+            self._bucket.put(PROJECT, Bytes(with_trash(text, limits)), replaces=version, meta={})
 
     def create_project(self, document: ProjectDocument) -> None:
         """Write the project's document. `Stale` when there is one."""

@@ -19,6 +19,7 @@ from dorkyd.core.logbook import (
     approvals,
 )
 from dorkyd.core.model import Path, Problem, Remote, ReplicaId, Version
+from dorkyd.core.settings import TrashLimits
 from dorkyd.errors import Stale
 from dorkyd.journal import Journal
 from dorkyd.ledger import Intent
@@ -66,6 +67,8 @@ class RemoteSide:
     replica: ReplicaId
     read_only: bool = False
     """`mode: pull`: nothing is ever written there."""
+    trash: TrashLimits = field(default_factory=TrashLimits)
+    """The bucket's, where this device begins the project."""
     deleted_by: dict[Path, str] = field(default_factory=dict)
     """Who announced a deletion, until it is carried out here; for the history."""
     unsure: bool = False
@@ -113,7 +116,7 @@ class RemoteSide:
             self._found(project_id or self.clock.random_id(), floor=max(1, first))
 
     def _found(self, project_id: str, *, floor: int = 1) -> ProjectDocument:
-        document = ProjectDocument(project_id, floor=floor)
+        document = ProjectDocument(project_id, floor=floor, trash=self.trash)
         try:
             self.news.create_project(document)
         except Stale:

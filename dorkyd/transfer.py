@@ -8,13 +8,13 @@ done nothing or left exactly what its journal row describes.
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import BinaryIO
 
+from dorkyd.bucket_trash import trash_key
 from dorkyd.core import metadata
 from dorkyd.core.model import (
     PERMISSION_BITS,
@@ -40,9 +40,6 @@ from dorkyd.ledger import Install
 from dorkyd.ports import Bucket, Clock, Folder, ObjectInfo, Session, Trashed, Written
 from dorkyd.sessions import BegunUpload
 
-TRASH = ".dorky/trash/"
-_KEY_ROOM = 900
-"""Bytes a key may have on every store."""
 _HASH_DIGITS = (6, 12, 24, 64)
 """How many digits of a digest tell conflict copies apart, tried in order."""
 _FETCHES = 2
@@ -457,15 +454,6 @@ def _require_too_large(exc: Unsupported) -> None:
     """Raise on what is not the store's limit for the size of a copy."""
     if exc.code != "too-large":
         raise exc
-
-
-def trash_key(path: Path, version: Version, time_ns: int) -> str:
-    """Where the bucket keeps an object state that was replaced or deleted."""
-    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(time_ns // 1_000_000_000))
-    key = f"{TRASH}{path}/{stamp}-{version}"
-    if len(key.encode()) <= _KEY_ROOM:
-        return key
-    return f"{TRASH}{hashlib.sha256(path.encode()).hexdigest()}/{stamp}-{version}"
 
 
 def _fingerprint(meta: Mapping[str, str]) -> str:

@@ -92,7 +92,8 @@ poll_s: 5
 projects:
   - {name: a, path: ~/a, bucket: "s3://acme/a/", mode: push, endpoint_url: "http://127.0.0.1:9000/", region: eu-west-1,
      profile: team, single_writer: true, ignore: ["*.tmp", "!node_modules"], settle_s: 0.5, hold_s: 7, list_every_s: 20,
-     poll_s: 2, guard: {percent: 50, files: 3, max: 9, window_s: 60}, trash: {days: 1.5, size: 10MiB}}
+     poll_s: 2, guard: {percent: 50, files: 3, max: 9, window_s: 60}, trash: {days: 1.5, size: 10MiB},
+     bucket_trash: {days: 9}}
   - {path: /q/b, bucket: "s3://acme/b"}
 """
     settings = read(text, homes)
@@ -113,6 +114,7 @@ projects:
         poll_s=2,
         guard=Guard(percent=50, files=3, max=9, window_s=60),
         trash=TrashLimits(days=1.5, size=10 * MiB),
+        bucket_trash=TrashLimits(days=9),
     )
     assert settings.projects[1].poll_s == 5
 
@@ -194,6 +196,8 @@ HEAD = "projects:\n  - path: /p/api\n    bucket: s3://acme/api\n"
         ("guard: {procent: 5}", "unknown setting `procent` in `guard`; did you mean `percent`?"),
         ("guard: {percent: 101}", "`percent` must be from 0 to 100 percent"),
         ("guard: {files: 1.5}", "`files` must be a whole number of paths"),
+        ("bucket_trash: {size: lots}", "`size` must be a size such as 10MiB, 5GiB or a number of bytes"),
+        ("bucket_trash: {hours: 3}", "hours"),
         ("trash: {size: lots}", "`size` must be a size such as 10MiB, 5GiB or a number of bytes"),
         ("trash: {size: 5Gb}", "`size` must be a size such as 10MiB, 5GiB or a number of bytes"),
         ("<<: {region: x}", "unknown setting `<<`"),

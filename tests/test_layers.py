@@ -28,7 +28,7 @@ FAMILIES = {
         "faults",
     ],
     "watcher": ["watcher", "inotify", "hints"],
-    "news": ["news", "compaction"],
+    "news": ["news", "compaction", "bucket_trash"],
     "push": ["push"],
     "buckets": ["buckets", "buckets.*"],
 }
@@ -37,7 +37,18 @@ FAMILIES = {
 PORTS = ["ports", "core.*", "errors"]
 STORES = ["journal", "ledger", "schema", "sessions"]
 ENGINE = [
-    *("transfer", "recovery", "carrying", "deciding", "local_side", "remote_side", "upkeep", "halts", "opening"),
+    *(
+        "transfer",
+        "recovery",
+        "carrying",
+        "deciding",
+        "local_side",
+        "remote_side",
+        "upkeep",
+        "halts",
+        "opening",
+        "bucket_upkeep",
+    ),
     *(
         "engine",
         "collecting",
@@ -60,9 +71,10 @@ MAY_IMPORT: dict[str, list[str]] = {
     **{name: [*PORTS, *STORES] for name in STORES},
     **{name: [*PORTS, *members] for members in FAMILIES.values() for name in members},
     # What works on ports and the journal. `news` is an adapter that takes a bucket: the bucket's own words.
-    **{name: [*PORTS, *STORES, *ENGINE, "news"] for name in ENGINE},
+    **{name: [*PORTS, *STORES, *ENGINE, "news", "bucket_trash"] for name in ENGINE},
     # First contact with a bucket was taken out of the engine, and proves its conditions.
-    **{name: [*PORTS, *STORES, *ENGINE, "news", "compaction", "buckets.probe"] for name in ("engine", "contact")},
+    **{name: [*PORTS, *STORES, *ENGINE, "news", "buckets.probe"] for name in ("engine", "contact")},
+    "bucket_upkeep": [*PORTS, *STORES, "news", "compaction", "bucket_trash"],
     "api.messages": ["core.*"],
     "api.failures": [],
     "api.calls": ["api.messages", "core.*"],

@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeGuard
 
 from dorkyd.core.model import PERMISSION_BITS, Op, Path, ReplicaId, Version
 from dorkyd.core.paths import parse
+from dorkyd.core.settings import TrashLimits
 from dorkyd.errors import PathProblem
 
 LOG = ".dorky/log/"
@@ -31,6 +32,7 @@ _OCTAL = re.compile(r"[0-7]{1,6}")
 _SIZE_LIMIT = 2**63
 _PROJECT_ID = re.compile(r"[!-~]{1,128}")
 """It goes into every folder's marker, whose size is limited, and into messages."""
+_DAYS_LIMIT = 36_500
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,8 @@ class ProjectDocument:
     project_id: str
     floor: int
     """Log entries below this number may be gone."""
+    trash: TrashLimits = field(default_factory=TrashLimits)
+    """Of the bucket's trash."""
 
 
 def entry_key(number: int) -> str:
@@ -127,7 +131,8 @@ def decode_entry(text: bytes) -> Entry:
 
 def encode_project(project: ProjectDocument) -> bytes:
     """The project's document as it stands in the bucket."""
-    return json.dumps({"format": FORMAT, "project_id": project.project_id, "floor": project.floor}).encode()
+    document = {"format": FORMAT, "project_id": project.project_id, "floor": project.floor}
+    return json.dumps({**document, "trash": _trash_text(project.trash)}).encode()
 
 
 def decode_project(text: bytes) -> ProjectDocument | None:
@@ -139,7 +144,7 @@ def decode_project(text: bytes) -> ProjectDocument | None:
     floor = document.get("floor", 1)
     if project_id is None or not _PROJECT_ID.fullmatch(project_id) or not _is_number(floor, LAST_NUMBER + 1):
         return None
-    return ProjectDocument(project_id, floor)
+    return ProjectDocument(project_id, floor, _trash(document.get("trash")))
 
 
 def with_floor(text: bytes, floor: int) -> bytes:
@@ -147,6 +152,15 @@ def with_floor(text: bytes, floor: int) -> bytes:
     document = _document(text)
     assert document is not None
     return json.dumps({**document, "floor": floor}, ensure_ascii=False).encode()
+
+
+def with_trash(text: bytes, limits: TrashLimits) -> bytes:
+    """As `with_floor`, with other limits of the trash; what a later version says of the trash beside them stays too."""
+    document = _document(text)
+    assert document is not None
+    before = document.get("trash")
+    trash = {**(before if isinstance(before, dict) else {}), **_trash_text(limits)}
+    return json.dumps({**document, "trash": trash}, ensure_ascii=False).encode()
 
 
 def approvals(changes: Iterable[Change]) -> list[tuple[Path, Version]]:
@@ -171,6 +185,20 @@ def _text(document: Mapping[str, object], key: str) -> str | None:
     except UnicodeEncodeError:
         return None  # JSON can spell a lone surrogate, which is no text: neither a database nor a key takes it
     return value
+
+
+def _trash_text(limits: TrashLimits) -> dict[str, object]:
+    return {"days": limits.days, "bytes": limits.size}
+
+
+def _trash(raw: object) -> TrashLimits:
+    """What is missing or makes no sense is as by default: a purge is never called for by a slip."""
+    words = raw if isinstance(raw, dict) else {}
+    days, size = words.get("days"), words.get("bytes")
+    usual = TrashLimits()
+    if not isinstance(days, int | float) or isinstance(days, bool) or not 0 <= days <= _DAYS_LIMIT:
+        days = usual.days
+    return TrashLimits(days, size if _is_number(size, _SIZE_LIMIT) else usual.size)
 
 
 def _is_number(value: object, limit: int) -> TypeGuard[int]:

@@ -88,6 +88,11 @@ class Project:
     """How often the bucket is asked for news, give or take 20 %."""
     guard: Guard = field(default_factory=Guard)
     trash: TrashLimits = field(default_factory=TrashLimits)
+    """Of this folder's trash."""
+    bucket_trash: TrashLimits | None = None
+    """Of the bucket's: written into the project's document when it is begun here and when this is changed; the document
+    counts. None: not this device's business.
+    """
     bandwidth: Bandwidth = field(default_factory=Bandwidth)
     """Of this project. What is changed alone holds at once; the project is not started anew."""
     push: PushQueue | None = None

@@ -23,6 +23,7 @@ from dorkyd.core.logbook import (
     entry_number,
 )
 from dorkyd.core.model import Op, Path, ReplicaId, Version
+from dorkyd.core.settings import TrashLimits
 
 PUT = Change(
     Path("d/é 🦊\n.txt"), "put", Op("a" * 32), Version("2"), "sha256:" + "a" * 64, 3, 0o644, Version("1"), False
@@ -214,7 +215,7 @@ def test_reading_is_total(text: bytes) -> None:
 
 def test_the_projects_document_is_read_as_written() -> None:
     """Id and floor come back."""
-    document = ProjectDocument("p1", 17)
+    document = ProjectDocument("p1", 17, TrashLimits(days=1.5, size=7))
     assert decode_project(encode_project(document)) == document
 
 

@@ -7,47 +7,15 @@ from pathlib import Path
 import pytest
 
 from dorkyd import remote_side
-from dorkyd.buckets.memory import Fault, MemoryBucket
+from dorkyd.buckets.memory import Fault
 from dorkyd.compaction import compact
 from dorkyd.core.logbook import LOG, entry_number
 from dorkyd.core.pace import LIST_S, QUIET, SLOWEST
 from dorkyd.core.report import HaltReason
 from dorkyd.core.settings import Mode
 from dorkyd.news import News
-from tests.devices import Device, World
-
-DAY = 86_400.0
-
-
-class Months(World):
-    """Devices over a store with a clock, which moves with `pass_days` only."""
-
-    def __init__(self, base: Path) -> None:
-        super().__init__(base)
-        self.seconds = 1_700_000_000
-        self.store = MemoryBucket(seconds=lambda: self.seconds)
-
-    def pass_days(self, days: float, *devices: Device) -> None:
-        """Time goes by, for the store and for the devices named."""
-        self.seconds += int(days * DAY)
-        for device in devices:
-            device.clock.advance(days * DAY)
-
-    def numbers(self) -> list[int]:
-        found = [entry_number(key) for key in self.keys(LOG)]
-        return [number for number in found if number is not None]
-
-    def floor(self) -> int:
-        found = News(self.store.client()).project()
-        assert found is not None
-        return found.floor
-
-    def edit(self, device: Device, *texts: str, days: float = 0) -> None:
-        """Write a file again and again, one log entry each."""
-        for text in texts:
-            self.pass_days(days, device)
-            device.write("f", text)
-            device.settle()
+from tests.devices import Device
+from tests.scenarios.months import DAY, Months
 
 
 def _away(tmp_path: Path) -> tuple[Months, Device, Device]:
@@ -182,8 +150,8 @@ def _project(world: Months) -> str:
     return found.project_id
 
 
-def test_upkeep_looks_at_the_log_once_a_day(tmp_path: Path) -> None:
-    """The hourly upkeep asks the bucket about the log's age no more than once a day, across restarts; a project that
+def test_upkeep_looks_at_the_bucket_once_a_day(tmp_path: Path) -> None:
+    """The hourly upkeep asks the bucket about the age of its log and trash no more than once a day, across restarts; a project that
     only pulls never does.
     """
     world = Months(tmp_path)
@@ -195,7 +163,7 @@ def test_upkeep_looks_at_the_log_once_a_day(tmp_path: Path) -> None:
             device.engine.purge()
             device.pool.run_all()
             device.clock.advance(3600)
-        assert world.counts[device.name][".LIST"] == 2 * looks
+        assert world.counts[device.name][".LIST"] == 3 * looks, "two of the log, one of the trash"
     a.restart()
     a.settle()
     world.forget()
@@ -205,7 +173,7 @@ def test_upkeep_looks_at_the_log_once_a_day(tmp_path: Path) -> None:
     a.clock.advance(2 * DAY)
     a.engine.purge()
     a.pool.run_all()
-    assert world.counts["a"][".LIST"] == 2
+    assert world.counts["a"][".LIST"] == 3
 
 
 def test_the_document_made_anew_explains_what_was_compacted(tmp_path: Path) -> None:
