@@ -182,4 +182,4 @@ def test_f14_ten_thousand_deletes(tmp_path: Path) -> None:
             break
     spent = time.process_time() - before
     assert world.objects() == {}
-    assert spent < 20  # also guards against work that grows with the square
+    assert spent < 10  # seconds, of a slow machine too; work that grows with the square takes minutes
