@@ -350,6 +350,11 @@ class Device:
         assert self.engine.journal is not None
         return {problem.path: problem.code for problem, _ in self.engine.journal.ledger.problems()}
 
+    def history(self, path: str) -> list[tuple[str, str]]:
+        """What was done to a path, oldest first: the verb, and whose change it was."""
+        rows = self.journal._conn.execute("SELECT verb, device FROM history WHERE path = ? ORDER BY seq", (path,))
+        return [(verb, device) for verb, device in rows]
+
     def trashed(self) -> list[str]:
         """Contents of the trash."""
         trash = self.root / ".dorky" / "trash"

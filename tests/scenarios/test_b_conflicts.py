@@ -120,7 +120,7 @@ def test_b05_a_reverted_edit_is_no_edit(world: World) -> None:
 
 @pytest.mark.parametrize("first", ["edit", "deletion"])
 def test_b06_an_edit_beats_a_deletion(world: World, first: str) -> None:
-    """Whichever of the two reaches the bucket first."""
+    """Whichever of the two reaches the bucket first; the history of who deleted it says whose edit brought it back."""
     one, two = world.begin({"f": "1", "stays": "s"})
     one.write("f", "2")
     (two.root / "f").unlink()
@@ -128,6 +128,8 @@ def test_b06_an_edit_beats_a_deletion(world: World, first: str) -> None:
         device.settle()
     world.settle()
     world.all_hold({"f": "2", "stays": "s"})
+    deleted = [] if first == "edit" else [("delete-remote", "B")]
+    assert two.history("f")[1:] == [*deleted, ("download", "A")]
 
 
 @pytest.mark.parametrize("first", [0, 1])
@@ -249,7 +251,8 @@ def test_b16_text_is_never_merged(world: World) -> None:
     one.write("f", "\n".join(["one", *lines[1:]]))
     two.write("f", "\n".join([*lines[:-1], "nine"]))
     world.settle()
-    assert list(copies(world, "f")) == ["B"]
+    assert without_copies(world) == {"f": "\n".join(["one", *lines[1:]])}
+    assert copies(world, "f") == {"B": "\n".join([*lines[:-1], "nine"])}
 
 
 def test_b17_a_lost_journal_adopts_equal_files_without_bytes(world: World) -> None:

@@ -14,6 +14,7 @@ from dorkyd.errors import PathProblem
 from dorkyd.folder import LocalFolder
 from dorkyd.ports import Entry, Known, Observation
 from tests.devices import Device, World
+from tests.folders import in_namespace
 
 NFC, NFD = "caf\u00e9", "cafe\u0301"
 
@@ -348,3 +349,33 @@ def test_j13_an_unreadable_folder(tmp_path: Path) -> None:
     world.settle()
     assert a.problems() == {}
     assert a.tree() == {**files, "d/3": "edited"}
+
+
+def test_j14_a_file_system_mounted_inside(tmp_path: Path) -> None:
+    """What it hides is not deleted, what it holds is not sent, and when it is unmounted all is as before: no halt."""
+    script = f"""
+import subprocess
+from tests.devices import World
+world = World(pathlib.Path({str(tmp_path)!r}))
+a, b = world.device("a"), world.device("b")
+files = {{f"d/{{n}}": str(n) for n in range(20)}} | {{"f": "1"}}
+for path, text in files.items():
+    a.write(path, text)
+world.settle()
+world.forget()
+subprocess.run(["mount", "-t", "tmpfs", "none", str(a.root / "d")], check=True)
+a.write("d/inside", "i")
+b.write("d/3", "edited")
+world.settle()
+print(sorted(a.problems().items()), a.engine.held, b.tree() == world.objects() == files | {{"d/3": "edited"}})
+subprocess.run(["umount", str(a.root / "d")], check=True)
+world.settle()
+print(a.problems(), a.engine.held, a.tree() == b.tree() == world.objects() == files | {{"d/3": "edited"}})
+print(sorted(world.moved()))
+"""
+    found = in_namespace("true", script, tmp_path / "unused")
+    assert found.splitlines() == [
+        "[('d', 'mount'), ('d/3', 'mount')] None True",
+        "{} None True",
+        "['GET', 'PUT']",
+    ]
