@@ -8,7 +8,8 @@ belongs together is written in one `atomic()` block, which is one fsync.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Sequence, Set
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -176,7 +177,7 @@ class Journal:
 
     def dirty(self, limit: int, *, skip: Iterable[Path] = ()) -> list[Dirty]:
         """The longest marked paths, without those in `skip`."""
-        left_out = skip if isinstance(skip, Set) else frozenset(skip)
+        left_out = skip if isinstance(skip, AbstractSet) else frozenset(skip)
         # Not by a table of what to skip: to fill one costs more than to pass over these rows.
         rows = self._conn.execute("SELECT path, remote, mark FROM dirty ORDER BY mark, path")
         found = (Dirty(Path(path), bool(remote), mark) for path, remote, mark in rows if path not in left_out)
