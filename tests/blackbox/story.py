@@ -33,7 +33,7 @@ PATHS = ("a.txt", "b", "d/.env")
 """In the story's own folder."""
 PAUSES_S = (0.0, 0.0, 0.0, 0.01, 0.03, 0.1, 0.25, 0.4, 0.7, 1.2)
 """Between two operations: from back to back to long enough for a value to travel."""
-CHASE_S = 1.5
+CHASE_S = 6.0
 """How long a program with an open file waits for sync to swap it out."""
 OPERATIONS = (
     *("write",) * 10,
@@ -254,21 +254,24 @@ class Story:
         with contextlib.closing(_Fd(handle.fd)):
             displaced = self._inode(n, path) != os.fstat(handle.fd).st_ino
             os.pwrite(handle.fd, self._bytes(new), 0)
-        self.done["late writes"] += displaced
+        if displaced:
+            self.done["late writes"] += 1
         self._note(path, Late(n, new), "written late and closed" if displaced else "written and closed")
 
     def _chase(self, n: int, path: str) -> None:
         """Another device writes; the very moment that sync swaps the file out here, write into the old one."""
+        if self._inode(n, path) == 0:
+            self._create(n, path)
         self._open(n, path)
         if (n, path) not in self.handles:
             return
         others = [m for m in range(len(self.daemons)) if m != n and (m, path) not in self.handles]
         if others:
             self._write(self.rng.choice(others), path)
-        inode = os.fstat(self.handles[n, path].fd).st_ino
+        inode, wait = os.fstat(self.handles[n, path].fd).st_ino, threading.Event()
         end = time.monotonic() + CHASE_S
-        while self._inode(n, path) == inode and time.monotonic() < end:
-            pass
+        while others and self._inode(n, path) == inode and time.monotonic() < end:
+            wait.wait(0.001)
         self._close(n, path)
 
     def _end(self, n: int, kind: str) -> None:
