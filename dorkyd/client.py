@@ -7,8 +7,10 @@ answer that did not arrive may still have been acted on, and only the caller kno
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+import os
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import aclosing
+from functools import partial
 from typing import Any, Generic, Self, TypeVar
 
 import httpx2
@@ -16,8 +18,9 @@ import httpx2
 from dorkyd.api import calls
 from dorkyd.api import messages as m
 from dorkyd.api.calls import Call
-from dorkyd.api.failures import KINDS, TYPE_PREFIX, ApiError, Failed, NotRunning, Temporary
+from dorkyd.api.failures import KINDS, TYPE_PREFIX, ApiError, Failed, NotAllowed, NotRunning, Temporary
 from dorkyd.locate import find_socket
+from dorkyd.peer import peer_uid
 
 T = TypeVar("T", bound=m.Answer)
 
@@ -44,11 +47,13 @@ class Reply(Generic[T]):
 class DorkyClient:
     """Talks to the daemon of this user. Usable from several threads; close it, or use it in a `with` block.
 
-    `socket_path` None: the running daemon's own word in its state directory, else the default place.
+    `socket_path` None: the running daemon's own word in its state directory, else the default place. `uid`: whose process
+    must answer there before anything is sent; None: this user's.
     """
 
-    def __init__(self, socket_path: str | None = None) -> None:
+    def __init__(self, socket_path: str | None = None, *, uid: int | None = None) -> None:
         self.socket_path = socket_path or find_socket()
+        self._trace = partial(_own_daemon, os.geteuid() if uid is None else uid)
         self._http = httpx2.Client(
             transport=httpx2.HTTPTransport(uds=self.socket_path, verify=False, trust_env=False),
             base_url=_BASE_URL,
@@ -68,7 +73,7 @@ class DorkyClient:
     def send(self, call: Call[T]) -> Reply[T]:
         """Send one call. Raises `ApiError`."""
         try:
-            response = self._http.request(**_request(call))
+            response = self._http.request(**_request(call), extensions={"trace": self._trace})
         except (httpx2.HTTPError, OSError) as exc:
             raise _no_answer(exc, self.socket_path) from exc
         _raise_for(response.status_code, response.headers, response.content)
@@ -77,7 +82,7 @@ class DorkyClient:
     def lines(self, call: Call[T]) -> Iterator[Reply[T]]:
         """Each NDJSON line, or the data of each server-sent event, until the daemon ends. Close it to stop early."""
         try:
-            with self._http.stream(**_request(call)) as response:
+            with self._http.stream(**_request(call), extensions={"trace": self._trace}) as response:
                 if response.status_code >= 400:
                     _raise_for(response.status_code, response.headers, response.read())
                 for line in response.iter_lines():
@@ -195,8 +200,9 @@ class DorkyClient:
 class AsyncDorkyClient:
     """`DorkyClient` for asyncio: the same calls, awaited. One event loop; close it, or use it in `async with`."""
 
-    def __init__(self, socket_path: str | None = None) -> None:
+    def __init__(self, socket_path: str | None = None, *, uid: int | None = None) -> None:
         self.socket_path = socket_path or find_socket()
+        self._trace = _own_daemon_too(os.geteuid() if uid is None else uid)
         self._http = httpx2.AsyncClient(
             transport=httpx2.AsyncHTTPTransport(uds=self.socket_path, verify=False, trust_env=False),
             base_url=_BASE_URL,
@@ -216,7 +222,7 @@ class AsyncDorkyClient:
     async def send(self, call: Call[T]) -> Reply[T]:
         """Send one call. Raises `ApiError`."""
         try:
-            response = await self._http.request(**_request(call))
+            response = await self._http.request(**_request(call), extensions={"trace": self._trace})
         except (httpx2.HTTPError, OSError) as exc:
             raise _no_answer(exc, self.socket_path) from exc
         _raise_for(response.status_code, response.headers, response.content)
@@ -225,7 +231,7 @@ class AsyncDorkyClient:
     async def lines(self, call: Call[T]) -> AsyncGenerator[Reply[T], None]:
         """Each NDJSON line, or the data of each server-sent event, until the daemon ends."""
         try:
-            async with self._http.stream(**_request(call)) as response:
+            async with self._http.stream(**_request(call), extensions={"trace": self._trace}) as response:
                 if response.status_code >= 400:
                     _raise_for(response.status_code, response.headers, await response.aread())
                 async for line in response.aiter_lines():
@@ -350,6 +356,40 @@ def _request(call: Call[Any]) -> dict[str, Any]:
         "json": call.body,
         "timeout": httpx2.Timeout(call.patience_s, connect=CONNECT_S),
     }
+
+
+def _foreign(uid: int, event: str, info: Mapping[str, Any]) -> bool:
+    """Whether a connection was just made to another user's process. Such a one gets nothing from us, not even a path.
+
+    https://www.encode.io/httpcore/extensions/#trace: the event comes between connecting and the first byte.
+    """
+    if event != "connection.connect_unix_socket.complete":
+        return False
+    return peer_uid(info["return_value"].get_extra_info("socket")) != uid
+
+
+def _own_daemon(uid: int, event: str, info: Mapping[str, Any]) -> None:
+    if _foreign(uid, event, info):
+        info["return_value"].close()
+        raise _not_ours()
+
+
+def _own_daemon_too(uid: int) -> Callable[[str, Mapping[str, Any]], Coroutine[Any, Any, None]]:
+    # A real coroutine function: a partial of one is not known as such everywhere.
+    async def check(event: str, info: Mapping[str, Any]) -> None:
+        if _foreign(uid, event, info):
+            await info["return_value"].aclose()
+            raise _not_ours()
+
+    return check
+
+
+def _not_ours() -> ApiError:
+    return NotAllowed(
+        "What answers on the socket is another user's process; nothing was sent to it.",
+        code="foreign-daemon",
+        hint="Run this as the user whose daemon it is, or set DORKY_HOME to a directory of yours.",
+    )
 
 
 def _data(line: str) -> bytes:

@@ -23,6 +23,7 @@ from dorkyd.core.paths import is_reserved
 from dorkyd.core.settings import LEAST_RATE, Bandwidth, Guard, Mode, Project, PushQueue, Settings, TrashLimits
 from dorkyd.durable import fsync
 from dorkyd.errors import Configuration
+from dorkyd.private import make_parents
 
 SOCKET_BYTES = 100
 """Longest socket path: AF_UNIX takes about 107 bytes, and less on some systems."""
@@ -150,7 +151,7 @@ def write_atomically(file: Path, text: str) -> None:
     since people keep their configuration elsewhere and link to it.
     """
     target = Path(os.path.realpath(file))
-    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_parents(target)
     staged = target.with_name(f"{target.name}.{os.getpid()}.tmp")
     staged.unlink(missing_ok=True)  # of a process that died with our number
     fd = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -41,6 +41,7 @@ from dorkyd.folder import LocalFolder
 from dorkyd.notify import Notifier
 from dorkyd.pool import TransferPool
 from dorkyd.ports import Bucket, Push, Watcher
+from dorkyd.private import make_private
 from dorkyd.project import ProjectRunner
 from dorkyd.push import QueuePush
 from dorkyd.watcher import OsWatcher
@@ -190,7 +191,7 @@ class Daemon:
         """Serve until told to stop."""
         homes = self.loaded.homes
         for folder in (homes.state_dir, homes.run_dir):
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_private(folder)
         lock = _lock(homes.state_dir / "daemon.lock")
         api = ApiServer(self, str(homes.socket), os.getuid())
         scheduler = BackgroundScheduler(daemon=True)

@@ -36,6 +36,10 @@ from dorkyd.errors import (
 
 MEDIA_TYPE = "application/problem+json"
 LEAST_RETRY_S = 1
+LONGEST_ECHO = 200
+"""Of a path or a field's name that was sent, so many characters are told back."""
+MOST_TOLD = 10
+"""Wrong fields of one request that are told."""
 
 KINDS: Sequence[tuple[type[DorkyError], int, str, str]] = (
     # The first class that fits decides, so subclasses stand before their parents.
@@ -83,6 +87,42 @@ def not_built_yet(what: str) -> Response:
     )
 
 
+def not_http() -> Response:
+    """The answer to bytes that are not HTTP/1.1."""
+    return answer(
+        400,
+        "invalid-request",
+        "Bad Request",
+        "What was sent is not an HTTP/1.1 request.",
+        hint="See RFC 9112; lines and headers together may have 64 KiB.",
+        code="not-http",
+    )
+
+
+def not_text() -> Response:
+    """The answer to a target that names nothing: not UTF-8 when decoded, or with a NUL in it."""
+    return answer(
+        400,
+        "invalid-request",
+        "Bad Request",
+        "The request's path or query is not UTF-8 when percent-decoded, or holds a NUL.",
+        hint="Percent-encode the UTF-8 bytes of every name.",
+        code="not-text",
+    )
+
+
+def too_large(most_bytes: int) -> Response:
+    """The answer to a document past the limit."""
+    return answer(
+        413,
+        "invalid-request",
+        "Content Too Large",
+        f"The body is larger than {most_bytes} bytes.",
+        hint="GET /openapi.json describes every request.",
+        code="too-large",
+    )
+
+
 def _known(_request: Request, exc: Exception) -> Response:
     assert isinstance(exc, DorkyError)
     status, kind, title = next(row[1:] for row in KINDS if isinstance(exc, row[0]))
@@ -101,11 +141,13 @@ def _known(_request: Request, exc: Exception) -> Response:
 def _invalid(_request: Request, exc: Exception) -> Response:
     """Says where and why; never echoes the value that was sent, which may be a secret in the wrong field."""
     assert isinstance(exc, RequestValidationError)
+    wrong = exc.errors()
+    more = f" (and {len(wrong) - MOST_TOLD} more)" if len(wrong) > MOST_TOLD else ""
     return answer(
         422,
         "invalid-request",
         "The request is not valid",
-        "; ".join(_spot(error) for error in exc.errors()),
+        "; ".join(_spot(error)[:LONGEST_ECHO] for error in wrong[:MOST_TOLD]) + more,
         hint="GET /openapi.json describes every request.",
         code="invalid-request",
     )
@@ -116,18 +158,25 @@ def _spot(error: Mapping[str, Any]) -> str:
     return f"{place}: {error['msg']}"
 
 
+_HTTP: Mapping[int, tuple[str, str, str]] = {
+    400: ("unreadable-body", "invalid-request", "The body did not arrive whole and in time, or is not JSON."),
+    404: ("no-such-route", "not-found", ""),
+    405: ("method-not-allowed", "invalid-request", ""),
+    413: ("too-large", "invalid-request", "The body is too large."),
+}
+"""What the framework refuses: code, kind, and what to say; "": what was asked for."""
+
+
 def _http(request: Request, exc: Exception) -> Response:
-    """What the router itself refuses: no such route, or the wrong method on one."""
+    """What the router itself refuses: no such route, the wrong method on one, a body that cannot be read."""
     assert isinstance(exc, HTTPException)
     phrase = HTTPStatus(exc.status_code).phrase
-    code, kind = {404: ("no-such-route", "not-found"), 405: ("method-not-allowed", "invalid-request")}.get(
-        exc.status_code, ("http", "refused")
-    )
+    code, kind, detail = _HTTP.get(exc.status_code, ("http", "refused", ""))
     return answer(
         exc.status_code,
         kind,
         phrase,
-        f"{request.method} {request.url.path}: {phrase.lower()}.",
+        detail or f"{request.method} {request.url.path[:LONGEST_ECHO]}: {phrase.lower()}.",
         hint="GET /openapi.json lists what there is.",
         code=code,
         headers=exc.headers,

@@ -21,6 +21,7 @@ from fastapi.responses import Response, StreamingResponse
 
 from dorkyd.api import messages as m
 from dorkyd.api import problems
+from dorkyd.api.description import PROBLEMS, Described
 from dorkyd.api.streams import Feeds, followed_log, status_events
 from dorkyd.control import DaemonControl, NewProject, ProjectControl
 from dorkyd.core.report import ProjectStatus, State, SyncResult
@@ -31,6 +32,8 @@ M = TypeVar("M", bound=m.Answer)
 
 MOST_ITEMS = 100_000
 """Of one page."""
+LAST_SEQ = 2**53
+"""Past this number JSON's readers no longer tell integers apart, and no history gets there."""
 MOST_WAITS = 64
 """Clients that wait for a sync at one time."""
 
@@ -38,18 +41,15 @@ NOT_BUILT_READS = ("versions", "commits", "history", "diff", "get", "meta")
 NOT_BUILT_ACTIONS = ("undo", "stage", "unstage", "commit", "push", "pull", "checkout", "put", "get", "meta")
 ANY_METHOD = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 
-_errors: dict[int | str, dict[str, Any]] = {
-    code: {"model": m.Problem, "description": "A problem document"} for code in ("4XX", "5XX", 422)
-}
-router = APIRouter(prefix="/v1", responses=_errors)
+router = APIRouter(prefix="/v1", responses=PROBLEMS)
 """The daemon, and its projects together."""
-one = APIRouter(prefix="/v1/projects/{p}", responses=_errors)
+one = APIRouter(prefix="/v1/projects/{p}", responses=PROBLEMS)
 """One project."""
 
 
 def build_app(control: DaemonControl, feeds: Feeds) -> FastAPI:
     """The application. No documentation pages: they would fetch scripts from the internet."""
-    app = FastAPI(
+    app = Described(
         title="dorkyd",
         version=control.version,
         description=__doc__,
@@ -183,7 +183,11 @@ def set_shared_limit(body: m.LimitRequest, control: Control) -> m.Bandwidth:
     return m.Bandwidth.model_validate(control.limit(None, up=body.up, down=body.down))
 
 
-@router.get("/events", response_class=StreamingResponse)
+@router.get(
+    "/events",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+)
 async def events(request: Request, control: Control) -> StreamingResponse:
     """Server-sent events: `status` with one project's status, first of each as it is now, then of each change."""
     now = [each.status() for each in control.projects()]
@@ -256,11 +260,11 @@ def trash(project: Project) -> m.Page[m.TrashItem]:
     return _page(m.TrashItem, project.trash())
 
 
-@one.get("/log")
+@one.get("/log", responses={200: {"content": {"application/x-ndjson": {"schema": {"type": "string"}}}}})
 def log(
     request: Request,
     project: Project,
-    after: Annotated[int, Query(ge=-1)] = -1,
+    after: Annotated[int, Query(ge=-1, le=LAST_SEQ)] = -1,
     limit: Limit = 100,
     follow: bool = False,
 ) -> m.Page[m.LogItem]:

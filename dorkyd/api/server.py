@@ -6,46 +6,47 @@ because a directory's mode can be changed by mistake and a kernel's answer canno
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import errno
 import os
 import socket
 import stat
-import struct
-import sys
 import threading
 from pathlib import Path
-from typing import cast
 
 from uvicorn import Config, Server
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from dorkyd.api.connections import HEADERS_S, only_from
+from dorkyd.api.gate import Gate
 from dorkyd.api.routes import build_app
 from dorkyd.api.streams import Feeds
 from dorkyd.control import DaemonControl
 from dorkyd.errors import Busy, Configuration, DorkyError
+from dorkyd.private import make_private
 
 LONGEST_SOCKET_BYTES = 100
 """The kernel refuses paths over about 107 bytes (104 on macOS), with a message that helps nobody."""
+BACKLOG = 512
+"""Connections that the kernel holds until they are accepted: so many come at once."""
 START_S = 10.0
 STOP_S = 10.0
 GRACE_S = 2
 """How long requests under way may still take when the server stops."""
-_SOL_LOCAL, _LOCAL_PEERCRED, _XUCRED_BYTES = 0, 1, 76
-"""macOS and BSD, <sys/un.h>: struct xucred begins with a u_int version and the uid."""
 
 
 class ApiServer:
     """Serves `control` on `socket_path` to `allowed_uid`. Started once, stopped once (again does nothing)."""
 
-    def __init__(self, control: DaemonControl, socket_path: str, allowed_uid: int) -> None:
+    def __init__(
+        self, control: DaemonControl, socket_path: str, allowed_uid: int, *, headers_s: float = HEADERS_S
+    ) -> None:
         self._socket_path = socket_path
         self._feeds = Feeds(control)
         config = Config(
-            build_app(control, self._feeds),
-            http=only_from(allowed_uid),
+            Gate(build_app(control, self._feeds)),
+            http=only_from(allowed_uid, headers_s=headers_s),
             ws="none",
+            backlog=BACKLOG,
             loop="asyncio",
             lifespan="off",
             log_config=None,
@@ -110,27 +111,6 @@ class _Announcing(Server):
         await super().shutdown(sockets)
 
 
-def only_from(allowed_uid: int) -> type[asyncio.Protocol]:
-    """The protocol that speaks to one user and hangs up on all others, before a byte is read."""
-
-    class OwnUid(H11Protocol):
-        def connection_made(self, transport: asyncio.BaseTransport) -> None:
-            # First super: it records the connection, which the abort below takes back.
-            super().connection_made(cast("asyncio.Transport", transport))
-            if peer_uid(transport.get_extra_info("socket")) != allowed_uid:
-                self.transport.abort()
-
-    return OwnUid
-
-
-def peer_uid(peer: socket.socket) -> int:
-    """The uid of the process at the other end, as the kernel recorded it at connect (unix(7), getpeereid(3))."""
-    if sys.platform == "linux":
-        ucred = struct.Struct("3i")
-        return int(ucred.unpack(peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, ucred.size))[1])
-    return int(struct.unpack_from("=II", peer.getsockopt(_SOL_LOCAL, _LOCAL_PEERCRED, _XUCRED_BYTES))[1])
-
-
 def bind(path: str) -> socket.socket:
     """A bound socket at `path`, mode 0600, in a directory of mode 0700; a dead daemon's socket is cleared away."""
     if len(os.fsencode(path)) > LONGEST_SOCKET_BYTES:
@@ -139,15 +119,7 @@ def bind(path: str) -> socket.socket:
             hint="Set DORKY_HOME or XDG_RUNTIME_DIR to a shorter directory.",
             code="socket-path-too-long",
         )
-    folder = Path(path).parent
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if folder.stat().st_uid != os.geteuid():
-        raise Configuration(
-            f"The socket's directory belongs to another user: {folder}",
-            hint="Set DORKY_HOME or XDG_RUNTIME_DIR to a directory of yours.",
-            code="socket-directory",
-        )
-    folder.chmod(0o700)
+    make_private(Path(path).parent)
     _clear_stale(path)
     bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
@@ -166,10 +138,16 @@ def bind(path: str) -> socket.socket:
 
 def _clear_stale(path: str) -> None:
     try:
-        mode = os.lstat(path).st_mode
+        seen = os.lstat(path)
     except FileNotFoundError:
         return
-    if not stat.S_ISSOCK(mode):
+    if seen.st_uid != os.geteuid():
+        raise Configuration(
+            f"Something of another user stands at {path}",
+            hint="Remove it, then start the daemon again.",
+            code="socket-path",
+        )
+    if not stat.S_ISSOCK(seen.st_mode):
         raise Configuration(
             f"Something that is not a socket stands at {path}",
             hint="Move it away, then start the daemon again.",

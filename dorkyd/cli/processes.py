@@ -13,6 +13,7 @@ from dorkyd.api.failures import NotRunning
 from dorkyd.cli.app import Exit, Failure, say
 from dorkyd.client import DorkyClient
 from dorkyd.locate import state_directory
+from dorkyd.private import make_parents
 
 START_S = 30.0
 STOP_S = 60.0
@@ -28,7 +29,7 @@ def running_daemon() -> DorkyClient:
         return client
     say("Starting the daemon …")
     log = state_directory() / "dorkyd.log"
-    log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_parents(log)
     with open(log, "ab", opener=lambda path, flags: os.open(path, flags, 0o600)) as words:
         said_before = words.tell()
         # A session of its own: closing the terminal or Ctrl-C here must not end it.

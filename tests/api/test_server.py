@@ -12,8 +12,9 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from dorkyd.api.server import ApiServer, peer_uid
+from dorkyd.api.server import ApiServer
 from dorkyd.errors import Busy, Configuration
+from dorkyd.peer import peer_uid
 from tests.api.fakes import FakeDaemon, file_item
 from tests.api.serving import DEADLINE_S, Served, eventually, http_client
 

@@ -1,0 +1,78 @@
+"""What every request passes before a route sees it: a target that is text, and a body that ends.
+
+A target is decoded leniently further in, where what is not UTF-8 becomes a replacement character: another name than the one
+that was asked for. So it is refused here. Bodies of routes are small documents; the one that streams is a PUT.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from urllib.parse import unquote_to_bytes
+
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from dorkyd.api import problems
+
+MOST_BODY_BYTES = 2**20
+BODY_S = 30.0
+"""How long a whole document may take to arrive."""
+
+
+class Gate:
+    """See the module. An ASGI application around another."""
+
+    def __init__(self, app: ASGIApp, *, body_s: float = BODY_S) -> None:
+        self._app = app
+        self._body_s = body_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+        elif not _is_text(scope["raw_path"]) or not _is_text(scope["query_string"]):
+            await problems.not_text()(scope, receive, send)
+        elif scope["method"] == "PUT":
+            await self._app(scope, receive, send)
+        elif _declared(scope) > MOST_BODY_BYTES:
+            await problems.too_large(MOST_BODY_BYTES)(scope, receive, send)
+        else:
+            await self._app(scope, _bounded(receive, self._body_s), send)
+
+
+def _is_text(encoded: bytes) -> bool:
+    """Percent-decoded it is UTF-8 without NUL, which no path, name or setting can have."""
+    try:
+        text = unquote_to_bytes(encoded).decode()
+    except UnicodeDecodeError:
+        return False
+    return "\0" not in text
+
+
+def _declared(scope: Scope) -> int:
+    """Content-Length, which the protocol below has found to be a number; 0: not said."""
+    return next((int(value) for key, value in scope["headers"] if key == b"content-length"), 0)
+
+
+def _bounded(receive: Receive, body_s: float) -> Receive:
+    """`receive`, for a body of at most `MOST_BODY_BYTES` that arrives in time. After it, as it was."""
+    taken, ended = 0, False
+    deadline = asyncio.get_running_loop().time() + body_s
+
+    async def bounded() -> Message:
+        nonlocal taken, ended
+        if ended:
+            return await receive()
+        try:
+            async with asyncio.timeout_at(deadline):
+                message = await receive()
+        except TimeoutError:
+            ended = True
+            return {"type": "http.disconnect"}
+        taken += len(message.get("body", b""))
+        ended = not message.get("more_body", False)
+        if taken > MOST_BODY_BYTES:
+            raise HTTPException(413)
+        return message
+
+    return bounded
