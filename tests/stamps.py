@@ -38,8 +38,15 @@ class Stamps:
             # No two states have equal tuples, even within one instant of the simulation.
             ctime_ns = self.time_ns() + len(self._told) + 1
             made = StatTuple(real.size, real.mtime_ns, ctime_ns, inode)
-            self._told[real], self._real[made] = made, real
+            while made in self._real:  # the clock was set back
+                made = replace(made, ctime_ns=made.ctime_ns + 1)
+            self.remember(real, made)
         return self._told[real]
+
+    def remember(self, real: StatTuple, told: StatTuple) -> None:
+        """This state is told so from here on."""
+        self._told[real], self._real[told] = told, real
+        self._inodes[real.inode] = told.inode
 
     def real(self, told: StatTuple) -> StatTuple:
         """The state that was told so."""

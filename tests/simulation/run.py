@@ -1,0 +1,165 @@
+"""Play the stories of seeds; tell the ones that break a rule, as short as they can be made."""
+
+from __future__ import annotations
+
+import gc
+import sqlite3
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from dorkyd import schema
+from dorkyd.journal import Journal
+from tests.devices import Trap, trap_commits
+from tests.simulation import beginnings
+from tests.simulation.checks import settle
+from tests.simulation.play import Play
+from tests.simulation.shrink import shorter
+from tests.simulation.steps import Setting, Settle, Step, Story
+from tests.simulation.stories import Author
+from tests.trace import tell_decisions
+
+
+@dataclass(slots=True)
+class Report:
+    """What a story came to."""
+
+    story: Story
+    lines: list[str]
+    failure: BaseException | None
+    faults: Counter[str] = field(default_factory=Counter)
+
+
+def run_history(seed: int) -> None:
+    """Play the story of this seed. `AssertionError` with the shortest story that fails so, when a rule is broken."""
+    report = play_seed(seed)
+    if report.failure is not None:
+        raise AssertionError(told(seed, report)) from report.failure
+
+
+def play_seed(seed: int) -> Report:
+    """Play the story of this seed, as its author makes it up."""
+    author = Author(seed)
+    steps: list[Step] = []
+
+    def act(play: Play) -> None:
+        def perform(step: Step) -> None:
+            steps.append(step)
+            _perform(play, step)
+
+        author.write(play, perform)
+
+    lines, failure, faults = _played(author.setting, act)
+    return Report(Story(author.setting, tuple(steps)), lines, failure, faults)
+
+
+def play_story(story: Story, tell: Callable[[str], None] | None = None) -> Report:
+    """Play a story as it stands. `tell` hears all that its devices decide and do, too."""
+
+    def act(play: Play) -> None:
+        for step in story.steps:
+            _perform(play, step)
+        if not story.steps or not isinstance(story.steps[-1], Settle):
+            settle(play)
+
+    lines, failure, faults = _played(story.setting, act, tell)
+    return Report(story, lines, failure, faults)
+
+
+def told(seed: int, report: Report) -> str:
+    """A failure as a person wants to read it."""
+    short = shorter(report.story, kind_of(report.failure), lambda story: kind_of(play_story(story).failure))
+    last = play_story(short)
+    lines = [f"seed {seed}: {last.failure or report.failure}", f"  {short.setting}"]
+    lines += [f"  {line}" for line in last.lines]
+    lines += ["as steps:", *(f"    {step!r}," for step in short.steps)]
+    return "\n".join(lines)
+
+
+def kind_of(failure: BaseException | None) -> str | None:
+    """What tells one defect from another, roughly."""
+    if failure is None:
+        return None
+    words = str(failure).split(":")[-1] if isinstance(failure, AssertionError) else ""
+    return type(failure).__name__ + " ".join(word for word in words.split()[:3] if word.isalpha())
+
+
+def _perform(play: Play, step: Step) -> None:
+    if isinstance(step, Settle):
+        settle(play)
+    else:
+        play.step(step)
+
+
+def _played(
+    setting: Setting, act: Callable[[Play], None], tell: Callable[[str], None] | None = None
+) -> tuple[list[str], BaseException | None, Counter[str]]:
+    with simulated(tell) as traps:
+        if setting.joined:
+            beginnings.begin(setting)
+        play = Play(setting, beginnings.place(), tell)
+        traps.update(play.traps)
+        failure: BaseException | None = None
+        try:
+            act(play)
+        except Exception as exc:
+            failure = exc
+        finally:
+            play.close()
+    return play.lines, failure, play.tally.faults
+
+
+@contextmanager
+def simulated(tell: Callable[[str], None] | None = None) -> Iterator[dict[str, Trap]]:
+    """Commits can be killed, and a journal costs no more than it must in a simulation."""
+    traps: dict[str, Trap] = {}
+    with pytest.MonkeyPatch.context() as patch:
+        trap_commits(patch, traps)
+        patch.setattr(schema, "connect", _connect)
+        if tell is not None:
+            tell_decisions(patch, tell)
+        yield traps
+
+
+def _connect(file: Path) -> sqlite3.Connection:
+    """No process but this one, and no power to be lost."""
+    if not file.exists():
+        file.write_bytes(_template())
+    conn = sqlite3.connect(file, isolation_level=None)
+    conn.execute("PRAGMA locking_mode=EXCLUSIVE")
+    conn.execute("PRAGMA journal_mode=WAL")
+    conn.execute("PRAGMA synchronous=OFF")
+    conn.execute("PRAGMA temp_store=MEMORY")
+    return conn
+
+
+_whole_connect = schema.connect
+
+
+@cache
+def _template() -> bytes:
+    """A journal that holds nothing yet."""
+    with tempfile.TemporaryDirectory() as where, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(schema, "connect", _whole_connect)
+        file = Path(where) / "template.db"
+        Journal(file).close()
+        return file.read_bytes()
+
+
+@contextmanager
+def many() -> Iterator[None]:
+    """Around many histories: without this, half of the time goes into looking for garbage."""
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        beginnings.leave()
