@@ -48,6 +48,7 @@ VERBS: tuple[Verb, ...] = (
 )  # fmt: skip
 TROUBLES = (
     "fail", "kill", "hang", "within", "disk", "unreadable", "refused", "skew", "stranger", "late", "log", "ignore",
+    "fail", "kill", "hang",
 )  # fmt: skip
 
 
@@ -73,7 +74,7 @@ class Author:
         self.rng = random.Random(seed)
         self.setting = setting_of(self.rng)
         rng = self.rng
-        self.troubles = frozenset(rng.sample(TROUBLES, rng.choice((0, 1, 1, 2, 2, 3, 4))))
+        self.troubles = tuple(rng.sample(TROUBLES, rng.choice((0, 1, 2, 2, 3, 4))))
         self.length = rng.choice((3, 4, 6, 8, 12, 20))
         self.acts = rng.choice((1, 1, 1, 1, 1, 2))
         self.names = NAMES[: self.setting.devices]
@@ -83,7 +84,7 @@ class Author:
         self._crowd = rng.choice(("a", "d/new"))
         self._writers = list(self.names)
         if self.crowded:
-            self.troubles -= {"late", "stranger", "ignore"}
+            self.troubles = tuple(kind for kind in self.troubles if kind not in {"late", "stranger", "ignore"})
 
     def write(self, play: Play, perform: Callable[[Step], None]) -> None:
         """Make the story up while `perform` plays it."""
@@ -100,10 +101,10 @@ class Author:
             edit = self._edit(play)
             if edit is not None:
                 return edit
-        elif chance < 0.60 and self.troubles:
+        elif chance < 0.65 and self.troubles:
             return self._trouble(play)
         who = rng.choice(self.names)
-        if chance < 0.66:
+        if chance < 0.71:
             return Sync(who)
         if play.device(who).pool.jobs and rng.random() < 0.6:
             return Work(who, tuple(rng.randrange(6) for _ in range(rng.randrange(1, 4))))
@@ -161,7 +162,7 @@ class Author:
 
     def _trouble(self, play: Play) -> Step:
         rng = self.rng
-        kind = rng.choice(sorted(self.troubles))
+        kind = rng.choice(self.troubles)
         who = rng.choice(self.names)
         match kind:
             case "fail":
