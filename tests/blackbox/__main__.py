@@ -13,6 +13,7 @@ import contextlib
 import os
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -55,6 +56,7 @@ def main() -> int:
     tallies = {kind: Tally() for kind in kinds}
     end, told, failed = time.monotonic() + asked.minutes * 60, 0, 0
     say(f"seed {asked.seed}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that no daemon is left behind
     while time.monotonic() < end:
         kind = kinds[told // STORIES % len(kinds)]
         try:
