@@ -63,9 +63,9 @@ class RealDaemon:
             self.process = subprocess.Popen([sys.executable, "-m", "dorkyd"], env=self.env, stdout=log, stderr=log)
         return self
 
-    def ready(self) -> RealDaemon:
+    def ready(self, deadline_s: float = 60.0) -> RealDaemon:
         """Wait until it answers."""
-        wait_until(f"{self.name} answers", self._answers, 60)
+        wait_until(f"{self.name} answers", self._answers, deadline_s)
         return self
 
     def _answers(self) -> bool:

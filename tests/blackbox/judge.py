@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tests.blackbox.model import Event, Stable, explain, shrink
-from tests.blackbox.story import PATHS, Story, Uncertain
+from tests.blackbox.story import PATHS, READY_S, Story, Uncertain
 from tests.daemons import RealDaemon
 from tests.e2e.places import GUARD, Place
 
@@ -50,7 +50,7 @@ def world(place: Place, rng: random.Random, devices: int, name: str = "") -> lis
     for daemon in daemons:
         daemon.launch()
     for daemon in daemons:
-        daemon.ready().sync()
+        daemon.ready(READY_S).sync()
     return daemons
 
 

@@ -35,6 +35,8 @@ PAUSES_S = (0.0, 0.0, 0.0, 0.01, 0.03, 0.1, 0.25, 0.4, 0.7, 1.2)
 """Between two operations: from back to back to long enough for a value to travel."""
 CHASE_S = 6.0
 """How long a program with an open file waits for sync to swap it out."""
+READY_S = 240.0
+"""A long run in the background is short of a processor at times."""
 OPERATIONS = (
     *("write",) * 10,
     *("meet",) * 3,
@@ -98,7 +100,7 @@ class Story:
             for n in sorted(self.stopped):
                 self._start(n)
             for daemon in self.daemons:
-                daemon.ready()
+                daemon.ready(READY_S)
 
     def _operation(self) -> None:
         n, path = self.rng.randrange(len(self.daemons)), self.rng.choice(PATHS)
