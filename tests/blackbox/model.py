@@ -46,11 +46,12 @@ ABSENT: Value = None
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A person looks at the path and at its conflict copies."""
+    """A person looks at the path, and may look for its conflict copies."""
 
     device: int
     value: Value
-    copies: frozenset[str] = frozenset()
+    copies: frozenset[str] | None = None
+    """None: the person did not look for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +229,8 @@ def apply(state: State, event: Event) -> Iterator[State]:
     """The states after an event that can be seen. None at all: the event is impossible here."""
     match event:
         case Read():
-            if state.devices[event.device].value == event.value and event.copies <= state.copies | state.ghosts:
+            shown = event.copies or frozenset()
+            if state.devices[event.device].value == event.value and shown <= state.copies | state.ghosts:
                 yield state
         case Write():
             device = state.devices[event.device]
@@ -305,7 +307,7 @@ def _vanished(event: Event, shown: list[frozenset[str]]) -> frozenset[str]:
     """Copies that the event's devices showed before and do not show any more. `shown` is brought up to date."""
     seen: Mapping[int, frozenset[str]] = {}
     match event:
-        case Read():
+        case Read() if event.copies is not None:
             seen = {event.device: event.copies}
         case Stable():
             seen = {n: copies for n, (_, copies) in enumerate(event.seen)}

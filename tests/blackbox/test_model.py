@@ -67,6 +67,7 @@ POSSIBLE: dict[str, list[Event]] = {
     "a value comes back": [blind(A, "1"), blind(A, "2"), rest("2"), write(B, "1", "2"), rest("1")],
     "stopped, then it goes on": [blind(A, "1"), Stopped(A), blind(A, "2"), read(B, "1"), Started(A), rest("2")],
     "written while it was open": [blind(A, "1"), Open(A, "1"), Late(A, "2"), rest("2")],
+    "copies not looked for": [blind(A, "1"), blind(B, "2"), read(B, "1", "2"), Read(B, "1"), rest("1", "2")],
     "a late write becomes a copy": [
         blind(A, "1"), rest("1"), Open(A, "1"), write(B, "2", "1"), read(A, "2"), Late(A, "3"), rest("2", "3"),
     ],
@@ -158,7 +159,7 @@ def imagined(rng: random.Random, devices: int, events: int) -> list[Event]:
                 shown = frozenset(
                     c
                     for c in state.copies
-                    if any(isinstance(e, Read) and e.device == n and c in e.copies for e in trace)
+                    if any(isinstance(e, Read) and e.device == n and c in (e.copies or ()) for e in trace)
                 )
                 state = see(
                     Read(n, device.value, shown | ({rng.choice(sorted(state.copies))} if state.copies else set()))
