@@ -16,7 +16,7 @@ from dorkyd.core.model import Path, Problem, Version
 from dorkyd.core.pace import Pace
 from dorkyd.core.report import State
 from dorkyd.core.settings import Mode, Project
-from dorkyd.errors import AuthExpired, Blocked, Denied, DorkyError, Transient, UnsafeStore
+from dorkyd.errors import AuthExpired, Blocked, Denied, DorkyError, RateLimited, Transient, UnsafeStore
 from dorkyd.journal import Journal
 from dorkyd.ports import Bucket, Clock, Pushed
 from dorkyd.remote_side import Emptied, RemoteSide, Rewound
@@ -29,6 +29,10 @@ PROVED_NS = 7 * 86_400 * 10**9
 """How long a proof of what the store does holds over restarts."""
 _PROVED = "proved"
 """Where the journal keeps when the store was proved, and which one it was."""
+OFFLINE_S = 15.0
+"""How long a bucket that cannot be reached is left alone at most, or the poll's interval if that is longer: a try costs
+nothing, and people look at the line when they come home.
+"""
 JITTER = 0.2
 """Polls spread by this part of their interval, so that devices do not ask in step."""
 
@@ -253,8 +257,10 @@ class Contact:
         self.counters.bucket_tries += 1
         self._outage += 1
         wait = OUTAGE_S[min(self._outage, len(OUTAGE_S)) - 1]
-        if isinstance(exc, Transient) and exc.retry_after_s is not None:
-            wait = max(wait, exc.retry_after_s)
+        if isinstance(exc, Transient):
+            if not isinstance(exc, RateLimited):
+                wait = min(wait, max(OFFLINE_S, self.project.poll_s))
+            wait = max(wait, exc.retry_after_s or 0.0)
         self._quiet_until = now + wait
         self._poll = now
         self.trouble = trouble_of(exc)

@@ -42,7 +42,7 @@ from dorkyd.notify import Notifier
 from dorkyd.pool import TransferPool
 from dorkyd.ports import Bucket, Push, Watcher
 from dorkyd.private import make_private
-from dorkyd.project import ProjectRunner
+from dorkyd.project import WIND_DOWN_S, ProjectRunner
 from dorkyd.push import QueuePush
 from dorkyd.watcher import OsWatcher
 
@@ -55,6 +55,10 @@ BEAT_S = 1800.0
 PURGE_EVERY_S = 3600
 OPEN_S = 10.0
 """How long ready waits for the journals: a disk that hangs must not keep the other projects from being served."""
+STOP_S, STOP_OFFLINE_S = WIND_DOWN_S + 2.0, 2.0
+"""How long the end of the daemon waits for all projects, and for one whose bucket is offline. Then it is as a kill, which
+every project survives.
+"""
 EXIT_ERROR, EXIT_CONFIGURATION = 1, 78
 
 
@@ -321,8 +325,11 @@ class Daemon:
             runners = list(self._runners.values())
             for runner in runners:
                 runner.ask_to_stop()
+            deadline = time.monotonic() + STOP_S
             for runner in runners:
-                runner.stop()
+                left = max(0.0, deadline - time.monotonic())
+                # Nothing would end while the bucket cannot be reached, and its engine may wait in a request.
+                runner.stop(min(left, STOP_OFFLINE_S) if runner.status().state is State.OFFLINE else left)
 
     def _summary(self) -> str:
         states = [runner.status().state for runner in list(self._runners.values())]

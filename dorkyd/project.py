@@ -111,11 +111,13 @@ class ProjectRunner:
         self._throttle.hold()
         self._wake.set()
 
-    def stop(self) -> None:
-        """End. What is still under way then is recovered at the next start."""
+    def stop(self, patience_s: float = 3 * WIND_DOWN_S) -> None:
+        """End. What is still under way then is recovered at the next start. The engine's own thread may wait in a request
+        for as long as a store may be silent: by default that is waited for.
+        """
         self.ask_to_stop()
         if self._thread.ident is not None:
-            self._thread.join(timeout=2 * WIND_DOWN_S)
+            self._thread.join(timeout=patience_s)
 
     def look_again(self) -> None:
         """Something outside changed that the status tells: publish it soon."""

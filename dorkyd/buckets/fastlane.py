@@ -33,7 +33,8 @@ from urllib.parse import parse_qs, urlsplit
 from dorkyd.buckets.counting import Verb
 from dorkyd.buckets.s3 import S3Bucket
 from dorkyd.buckets.s3_body import Checked
-from dorkyd.buckets.s3_errors import Meaning, meaning_of
+from dorkyd.buckets.s3_client import CONNECT_S, SILENT_S, SILENT_WRITE_S
+from dorkyd.buckets.s3_errors import Asked, Meaning, meaning_of
 from dorkyd.buckets.s3_reading import version_of
 from dorkyd.core.model import Version
 from dorkyd.errors import AuthExpired, Blocked, Denied, Stale, Transient
@@ -47,8 +48,9 @@ Store = Any
 KIB = 1024
 SMALL_BYTES = 256 * KIB
 """Larger bodies take boto3's lane, whose timeout counts each packet: obstore's counts the whole request, so that
-sixteen of these must fit through a slow line in `READ_S`."""
-CONNECT_S, READ_S = "5s", "60s"
+sixteen of these must fit through a slow line in `SILENT_WRITE_S`."""
+QUICK_BYTES = 16 * KIB
+"""As `SMALL_BYTES`, in `SILENT_S`: entries of the log are hardly larger, which the engine's own thread writes."""
 WHOLE_S = "7days"
 """obstore ends a request after half a minute otherwise, a long download too."""
 CHUNK_BYTES = 1024 * KIB
@@ -84,6 +86,8 @@ class Refused(Exception):
         self.status = int(status[1]) if status else 0
         self.untrusted = not status and "InvalidCertificate" in text
         """There was no connection: the store's certificate is none that obstore takes."""
+        self.silent = not status and "kind: Timeout" in text
+        """Connected or not, nothing came: to ask through boto3 would take as long again."""
         named = code[1] if code else str(self.status or "")
         super().__init__(f"{type(error).__name__} {self.status or 'without a reply'} {named}".rstrip())
         self.response: Mapping[str, Any] | None = None
@@ -100,7 +104,8 @@ class FastLane(S3Bucket):
     def __init__(self, url: str, **options: Any) -> None:
         super().__init__(url, **options)
         self._lane_lock = Lock()
-        self._lane_store: Store | None = None
+        self._lane_stores: dict[int, Store | None] = {}
+        """By how long the store may say nothing, seconds."""
         self._closed_lane = False
         """obstore is not installed, or does not take the store's certificate."""
         self._other_lane: set[str] = set()
@@ -186,7 +191,7 @@ class FastLane(S3Bucket):
     def _try_get(self, key: str, verb: Verb, options: Any) -> Result | Refused | None:
         """What obstore answers; None: this read takes the other lane."""
         full = self._calls.full(key)
-        store = self._lane(full)
+        store = self._lane(full, SILENT_S)
         if store is None:
             return None
         import obstore  # noqa: PLC0415  14 MB that other stores need not carry
@@ -195,7 +200,10 @@ class FastLane(S3Bucket):
         try:
             return obstore.get(store, full, options=options)
         except Exception as error:  # obstore's own, OSError and ValueError: each is told by the other lane
-            return self._refused(error)
+            refused = self._refused(error)
+        if refused.silent:
+            raise _unanswered(self._calls.asked("GetObject", key), SILENT_S) from refused
+        return refused
 
     @staticmethod
     def _is_missing(found: object) -> bool:
@@ -212,7 +220,8 @@ class FastLane(S3Bucket):
         mode: Any = _mode_of(condition)
         full = self._calls.full(key)
         small = body.size <= SMALL_BYTES and mode is not None and _RESERVED.isdisjoint(metadata)
-        store = self._lane(full) if small and self._etags_are_md5 else None
+        silent_s = SILENT_S if body.size <= QUICK_BYTES else SILENT_WRITE_S
+        store = self._lane(full, silent_s) if small and self._etags_are_md5 else None
         if store is None:
             return super()._put_whole(key, body, metadata, condition)
         import obstore  # noqa: PLC0415  as above
@@ -225,6 +234,8 @@ class FastLane(S3Bucket):
             refused = self._refused(error)
             if refused.untrusted:
                 return super()._put_whole(key, body, metadata, condition)  # there was no connection to send it on
+            if refused.silent:
+                raise _unanswered(self._calls.asked("PutObject", key), silent_s) from refused
             ours = self._why(key, refused)
             raise ours from refused
         etag = reply["e_tag"]
@@ -261,21 +272,21 @@ class FastLane(S3Bucket):
 
     # --- the lane -----------------------------------------------------------------------------------------------
 
-    def _lane(self, full: str) -> Store | None:
+    def _lane(self, full: str, silent_s: int) -> Store | None:
         """The store for a key as the store knows it; None: this key takes the other lane."""
         if self._closed_lane or full in self._other_lane or not _EXACT.fullmatch(full):
             return None
         with self._lane_lock:
-            if self._lane_store is None:
+            if self._lane_stores.get(silent_s) is None:
                 try:
-                    self._lane_store = self._make_lane()
+                    self._lane_stores[silent_s] = self._make_lane(silent_s)
                 except ImportError:
                     self._closed_lane = True
-            return self._lane_store
+            return self._lane_stores.get(silent_s)
 
     def _drop_lane(self) -> None:
         with self._lane_lock:
-            self._lane_store = None
+            self._lane_stores.clear()
 
     def _refused(self, error: Exception) -> Refused:
         refused = Refused(error)
@@ -288,7 +299,7 @@ class FastLane(S3Bucket):
             self._drop_lane()
         return refused
 
-    def _make_lane(self) -> Store | None:
+    def _make_lane(self, silent_s: int) -> Store | None:
         """None: boto3 cannot sign now, and says why itself."""
         from obstore.store import S3Store  # noqa: PLC0415  as above
 
@@ -300,8 +311,8 @@ class FastLane(S3Bucket):
         path_style = url.path.startswith(f"/{self._calls.bucket}/")
         client_options: Any = {
             "allow_http": url.scheme == "http",
-            "connect_timeout": CONNECT_S,
-            "read_timeout": READ_S,
+            "connect_timeout": f"{CONNECT_S}s",
+            "read_timeout": f"{silent_s}s",
             "timeout": WHOLE_S,
             "user_agent": "dorkyd",
         }
@@ -356,6 +367,10 @@ def _mode_of(condition: Mapping[str, Any]) -> str | dict[str, str] | None:
         return "create"
     etag = condition.get("IfMatch", "")
     return {"e_tag": etag} if re.fullmatch(r'"[^"]+"', etag) else None
+
+
+def _unanswered(asked: Asked, silent_s: int) -> Transient:
+    return Transient(f"{asked}: {asked.store} said nothing for {silent_s} s")
 
 
 def _whole(body: Body) -> bytes:

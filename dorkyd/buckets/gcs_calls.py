@@ -18,8 +18,11 @@ from dorkyd.buckets.gcs_names import quoted
 from dorkyd.errors import AuthExpired, Denied, DorkyError, SessionGone, Stale, Transient
 from dorkyd.ports import Requests
 
-TIMEOUT_S = (5.0, 60.0)
-"""To connect, and between two bytes of a reply."""
+CONNECT_S = 5.0
+SILENT_S = 20.0
+"""How long a store may say nothing to a question: the engine's own thread asks, and who looks at the status waits."""
+SILENT_WRITE_S = 60.0
+"""As `SILENT_S`, to a write: what was handed to the system may still be on a slow line."""
 
 PERMISSIONS: Mapping[str, tuple[str, ...]] = {
     "objects.get": ("storage.objects.get",),
@@ -29,6 +32,9 @@ PERMISSIONS: Mapping[str, tuple[str, ...]] = {
     "objects.rewrite": ("storage.objects.get", "storage.objects.create", "storage.objects.delete"),
 }
 """Operation: what IAM wants for it. Replacing an object takes the permission to delete it as well."""
+
+
+_QUESTIONS = frozenset({"GET", "HEAD", "LIST"})
 
 
 class Payload(Protocol):
@@ -270,7 +276,7 @@ class Calls:
                 url,
                 data=payload,
                 headers=dict(request.headers),
-                timeout=TIMEOUT_S,
+                timeout=(CONNECT_S, SILENT_S if request.verb in _QUESTIONS else SILENT_WRITE_S),
                 stream=request.stream,
                 allow_redirects=False,
             )

@@ -35,6 +35,9 @@ class Patience:
     """The longest first wait; each further one doubles."""
     longest_s: float = 5.0
     """No wait is longer. A store that asks for more is not asked again here: the caller's own schedule waits."""
+    quick_s: float = 5.0
+    """A try that took longer is the last: a store that says nothing would be asked for as many times as long, while what
+    the line does is the caller's to know."""
 
 
 def repeated(
@@ -43,17 +46,19 @@ def repeated(
     *,
     sleep: Callable[[float], None] = time.sleep,
     chance: Callable[[], float] = CHANCE,
+    now: Callable[[], float] = time.monotonic,
 ) -> T:
     """Ask, again after each `Transient` as long as `patience` lasts. Only for what may be asked twice.
 
     Not when the store cannot be reached at all (`offline`), nor when it wants a longer wait than `patience` has: both
-    are for the caller's own schedule.
+    are for the caller's own schedule, and so is a try that took long.
     """
     for attempt in range(1, patience.attempts):
+        begun = now()
         try:
             return ask()
         except Transient as error:
-            if error.offline or (error.retry_after_s or 0) > patience.longest_s:
+            if error.offline or (error.retry_after_s or 0) > patience.longest_s or now() - begun > patience.quick_s:
                 raise
             jittered = chance() * min(patience.longest_s, patience.first_s * 2 ** (attempt - 1))
             sleep(max(jittered, error.retry_after_s or 0))

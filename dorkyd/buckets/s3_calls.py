@@ -17,10 +17,12 @@ from dorkyd.ports import Requests
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """A client, and what another client of the same store needs."""
+    """Clients, and what another client of the same store needs."""
 
     client: Any
     """boto3's."""
+    reader: Any
+    """The same for questions, which waits for their answers less long."""
     credentials: Any = field(repr=False)
     """botocore's, which renew themselves; None: the chain has none."""
     trusted: bytes | None = field(repr=False)
@@ -35,6 +37,9 @@ class Place:
     """Signed, for an object in it."""
     credentials: Any = field(repr=False)
     trusted: bytes | None = field(repr=False)
+
+
+_QUESTIONS = frozenset({"GET", "HEAD", "LIST"})
 
 
 class Calls:
@@ -86,7 +91,7 @@ class Calls:
         """As `send`, for a request that names no key or names it in its own way."""
         asked = self.asked(_operation(method), key)
         try:
-            client = self._connected()
+            client = self._connected(verb)
             self._counter.add(verb)
             self._counter.moved(key, up=up)
             reply: dict[str, Any] = getattr(client, method)(Bucket=self._bucket, **params)
@@ -159,9 +164,11 @@ class Calls:
             connection, self._connection = self._connection, None
         if connection is not None:
             connection.client.close()
+            connection.reader.close()
 
-    def _connected(self) -> Any:
-        return self._connection_now().client
+    def _connected(self, verb: Verb) -> Any:
+        connection = self._connection_now()
+        return connection.reader if verb in _QUESTIONS else connection.client
 
     def _connection_now(self) -> Connection:
         with self._lock:
@@ -177,7 +184,7 @@ class Calls:
         """
         for _ in range(3):
             try:
-                client = self._connected()
+                client = self._connected(verb)
                 self._counter.add(verb)
                 reply: dict[str, Any] = getattr(client, method)(Bucket=self._bucket, Key=self.full(key), **params)
                 return reply

@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from typing import ClassVar
 
 import pytest
 
+from dorkyd.buckets import fastlane, s3_client
+from dorkyd.buckets.counting import Verb
 from dorkyd.buckets.fastlane import SMALL_BYTES, FastLane, Refused
 from dorkyd.buckets.s3 import S3Bucket
 from dorkyd.core.metadata import sha256
@@ -37,8 +40,8 @@ class Spy:
         self.sent: list[str] = []
         real = bucket._calls._connected
 
-        def connected() -> object:
-            client = real()
+        def connected(verb: Verb) -> object:
+            client = real(verb)
             client.meta.events.register("before-send.s3", self._note, unique_id="spy")
             return client
 
@@ -228,6 +231,27 @@ def test_nobody_listens(seaweed: Server, monkeypatch: pytest.MonkeyPatch) -> Non
             ask()
         assert caught.value.offline
     bucket.close()
+
+
+@pytest.mark.parametrize("small", [True, False], ids=["fast", "boto3"])
+def test_a_store_that_says_nothing(seaweed: Server, monkeypatch: pytest.MonkeyPatch, small: bool) -> None:
+    """It is given up after `SILENT_S` once, by reads, listings and small writes alike, and the message names it."""
+    seaweed.enter(monkeypatch)
+    for module in (fastlane, s3_client):
+        monkeypatch.setattr(module, "SILENT_S", 3)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        bucket = FastLane("s3://b/p", endpoint_url=f"http://127.0.0.1:{port}")
+        bucket._closed_lane = not small
+        asks = [lambda: bucket.head("k"), lambda: bucket.read("k"), lambda: keys(bucket)]
+        if small:
+            asks.append(lambda: create(bucket, "k"))
+        for ask in asks:
+            begun = time.monotonic()
+            with pytest.raises(Transient):
+                ask()
+            assert 2.5 < time.monotonic() - begun < 5.5, "waited for it twice"
+        bucket.close()
 
 
 def test_long_names(bucket: FastLane) -> None:

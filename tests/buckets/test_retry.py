@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dorkyd.buckets.memory import MemoryBucket
-from dorkyd.buckets.retry import Patience, Retrying
+from dorkyd.buckets.retry import Patience, Retrying, repeated
 from dorkyd.core.model import Version
 from dorkyd.errors import Denied, DorkyError, RateLimited, Stale, Transient
 from dorkyd.ports import Bucket, Listed
@@ -100,6 +100,21 @@ def test_waits_grow(failing: Failing, retrying: Retrying, waits: list[float]) ->
     with pytest.raises(Transient, match="3"):
         retrying.head("k")
     assert waits == [1, 2, 3]
+
+
+def test_a_long_try_is_the_last() -> None:
+    """A store that says nothing until the client gives up is asked once: four times that would be minutes."""
+    clock = [0.0]
+
+    def ask() -> None:
+        clock[0] += took
+        raise Transient("nothing came")
+
+    for took, asked in ((4.0, 4), (6.0, 1)):
+        begun = clock[0]
+        with pytest.raises(Transient):
+            repeated(ask, Patience(attempts=4, quick_s=5), sleep=lambda _: None, now=lambda: clock[0])
+        assert clock[0] - begun == took * asked
 
 
 def test_asked_wait_is_kept(failing: Failing, retrying: Retrying, waits: list[float]) -> None:
