@@ -102,6 +102,8 @@ class Carrier:
     """Permission bits that a file was seen not to take."""
     touched: list[Path] = field(default_factory=list)
     """Paths that finishing made: to be looked at like any change."""
+    came_back: list[Path] = field(default_factory=list)
+    """Paths that were deleted elsewhere and are in the bucket again, since the journal that knew was lost."""
     _intents: list[Intent] = field(default_factory=list)
     """To be journalled, since `end_batch`."""
     _written: list[_Written] = field(default_factory=list)
@@ -429,7 +431,11 @@ class Carrier:
             ancestry=metadata.descend(replaced),
             device=self.device,
         )
-        detail = "; ".join(said for said in (detail, "" if sent.kept else _NOT_KEPT) if said)
+        buried_by = self.remote.buried.pop(path, None) if replaced is None else None
+        if buried_by is not None:
+            self.came_back.append(path)
+        back = f"{buried_by} had deleted it, which the lost journal knew" if buried_by is not None else ""
+        detail = "; ".join(said for said in (detail, back, "" if sent.kept else _NOT_KEPT) if said)
         event = Event(verb, path, self.device, local.digest, local.size, written.version, detail)
         base = Base(local.digest, local.size, written.version, local.mode, written.modified)
         self._written.append(_Written(path, base, remote, op, event, rows))

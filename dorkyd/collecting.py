@@ -20,6 +20,7 @@ from dorkyd.core.model import (
     Remote,
     StepAside,
 )
+from dorkyd.core.paths import parent
 from dorkyd.errors import AuthExpired, Blocked, DorkyError, Stale, Transient
 from dorkyd.jobs import Outcome
 from dorkyd.journal import Dirty, Journal
@@ -30,6 +31,8 @@ from dorkyd.retries import Retries
 
 _log = logging.getLogger("dorkyd.engine")
 
+KEPT_FOLDER = "kept-folder"
+"""A folder was deleted elsewhere and stays here for what is ignored in it."""
 TROUBLE_AFTER = 4
 """Temporary failures in a row after which a path is reported as a problem."""
 
@@ -63,7 +66,29 @@ class Collector:
             self._landed_late(job.action.path, self.journal.remote(job.action.path))
         else:
             self.retries.fine(job.paths)
+        if isinstance(job.action, DeleteLocal):
+            self._tell_of_kept(parent(job.action.path))
         return None
+
+    def _tell_of_kept(self, folder: Path | None) -> None:
+        ignored = self._kept_for(folder)
+        if folder is not None and ignored is not None:
+            what = f"{folder} was deleted elsewhere and stays here: it holds what is ignored, {ignored!r} for one"
+            self.journal.ledger.set_problem(Problem(folder, KEPT_FOLDER, what, "move or delete what you do not need"))
+
+    def _kept_for(self, folder: Path | None) -> Path | None:
+        """What is ignored in a folder that holds nothing in sync."""
+        if folder is None or next(self.journal.base_paths(folder), None) is not None:
+            return None
+        return self.carrier.local.ignored_in(folder)
+
+    def look_at_kept_folders(self) -> None:
+        """Those that are empty, gone or in use again are told of no more."""
+        told = [problem.path for problem, _ in self.journal.ledger.problems() if problem.code == KEPT_FOLDER]
+        with self.journal.atomic():
+            for folder in told:
+                if self._kept_for(folder) is None:
+                    self.journal.ledger.clear_problem(folder)
 
     def _looked(self, row: Dirty, looked: Remote | None) -> None:
         """A look settles the path's open intents before anything is decided."""

@@ -423,6 +423,7 @@ class Engine:
             self.device,
             opened.identity.replica,
             read_only=self.project.mode is Mode.PULL,
+            journal_lost=opened.warning is not None,
             trash=self.project.bucket_trash or TrashLimits(),
         )
         local = LocalSide(self.folder, journal, self.project, self.make_watcher)
@@ -501,6 +502,7 @@ class Engine:
             unknown = local.scan(None, now).unknown
             o.retries.complete_look(unknown, _LOCAL_CODES)
             o.retries.strange_here = {problem.path for problem in unknown}
+            o.collector.look_at_kept_folders()
             # Only now: a scan that broke off is done again.
             local.scan_due = math.inf
             local.trees_due.clear()
@@ -735,8 +737,18 @@ class Engine:
             if free is not None:
                 o.retries.place_is_free(free)
         self._look_at_touched(o)
+        self._warn_came_back(o.carrier.came_back)
         if failure is not None:
             o.contact.failed(failure, now)
+
+    def _warn_came_back(self, paths: list[Path]) -> None:
+        if paths:
+            some = ", ".join(repr(path) for path in paths[:5]) + (", …" if len(paths) > 5 else "")
+            what = f"{len(paths)} files that were deleted elsewhere are back, since a lost journal knew of that: {some}"
+            self.warnings["came-back"] = (
+                what,
+                "delete again what nobody wants; `dorkyctl log` says who had deleted it",
+            )
 
     def _look_at_touched(self, o: _Open) -> None:
         touched, o.carrier.touched = o.carrier.touched, []

@@ -16,7 +16,7 @@ from dorkyd.core.metadata import sha256
 from dorkyd.core.model import Digest, Local, Path, Problem
 from dorkyd.core.paths import is_under
 from dorkyd.core.settings import Project
-from dorkyd.errors import Blocked, PathProblem, Stale
+from dorkyd.errors import Blocked, PathProblem, Stale, Transient
 from dorkyd.journal import RACY_NS, Journal
 from dorkyd.ports import ABSENT, Entry, Folder, Known, Marks, Observation, Watcher
 
@@ -255,6 +255,14 @@ class LocalSide:
         except (Stale, PathProblem):
             return False
         return old.hexdigest() == md5 and sha256(now.hexdigest()) == local.digest
+
+    def ignored_in(self, under: Path) -> Path | None:
+        """A file in that folder which is ignored here. None: there is none, or nobody can tell just now."""
+        try:
+            found = self.folder.scan(lambda _path, _is_folder: False, under)
+            return next((met.path for met in found if self.rules.skip(met.path, False)), None)
+        except (Stale, Transient, Blocked):
+            return None
 
     def at_hand(self, digest: Digest, limit: int = 4) -> list[tuple[Path, Local]]:
         """Files here that hold this content, by what is remembered of them."""

@@ -51,7 +51,7 @@ WIND_DOWN_S = 8.0
 """How long a stop waits for transfers under way."""
 _EVERYDAY = {State.IN_SYNC, State.SYNCING}
 """States whose coming and going is no news."""
-_NO_FILES = frozenset({"symlink", "special", "mount", "bad-name", "case-clash"}) | frozenset(
+_NO_FILES = frozenset({"symlink", "special", "mount", "bad-name", "case-clash", "kept-folder"}) | frozenset(
     {"unsafe-key", "reserved-name", "name-too-long", "bad-path"}
 )
 """Problems of what never is a file on one of the sides: a sync is complete without it."""

@@ -71,6 +71,10 @@ class RemoteSide:
     """The bucket's, where this device begins the project."""
     deleted_by: dict[Path, str] = field(default_factory=dict)
     """Who announced a deletion, until it is carried out here; for the history."""
+    journal_lost: bool = False
+    """Nobody knows what this folder was in sync with: a file that was deleted elsewhere meanwhile goes up again."""
+    buried: dict[Path, str] = field(default_factory=dict)
+    """Then: what the log's last entries tell of as deleted, and by whom."""
     unsure: bool = False
     """An entry made no sense, so that only a listing can tell."""
     _read_at: tuple[float, int] | None = None
@@ -168,6 +172,8 @@ class RemoteSide:
         if cursor == 0:
             # Everything up to here is covered by the full listing that follows.
             if state.highest is not None:
+                if self.journal_lost:
+                    self._learn_deletions(state.highest.number)
                 self._pass_over(state.highest)
             self._in_touch()
             return None
@@ -186,6 +192,18 @@ class RemoteSide:
             self._pass_over(state.highest)
         self._in_touch()
         return None
+
+    def _learn_deletions(self, last: int) -> None:
+        for number in range(max(1, last - READ_AT_ONCE + 1), last + 1):
+            found = self.news.entry(number)
+            if found is None:
+                continue
+            entry, _ = found
+            for change in entry.changes:
+                if change.verb == "delete":
+                    self.buried[change.path] = entry.device
+                else:
+                    self.buried.pop(change.path, None)
 
     def _pass_over(self, last: Logged) -> None:
         """Go on from the log's last entry without having read what is before it."""

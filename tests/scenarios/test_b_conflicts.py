@@ -277,11 +277,15 @@ def test_b18_a_lost_journal_never_lets_an_old_file_win(world: World) -> None:
 
 
 def test_b19_a_lost_journal_deletes_nothing(world: World) -> None:
-    """A file that the bucket lacks may come back, never vanish."""
+    """A file that the bucket lacks may come back, never vanish; where the log tells who deleted it, a warning says so."""
     one, two = world.begin({"f": "1", "g": "1"})
     two.kill()
     (one.root / "g").unlink()
     one.settle()
     forget_base(two)
+    two.write("new", "n")
     world.settle()
-    world.all_hold({"f": "1", "g": "1"})
+    world.all_hold({"f": "1", "g": "1", "new": "n"})
+    assert "'g'" in two.engine.warnings["came-back"][0]
+    assert "'new'" not in two.engine.warnings["came-back"][0]
+    assert "came-back" not in one.engine.warnings

@@ -30,7 +30,7 @@ def test_c02_a_new_child_survives_the_deletion_of_its_folder(world: World) -> No
 
 
 def test_c04_ignored_files_are_never_deleted(tmp_path: Path) -> None:
-    """The folder that holds one stays."""
+    """The folder that holds one stays, which is a problem told of until a person has emptied it."""
     world = World(tmp_path)
     one = world.device("A", ignore=("*.o",))
     two = world.device("B", ignore=("*.o",))
@@ -40,6 +40,14 @@ def test_c04_ignored_files_are_never_deleted(tmp_path: Path) -> None:
     world.settle()
     assert one.tree() == world.objects() == {"stays": "s"}
     assert two.tree() == {"d/x.o": "ignored", "stays": "s"}
+    assert two.problems() == {"d": "kept-folder"}
+    assert two.engine.held is None
+    two.restart()
+    world.settle()
+    assert two.problems() == {"d": "kept-folder"}
+    (two.root / "d/x.o").unlink()
+    world.settle()
+    assert one.problems() == two.problems() == {}
 
 
 def test_c06_deleted_and_made_again_is_one_edit(world: World) -> None:
