@@ -25,11 +25,13 @@ GUARD = {"percent": 100, "files": 100_000, "max": 100_000}
 
 @dataclass
 class Place:
-    """A bucket that is empty at first. `read` gives every object by its key below the prefix."""
+    """A bucket that is empty at first. `read` gives every object by its key below the prefix, or those whose keys begin with
+    what it is given.
+    """
 
     base: Path
     bucket: str
-    read: Callable[[], dict[str, bytes]]
+    read: Callable[..., dict[str, bytes]]
     settings: dict[str, Any] = field(default_factory=dict)
     started: list[RealDaemon] = field(default_factory=list)
 
@@ -57,7 +59,7 @@ def directory_place(base: Path) -> Iterator[Place]:
     """A plain directory."""
     directory = base / "bucket"
     directory.mkdir()
-    place = Place(base, f"file://{directory}", lambda: read_folder(directory))
+    place = Place(base, f"file://{directory}", lambda below="": read_folder(directory, below))
     with _ending(place):
         yield place
 
@@ -67,10 +69,10 @@ def s3_place(base: Path, server: Server) -> Iterator[Place]:
     """A real S3 server."""
     name = server.new_bucket()
 
-    def read() -> dict[str, bytes]:
+    def read(below: str = "") -> dict[str, bytes]:
         found: dict[str, bytes] = {}
         with contextlib.closing(server.client()) as client:
-            for page in client.get_paginator("list_objects_v2").paginate(Bucket=name, Prefix="team/p/"):
+            for page in client.get_paginator("list_objects_v2").paginate(Bucket=name, Prefix=f"team/p/{below}"):
                 for item in page.get("Contents", ()):
                     key = item["Key"]
                     found[key.removeprefix("team/p/")] = client.get_object(Bucket=name, Key=key)["Body"].read()
@@ -86,7 +88,11 @@ def gcs_place(base: Path, server: GcsProcess) -> Iterator[Place]:
     """The strict Google Cloud Storage of the tests."""
     name = server.new_bucket()
     settings = {"env": server.env, "endpoint_url": server.endpoint_url}
-    place = Place(base, f"gs://{name}/team/p", lambda: server.read_all(name, "team/p/"), settings)
+
+    def read(below: str = "") -> dict[str, bytes]:
+        return {below + key: data for key, data in server.read_all(name, f"team/p/{below}").items()}
+
+    place = Place(base, f"gs://{name}/team/p", read, settings)
     with _ending(place):
         yield place
 
@@ -100,10 +106,10 @@ def _ending(place: Place) -> Iterator[None]:
             daemon.kill()
 
 
-def read_folder(root: Path) -> dict[str, bytes]:
-    """Every file below it by its relative path."""
+def read_folder(root: Path, below: str = "") -> dict[str, bytes]:
+    """Every file by its relative path; of the folder `below` (it ends with a slash) alone."""
     found: dict[str, bytes] = {}
-    for folder, _, files in os.walk(root):
+    for folder, _, files in os.walk(root / below):
         for file in files:
             full = os.path.join(folder, file)
             with contextlib.suppress(FileNotFoundError), open(full, "rb") as stream:  # a daemon may be at work

@@ -1,0 +1,7 @@
+"""`python -m tests.kills` (`tests.kills.full`)."""
+
+import sys
+
+from tests.kills.full import main
+
+sys.exit(main())

@@ -1,0 +1,144 @@
+"""Daemons that start in no time: forked from a process that has imported everything and done nothing.
+
+Most of a start is importing. The nursery is a process with one thread, so that a fork of it is a daemon like any other; it
+is ended by the end of its input, and its children with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+
+class Nursery:
+    """The process, asked by one thread at a time."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.kills.nursery"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd=Path(__file__).parents[2],
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+        )
+
+    def start(self, env: Mapping[str, str], log: Path) -> Child:
+        """A daemon with this environment; what it says is added to `log`."""
+        return Child(self, self._ask({"env": dict(env), "log": str(log)}))
+
+    def status(self, pid: int) -> int:
+        """How a child ended: its exit code, or minus the signal. Waits for its end."""
+        return self._ask({"wait": pid})
+
+    def close(self) -> None:
+        """End it and all its children."""
+        with self._lock:
+            self._process.communicate(timeout=30)
+
+    def _ask(self, question: object) -> int:
+        with self._lock:
+            assert self._process.stdin is not None
+            assert self._process.stdout is not None
+            self._process.stdin.write(json.dumps(question).encode() + b"\n")
+            self._process.stdin.flush()
+            return int(self._process.stdout.readline())
+
+
+class Child:
+    """As `subprocess.Popen`, for a child of the nursery."""
+
+    def __init__(self, nursery: Nursery, pid: int) -> None:
+        self._nursery = nursery
+        self.pid = pid
+        self._fd: int | None = os.pidfd_open(pid)
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        """How it ended; None: it lives."""
+        return self._look(0)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end."""
+        code = self._look(timeout)
+        if code is None:
+            raise subprocess.TimeoutExpired("dorkyd", timeout or 0)
+        return code
+
+    def send_signal(self, number: int) -> None:
+        """To one that has not ended."""
+        if self.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self.send_signal(signal.SIGKILL)
+
+    def _look(self, timeout: float | None) -> int | None:
+        if self._fd is not None:
+            if not select.select([self._fd], [], [], timeout)[0]:
+                return None
+            self.returncode = self._nursery.status(self.pid)
+            os.close(self._fd)
+            self._fd = None
+        return self.returncode
+
+
+def _tend() -> None:
+    """The nursery's own loop."""
+    from tests.kills import launch
+
+    launch.preload()
+    out = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    children: set[int] = set()
+    for line in sys.stdin:
+        asked = json.loads(line)
+        if "wait" in asked:
+            answer = os.waitstatus_to_exitcode(os.waitpid(asked["wait"], 0)[1])
+            children.discard(asked["wait"])
+        else:
+            answer = os.fork()
+            if answer == 0:
+                _become(asked)
+            children.add(answer)
+        out.write(f"{answer}\n")
+        out.flush()
+    for child in children:
+        os.kill(child, signal.SIGKILL)
+
+
+def _become(asked: dict[str, object]) -> None:
+    """A daemon, in the new process."""
+    from tests.kills import launch
+
+    log = os.open(str(asked["log"]), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.closerange(3, 64)
+    os.setsid()
+    env = asked["env"]
+    assert isinstance(env, dict)
+    os.environ.clear()
+    os.environ.update(env)
+    code = 1
+    try:
+        code = launch.main()
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
+
+
+if __name__ == "__main__":
+    _tend()

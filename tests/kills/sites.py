@@ -1,0 +1,189 @@
+"""Every place of dorkyd's code where a step is taken, read from the code: what the stories must pass.
+
+A place is an operation (as the traps of `tests.kills.launch` name it) and the function that asks for it. A line that is
+added to dorkyd is here without anybody's doing; `UNREACHED` names those that no story passes, each with its reason.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import dorkyd
+from tests.kills.ports import BUCKET, FOLDER, OS_STEPS
+
+ROOT = Path(dorkyd.__file__).parent
+NOT_THE_DAEMON = ("cli/", "client.py", "locate.py", "core/", "ports.py")
+"""Other programs, and what does nothing."""
+WRITES = re.compile(
+    r"\b(INSERT(?: OR \w+)? INTO|UPDATE|DELETE FROM|CREATE TABLE|CREATE INDEX|DROP TABLE|ALTER TABLE) (\w+(?:\.\w+)?)"
+)
+_PATHLIB = {"unlink": "os.unlink", "mkdir": "os.mkdir", "rename": "os.rename", "replace": "os.replace", "chmod": "os.chmod",
+            "rmdir": "os.rmdir", "symlink_to": "os.symlink", "hardlink_to": "os.link", "write_text": "Path.write_text",
+            "write_bytes": "Path.write_bytes", "touch": "Path.touch"}  # fmt: skip
+_BOTO = re.compile(
+    r"(?:put|copy|delete|create|upload|complete|abort|restore)_[a-z_]*(?:object|objects|part|part_copy|upload|tagging|acl)"
+)
+_PORTS = {"bucket": BUCKET, "_bucket": BUCKET, "folder": FOLDER, "_folder": FOLDER}
+
+Site = tuple[str, str]
+"""Operation and place."""
+
+
+def sites() -> set[Site]:
+    """All of them."""
+    found: set[Site] = set()
+    for file in sorted(ROOT.rglob("*.py")):
+        name = file.relative_to(ROOT).as_posix()
+        if not name.startswith(NOT_THE_DAEMON):
+            found.update(_Reader(name, ast.parse(file.read_text())).sites())
+    return found
+
+
+def statements() -> set[str]:
+    """Every statement that changes the journal, as `launch.kind_of` names it."""
+    found: set[str] = set()
+    for file in sorted(ROOT.rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            for verb, table in WRITES.findall(_text(node) if isinstance(node, ast.Constant | ast.JoinedStr) else ""):
+                if not table.startswith("temp.") and table != "SET":
+                    found.add(f"{verb.split()[0]} {table}")
+    return found
+
+
+def _text(node: ast.Constant | ast.JoinedStr) -> str:
+    if isinstance(node, ast.Constant):
+        return node.value if isinstance(node.value, str) else ""
+    return "".join(part.value if isinstance(part, ast.Constant) else "?" for part in node.values)
+
+
+class _Reader(ast.NodeVisitor):
+    """One module."""
+
+    def __init__(self, file: str, tree: ast.Module) -> None:
+        self.module = file.removesuffix(".py").replace("/", ".")
+        self.tree = tree
+        self.names: list[str] = []
+        self.functions = 0
+        self.found: set[Site] = set()
+        self.constants = {
+            target.id: ast.unparse(node.value)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Assign)
+            for target in node.targets
+            if isinstance(target, ast.Name)
+        }
+
+    def sites(self) -> set[Site]:
+        self.visit(self.tree)
+        return self.found
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> None:
+        if not self.functions:
+            self.names.append(node.name)
+            self.generic_visit(node)
+            self.names.pop()
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
+        if not self.functions:
+            self.names.append(node.name)
+        self.functions += 1
+        self.generic_visit(node)
+        self.functions -= 1
+        if not self.functions:
+            self.names.pop()
+
+    def visit_Attribute(self, node: ast.Attribute) -> None:
+        # A reference is enough: it may be called through `partial`.
+        port = _PORTS.get(_last(node.value))
+        if port is not None and node.attr in port.changing and self.module != "folder" and not self._hands_on():
+            self.add(f"{_last(node.value).lstrip('_')}.{node.attr}")
+        self.generic_visit(node)
+
+    def visit_Constant(self, node: ast.Constant) -> None:
+        if self.module.startswith("buckets.s3") and isinstance(node.value, str) and _BOTO.fullmatch(node.value):
+            self.add("s3 " + "".join(word.capitalize() for word in node.value.split("_")))
+
+    def visit_Call(self, node: ast.Call) -> None:
+        for op in self._ops(node):
+            self.add(op)
+        self.generic_visit(node)
+
+    def add(self, op: str) -> None:
+        self.found.add((op, ".".join([self.module, *self.names])))
+
+    def _hands_on(self) -> bool:
+        return self.module in {"buckets.wrapped", "buckets.limits", "buckets.retry"}
+
+    def _ops(self, node: ast.Call) -> Iterator[str]:
+        function = node.func
+        if isinstance(function, ast.Name):
+            words = {argument.value for argument in node.args if isinstance(argument, ast.Constant)}
+            if function.id == "Request" and self.module.startswith("buckets.gcs") and "GET" not in words:
+                yield "gcs"
+            if function.id == "_call" and self.module == "renames":
+                yield "renameat2"
+            if function.id == "open" and any("w" in _mode(node) or letter in _mode(node) for letter in "axw+"):
+                yield "open for writing"
+            return
+        if not isinstance(function, ast.Attribute):
+            return
+        receiver, name = _last(function.value), function.attr
+        if receiver == "os" and name in OS_STEPS:
+            if name != "open" or self._creates(node):
+                yield f"os.{name}"
+        elif (receiver, name) == ("shutil", "rmtree"):
+            yield from ("os.unlink", "os.rmdir")
+        elif receiver in {"shutil", "os"} and name in {
+            "copy",
+            "copy2",
+            "copyfile",
+            "copytree",
+            "move",
+            "makedirs",
+            "removedirs",
+        }:
+            yield f"{receiver}.{name}"
+        elif receiver == "obstore" and name != "get":
+            yield f"obstore.{name}"
+        elif (
+            name in {"atomic", "_recording"}
+            and not (self.module in {"journal", "engine"} and self.names[-1] in {"atomic", "_recording"})
+        ) or (receiver == "migrations" and name == "apply"):
+            yield "sql COMMIT"
+        elif name in {"execute", "executemany"} and self.module not in {"journal", "ledger", "sessions", "schema"}:
+            for argument in node.args[:1]:
+                for verb, table in WRITES.findall(
+                    _text(argument) if isinstance(argument, ast.Constant | ast.JoinedStr) else ""
+                ):
+                    yield f"sql {verb.split()[0]} {table}"
+        elif (
+            name in _PATHLIB
+            and receiver not in {"os", *_PORTS, "_renames", "renames", "_stepwise"}
+            and self._is_path(node, name)
+        ):
+            yield _PATHLIB[name]
+
+    def _is_path(self, node: ast.Call, name: str) -> bool:
+        """Not a text's, a dataclass's or a date's `replace`."""
+        return name != "replace" or (len(node.args) == 1 and not node.keywords)
+
+    def _creates(self, node: ast.Call) -> bool:
+        flags = ast.unparse(node.args[1]) if len(node.args) > 1 else ""
+        for _ in range(3):
+            flags = re.sub(r"\b_?[A-Za-z]\w*\b", lambda found: self.constants.get(found[0], found[0]), flags)
+        return "O_CREAT" in flags
+
+
+def _last(node: ast.AST) -> str:
+    """The last name of what a method is called on."""
+    if isinstance(node, ast.Name):
+        return node.id
+    return node.attr if isinstance(node, ast.Attribute) else ""
+
+
+def _mode(node: ast.Call) -> str:
+    values = [*node.args[1:2], *(keyword.value for keyword in node.keywords if keyword.arg == "mode")]
+    return "".join(str(value.value) for value in values if isinstance(value, ast.Constant))
