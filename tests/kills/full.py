@@ -1,19 +1,101 @@
-"""`python -m tests.kills`: what the points are. `--full`: a kill at each of them. See `--help`."""
+"""`python -m tests.kills`: every story, and what points it has. `--full`: with a kill at each of them."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
 import functools
+import sys
+import threading
 import time
 import traceback
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from multiprocessing.pool import ThreadPool
 
 from tests import servers
 from tests.kills.matrix import NotTheSame, Teller
 from tests.kills.nursery import Nursery
+from tests.kills.sites import UNREACHED, Site, sites, statements
 from tests.kills.stories import STORIES
+from tests.kills.world import Point
+
+
+@dataclass
+class Report:
+    """What was passed, what was killed, and what went wrong."""
+
+    sites: set[Site] = field(default_factory=set)
+    statements: set[str] = field(default_factory=set)
+    kinds: set[str] = field(default_factory=set)
+    """Of the points that were passed."""
+    killed_kinds: set[str] = field(default_factory=set)
+    counts: Counter[str] = field(default_factory=Counter)
+    failures: list[str] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def fail(self, what: str) -> None:
+        """Remember it, and say it at once."""
+        with self.lock:
+            self.failures.append(what)
+        _say(f"FAILED {what}")
+
+
+def tell(
+    nursery: Nursery,
+    name: str,
+    scheme: str,
+    report: Report,
+    *,
+    choose: Callable[[Point], str] | None,
+    kill: bool = True,
+    only: tuple[str, ...] = ("",),
+    passings: int = 1,
+) -> None:
+    """Tell one story without a kill and then with one at every point; with `choose`, only at the first point by that order
+    of each kind that was not killed at yet. `only`: points whose words contain one of these.
+    """
+    began = time.monotonic()
+    counts: Counter[str] = Counter()
+    try:
+        with Teller(STORIES[name], scheme, nursery) as teller:
+            told = teller.plain()
+            points = [(point, passed) for point, passed in told.points.values() if any(w in str(point) for w in only)]
+            counts["points"] = len(points)
+            with report.lock:
+                report.sites |= {point.site for point, _ in points}
+                report.statements |= told.statements
+                report.kinds |= {point.op for point, _ in points}
+            if choose is not None:
+                points.sort(key=lambda pair: choose(pair[0]))
+            for point, passed in points if kill else []:
+                if choose is not None and point.op in report.killed_kinds:
+                    continue
+                for nth in range(1, min(passed, passings) + 1):
+                    try:
+                        died = teller.killed(point, nth)
+                    except NotTheSame as exc:
+                        counts["failed"] += 1
+                        report.fail(str(exc))
+                        continue
+                    counts["killed" if died else "not passed again"] += 1
+                    if died:
+                        with report.lock:
+                            report.killed_kinds.add(point.op)
+    except Exception:
+        counts["failed"] += 1
+        report.fail(f"{name} ({scheme}): {traceback.format_exc()}")
+    with report.lock:
+        report.counts.update(counts)
+    said = ", ".join(f"{count} {what}" for what, count in sorted(counts.items()))
+    _say(f"{scheme} {name}: {said}; {time.monotonic() - began:.0f} s")
+
+
+def _say(*lines: str) -> None:
+    for line in lines:
+        sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 def main() -> int:
@@ -22,48 +104,38 @@ def main() -> int:
     parser.add_argument("--full", action="store_true", help="kill at every point of every story")
     parser.add_argument("--scheme", action="append", choices=["s3", "file", "gs"], help="kinds of bucket; default: all")
     parser.add_argument("--story", action="append", help="stories whose names contain this; default: all")
-    parser.add_argument("--op", action="append", default=[], help="points whose operation and place contain this")
+    parser.add_argument("--op", action="append", help="points whose words contain this; default: all")
     parser.add_argument("--passings", type=int, default=1, help="how many passings of each point are tried")
-    parser.add_argument("--workers", type=int, default=1, help="worlds at once")
+    parser.add_argument("--workers", type=int, default=2, help="worlds at once")
     asked = parser.parse_args()
     work = [
-        (scheme, name, asked.full, tuple(asked.op), asked.passings)
-        for scheme in asked.scheme or ("s3", "file", "gs")
+        (name, scheme)
         for name, story in STORIES.items()
+        for scheme in asked.scheme or ("s3", "file", "gs")
         if scheme in story.schemes and any(part in name for part in asked.story or [""])
     ]
-    total: Counter[str] = Counter()
     # Servers end with the thread that started them.
-    for scheme in {scheme for scheme, *_ in work}:
+    for scheme in {scheme for _, scheme in work}:
         {"s3": servers.seaweed, "gs": servers.strict_gcs, "file": lambda: None}[scheme]()
+    report = Report()
     with contextlib.closing(Nursery()) as nursery, ThreadPool(asked.workers) as pool:
-        _tell_one = functools.partial(_tell, nursery)
-        for _lines, counts in pool.imap_unordered(_tell_one, work, chunksize=1):
-            total.update(counts)
-    return 1 if total["failed"] else 0
-
-
-def _tell(nursery: Nursery, work: tuple[str, str, bool, tuple[str, ...], int]) -> tuple[list[str], Counter[str]]:
-    scheme, name, full, ops, passings = work
-    counts: Counter[str] = Counter()
-    lines: list[str] = []
-    began = time.monotonic()
-    try:
-        with Teller(STORIES[name], scheme, nursery) as teller:
-            told = teller.plain()
-            counts["points"] = len(told.points)
-            for point, passed in told.points.values():
-                if not full or not any(part in str(point) for part in ops or [""]):
-                    continue
-                for nth in range(1, min(passed, passings) + 1):
-                    try:
-                        counts["killed" if teller.killed(point, nth) else "not passed again"] += 1
-                    except NotTheSame as exc:
-                        counts["failed"] += 1
-                        lines.append(f"FAILED {exc}")
-    except Exception:
-        counts["failed"] += 1
-        lines.append(f"FAILED {name} ({scheme}): {traceback.format_exc()}")
-    said = ", ".join(f"{count} {what}" for what, count in sorted(counts.items()))
-    lines.append(f"{scheme} {name}: {said}; {time.monotonic() - began:.0f} s")
-    return lines, counts
+        one = functools.partial(
+            tell,
+            nursery,
+            report=report,
+            choose=None,
+            kill=asked.full,
+            only=tuple(asked.op or [""]),
+            passings=asked.passings,
+        )
+        pool.starmap(one, work, chunksize=1)
+    servers.stop_all()
+    _say("in all: " + ", ".join(f"{count} {what}" for what, count in sorted(report.counts.items())))
+    if not (asked.story or asked.scheme or asked.op):
+        for what, found in (
+            ("not reached", sites() - report.sites - UNREACHED.keys()),
+            ("not seen in the code", report.sites - sites()),
+            ("not written", statements() - report.statements),
+        ):
+            _say(f"{what}: {len(found)}", *(f"  {one}" for one in sorted(found)))
+    return 1 if report.failures else 0

@@ -31,6 +31,9 @@ _PORTS = {"bucket": BUCKET, "_bucket": BUCKET, "folder": FOLDER, "_folder": FOLD
 Site = tuple[str, str]
 """Operation and place."""
 
+UNREACHED: dict[Site, str] = {}
+"""What no story passes, and why."""
+
 
 def sites() -> set[Site]:
     """All of them."""
