@@ -332,7 +332,7 @@ class Carrier:
         if placed.copy is not None:
             self.touched.append(placed.copy)
             self._log("conflict", install.path, self.device, None, detail=f"kept as {placed.copy!r}")
-        if placed.restored or (install.verb == "discard" and placed.copy is not None):
+        if placed.restored or (install.takes_away and placed.copy is not None):
             self.touched.append(install.path)
         if not landed.happened:
             return

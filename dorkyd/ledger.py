@@ -47,9 +47,12 @@ class Intent:
 
 @dataclass(frozen=True, slots=True)
 class Install:
-    """A local effect, from before the swap: a file put in place (`install`) or taken away (`discard`)."""
+    """A local effect, from before the swap: a file put in place or taken away."""
 
-    verb: Literal["install", "discard"]
+    verb: Literal["install", "discard", "restore", "withdraw"]
+    """`install` and `discard` follow the bucket, and base follows them. `restore` and `withdraw` are what a person asked
+    for here: put in place and taken away just so, an edit of theirs over a base that stands.
+    """
     path: Path
     staged: str
     """install: the staged file, which after an exchange holds what stood there. discard: where the file goes."""
@@ -68,6 +71,16 @@ class Install:
     mtime_ns: int
     """Of what stood there, for the name of a conflict copy; 0 when nothing did."""
     id: int = 0
+
+    @property
+    def takes_away(self) -> bool:
+        """Nothing is put in its place."""
+        return self.verb in {"discard", "withdraw"}
+
+    @property
+    def follows_bucket(self) -> bool:
+        """Base becomes what it made."""
+        return self.verb in {"install", "discard"}
 
 
 @dataclass(frozen=True, slots=True)

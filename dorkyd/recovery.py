@@ -61,7 +61,9 @@ class Landed:
     """What start-up found of one open install or discard."""
 
     happened: bool
-    """Base becomes the installed state (install), or none (discard). False: base stands, look again."""
+    """Base becomes the installed state (install), or none (discard). False: base stands, look again; always so for what a
+    person asked for.
+    """
     placed: Placed
     staged_kept: bool
     """The staged file is still what we fetched: it may be used again."""
@@ -73,8 +75,13 @@ def settle_install(install: Install, folder: Folder, transfer: Transfer) -> Land
     Nothing is unlinked: what came out of its place goes to the trash when it is what was expected to come out, else to
     a conflict copy or back.
     """
+    found = _found(install, folder, transfer)
+    return found if install.follows_bucket else replace(found, happened=False)
+
+
+def _found(install: Install, folder: Folder, transfer: Transfer) -> Landed:
     staged = folder.staged_digest(install.staged)
-    if install.verb == "discard":
+    if install.takes_away:
         if staged is None:
             return Landed(False, Placed(), False)
         placed = transfer.place_discarded(install)
