@@ -178,6 +178,7 @@ def trap_sql(trap: Trap) -> None:
                 trap.wrote(kind)
                 return run()
             if kind is not None:
+                trap.wrote(kind)
                 with trap.around(f"sql {kind}", "before", "after"):
                     return run()
             if sql.strip().upper() == "COMMIT" and self.changed:
@@ -278,7 +279,7 @@ def _small_parts() -> None:
 
     kib = 1024
     shape = Shape(256 * kib, 256 * kib)
-    s3 = functools.partialmethod(FastLane.__init__, parts_over_bytes=256 * kib, part_bytes=128 * kib, shape=shape)
+    s3 = functools.partialmethod(FastLane.__init__, parts_over_bytes=5120 * kib, part_bytes=5120 * kib, shape=shape)
     FastLane.__init__ = s3  # type: ignore[method-assign,assignment]
     gcs = functools.partialmethod(GcsBucket.__init__, sessions_over=512 * kib, part_bytes=256 * kib, shape=shape)
     GcsBucket.__init__ = gcs  # type: ignore[method-assign,assignment]

@@ -113,13 +113,13 @@ _SMALL = {"small-parts": True}
 
 
 def _large_there(world: World) -> None:
-    world.write(world.a, "old.bin", world.large("old", 700))
+    world.write(world.a, "old.bin", world.large("old", world.known["kib"]))
     assert world.rest()
 
 
 def _large_up(world: World) -> None:
-    world.write(world.a, "new.bin", world.large("new", 700))
-    world.write(world.a, "old.bin", world.large("changed", 600))
+    world.write(world.a, "new.bin", world.large("new", world.known["kib"]))
+    world.write(world.a, "old.bin", world.large("changed", world.known["kib"] + 1))
 
 
 _story("large upload in a session", _large_there, _large_up, tune=_SMALL, schemes=("s3", "gs"))
@@ -128,13 +128,13 @@ _story("large upload in a session", _large_there, _large_up, tune=_SMALL, scheme
 def _left_session(world: World) -> None:
     """The victim was killed in the middle of a large upload, and a person changed the file since."""
     _large_there(world)
-    world.write(world.a, "new.bin", world.large("new", 900))
+    world.write(world.a, "new.bin", world.large("new", 2 * world.known["kib"]))
     seen = lambda: any(point.op == "s3 UploadPart" for point, _ in world.a.points().values())
     world.a.arm(None)
     wait_until("a part is sent", seen)
     world.a.kill()
     world.a.arm(None)
-    world.write(world.a, "new.bin", world.large("newer", 800))
+    world.write(world.a, "new.bin", world.large("newer", world.known["kib"]))
 
 
 def _start_victim(world: World) -> None:
@@ -146,8 +146,8 @@ _story("a session that is of no use any more", _left_session, _start_victim, tun
 
 
 def _large_down(world: World) -> None:
-    world.write(world.mate, "new.bin", world.large("new", 1500))
-    world.write(world.mate, "old.bin", world.large("changed", 1300))
+    world.write(world.mate, "new.bin", world.large("new", world.known["kib"]))
+    world.write(world.mate, "old.bin", world.large("changed", world.known["kib"] + 1))
     world.mate.sync()
     world.nudge()
 
@@ -159,7 +159,7 @@ def _cut_fetch(world: World) -> None:
     """The victim was killed in the middle of a download, and the object was deleted since."""
     _large_there(world)
     world.a.arm(None)
-    world.write(world.mate, "new.bin", world.large("new", 3000))
+    world.write(world.mate, "new.bin", world.large("new", 3 * world.known["kib"]))
     world.mate.sync()
     world.nudge()
     wait_until("it is being fetched", lambda: any(p.op == "folder.stage" for p, _ in world.a.points().values()))
@@ -337,6 +337,22 @@ def _halted_at_start(verb: str) -> Part:
     return act
 
 
+def _all_halted_at_start(verb: str) -> Part:
+    """The teammate meets the same, and answers alike."""
+
+    def act(world: World) -> None:
+        _halted_at_start(verb)(world)
+        mates(world)
+
+    def mates(world: World) -> None:
+        with world.mate.client() as client:
+            client.sync("p", wait=False)
+            wait_until("it halts too", lambda: world.mate.status().halt is not None)
+            getattr(client, verb)("p", world.mate.status().halt.token)
+
+    return act
+
+
 def _answered(verb: str) -> Part:
     def again(world: World) -> None:
         world.until("it halts or goes on", lambda: _halted(world) or world.a.state() == "in-sync")
@@ -388,6 +404,10 @@ def _damaged(world: World) -> None:
         file.write_bytes(b"not a database at all" * 1000)
     world.write(world.a, "n", "meanwhile")
     (world.a.root / world.d / "gone").unlink()
+    ours = world.a.root / ".dorky"
+    (ours / "folder.json.new").write_text("half")
+    (ours / "tmp/stray").write_text("of nobody knows whom")
+    world.known["strays"] = True
 
 
 _story("a damaged journal", _damaged, _start_victim)
@@ -401,8 +421,44 @@ def _rewound(world: World) -> None:
     world.known["cut"](key)
 
 
-_story("a rewound bucket, approved", _rewound, _halted_at_start("approve"), _answered("approve"))
-_story("a rewound bucket, rejected", _rewound, _halted_at_start("reject"), _answered("reject"))
+for _verb in ("approve", "reject"):
+    _story(f"a rewound bucket, {_verb}", _rewound, _all_halted_at_start(_verb), _answered(_verb))
+
+
+def _emptied(world: World) -> None:
+    """The folder is emptied while nobody looks, and its marker with it."""
+    _start(world)
+    world.a.stop()
+    shutil.rmtree(world.a.root)
+    (world.a.root / world.d).mkdir(parents=True)
+    world.written[world.d].clear()
+    shutil.rmtree(world.a.root / world.d)
+    world.known["strays"] = True
+
+
+def _gone_is_gone(world: World) -> None:
+    _halted_at_start("approve")(world)
+
+
+_story("an emptied folder", _emptied, _gone_is_gone, _answered("approve"), schemes=("s3",))
+
+
+def _old_journal(world: World) -> None:
+    """A backup of the journal came back."""
+    _start(world)
+    world.a.stop()
+    journals, aside = world.a.home / "state/journals", world.a.home / "aside"
+    shutil.copytree(journals, aside)
+    world.a.start()
+    for at in range(3):
+        world.write(world.a, f"later {at}", str(at))
+        assert world.rest()
+    world.a.stop()
+    shutil.rmtree(journals)
+    aside.rename(journals)
+
+
+_story("an older journal", _old_journal, _start_victim, schemes=("s3",))
 
 # --- the log ---------------------------------------------------------------------------------------------------------
 
@@ -423,7 +479,9 @@ _SOON = {
     "dorkyd.daemon.PURGE_EVERY_S": 1,
     "dorkyd.compaction.LIVE_S": 2,
     "dorkyd.compaction.SLACK_S": 0,
-    "dorkyd.contact.SHORTEN_EVERY_S": 0,
+    "dorkyd.bucket_upkeep.EVERY_S": 0,
+    "dorkyd.bucket_trash.NEWEST_STAYS_S": 0,
+    "dorkyd.bucket_trash.SLACK_S": 0,
 }
 
 
@@ -436,7 +494,11 @@ def _log_is_long(world: World) -> None:
     for at in range(3):
         world.write(world.mate, f"m{at}", str(at))
         world.mate.sync()
+    world.write(world.a, "f", world.large("replaced", 2))
     assert world.rest()
+    world.write(world.a, "f", world.large("replacing", 2))
+    assert world.rest()
+    world.written[world.d].clear()  # what the trash may let go of
 
 
 def _time_passes(world: World) -> None:
@@ -544,6 +606,7 @@ def _configure(world: World) -> None:
         if second.name not in names and not world.known.get(f"added-{world.round}"):
             client.add(str(second), f"file://{bucket}")
         world.known[f"added-{world.round}"] = True
+        client.doctor("p")
         client.limit("p", up=10 * 1024 * 1024)
         client.limit("p", up=0)
         if second.name in [project.name for project in client.projects()]:
@@ -567,6 +630,7 @@ _story("edits of the configuration", _configured, _configure, _reconfigure, sche
 def _another_mode(world: World) -> None:
     _start(world)
     world.a.stop()
+    shutil.rmtree(world.a.root / ".dorky/tmp")
     project = world.a.settings["projects"][0]
     project["mode"] = "two-way" if project.get("mode") == "push" else "push"
     world.a.configure(world.a.settings)
@@ -580,6 +644,7 @@ _story("another mode", _another_mode, _start_victim, _nothing, schemes=("s3",))
 
 def _unknown(world: World) -> None:
     """A folder and a bucket that hold the same, and more, and nobody has ever joined them."""
+    (world.a.root / ".dorky").mkdir(0o755)
     world.write(world.a, "same", "same")
     world.known["put"](f"{world.d}/same", (world.a.root / world.d / "same").read_bytes())
     world.write(world.a, "here", "here")
@@ -592,3 +657,43 @@ def _unknown(world: World) -> None:
 
 
 _story("the first start", _unknown, _start_victim, alone=True)
+
+# --- after a kill ----------------------------------------------------------------------------------------------------
+
+
+def _was_killed(begin: Part, act: Part, point: str) -> Part:
+    """The victim was killed at such a point, and what it is to find when it starts is what the story is about."""
+
+    def prepare(world: World) -> None:
+        begin(world)
+        world.a.arm(point)
+        act(world)
+        if not world.a.dead:
+            assert not world.rest()
+        world.a.bury()
+        world.a.arm(None)
+
+    return prepare
+
+
+for _name, _act, _at in (
+    ("an exchange", _down, "after folder.swap_in"),
+    ("a file taken out", _down, "after folder.take_out"),
+    ("an upload", _up, "after bucket.put"),
+    ("a copy", _up, "after bucket.copy"),
+):
+    _story(f"recovering {_name}", _was_killed(_start, _act, _at), _start_victim, schemes=("s3",))
+
+
+def _stop_and_start(world: World) -> None:
+    """An orderly end with work under way."""
+    _up(world)
+    process = world.a.process
+    assert process is not None
+    process.terminate()
+    wait_until("it ended", lambda: world.a.dead)
+    if process.returncode == 0:
+        _start_victim(world)
+
+
+_story("a stop", _start, _stop_and_start, schemes=("s3",))

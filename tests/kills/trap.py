@@ -84,7 +84,7 @@ class Trap:
         _write(self._trace, f"point\t{point}\t{when}\t{op}\t{chain}\n".encode())
         with self._lock:
             self._rearm()
-            if point != self._point:
+            if self._point not in (point, f"{when} {op}"):
                 return
             self._left -= 1
             if self._left == 0:
@@ -142,7 +142,7 @@ def outer(qualname: str) -> str:
 
 def site(op: str, chain: str) -> str:
     """The place in the code where a step is taken: the innermost that does more than hand it on."""
-    if op == "sql COMMIT":
+    if op.startswith("sql "):
         passing: tuple[str, ...] = JOURNALLING
     else:
         passing = (

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dorkyd.errors import DorkyError
 from tests.daemons import RealDaemon, folder_tree, wait_until
 from tests.e2e.places import Place, read_folder
 from tests.kills.nursery import Nursery
@@ -26,7 +25,7 @@ _OPEN = {
     "uploads": "1",
 }
 """Rows of the journal that speak of work under way."""
-_CONFLICT = re.compile(r"\(conflict [^)]*\)")
+_CONFLICT = re.compile(r"\((conflict|kept) [^)]*\)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,14 +202,16 @@ class World:
     def rest(self) -> bool:
         """Let all come to rest. False: the victim died on the way."""
         before: object = None
-        for _ in range(12):
+        for turn in range(12):
             for daemon in self._daemons():
                 try:
                     daemon.sync(REST_S)
-                except (DorkyError, AssertionError, OSError) as exc:
+                except Exception as exc:  # whatever a dead daemon's client meets
                     if daemon is self.a and self._died():
                         return False
-                    raise AssertionError(f"{daemon.name}: {exc}\n{daemon.log.read_text()[-2500:]}") from exc
+                    if turn < 5 and daemon.status().problems:
+                        continue  # that of a path whose holder has to move it first
+                    raise AssertionError(f"{daemon.name}: {str(exc)[:500]}") from None
             now = [self.tree(daemon) for daemon in self._daemons()]
             if now == before and all(tree == now[0] for tree in now):
                 return not self.a.dead
@@ -239,7 +240,7 @@ class World:
         """The round's files in the words that all rounds share: a conflict copy's date and hash are its own."""
         mark = self.d.encode()
         found = sorted(
-            (_CONFLICT.sub("(conflict)", path), data.replace(mark, b"R").decode(errors="replace")[:80], mode)
+            (_CONFLICT.sub(r"(\1)", path), data.replace(mark, b"R").decode(errors="replace")[:80], mode)
             for path, (data, mode) in self.tree(self.a).items()
         )
         return {f"{path} #{at}": (text, mode) for at, (path, text, mode) in enumerate(found)}
@@ -259,7 +260,7 @@ class World:
         lost = self.lost()
         assert not lost, lost
         recovered = [path for path in read_folder(self.a.root / ".dorky/trash") if "/recovered-" in path]
-        assert not recovered, recovered
+        assert not recovered or self.known.get("strays"), recovered
 
     def left_over(self) -> list[str]:
         """Staged files and rows of the victim's journal that speak of work under way."""
