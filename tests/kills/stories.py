@@ -134,6 +134,7 @@ def _left_session(world: World) -> None:
     wait_until("a part is sent", seen)
     world.a.kill()
     world.a.arm(None)
+    world.written[world.d].pop()  # a person gave it up
     world.write(world.a, "new.bin", world.large("newer", world.known["kib"]))
 
 
@@ -165,6 +166,7 @@ def _cut_fetch(world: World) -> None:
     wait_until("it is being fetched", lambda: any(p.op == "folder.stage" for p, _ in world.a.points().values()))
     world.a.kill()
     world.a.arm(None)
+    world.written[world.d].pop()  # a person gave it up
     world.write(world.mate, "new.bin", "small now")
     world.mate.sync()
 
