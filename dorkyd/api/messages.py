@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from dorkyd.core.report import HaltReason, State
 
@@ -30,6 +30,19 @@ def readable(text: Any) -> Any:
 
 
 Text = Annotated[str, BeforeValidator(readable)]
+
+
+def _unicode(text: str) -> str:
+    r"""Refuses what JSON can escape (`\ud800`) and no file, setting or database can hold."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("a lone surrogate is no character") from None
+    return text
+
+
+Said = Annotated[str, AfterValidator(_unicode)]
+"""A text that a client sends."""
 
 
 class Answer(BaseModel):
@@ -323,15 +336,15 @@ class Stopping(Answer):
 class AddRequest(Request):
     """A project to add."""
 
-    path: str = Field(min_length=1)
+    path: Said = Field(min_length=1)
     """Absolute: the daemon does not share the client's working directory."""
-    bucket: str | None = None
+    bucket: Said | None = None
     """None: the embedded bucket."""
-    name: str | None = None
-    mode: str | None = None
-    endpoint_url: str | None = None
-    region: str | None = None
-    profile: str | None = None
+    name: Said | None = None
+    mode: Said | None = None
+    endpoint_url: Said | None = None
+    region: Said | None = None
+    profile: Said | None = None
 
 
 class SyncRequest(Request):
@@ -359,19 +372,19 @@ class LimitRequest(Request):
 class TokenRequest(Request):
     """The halt that is approved or rejected."""
 
-    token: str = Field(min_length=1)
+    token: Said = Field(min_length=1)
 
 
 class ResolveRequest(Request):
     """Settle a conflict, named by the original or by the copy."""
 
-    path: str = Field(min_length=1)
+    path: Said = Field(min_length=1)
     keep: Literal["mine", "theirs", "both"]
 
 
 class RestoreRequest(Request):
     """Bring a trashed file back."""
 
-    path: str = Field(min_length=1)
-    name: str | None = None
+    path: Said = Field(min_length=1)
+    name: Said | None = None
     """The trash item; None: the newest of that path."""
