@@ -69,11 +69,11 @@ def tell(place: Place, daemons: Sequence[RealDaemon], seed: str, folder: str, op
     tally.events += len(story.record)
     tally.operations += story.done
     if certain:
-        rest = _explained(story, rest, seed, tally)
+        rest = explained(story, rest, seed, tally)
     _agrees(place, story, rest, seed)
 
 
-def _explained(story: Story, rest: dict[str, Stable], seed: str, tally: Tally) -> dict[str, Stable]:
+def explained(story: Story, rest: dict[str, Stable], seed: str, tally: Tally) -> dict[str, Stable]:
     """Every path's trace is explained, if need be after the last check for late writers."""
     end = time.monotonic() + (LATE_S if story.done["late writes"] else 0.0)
     waited = False

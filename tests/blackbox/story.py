@@ -311,7 +311,7 @@ class Story:
         for full in root.rglob("* (conflict *"):
             path, device = str(full.relative_to(root)), ""
             while (told := parse_conflict(Name(path))) is not None:
-                path, device = told.original, told.device
+                path, device = told.original, device or told.device
             value = self._value(full.read_bytes())
             assert path in found, f"a copy of nothing: {full}"
             known = self.writers.get(value, {device})
