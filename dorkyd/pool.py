@@ -50,7 +50,9 @@ class Lane:
 class TransferPool:
     """See the module. Every method may be called from any thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, start: Callable[[Callable[[], None]], None] | None = None) -> None:
+        """`start`: starts a thread, and raises `RuntimeError` where the system has no more."""
+        self._start = start or _start
         self._lock = threading.Lock()
         self._lanes: deque[Lane] = deque()
         """Those with work, the one whose turn it is first."""
@@ -72,6 +74,9 @@ class TransferPool:
                 self._lanes.append(lane)
             lane.waiting[size].append(run)
             self._dispatch()
+        # No thread could be started and there is none: whoever has work does it, slowly, until threads are to be had.
+        while (job := self._orphan()) is not None:
+            self._do(*job)
 
     def close(self) -> None:
         """Begin nothing new. What was not begun is journalled, and found at the next start."""
@@ -89,13 +94,21 @@ class TransferPool:
                 continue
             self._threads += 1
             try:
-                threading.Thread(target=self._work, name="transfer", daemon=True).start()
+                self._start(self._work)
             except RuntimeError:
-                # The system has no more threads: those there are will come to it.
+                # Those there are will come to it.
                 self._threads -= 1
-                if not self._threads:
-                    raise
                 _log.warning("outcome=no-more-threads threads=%d", self._threads)
+
+    def _orphan(self) -> tuple[Lane, Size, Callable[[], None]] | None:
+        """A job that may begin while there is no thread at all."""
+        with self._lock:
+            if self._threads:
+                return None
+            try:
+                return self._begun.get_nowait()
+            except Empty:
+                return None
 
     def _next(self) -> tuple[Lane, Size, Callable[[], None]] | None:
         for lane in self._lanes:
@@ -127,13 +140,20 @@ class TransferPool:
                         self._threads -= 1
                         return
                 continue
-            try:
-                run()
-            except BaseException:  # a job reports its own failures; a thread must outlive what it did not foresee
-                _log.exception("outcome=job-failed")
-            with self._lock:
-                lane.running[size] -= 1
-                self._running[size] -= 1
-                if not lane.busy:
-                    self._lanes.remove(lane)
-                self._dispatch()
+            self._do(lane, size, run)
+
+    def _do(self, lane: Lane, size: Size, run: Callable[[], None]) -> None:
+        try:
+            run()
+        except BaseException:  # a job reports its own failures; a thread must outlive what it did not foresee
+            _log.exception("outcome=job-failed")
+        with self._lock:
+            lane.running[size] -= 1
+            self._running[size] -= 1
+            if not lane.busy:
+                self._lanes.remove(lane)
+            self._dispatch()
+
+
+def _start(work: Callable[[], None]) -> None:
+    threading.Thread(target=work, name="transfer", daemon=True).start()

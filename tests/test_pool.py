@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -151,3 +151,29 @@ def test_close_begins_nothing_new(pool: TransferPool, slow: Slow) -> None:
     lane.submit(slow, SMALL)
     slow.let_go()
     assert slow.begun == SHARED[Size.SMALL]
+
+
+def test_without_threads_the_caller_does_the_work() -> None:
+    """Where the system has no more threads nothing is lost or refused, and threads are used again once there are some."""
+    there: list[threading.Thread] = []
+    refusing = True
+
+    def start(work: Callable[[], None]) -> None:
+        if refusing:
+            raise RuntimeError("can't start new thread")
+        there.append(threading.Thread(target=work, daemon=True))
+        there[-1].start()
+
+    pool = TransferPool(start)
+    lane = pool.lane()
+    by: list[int] = []
+    for moved in (SMALL, LARGE, MEDIUM):
+        lane.submit(lambda: by.append(threading.get_ident()), moved)
+    assert by == [threading.get_ident()] * 3
+    assert not lane.busy
+    refusing = False
+    done = threading.Event()
+    lane.submit(done.set, SMALL)
+    assert done.wait(DEADLINE_S)
+    assert len(there) == 1
+    pool.close()
