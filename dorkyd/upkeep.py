@@ -92,14 +92,24 @@ class Upkeep:
             age_ns = wall - row.at_ns
             over = age_ns > limits.days * 86_400 * 10**9 or total > limits.size
             kept = newest[row.path] == row.name and age_ns < NEWEST_STAYS_NS
-            if over and not kept and self._check(row, row.checks):
-                self.folder.purge(row.name)
-                with self.journal.atomic():
-                    self.journal.ledger.purged(row.name)
+            if over and not kept and self._purged(row):
                 total -= row.size
         with self.journal.atomic():
             self.journal.ledger.trim_history(HISTORY_ROWS)
             self.journal.ledger.forget_dropped(wall - DROPPED_NS)
+
+    def _purged(self, row: Displaced) -> bool:
+        """Check once more, and remove: the trash no longer holds it. One that cannot be read or removed keeps no other."""
+        try:
+            if not self._check(row, row.checks):
+                return True
+            self.folder.purge(row.name)
+        except (Stale, Transient, Blocked) as exc:
+            _log.warning("verb=purge path=%r outcome=%s", row.path, exc.code)
+            return False
+        with self.journal.atomic():
+            self.journal.ledger.purged(row.name)
+        return True
 
     # --- inside -------------------------------------------------------------------------------------------------
 

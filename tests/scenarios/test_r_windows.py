@@ -237,6 +237,26 @@ def test_r06_a_late_writer_before_purge(tmp_path: Path) -> None:
     assert list(_conflicts(a).values()) == ["1 and late"]
 
 
+def test_trash_that_cannot_be_purged_keeps_nothing_else(tmp_path: Path) -> None:
+    """One displaced file that cannot be read stays; the others, and old history, go all the same."""
+
+    class Stuck(LocalFolder):
+        def trash_digest(self, name: str) -> model.Digest | None:
+            if next(t for t in self.trash() if t.name == name).path == "a":
+                raise PathProblem("a", "it cannot be read", code="unreadable", hint="chmod")
+            return super().trash_digest(name)
+
+    world = World(tmp_path)
+    a, b = world.device("a"), world.device("b", wrap=lambda _folder: Stuck(str(tmp_path / "b")))
+    world.begin({"a": "1", "f": "1", "g": "1"})
+    for path in ("a", "f", "g"):
+        a.write(path, "2")
+        world.settle()
+    b.clock.advance(100 * 86_400)
+    b.engine.purge()
+    assert [item.path for item in b.engine.folder.trash()] == ["a"]
+
+
 def test_g14_an_install_that_is_refused(tmp_path: Path) -> None:
     """A folder that cannot be written: a problem; what was fetched is kept, and the next run needs no GET."""
     world, a, b, folder = _world(tmp_path, f="1")
