@@ -111,11 +111,12 @@ class Contact:
         return max(min(listing, decide, self._poll, self._list, self._announce), self._quiet_until)
 
     def ask_now(self, now: float, *, whole: bool) -> None:
-        """Somebody wants to know: ask for news at once, and (`whole`) list from the start."""
+        """Somebody wants to know: ask for news at once, and (`whole`) list. A listing under way goes on to its end first:
+        who asks faster than a listing takes would never see the end of one.
+        """
         self._poll = self._quiet_until = now
         if whole:
             self._list = now
-            self.remote.abandon_listing()
 
     def pushed(self, told: Pushed, now: float) -> None:
         """The bucket's own events told of these: ask now what a poll or a listing would have found later. What is known

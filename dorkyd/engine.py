@@ -462,6 +462,7 @@ class Engine:
             with journal.atomic():
                 journal.drop_all_bases()
         self._open.upkeep.at_start()
+        self._open.giving_up.at_start(f"{self.project.bucket} {self.project.endpoint_url or ''}")
         if self._open.push is not None:
             self._open.push.start(lambda: self.wake())  # noqa: PLW0108 - wake may be set later
 

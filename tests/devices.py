@@ -279,17 +279,16 @@ class Device:
 
     def settle(self, limit: int = 400) -> None:
         """Look at both sides and go on until nothing is left to do, or it is halted."""
-        self.look()
-        scans, lists = self.engine.counters.scans, self.engine.counters.listings_done
+        scan, listing = self.engine.look_again()
         for _ in range(limit):
             self.step(0.5)
             if self.engine.held is not None:
                 return
             done = self.engine.counters
-            journal = self.engine.journal
+            opened = self.engine._open
             # Sessions that nothing wants are given up one a cycle, which nobody waits for but a test that counts them.
-            idle = self.engine.quiescent() and journal is not None and not journal.sessions.useless(())
-            if idle and done.scans > scans and done.listings_done > lists:
+            idle = self.engine.quiescent() and opened is not None and not opened.giving_up.next((), self.clock.now)
+            if idle and done.scans >= scan and done.listings_done >= listing:
                 return
         msg = f"{self.name} did not settle: dirty {self._dirty()}, trouble {self.engine.trouble}"
         raise AssertionError(msg)

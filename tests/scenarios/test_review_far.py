@@ -100,6 +100,25 @@ def test_a_listing_that_takes_longer_than_its_interval(tmp_path: Path) -> None:
     assert len(a.tree()) == 20
 
 
+def test_who_asks_faster_than_a_listing_ends(tmp_path: Path) -> None:
+    """`dorkyctl sync` again and again lets the listing under way end, and what each asked for is the one after it."""
+    world = World(tmp_path, MemoryBucket(page_keys=2))
+    for number in range(20):
+        world.put(f"f{number:02}", "x")
+    a = world.device("a")
+    asked = []
+    for _ in range(40):
+        _, listing = a.engine.look_again()
+        asked.append(listing)
+        a.step(0.1)
+    done = a.engine.counters.listings_done
+    assert done >= 2
+    assert asked == sorted(asked)
+    a.settle()
+    assert a.engine.counters.listings_done >= asked[-1]
+    assert len(a.tree()) == 20
+
+
 def test_what_a_teammate_deleted_while_it_was_ignored_here(pair: tuple[World, Device, Device]) -> None:
     """An ignored file was agreed on with nobody: it stays when its rule goes, though its object went meanwhile."""
     world, a, b = pair

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from dorkyd.buckets.memory import Fault, MemoryBucket
 from dorkyd.core import metadata
 from dorkyd.core.paths import parse_conflict
 from dorkyd.errors import Denied, Stale, Transient
+from dorkyd.giving_up import REFUSED_S
 from tests.devices import Device, Kill, World, trap_commits
 
 PART = 4
@@ -238,7 +240,7 @@ def test_keys_that_a_person_set_meanwhile_are_kept(tmp_path: Path) -> None:
 
 
 def test_a_store_that_denies_giving_up_stops_nothing(world: World) -> None:
-    """The parts stay until a lifecycle rule ends them, and `status` says so."""
+    """The parts stay until somebody may end them, and `status` says so until then."""
     one, _ = world.begin({})
     one.write("f", LARGE)
     dies_at(world, one, 4)
@@ -253,6 +255,28 @@ def test_a_store_that_denies_giving_up_stops_nothing(world: World) -> None:
     world.settle()
     world.all_hold({"g": "1"})
     assert "unfinished-uploads" in one.engine.warnings
+    world.faults = lambda _who, _verb, _key: None
+    one.step(60)
+    assert "unfinished-uploads" in one.engine.warnings, "a refusal is not asked for again at once"
+    one.step(REFUSED_S)
+    assert "unfinished-uploads" not in one.engine.warnings
+    assert world.store.open_sessions == []
+
+
+def test_a_former_buckets_sessions_are_forgotten(world: World) -> None:
+    """A large upload that was begun in another bucket is begun anew: its session would write there."""
+    one, _ = world.begin({})
+    one.write("f", LARGE)
+    dies_at(world, one, 4)
+    until_dead(one)
+    former = list(world.store.open_sessions)
+    assert len(former) == 1
+    one.project = replace(one.project, endpoint_url="http://127.0.0.1:1")
+    one.restart()
+    world.settle()
+    world.all_hold({"f": LARGE})
+    assert world.store.open_sessions == former
+    assert one.journal.sessions.all() == []
 
 
 def test_a_store_that_fails_strangely_at_giving_up_stops_nothing(world: World) -> None:
