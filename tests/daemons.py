@@ -32,8 +32,17 @@ class RealDaemon:
     """One `DORKY_HOME` with one project `p`."""
 
     def __init__(
-        self, base: Path, name: str, bucket: str, *, env: dict[str, str] | None = None, **settings: Any
+        self,
+        base: Path,
+        name: str,
+        bucket: str,
+        *,
+        env: dict[str, str] | None = None,
+        module: str = "dorkyd",
+        **settings: Any,
     ) -> None:
+        self.module = module
+        """What is run."""
         self.name = name
         self.home = base / f"h-{name}"
         self.root = base / f"folder-{name}"
@@ -60,7 +69,7 @@ class RealDaemon:
     def launch(self) -> RealDaemon:
         """Start, and do not wait."""
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen([sys.executable, "-m", "dorkyd"], env=self.env, stdout=log, stderr=log)
+            self.process = subprocess.Popen([sys.executable, "-m", self.module], env=self.env, stdout=log, stderr=log)
         return self
 
     def ready(self, deadline_s: float = 60.0) -> RealDaemon:
