@@ -6,6 +6,7 @@ import contextlib
 import os
 import random
 import secrets
+import subprocess
 import time
 from collections.abc import Sequence
 
@@ -14,7 +15,7 @@ from tests.e2e.persons import Account, Person
 
 FOLDER_FILES = 100
 """Files in each folder of the tree that the day begins with."""
-FRESH_S = 20.0
+FRESH_S = 60.0
 """For how long a person remembers what files there are."""
 KEEP_AWAY = 400
 """Deleted files and folders that wait to be read for the account."""
@@ -130,7 +131,10 @@ class Day:
         daemon = self.rng.choice(self.restarting)
         how = self.rng.choice(("stop", "kill"))
         self.done[how] = self.done.get(how, 0) + 1
-        daemon.stop() if how == "stop" else daemon.kill()
+        try:
+            daemon.stop() if how == "stop" else daemon.kill()
+        except subprocess.TimeoutExpired:  # it was killed then
+            self.done["stop took too long"] = self.done.get("stop took too long", 0) + 1
         daemon.launch()
 
     def close(self) -> dict[str, int]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -23,12 +25,11 @@ NAMES = "abcdefgh"
 def directory_sizes(root: Path) -> dict[str, int]:
     """Of every object of a bucket in a directory."""
     found: dict[str, int] = {}
-    for file in root.rglob("*"):
-        try:
-            if not file.is_dir():
-                found[file.relative_to(root).as_posix()] = file.lstat().st_size
-        except FileNotFoundError:
-            continue  # it is at work
+    for folder, _, files in os.walk(root):
+        for file in files:
+            full = os.path.join(folder, file)
+            with contextlib.suppress(FileNotFoundError):  # it is at work
+                found[os.path.relpath(full, root)] = os.lstat(full).st_size
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import os
 import sqlite3
 import statistics
 import time
@@ -89,14 +90,14 @@ def look(daemon: RealDaemon, since: float) -> Sample | None:
         descriptors = len(list((proc / "fd").iterdir()))
     except (FileNotFoundError, ProcessLookupError):
         return None
-    journals = [p for p in (daemon.home / "state").rglob("*.db*") if p.is_file()]
+    journals = [p for p in _below(daemon.home / "state") if ".db" in p.name]
     rows: Counter[str] = Counter()
     for database in [p for p in journals if p.suffix == ".db"]:
         with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=10)) as conn:
             for table in [name for (name,) in conn.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]:
                 kind = table if table == "history" else "paths" if table in _PATHS else "working"
                 rows[kind] += _count(conn, table)
-    trash = list(_sizes((daemon.root / ".dorky" / "trash").rglob("*")))
+    trash = list(_sizes(_below(daemon.root / ".dorky" / "trash")))
     return Sample(
         seconds=time.monotonic() - since,
         device=daemon.name,
@@ -194,8 +195,12 @@ def _count(conn: sqlite3.Connection, table: str) -> int:
     return int(conn.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
 
 
+def _below(root: Path) -> list[Path]:
+    """Its files, as far as they stay: it is at work."""
+    return [Path(folder, file) for folder, _, files in os.walk(root) for file in files]
+
+
 def _sizes(files: Iterable[Path]) -> Iterable[int]:
     for file in files:
-        with contextlib.suppress(FileNotFoundError):  # it is at work
-            if not file.is_dir():
-                yield file.lstat().st_size
+        with contextlib.suppress(FileNotFoundError):
+            yield file.lstat().st_size
