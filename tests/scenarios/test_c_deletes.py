@@ -132,6 +132,20 @@ def test_c13_a_rename_is_no_deletion(tmp_path: Path) -> None:
     assert world.moved() == {"COPY": 1, "DELETE": 1}
 
 
+def test_c13_what_is_elsewhere_too_is_no_loss(tmp_path: Path) -> None:
+    """One of two equal files may be deleted with the strictest guard, in either direction."""
+    from dorkyd.core.settings import Guard
+
+    world = World(tmp_path)
+    for name in ("A", "B"):
+        world.device(name, guard=Guard(percent=0, files=0, max=0))
+    one, two = world.begin({"f": "1", "g": "1"})
+    (one.root / "f").unlink()
+    world.settle()
+    assert one.engine.held is two.engine.held is None
+    world.all_hold({"g": "1"})
+
+
 def test_c14_a_missing_root_halts_and_resumes_by_itself(world: World, tmp_path: Path) -> None:
     """Nothing is deleted while the folder is away."""
     one, two = world.begin({"f": "1"})

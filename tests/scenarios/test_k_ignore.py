@@ -52,6 +52,23 @@ def test_k03_rules_and_deletions_in_one_batch(tmp_path: Path) -> None:
     assert b.tree() == {".dorkyignore": "*.log\n", "f": "1", "keep/z": "4"}
 
 
+def test_k03_rules_and_deletions_that_the_watcher_saw(tmp_path: Path) -> None:
+    """Without any scan: the rules hold before the deletions beside them are believed."""
+    world, a, b = _world(tmp_path)
+    a.watching = True
+    a.restart()
+    a.settle()
+    everything = world.objects()
+    a.write(".dorkyignore", "*.log\n")
+    (a.root / "x.log").unlink()
+    a.watchers[-1].saw(".dorkyignore", "x.log")
+    for _ in range(20):
+        a.step(1.0)
+    assert world.objects() == {**everything, ".dorkyignore": "*.log\n"}
+    world.settle()
+    assert b.tree() == world.objects() == {**everything, ".dorkyignore": "*.log\n"}
+
+
 def test_rules_lifted(tmp_path: Path) -> None:
     """What is no longer ignored is compared by content: equal files move no bytes, unequal ones are kept twice."""
     world, a, b = _world(tmp_path)
