@@ -25,7 +25,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path as FilePath
 
-from dorkyd import halts
+from dorkyd import halts, schema
 from dorkyd.bucket_upkeep import BucketUpkeep
 from dorkyd.carrying import Carrier, Job
 from dorkyd.collecting import Collector, leaves
@@ -133,6 +133,8 @@ class Engine:
     _trouble: Trouble | None = None
     """Why the folder cannot be opened, or why the last cycle failed."""
     _reopen: float = -math.inf
+    _doubtful: bool = False
+    """A cycle ended in what nobody foresaw: the journal may be damaged where no quick look tells."""
     _outliving: Jobs | None = None
     """Jobs of before the last `close`."""
     _requests: queue.SimpleQueue[tuple[Callable[[], object], Future[object]]] = field(default_factory=queue.SimpleQueue)
@@ -205,6 +207,7 @@ class Engine:
         again from what is on disk.
         """
         self.restart()
+        self._doubtful = not (isinstance(exc, sqlite3.Error) and schema.will_pass(exc))
         if isinstance(exc, sqlite3.Error):
             what, hint = f"the journal cannot be used: {exc}", f"check the disk that holds {self.journals}"
             self._trouble = trouble_of(Blocked(what, hint=hint, code="journal"))
@@ -397,7 +400,7 @@ class Engine:
         if self.winding_down:
             return False
         self._outliving = None
-        found = self.opener.open()
+        found = self.opener.open(doubtful=self._doubtful)
         if not isinstance(found, Opened):
             self.held = found
             self._vanished = True
@@ -448,7 +451,7 @@ class Engine:
             push=self.make_push(),
         )
         self._trouble = None
-        self._vanished = False
+        self._vanished = self._doubtful = False
         self.held = halts.stored(journal)
         if opened.warning is not None:
             self.warnings["started-over"] = (opened.warning, "")

@@ -55,8 +55,10 @@ class _Ahead:
 class Journal:
     """See the module. Opened by, and used from, one thread."""
 
-    def __init__(self, file: FilePath) -> None:
-        """Open or create. `NewerSchema` when a later dorkyd wrote it; `sqlite3.DatabaseError` when it is corrupt."""
+    def __init__(self, file: FilePath, *, doubtful: bool = False) -> None:
+        """Open or create. `NewerSchema` when a later dorkyd wrote it; `sqlite3.DatabaseError` when it is corrupt, for which
+        all of it is read when it is `doubtful`.
+        """
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.file = file
         self._conn = schema.connect(file)
@@ -67,9 +69,15 @@ class Journal:
             answer = self._conn.execute("PRAGMA quick_check(1)").fetchone()
             if answer is None or answer[0] != "ok":
                 raise sqlite3.DatabaseError(f"{file}: integrity check failed")
+            found = schema.damage(self._conn) if doubtful else None
+            if found is not None:
+                raise sqlite3.DatabaseError(f"{file}: {found}")
             schema.prepare(self._db, str(file))
             file.chmod(0o600)
             self._rising = self._highest()
+        except UnicodeDecodeError as exc:
+            self._conn.close()
+            raise sqlite3.DatabaseError(f"{file}: text that is none") from exc
         except BaseException:
             self._conn.close()
             raise

@@ -50,8 +50,10 @@ class Opener:
     """The directory of all journals."""
     clock: Clock
 
-    def open(self) -> Opened | halts.Held:
-        """See the module. `Busy` when another daemon has the folder; `NewerSchema`; `Stale` when it moves under us."""
+    def open(self, *, doubtful: bool = False) -> Opened | halts.Held:
+        """See the module. `Busy` when another daemon has the folder; `NewerSchema`; `Stale` when it moves under us.
+        `doubtful`: a cycle over this journal ended in what nobody foresaw, so that all of it is read before it is used.
+        """
         if not self.folder.root_exists():
             return self.gone(0)
         identity = self.folder.identity()
@@ -69,7 +71,7 @@ class Opener:
             return moved
         self.folder.lock()
         try:
-            journal = Journal(file)
+            journal = Journal(file, doubtful=doubtful)
         except sqlite3.DatabaseError as exc:
             if _is_busy(exc):
                 raise
@@ -252,7 +254,7 @@ def _meta(file: FilePath, key: str) -> str | None:
         return None
     try:
         row = conn.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-    except sqlite3.DatabaseError:
+    except (sqlite3.DatabaseError, UnicodeDecodeError):
         return None
     finally:
         conn.close()
@@ -264,7 +266,7 @@ def _files_of(file: FilePath) -> int:
     conn = schema.connect_readonly(file)
     try:
         return int(conn.execute("SELECT count(*) FROM base").fetchone()[0])
-    except sqlite3.DatabaseError:
+    except (sqlite3.DatabaseError, UnicodeDecodeError):
         return 0
     finally:
         conn.close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import sqlite3
 from pathlib import Path as FilePath
 
@@ -119,19 +121,76 @@ def prepare(db: Database, file: str) -> None:
     migrations.apply(db)
 
 
+_NUMBERS = ("counter", "log_cursor", "marker_inode", "paused_until")
+"""What `meta` holds as text and is a number."""
+_DOCUMENTS = ("halt",)
+"""What it holds in JSON."""
+
+
+def damage(conn: sqlite3.Connection) -> str | None:
+    """Read everything: what of it no journal can hold. None: nothing. `PRAGMA quick_check`, at every start, sees what
+    holds the rows together, and not what stands in them. Raises `sqlite3.Error` and `UnicodeDecodeError`.
+    """
+    answer = conn.execute("PRAGMA integrity_check(1)").fetchone()
+    if answer is None or answer[0] != "ok":
+        return "integrity check failed"
+    for (table,) in conn.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+        columns = conn.execute("SELECT name, type FROM pragma_table_info(?)", (table,)).fetchall()
+        for row in conn.execute(f"SELECT * FROM {_quoted(table)}"):  # noqa: S608  a name of its own
+            for (name, kind), value in zip(columns, row, strict=True):
+                right = value is None or isinstance(value, int if kind == "INTEGER" else str)
+                if not right or (name == "digest" and value is not None and not _DIGEST.fullmatch(value)):
+                    return f"{table}.{name} holds what it cannot"
+    for key, value in conn.execute("SELECT key, value FROM meta"):
+        if key in _NUMBERS and not (value.isascii() and value.isdigit()):
+            return f"{key} is no number"
+        if key in _DOCUMENTS:
+            try:
+                json.loads(value)
+            except ValueError:
+                return f"{key} is no document"
+    return None
+
+
+def will_pass(exc: sqlite3.Error) -> bool:
+    """Trouble of the disk or of a lock, which says nothing about what the database holds."""
+    return getattr(exc, "sqlite_errorcode", 0) & 0xFF in _PASSING
+
+
+_PASSING = frozenset({
+    sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN,
+})  # fmt: skip
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+
 def connect(file: FilePath) -> sqlite3.Connection:
     """A writing connection with the settings that safety rests on: WAL, and a sync at every commit."""
     conn = sqlite3.connect(file, isolation_level=None, timeout=10.0)
-    conn.execute("PRAGMA journal_mode=WAL")
-    conn.execute("PRAGMA synchronous=FULL")
-    conn.execute("PRAGMA temp_store=MEMORY")
-    conn.execute("PRAGMA cache_size=-8000")
-    return conn
+    return _set(conn, "journal_mode=WAL", "synchronous=FULL", "temp_store=MEMORY", "cache_size=-8000")
 
 
 def connect_readonly(file: FilePath) -> sqlite3.Connection:
     """A connection for one reading thread."""
     conn = sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True, timeout=10.0)
-    conn.execute("PRAGMA query_only=ON")
-    conn.execute("PRAGMA cache_size=-2000")
+    return _set(conn, "query_only=ON", "cache_size=-2000")
+
+
+def _set(conn: sqlite3.Connection, *pragmas: str) -> sqlite3.Connection:
+    try:
+        for pragma in pragmas:
+            conn.execute(f"PRAGMA {pragma}")
+    except UnicodeDecodeError as exc:
+        # SQLite quotes a damaged schema in its message, and Python cannot read that.
+        conn.close()
+        raise sqlite3.DatabaseError("the schema is damaged") from exc
+    except BaseException:
+        conn.close()
+        raise
     return conn
