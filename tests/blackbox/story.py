@@ -34,7 +34,7 @@ PATHS = ("a.txt", "b", "d/.env")
 PAUSES_S = (0.0, 0.0, 0.0, 0.01, 0.03, 0.1, 0.25, 0.4, 0.7, 1.2)
 """Between two operations: from back to back to long enough for a value to travel."""
 CHASE_S = 6.0
-"""How long a program with an open file waits for sync to swap it out."""
+"""How long a program with an open file waits for sync to bring it, and to swap it out."""
 READY_S = 240.0
 """A long run in the background is short of a processor at times."""
 OPERATIONS = (
@@ -261,20 +261,30 @@ class Story:
         self._note(path, Late(n, new), "written late and closed" if displaced else "written and closed")
 
     def _chase(self, n: int, path: str) -> None:
-        """Another device writes; the very moment that sync swaps the file out here, write into the old one."""
+        """Two devices agree, the other one writes, and the very moment that sync swaps the file out here, somebody who had
+        it open writes into the old one.
+        """
+        others = [
+            m for m in range(len(self.daemons)) if m != n and m not in self.stopped and (m, path) not in self.handles
+        ]
+        if not others:
+            return
+        other = self.rng.choice(others)
         if self._inode(n, path) == 0:
             self._create(n, path)
+        self._within(CHASE_S, lambda: self._read(n, path) == self._read(other, path))
         self._open(n, path)
-        if (n, path) not in self.handles:
-            return
-        others = [m for m in range(len(self.daemons)) if m != n and (m, path) not in self.handles]
-        if others:
-            self._write(self.rng.choice(others), path)
-        inode, wait = os.fstat(self.handles[n, path].fd).st_ino, threading.Event()
-        end = time.monotonic() + CHASE_S
-        while others and self._inode(n, path) == inode and time.monotonic() < end:
+        if (n, path) in self.handles:
+            self._write(other, path)
+            inode = os.fstat(self.handles[n, path].fd).st_ino
+            self._within(CHASE_S, lambda: self._inode(n, path) != inode)
+            self._close(n, path)
+
+    def _within(self, seconds: float, happened: Callable[[], bool]) -> None:
+        """Wait for it, but no longer than that."""
+        end, wait = time.monotonic() + seconds, threading.Event()
+        while not happened() and time.monotonic() < end:
             wait.wait(0.001)
-        self._close(n, path)
 
     def _end(self, n: int, kind: str) -> None:
         if kind == "kill":
