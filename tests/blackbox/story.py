@@ -261,8 +261,8 @@ class Story:
         self._note(path, Late(n, new), "written late and closed" if displaced else "written and closed")
 
     def _chase(self, n: int, path: str) -> None:
-        """Two devices agree, the other one writes, and the very moment that sync swaps the file out here, somebody who had
-        it open writes into the old one.
+        """Two devices agree, the other one writes, and as soon as sync swaps the file out here, or soon after, somebody
+        who had it open writes into the old one.
         """
         others = [
             m for m in range(len(self.daemons)) if m != n and m not in self.stopped and (m, path) not in self.handles
@@ -278,6 +278,8 @@ class Story:
             self._write(other, path)
             inode = os.fstat(self.handles[n, path].fd).st_ino
             self._within(CHASE_S, lambda: self._inode(n, path) != inode)
+            # At once, sync still has to look at what came out; later, it lies in the trash.
+            threading.Event().wait(self.rng.choice((0.0, 0.002, 0.5, 1.0)))
             self._close(n, path)
 
     def _within(self, seconds: float, happened: Callable[[], bool]) -> None:
