@@ -94,9 +94,12 @@ def _copy_bytes(reading: int, writing: int) -> None:
 def seal(spot: Spot, *, mode: int, mtime_ns: int | None) -> int:
     """Permission bits, mtime, fsync of the file and of its name. Returns the bits that it took."""
     with open_file(spot, require(spot)) as fd, faults(spot.path, "write"):
-        if mtime_ns is not None:
+        # Nothing is touched that is right already: a file that was sealed so before is clean, and its sync costs nothing.
+        info = os.fstat(fd)
+        if mtime_ns is not None and info.st_mtime_ns != mtime_ns:
             _set_mtime(fd, mtime_ns)
-        fchmod(fd, mode & PERMISSION_BITS)
+        if info.st_mode & PERMISSION_BITS != mode & PERMISSION_BITS:
+            fchmod(fd, mode & PERMISSION_BITS)
         held = os.fstat(fd).st_mode & PERMISSION_BITS
         fsync(fd)
         fsync(spot.fd)

@@ -135,12 +135,17 @@ class Transfer:
         return None if info is None else _remote(info)
 
     def fetch(self, path: Path, remote: Remote, staged: str, at_hand: AtHand) -> Fetched:
-        """Bring an object state's bytes into staging, from disk where a file here has them, else from the bucket.
+        """Bring an object state's bytes into staging, from disk where a file here has them, else from the bucket. They are
+        durable when this returns: what is recorded of them is believed after a power cut.
 
         `DiskFull` leaves nothing staged: what arrived so far would keep the disk full for every other file.
         """
         try:
-            return self._fetch(path, remote, staged, at_hand)
+            fetched = self._fetch(path, remote, staged, at_hand)
+            mode = fetched.remote.mode
+            # Bits that keep us from reading it come when it is put in place.
+            self._folder.seal(staged, mode=None if mode is None else mode | 0o600, mtime_ns=fetched.remote.mtime_ns)
+            return fetched
         except DiskFull as exc:
             self._folder.unstage(staged)
             raise DiskFull(

@@ -17,7 +17,7 @@ from dorkyd.core.model import Digest, Path
 from dorkyd.core.settings import Project
 from dorkyd.errors import Blocked, Stale, Transient
 from dorkyd.journal import Journal
-from dorkyd.ledger import Displaced, Event
+from dorkyd.ledger import Displaced, Event, Fetched
 from dorkyd.local_side import LocalSide
 from dorkyd.ports import Clock, Folder, Trashed
 from dorkyd.transfer import conflict_copy
@@ -180,6 +180,22 @@ class Upkeep:
             for item, digest in trashed:
                 self.journal.ledger.displace(Displaced(item.name, item.path, digest, item.size, None, item.at_ns, 0))
 
+    def _drop_unproved(self, rows: Iterable[Fetched]) -> None:
+        """A fetch that was cut short goes on after a start only where the object's own digest will prove the whole: of
+        what was not made durable, a power cut leaves anything.
+        """
+        for row in rows:
+            remote = self.journal.remote(row.path)
+            ours = remote is not None and remote.op is not None and remote.digest is not None
+            if row.digest is None and not (ours and remote is not None and remote.version == row.version):
+                try:
+                    self.folder.unstage(row.staged)
+                except (Stale, Transient, Blocked) as exc:
+                    _log.warning("verb=drop-fetched path=%r outcome=%s", row.path, exc.code)
+                    continue
+                with self.journal.atomic():
+                    self.journal.ledger.drop_fetched(row.staged)
+
     def _adopt_strays(self) -> None:
         """A staged file that no row explains came out of somebody's folder before its journal was lost: keep it where
         a person finds it. What rows prove that we fetched is kept for use or dropped.
@@ -192,6 +208,7 @@ class Upkeep:
         with self.journal.atomic():
             for name in fetched.keys() - present - explained:
                 ledger.drop_fetched(name)
+        self._drop_unproved(row for row in fetched.values() if row.staged in present - explained)
         strays: list[tuple[Trashed, Digest]] = []
         for name in sorted(present - explained - fetched.keys()):
             try:

@@ -62,7 +62,8 @@ def place() -> Path:
 
 
 def leave() -> None:
-    """Remove that place."""
+    """Remove that place, and what only holds there."""
+    _made.clear()
     while _places:
         shutil.rmtree(_places.pop().parent)
 

@@ -43,6 +43,10 @@ class Orders:
     full: bool = False
     unreadable: set[str] = field(default_factory=set)
     refused: set[str] = field(default_factory=set)
+    power: bool = False
+    """The power goes with the next kill."""
+    volatile: set[str] = field(default_factory=set)
+    """Staged names whose bytes were not made durable yet."""
 
     def clear(self) -> None:
         """All is well, but for what may not be read or is refused."""
@@ -248,9 +252,15 @@ class Disk:
                 self._tally.faults[f"full disk at {name}"] += 1
                 self._say(f"   ({self._name} {name} {args[0]}: no space left)")
                 if name == "stage":
+                    orders.volatile.add(args[0])
                     return _Filling(found(*args, **kwargs))
                 raise DiskFull("no space left")
-            return found(*args, **kwargs)
+            answer = found(*args, **kwargs)
+            if name in {"stage", "stage_copy", "trash_to_stage"} and kwargs.get("keep", True):
+                orders.volatile.add(args[0] if name == "stage" else args[-1])
+            elif name in {"seal", "unstage"}:
+                orders.volatile.discard(args[0])
+            return answer
 
         return call
 

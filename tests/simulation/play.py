@@ -62,9 +62,10 @@ class Play:
         self.days = 0
         self.settled = 0
         """How often all settled."""
-        # What loosens what must hold, since all settled last.
-        self.journal_lost = self.strangers = self.ignoring = self.slept = False
-        self.isolating: set[str] = set()
+        self.journal_lost = False
+        """Since all settled last."""
+        self.strangers = self.ignoring = False
+        """Other tools wrote into the bucket; there was an ignore file. Ever."""
         self.sessions: set[str] = set()
         """Ids of all uploads that a journal ever knew: one that no journal knows was begun by who was killed then."""
         self.store = MemoryBucket(
@@ -205,7 +206,6 @@ class Play:
                 self.store.forget_sessions()
             case Age():
                 self.say(str(step))
-                self.slept = True
                 self.days += 100
                 for device in self.devices:
                     device.clock.wall_ns += 100 * DAY_S * 10**9
@@ -255,7 +255,7 @@ class Play:
         except Kill:
             self.tally.faults["kill at an effect"] += 1
             self.say(f"   ({device.name} KILLED at {device.trap.calls[-1] if device.trap.calls else 'a commit'})")
-            device.restart()
+            self._restart(device)
         if self.setting.sessions and device.engine.journal is not None:
             self.sessions |= {row.session.id for row in device.engine.journal.sessions.all()}
 
@@ -276,12 +276,13 @@ class Play:
     def _die(self, step: Die) -> None:
         device = self.device(step.who)
         self.say(str(step))
+        self.orders[step.who].power = step.power
         if step.nth:
             device.trap.set(step.nth, after=step.after)
             return
         if step.forgets:
             device.kill()
-            for file in device.journals.iterdir():
+            for file in device.journals.glob("*"):
                 file.unlink()
             self.journal_lost = True
             self.tally.faults["journal lost"] += 1
@@ -289,6 +290,20 @@ class Play:
             # What it had sent is then anybody's, late or not.
             self.hanging[:] = [hung for hung in self.hanging if hung[0] != step.who]
         self.tally.faults["kill between steps"] += 1
+        self._restart(device)
+
+    def _restart(self, device: Device) -> None:
+        """From what is on the disk."""
+        orders = self.orders[device.name]
+        if orders.power:
+            self.tally.faults["power cut"] += 1
+            for name in sorted(orders.volatile):
+                file = device.root / ".dorky" / "tmp" / name
+                if file.exists():
+                    self.say(f"   ({device.name}: {file.stat().st_size} staged bytes were not on the disk yet)")
+                    file.write_bytes(bytes(file.stat().st_size))
+            orders.volatile.clear()
+        orders.power = False
         device.restart()
 
     def _land(self, index: int) -> None:

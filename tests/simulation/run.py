@@ -112,6 +112,7 @@ def _played(
             failure = exc
         finally:
             play.close()
+            _connected.clear()
     return play.lines, failure, play.tally.faults
 
 
@@ -122,16 +123,23 @@ def simulated(tell: Callable[[str], None] | None = None) -> Iterator[dict[str, T
     with pytest.MonkeyPatch.context() as patch:
         trap_commits(patch, traps)
         patch.setattr(schema, "connect", _connect)
+        # Every journal here was a copy of one that has this program's tables.
+        patch.setattr(schema, "prepare", lambda _db, _file: None)
         if tell is not None:
             tell_decisions(patch, tell)
         yield traps
+
+
+_connected: dict[Path, sqlite3.Connection] = {}
 
 
 def _connect(file: Path) -> sqlite3.Connection:
     """No process but this one, and no power to be lost."""
     if not file.exists():
         file.write_bytes(_template())
-    conn = sqlite3.connect(file, isolation_level=None)
+    if file in _connected:
+        _connected[file].close()  # whoever was killed while it opened could not
+    conn = _connected[file] = sqlite3.connect(file, isolation_level=None)
     conn.execute("PRAGMA locking_mode=EXCLUSIVE")
     conn.execute("PRAGMA journal_mode=WAL")
     conn.execute("PRAGMA synchronous=OFF")
@@ -139,7 +147,7 @@ def _connect(file: Path) -> sqlite3.Connection:
     return conn
 
 
-_whole_connect = schema.connect
+_whole_connect, _whole_prepare = schema.connect, schema.prepare
 
 
 @cache
@@ -147,6 +155,7 @@ def _template() -> bytes:
     """A journal that holds nothing yet."""
     with tempfile.TemporaryDirectory() as where, pytest.MonkeyPatch.context() as patch:
         patch.setattr(schema, "connect", _whole_connect)
+        patch.setattr(schema, "prepare", _whole_prepare)
         file = Path(where) / "template.db"
         Journal(file).close()
         return file.read_bytes()

@@ -130,11 +130,14 @@ class Die:
     after: bool = False
     forgets: bool = False
     """Its journal is lost with it (only now)."""
+    power: bool = False
+    """The power goes: staged bytes that were not made durable are zeros."""
 
     def __str__(self) -> str:
+        happens = "loses power" if self.power else "is killed"
         if self.nth:
-            return f"{self.who}: will be killed {'after' if self.after else 'before'} its {self.nth}. effect from here"
-        return f"{self.who}: is killed and starts again{', its journal lost' if self.forgets else ''}"
+            return f"{self.who}: {happens} {'after' if self.after else 'before'} its {self.nth}. effect from here"
+        return f"{self.who}: {happens} and starts again{', its journal lost' if self.forgets else ''}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -171,9 +171,10 @@ class Author:
                 when = "before" if what == "denied" else rng.choice(("before", "after", "after", "midway"))
                 return Fail(who, what, when, rng.randrange(1, 9), among)
             case "kill":
+                power = rng.random() < 0.3
                 if rng.random() < 0.25:
-                    return Die(who, 0, forgets=rng.random() < 0.25)
-                return Die(who, rng.randrange(1, 25), after=rng.random() < 0.5)
+                    return Die(who, 0, forgets=rng.random() < 0.25, power=power)
+                return Die(who, rng.randrange(1, 25), after=rng.random() < 0.5, power=power)
             case "hang":
                 return Hang(who, rng.randrange(1, 6)) if rng.random() < 0.6 else Land(rng.randrange(8))
             case "within":

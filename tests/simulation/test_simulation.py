@@ -18,7 +18,7 @@ HISTORIES = int(os.environ.get("DORKY_HISTORIES", "1600"))
 GROUPS = 16
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def _cheap() -> Iterator[None]:
     with run.many():
         yield
