@@ -27,6 +27,7 @@ def main() -> int:
     parser.add_argument("--devices", type=int, default=4)
     parser.add_argument("--files", type=int, default=20_000)
     parser.add_argument("--pause", type=float, default=0.2, help="seconds between two edits, on average")
+    parser.add_argument("--keep", type=float, default=120.0, help="seconds that trash and log are kept")
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--seaweed", action="store_true", help="over a SeaweedFS of the tests, not a directory")
     parser.add_argument("--out", type=Path, default=None)
@@ -44,9 +45,12 @@ def main() -> int:
         else:
             place = stack.enter_context(directory_place(base))
             sizes = lambda: directory_sizes(base / "bucket")
+        limits = Limits(
+            keep_s=asked.keep, log_s=asked.keep, newest_stays_s=asked.keep / 4, history_rows=max(200, asked.files // 4)
+        )
         begun = time.monotonic()
         course = Course(
-            place, sizes, Limits(), asked.devices, asked.files, asked.seed, say=lambda line: print(line, flush=True)
+            place, sizes, limits, asked.devices, asked.files, asked.seed, say=lambda line: print(line, flush=True)
         )
         course.begin()
         print(f"all hold {asked.files} files after {time.monotonic() - begun:.0f} s", flush=True)
