@@ -171,6 +171,18 @@ def test_a_save_in_the_window_of_a_local_move(tmp_path: Path) -> None:
     assert a.tree() == b.tree() == world.objects() == {"f": "x", "g": "1"}
 
 
+def test_a_file_created_in_the_window_of_a_local_move(tmp_path: Path) -> None:
+    """A teammate's rename meets a new file under the new name: it is not overwritten, both are kept."""
+    world, a, b, folder = _world(tmp_path, f="1")
+    (a.root / "f").rename(a.root / "g")
+    a.settle()
+    folder.arm("rename", lambda: b.write("g", "x"))
+    world.settle()
+    assert a.tree() == b.tree() == world.objects()
+    assert a.read("g") == "1"
+    assert list(_conflicts(a).values()) == ["x"]
+
+
 def test_r04_the_folder_is_renamed_in_the_window(tmp_path: Path) -> None:
     """The install happens in the folder that was opened, under its new name: no ghost of the old one."""
     world, a, b, folder = _world(tmp_path, d__f="1")
