@@ -201,6 +201,7 @@ def test_bytes_that_change_on_the_way(tmp_path: Path, seaweed: Server, way: str)
         assert not mine(one.b.root / ".dorky" / "trash")
 
 
+@pytest.mark.skipif(not FULL, reason="DORKY_FULL=1")
 def test_a_slow_line(tmp_path: Path, seaweed: Server) -> None:
     """At 150 kB/s, with a second's delay before some requests: a file in parts and small ones arrive, once each."""
     with pair(tmp_path, seaweed) as one:
