@@ -51,7 +51,7 @@ def tell(
     choose: Callable[[Point], str] | None,
     kill: bool = True,
     only: tuple[str, ...] = ("",),
-    passings: int = 1,
+    in_a_row: int = 1,
 ) -> None:
     """Tell one story without a kill and then with one at every point; with `choose`, only at the first point by that order
     of each kind that was not killed at yet. `only`: points whose words contain one of these.
@@ -69,20 +69,24 @@ def tell(
                 report.kinds |= {point.op for point, _ in points}
             if choose is not None:
                 points.sort(key=lambda pair: choose(pair[0]))
-            for point, passed in points if kill else []:
-                if choose is not None and point.op in report.killed_kinds:
+            left = [point for point, _ in points] if kill else []
+            while left:
+                if choose is not None and left[0].op in report.killed_kinds:
+                    left.pop(0)
                     continue
-                for nth in range(1, min(passed, passings) + 1):
-                    try:
-                        died = teller.killed(point, nth)
-                    except NotTheSame as exc:
-                        counts["failed"] += 1
-                        report.fail(str(exc))
-                        continue
-                    counts["killed" if died else "not passed again"] += 1
-                    if died:
-                        with report.lock:
-                            report.killed_kinds.add(point.op)
+                row = left[:in_a_row]
+                try:
+                    died = teller.killed(*row)
+                except NotTheSame as exc:
+                    counts["failed"] += 1
+                    report.fail(str(exc))
+                    left.pop(0)
+                    continue
+                counts["killed"] += died
+                counts["not passed again"] += died == 0
+                with report.lock:
+                    report.killed_kinds |= {point.op for point in row[:died]}
+                del left[: max(died, 1)]
     except Exception:
         counts["failed"] += 1
         report.fail(f"{name} ({scheme}): {traceback.format_exc()[-1500:]}")
@@ -105,7 +109,9 @@ def main() -> int:
     parser.add_argument("--scheme", action="append", choices=["s3", "file", "gs"], help="kinds of bucket; default: all")
     parser.add_argument("--story", action="append", help="stories whose names contain this; default: all")
     parser.add_argument("--op", action="append", help="points whose words contain this; default: all")
-    parser.add_argument("--passings", type=int, default=1, help="how many passings of each point are tried")
+    parser.add_argument(
+        "--in-a-row", type=int, default=1, help="kills in one telling, each after the restart of the last"
+    )
     parser.add_argument("--workers", type=int, default=2, help="worlds at once")
     asked = parser.parse_args()
     work = [
@@ -126,7 +132,7 @@ def main() -> int:
             choose=None,
             kill=asked.full,
             only=tuple(asked.op or [""]),
-            passings=asked.passings,
+            in_a_row=asked.in_a_row,
         )
         pool.starmap(one, work, chunksize=1)
     servers.stop_all()

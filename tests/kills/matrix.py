@@ -64,26 +64,28 @@ class Teller:
         self.told = Told(world.a.points(), world.a.statements(), world.outcome())
         return self.told
 
-    def killed(self, point: Point, nth: int = 1) -> bool:
-        """Tell it with a kill. False: the story did not pass that point this time. Raises `NotTheSame`."""
+    def killed(self, *points: Point) -> int:
+        """Tell it with a kill at the first point, and at each next one after the restart that follows. Returns at how many
+        the victim died: a point that is not passed (any more) ends the row. Raises `NotTheSame`.
+        """
         assert self.told is not None
         world = self._next()
+        died = 0
         try:
-            world.a.arm(point.id, nth)
+            world.a.arm(points[0].id)
             self.story.act(world)
-            died = world.a.dead or not world.rest()
-            if died:
-                world.revive()
+            while world.a.dead or not world.rest():
+                died += 1
+                world.revive(points[died].id if died < len(points) else None)
                 self.story.again(world)
-                if not world.rest():
-                    raise NotTheSame("it ended again by itself")
             world.check()
             if world.outcome() != self.told.outcome:
                 raise NotTheSame(f"\n  {world.outcome()}\nis not\n  {self.told.outcome}")
         except Exception as exc:
             log = "\n    ".join(line[:300] for line in world.a.log.read_text().splitlines()[-12:])
             self._end_world()
-            what = f"{self.story.name} ({self.scheme}), passing {nth} of {point}: {str(exc)[:1500]}\n    {log}"
+            row = "\n  ".join(str(point) for point in points[: died + 1])
+            what = f"{self.story.name} ({self.scheme}), killed\n  {row}\n{str(exc)[:1500]}\n    {log}"
             raise NotTheSame(what) from exc
         return died
 

@@ -209,6 +209,10 @@ class World:
                 except Exception as exc:  # whatever a dead daemon's client meets
                     if daemon is self.a and self._died():
                         return False
+                    if daemon.state() == "paused":
+                        with daemon.client() as client:
+                            client.resume("p")
+                        continue  # its resumption was killed
                     if turn < 5 and daemon.status().problems:
                         continue  # that of a path whose holder has to move it first
                     raise AssertionError(f"{daemon.name}: {str(exc)[:500]}") from None
@@ -225,14 +229,12 @@ class World:
         """Content and permission bits of the round's files."""
         return {path: (data, mode) for path, (data, mode, _) in folder_tree(daemon.root / self.d).items()}
 
-    def revive(self) -> None:
-        """Start the victim again, in no danger, and undo a pause that a story left."""
+    def revive(self, point: str | None) -> None:
+        """Start the victim again, to die at that point; None: in no danger."""
         self.a.bury()
-        self.a.arm(None)
-        self.a.start()
-        with self.a.client() as client:
-            if str(client.status().projects[0].state) == "paused":
-                client.resume("p")
+        self.a.arm(point)
+        self.a.launch()
+        wait_until("it answers or is dead again", lambda: self.a.dead or self.answers())
 
     # --- what is checked ----------------------------------------------------------------------------------------
 
