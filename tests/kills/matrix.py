@@ -78,6 +78,7 @@ class Teller:
                 died += 1
                 world.revive(points[died].id if died < len(points) else None)
                 self.story.again(world)
+            world.a.arm(None)
             world.check()
             if world.outcome() != self.told.outcome:
                 raise NotTheSame(f"\n  {world.outcome()}\nis not\n  {self.told.outcome}")

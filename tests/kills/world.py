@@ -209,8 +209,8 @@ class World:
                 except Exception as exc:  # whatever a dead daemon's client meets
                     if daemon is self.a and self._died():
                         return False
-                    if daemon.state() == "paused":
-                        with daemon.client() as client:
+                    if daemon is self.a and daemon.state() == "paused":
+                        with self.talking() as client:
                             client.resume("p")
                         continue  # its resumption was killed
                     if turn < 5 and daemon.status().problems:
