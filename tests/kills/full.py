@@ -17,7 +17,7 @@ from multiprocessing.pool import ThreadPool
 from tests import servers
 from tests.kills.matrix import NotTheSame, Teller
 from tests.kills.nursery import Nursery
-from tests.kills.sites import UNREACHED, Site, sites, statements
+from tests.kills.sites import PASSED, UNREACHED, Site, sites, written
 from tests.kills.stories import STORIES
 from tests.kills.world import Point
 
@@ -27,7 +27,6 @@ class Report:
     """What was passed, what was killed, and what went wrong."""
 
     sites: set[Site] = field(default_factory=set)
-    statements: set[str] = field(default_factory=set)
     kinds: set[str] = field(default_factory=set)
     """Of the points that were passed."""
     killed_kinds: set[str] = field(default_factory=set)
@@ -65,16 +64,15 @@ def tell(
             counts["points"] = len(points)
             with report.lock:
                 report.sites |= {point.site for point, _ in points if point.when != "middle"}
-                report.statements |= told.statements
+                report.sites |= {("statement", statement) for statement in told.statements}
                 report.kinds |= {point.op for point, _ in points}
-            if choose is not None:
-                points.sort(key=lambda pair: choose(pair[0]))
             left = [point for point, _ in points] if kill else []
             while left:
-                if choose is not None and left[0].op in report.killed_kinds:
-                    left.pop(0)
-                    continue
+                if choose is not None:
+                    left = _of_new_kinds(left, report.killed_kinds, choose)
                 row = left[:in_a_row]
+                if not row:
+                    break
                 try:
                     died = teller.killed(*row)
                 except NotTheSame as exc:
@@ -96,6 +94,14 @@ def tell(
     _say(f"{scheme} {name}: {said}; {time.monotonic() - began:.0f} s")
 
 
+def _of_new_kinds(points: list[Point], known: set[str], choose: Callable[[Point], str]) -> list[Point]:
+    """The first point by that order of each kind that is not known, as they follow in the story."""
+    chosen: dict[str, Point] = {}
+    for point in sorted(points, key=choose):
+        chosen.setdefault(point.op, point)
+    return [point for point in points if point.op not in known and chosen[point.op] is point]
+
+
 def _say(*lines: str) -> None:
     for line in lines:
         sys.stdout.write(f"{line}\n")
@@ -113,6 +119,7 @@ def main() -> int:
         "--in-a-row", type=int, default=1, help="kills in one telling, each after the restart of the last"
     )
     parser.add_argument("--workers", type=int, default=2, help="worlds at once")
+    parser.add_argument("--write", action="store_true", help="note what was passed for the tests")
     asked = parser.parse_args()
     work = [
         (name, scheme)
@@ -139,9 +146,11 @@ def main() -> int:
     _say("in all: " + ", ".join(f"{count} {what}" for what, count in sorted(report.counts.items())))
     if not (asked.story or asked.op):
         for what, found in (
-            ("not reached", sites() - report.sites - UNREACHED.keys()),
-            ("not seen in the code", report.sites - sites()),
-            ("not written", statements() - report.statements),
+            ("not reached", (sites() | written()) - report.sites - UNREACHED.keys()),
+            ("reached all the same", report.sites & UNREACHED.keys()),
+            ("not seen in the code", report.sites - sites() - written()),
         ):
             _say(f"{what}: {len(found)}", *(f"  {one}" for one in sorted(found)))
+    if asked.write and not report.failures:
+        PASSED.write_text("".join(f"{op}\t{place}\n" for op, place in sorted(report.sites & (sites() | written()))))
     return 1 if report.failures else 0

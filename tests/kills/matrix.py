@@ -167,8 +167,14 @@ def _s3_tools(server: servers.Server, place: Place) -> dict[str, Callable[..., A
         with contextlib.closing(server.client()) as client:
             return getattr(client, method)(Bucket=name, **params)
 
+    def uploads() -> list[str]:
+        # One of no parts was begun by a process that died before it could note it: it costs nothing
+        # (docs/decisions/0021-upload-sessions.md).
+        begun = [(upload["Key"], upload["UploadId"]) for upload in ask("list_multipart_uploads").get("Uploads", ())]
+        return [key for key, name in begun if ask("list_parts", Key=key, UploadId=name).get("Parts")]
+
     return {
-        "uploads": lambda: [upload["Key"] for upload in ask("list_multipart_uploads").get("Uploads", ())],
+        "uploads": uploads,
         "put": lambda key, data: ask("put_object", Key=f"team/p/{key}", Body=data),
         "cut": lambda key: ask("delete_object", Key=f"team/p/{key}"),
     }
@@ -184,7 +190,7 @@ def _gcs_tools(server: servers.GcsProcess, place: Place) -> dict[str, Callable[.
             pass
 
     def uploads() -> list[str]:
-        return [str(upload) for upload in server.open_uploads() if name in str(upload)]
+        return [str(upload) for upload in server.open_uploads() if name in str(upload) and upload["bytes"]]  # as above
 
     def cut(key: str) -> None:
         server.ask("DELETE", f"/storage/v1/b/{name}/o/{urllib.parse.quote(f'team/p/{key}', safe='')}")

@@ -56,6 +56,16 @@ UNREACHED: dict[Site, str] = {
 }
 """What no story passes, and why."""
 
+PASSED = Path(__file__).with_name("passed.txt")
+"""What the stories passed when they were last told (`python -m tests.kills --write`), so that a test need not tell them all to
+find a new step.
+"""
+
+
+def passed() -> set[Site]:
+    """As `PASSED` has it."""
+    return {(op, place) for op, _, place in (line.partition("\t") for line in PASSED.read_text().splitlines())}
+
 
 def sites() -> set[Site]:
     """All of them."""
@@ -67,14 +77,14 @@ def sites() -> set[Site]:
     return found
 
 
-def statements() -> set[str]:
-    """Every statement that changes the journal, as `launch.kind_of` names it."""
-    found: set[str] = set()
+def written() -> set[Site]:
+    """Every statement that changes the journal, as `launch.kind_of` names it: `("statement", "INSERT base")`."""
+    found: set[Site] = set()
     for file in sorted(ROOT.rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text())):
             for verb, table in WRITES.findall(_text(node) if isinstance(node, ast.Constant | ast.JoinedStr) else ""):
                 if not table.startswith("temp") and table != "SET":
-                    found.add(f"{verb.split()[0]} {table}")
+                    found.add(("statement", f"{verb.split()[0]} {table}"))
     return found
 
 
