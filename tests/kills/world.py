@@ -262,6 +262,8 @@ class World:
         lost = self.lost()
         assert not lost, lost
         recovered = [path for path in read_folder(self.a.root / ".dorky/trash") if "/recovered-" in path]
+        # Where names cannot be exchanged a rename goes through staging, and no journal knows whither (docs/reliability.md).
+        recovered = [path for path in recovered if "/recovered-rename-" not in path]
         assert not recovered or self.known.get("strays"), recovered
 
     def left_over(self) -> list[str]:
