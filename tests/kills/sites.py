@@ -33,17 +33,23 @@ Site = tuple[str, str]
 
 _RACE = "only when a file changes between a look and the act: `tests/scenarios`, where the moment can be chosen"
 _FALLBACK = "only where the file system or the system lacks a call"
+_NEW = "newer than the last telling of all stories: `python -m tests.kills --write` says whether one passes it"
 _EARLY = "told, but done before the story arms its victim"
 UNREACHED: dict[Site, str] = {
     ("bucket.abandon", "transfer.Transfer.upload"): "only when a person's own keys change during a large upload",
     ("bucket.delete", "bucket_trash.purge"): _EARLY,
     ("bucket.delete", "doctor_bucket._Trial._clean"): "only what an earlier trial left",
     ("bucket.put", "news.News.limit_trash"): _EARLY,
-    ("folder.purge", "upkeep.Upkeep.purge"): _EARLY,
+    ("folder.purge", "upkeep.Upkeep._purged"): _EARLY,
+    ("sql COMMIT", "upkeep.Upkeep._purged"): _EARLY,
+    ("sql COMMIT", "upkeep.Upkeep._drop_unproved"): _NEW,
+    ("folder.unstage", "upkeep.Upkeep._drop_unproved"): _NEW,
+    ("folder.seal", "transfer.Transfer.fetch"): _NEW,
+    ("sql COMMIT", "giving_up.GivingUp.at_start"): _NEW,
     ("os.unlink", "trash.purge"): _EARLY,
     ("folder.unstage", "transfer.Transfer.fetch"): _RACE,
     ("os.rmdir", "buckets.directory_place.make_room"): "only an empty folder in a directory's place for an object",
-    ("sql COMMIT", "collecting.Collector.look_at_kept_folders"): "no story yet",
+    ("sql COMMIT", "collecting.Collector.look_at_kept_folders"): _NEW,
     ("sql COMMIT", "upkeep.Upkeep._adopt_strays"): "only bytes that were fetched and are gone from staging",
     ("folder.put_in", "transfer.Transfer.place_discarded"): _RACE,
     ("folder.put_in", "recovery._found"): _FALLBACK,
