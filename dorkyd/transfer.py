@@ -194,10 +194,16 @@ class Transfer:
             hashing = hashlib.sha256() if have == 0 else None
             with self._folder.stage(staged, resume=left is not None) as out:
                 for chunk in reading:
-                    out.write(chunk)
                     have += len(chunk)
+                    if have > info.size:
+                        break
+                    out.write(chunk)
                     if hashing is not None:
                         hashing.update(chunk)
+        if have > info.size:
+            # However much more would come: it is not this object, and nothing of it is of use to a next try.
+            self._folder.unstage(staged)
+            raise Transient(f"{path}: more than its {info.size} bytes arrived")
         if have != info.size:
             raise Transient(f"{path}: {have} of {info.size} bytes arrived")
         if hashing is not None:

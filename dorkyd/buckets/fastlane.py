@@ -339,7 +339,7 @@ class _FastReading:
         self._result = result
         self.info = info
         first, last = result.range
-        if first != 0:
+        if not 0 == first <= last <= info.size:
             raise Transient(f"{key!r}: asked from byte 0, got from {first}")
         self.left: int = last
 

@@ -24,10 +24,11 @@ from typing import Any
 
 from dorkyd.buckets.gcs_body import Enveloped, Summed
 from dorkyd.buckets.gcs_calls import Calls, Connection, Request, json_of
-from dorkyd.buckets.gcs_names import generation_of, info_of, md5_of, parse_url, resource_of, seconds_of
+from dorkyd.buckets.gcs_names import generation_of, info_of, md5_of, parse_url, resource_of, seconds_of, size_of
 from dorkyd.buckets.gcs_reading import GcsPiece, GcsReading, Seen, media_request, state_query
 from dorkyd.buckets.gcs_sessions import Sessions, abandon_after
 from dorkyd.buckets.ranges import Ranges, Shape
+from dorkyd.buckets.sense import sense
 from dorkyd.core.model import Version
 from dorkyd.errors import Blocked, Denied, DorkyError, Integrity, Stale, Transient
 from dorkyd.ports import Body, Listed, ObjectInfo, Requests, Session, Written
@@ -223,8 +224,9 @@ class GcsBucket:
         while True:
             told = json_of(self._calls.send(request.asking(rewriteToken=token) if token else request))
             if told.get("done", True):
-                made = told["resource"]
-                return Written(Version(str(made["generation"])), seconds_of(made.get("updated")))
+                with sense():
+                    made = told["resource"]
+                    return Written(Version(str(made["generation"])), seconds_of(made.get("updated")))
             if not told.get("rewriteToken"):
                 raise Transient(f"the copy of {source!r} broke off without saying how to go on")
             token = told["rewriteToken"]
@@ -242,13 +244,15 @@ class GcsBucket:
             told = json_of(
                 self._calls.send_listing(Request("LIST", "objects.list", "GET", prefix, self._calls.bucket_path, query))
             )
-            page = [listed for item in told.get("items", ()) if (listed := self._listed(item, start_after)) is not None]
+            with sense():
+                items = told.get("items", ())
+                page = [listed for item in items if (listed := self._listed(item, start_after)) is not None]
             if page:
                 yield page
             token = told.get("nextPageToken")
             if not token:
                 return
-            if token == query.get("pageToken"):
+            if not isinstance(token, str) or token == query.get("pageToken"):
                 raise Transient(f"the listing of {self._url} does not come to an end")
             query["pageToken"] = token
 
@@ -284,7 +288,11 @@ class GcsBucket:
     def _look(self, key: str) -> dict[str, Any] | None:
         """The object's resource; None is proof of absence."""
         reply = self._calls.find(Request("HEAD", "objects.get", "GET", key, self._calls.object_path(key)))
-        return None if reply is None else json_of(reply)
+        if reply is None:
+            return None
+        found = json_of(reply)
+        info_of(found)  # raises where it is no object's: what is taken from it later is there
+        return found
 
     def _open(self, key: str, found: Mapping[str, Any], start: int, closing: contextlib.ExitStack) -> GcsReading:
         """The bytes of the state that was found, from `start`. Closed with `closing`."""
@@ -349,7 +357,8 @@ class GcsBucket:
 
     def _finish(self, key: str, replaced: Version | None, resource: Mapping[str, Any]) -> Written:
         self._learn(key, replaced)
-        return Written(Version(str(resource["generation"])), seconds_of(resource.get("updated")))
+        with sense():
+            return Written(Version(str(resource["generation"])), seconds_of(resource.get("updated")))
 
     def _learn(self, key: str, replaced: Version | None) -> None:
         """Whether the store kept the state that was just replaced. Failing to learn it fails no write."""
@@ -380,7 +389,7 @@ class GcsBucket:
         return Listed(
             key,
             Version(str(item["generation"])),
-            int(item.get("size", 0)),
+            size_of(item),
             seconds_of(item.get("updated")),
             md5_of(item.get("md5Hash")),
         )

@@ -293,7 +293,7 @@ def json_of(reply: Any) -> dict[str, Any]:
     """The document in a reply."""
     try:
         found = reply.json()
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Transient("the store answered something that is no JSON") from error
     if not isinstance(found, dict):
         raise Transient("the store answered something else than a document")
@@ -311,6 +311,6 @@ def _answered(reply: Any) -> Answered:
         error = reply.json()["error"]
         message = str(error.get("message", ""))
         reason = "".join(str(detail.get("reason", "")) for detail in error.get("errors", ())[:1])
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         message = text[:500]
     return Answered(reply.status_code, reason, message, reply.headers.get("Retry-After", ""))

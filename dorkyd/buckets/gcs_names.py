@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import datetime as dt
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from dorkyd.buckets.sense import sense
 from dorkyd.core.model import Version
 from dorkyd.errors import Configuration, Transient, Unsupported
 from dorkyd.ports import ObjectInfo
@@ -21,7 +21,10 @@ METADATA_BYTES = 8 * 1024
 
 def parse_url(url: str) -> tuple[str, str]:
     """Bucket and prefix of `gs://bucket/prefix`; the prefix without slashes around it."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # brackets that are no address
+        parts = urlsplit("")
     if parts.scheme != "gs" or not parts.netloc or "@" in parts.netloc or parts.query or parts.fragment:
         raise Configuration(f"{url!r} is no Google Cloud Storage bucket", hint="write gs://bucket/prefix")
     return parts.netloc, parts.path.strip("/")
@@ -77,12 +80,21 @@ def resource_of(key: str, full: str, meta: Mapping[str, str]) -> dict[str, Any]:
 
 def info_of(resource: Mapping[str, Any]) -> ObjectInfo:
     """The state that an object resource tells."""
-    return ObjectInfo(
-        version=Version(str(resource["generation"])),
-        size=int(resource.get("size", 0)),
-        modified=seconds_of(resource.get("updated")),
-        meta={str(name).lower(): str(value) for name, value in (resource.get("metadata") or {}).items()},
-    )
+    with sense():
+        return ObjectInfo(
+            version=Version(str(resource["generation"])),
+            size=size_of(resource),
+            modified=seconds_of(resource.get("updated")),
+            meta={str(name).lower(): str(value) for name, value in (resource.get("metadata") or {}).items()},
+        )
+
+
+def size_of(resource: Mapping[str, Any]) -> int:
+    """Bytes. Raises `ValueError` for what is no size."""
+    size = int(resource.get("size", 0))
+    if size < 0:
+        raise ValueError("a size below nothing")
+    return size
 
 
 def seconds_of(text: str | None) -> int | None:
@@ -91,7 +103,7 @@ def seconds_of(text: str | None) -> int | None:
         return None
     try:
         return int(dt.datetime.fromisoformat(text).timestamp())
-    except ValueError as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise Transient("the store tells a time that is none") from error
 
 
@@ -106,6 +118,6 @@ def md5_of(text: str | None) -> str | None:
         return None
     try:
         raw = base64.b64decode(text, validate=True)
-    except binascii.Error:
+    except ValueError:  # binascii's own, and of what is not ASCII
         return None  # a claim that cannot be read proves nothing
     return raw.hex() if len(raw) == 16 else None

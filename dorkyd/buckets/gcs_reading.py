@@ -15,6 +15,7 @@ from dorkyd.errors import Stale, Transient
 from dorkyd.ports import ObjectInfo
 
 CHUNK_BYTES = 1024 * 1024
+_CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,19})-([0-9]{1,19})/([0-9]{1,19})")
 
 
 class GcsPiece:
@@ -151,11 +152,12 @@ def _range(reply: Any) -> tuple[int, int, int]:
     """
     headers: Mapping[str, str] = reply.headers
     if reply.status_code != 206:
-        told = headers.get("x-goog-stored-content-length") or headers.get("Content-Length")
-        if told is None:
+        told = headers.get("x-goog-stored-content-length") or headers.get("Content-Length") or ""
+        if not re.fullmatch(r"[0-9]{1,19}", told):
             raise Transient("the store answered without saying how much")
         return 0, int(told), int(told)
-    found = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", headers.get("Content-Range", "").strip())
-    if found is None:
+    found = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", "").strip())
+    first, last, size = (int(number) for number in found.groups()) if found is not None else (1, 0, 0)
+    if not first <= last < size:
         raise Transient("the store answered a range that it does not name")
-    return int(found[1]), int(found[2]) + 1, int(found[3])
+    return first, last + 1, size

@@ -33,6 +33,7 @@ from dorkyd.buckets.s3_names import decoded, metadata_of, parse_url
 from dorkyd.buckets.s3_parts import Parts
 from dorkyd.buckets.s3_reading import S3Reading, info_of, md5_of, opened, quoted, seconds_of, version_of
 from dorkyd.buckets.s3_uploads import Uploads
+from dorkyd.buckets.sense import sense
 from dorkyd.core.metadata import hex_of
 from dorkyd.core.model import Version
 from dorkyd.errors import Blocked, Denied, Stale, Transient, Unsupported
@@ -270,7 +271,14 @@ class S3Bucket:
             params["StartAfter"] = self._calls.full(start_after)
         while True:
             reply = self._calls.send_raw("LIST", "list_objects_v2", prefix, **params)
-            page = [item for entry in reply.get("Contents", ()) if (item := self._listed(entry, reply)) is not None]
+            if _LISTING.isdisjoint(reply):
+                # A page of HTML is no empty bucket: what is not listed counts as gone.
+                raise Transient(
+                    f"the store answered something that is no listing of {self._url}", code="malformed-reply"
+                )
+            with sense():
+                entries = reply.get("Contents", ())
+                page = [item for entry in entries if (item := self._listed(entry, reply)) is not None]
             if page:
                 yield page
             if not reply.get("IsTruncated"):
@@ -439,6 +447,10 @@ class S3Bucket:
         version = version_of(entry["ETag"])
         modified = seconds_of(entry.get("LastModified"))
         return Listed(key[len(root) :], version, entry["Size"], modified, md5_of(version))
+
+
+_LISTING = frozenset({"Name", "IsTruncated", "Contents", "KeyCount", "MaxKeys"})
+"""What of a listing every store tells some (https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html)."""
 
 
 def _condition(replaces: Version | None) -> dict[str, Any]:

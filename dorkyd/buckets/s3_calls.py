@@ -11,6 +11,7 @@ from dorkyd.buckets.counting import Counter, Verb
 from dorkyd.buckets.s3_advice import convert
 from dorkyd.buckets.s3_errors import Asked, code_of, status_of
 from dorkyd.buckets.s3_identity import Identity, Sources, identity_of, sources_of
+from dorkyd.buckets.sense import NONSENSE
 from dorkyd.errors import AuthExpired, Configuration, DorkyError, Transient
 from dorkyd.ports import Requests
 
@@ -134,6 +135,9 @@ class Calls:
         if isinstance(ours, AuthExpired | Configuration):
             # A person renews them meanwhile: the next request reads the credentials afresh.
             self.close()
+        if ours is None and isinstance(error, NONSENSE) and not isinstance(error, UnicodeEncodeError):
+            # The SDK could not read the reply. A key that it cannot send is refused before.
+            return Transient(f"{asked}: the store answered something that makes no sense", code="malformed-reply")
         return ours
 
     def signed_place(self) -> Place | None:

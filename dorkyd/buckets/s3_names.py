@@ -15,7 +15,10 @@ _META_VALUE = re.compile(r"|[!-~]|[!-~][ -~]*[!-~]")
 
 def parse_url(url: str) -> tuple[str, str]:
     """Bucket and prefix of `s3://bucket/prefix`; the prefix without slashes around it."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # brackets that are no address
+        parts = urlsplit("")
     if parts.scheme != "s3" or not parts.netloc or "@" in parts.netloc or parts.query or parts.fragment:
         raise Configuration(f"{url!r} is no S3 bucket", hint="write s3://bucket/prefix")
     return parts.netloc, parts.path.strip("/")

@@ -9,11 +9,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
 from dorkyd.buckets.s3_calls import Calls
+from dorkyd.buckets.sense import sense
 from dorkyd.core.model import Version
 from dorkyd.errors import Stale, Transient
 from dorkyd.ports import ObjectInfo
 
 CHUNK_BYTES = 1024 * 1024
+CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,19})-([0-9]{1,19})/([0-9]{1,19})")
+"""RFC 9110 14.4, with numbers that a file can have."""
 _MD5 = re.compile(r"[0-9a-fA-F]{32}")
 
 
@@ -88,12 +91,13 @@ def opened(calls: Calls, key: str, version: Version | None, start: int, stop: in
 
 def info_of(reply: Mapping[str, Any], *, size: int | None = None) -> ObjectInfo:
     """The object state that a HEAD or GET tells; `size` None: its Content-Length."""
-    return ObjectInfo(
-        version=version_of(reply["ETag"]),
-        size=reply["ContentLength"] if size is None else size,
-        modified=seconds_of(reply.get("LastModified")),
-        meta={key.lower(): value for key, value in reply.get("Metadata", {}).items()},
-    )
+    with sense():
+        return ObjectInfo(
+            version=version_of(reply["ETag"]),
+            size=reply["ContentLength"] if size is None else size,
+            modified=seconds_of(reply.get("LastModified")),
+            meta={key.lower(): value for key, value in reply.get("Metadata", {}).items()},
+        )
 
 
 def version_of(etag: str) -> Version:
@@ -123,7 +127,8 @@ def seconds_of(at: dt.datetime | None) -> int | None:
 
 def _content_range(text: str) -> tuple[int, int, int]:
     """First byte, the one after the last, and whole size of `bytes 4-9/10` (RFC 9110 14.4)."""
-    found = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", text.strip())
-    if found is None:
+    found = CONTENT_RANGE.fullmatch(text.strip())
+    first, last, size = (int(number) for number in found.groups()) if found is not None else (1, 0, 0)
+    if not first <= last < size:
         raise Transient("the store answered a range that it does not name")
-    return int(found[1]), int(found[2]) + 1, int(found[3])
+    return first, last + 1, size
