@@ -25,7 +25,7 @@ from pathlib import Path as FilePath
 from apscheduler.schedulers.background import BackgroundScheduler
 
 import dorkyd
-from dorkyd import config
+from dorkyd import config, logs
 from dorkyd.api.server import ApiServer
 from dorkyd.buckets import open_bucket
 from dorkyd.buckets.limits import Limited, Limits, Pair
@@ -33,6 +33,7 @@ from dorkyd.buckets.retry import Patience, Retrying
 from dorkyd.config_edit import add_project, remove_project, set_bandwidth
 from dorkyd.control import NewProject, ProjectControl
 from dorkyd.core.model import Path
+from dorkyd.core.printable import printable
 from dorkyd.core.report import ProjectStatus, State, Warning
 from dorkyd.core.settings import Bandwidth, Project, Settings
 from dorkyd.engine import Engine
@@ -349,16 +350,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser("dorkyd", description="Keeps project folders in sync with buckets you own.")
     parser.add_argument("--version", action="version", version=f"dorkyd {dorkyd.__version__}")
     parser.parse_args(argv)
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    # A line is written for every file that moves: what no line tells is not found out for each
-    # (https://docs.python.org/3/howto/logging.html#optimization).
-    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-    logging._srcfile = None  # noqa: SLF001  as that page says
-    for noisy in ("apscheduler", "botocore", "uvicorn"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
-    for talkative in ("botocore.credentials", "botocore.tokens"):
-        # They print what a credential process printed, with a traceback, at every try. The status says what to run.
-        logging.getLogger(talkative).setLevel(logging.CRITICAL)
+    logs.begin()
     host = socket.gethostname().partition(".")[0] or "device"
     try:
         loaded = config.load(os.environ, host=host)
@@ -369,7 +361,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.chdir("/")
         daemon.run()
     except DorkyError as exc:
-        print(f"dorkyd: {exc}" + (f"\n  {exc.hint}" if exc.hint else ""), file=sys.stderr)
+        print(printable(f"dorkyd: {exc}" + (f"\n  {exc.hint}" if exc.hint else "")), file=sys.stderr)
         return EXIT_CONFIGURATION if isinstance(exc, Configuration) else EXIT_ERROR
     logging.shutdown()
     # Transfers still under way are journalled: waiting for their threads would only delay the next start.
@@ -413,6 +405,7 @@ def _lock(file: FilePath) -> int:
 
 def _write_daemon_file(file: FilePath, socket_path: str) -> None:
     staged = file.with_name(f"{file.name}.tmp")
-    staged.write_text(json.dumps({"pid": os.getpid(), "socket": socket_path, "version": dorkyd.__version__}))
-    staged.chmod(0o600)
+    staged.unlink(missing_ok=True)
+    with open(os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
+        stream.write(json.dumps({"pid": os.getpid(), "socket": socket_path, "version": dorkyd.__version__}))
     staged.replace(file)

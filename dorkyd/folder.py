@@ -318,7 +318,8 @@ class LocalFolder:
                     raise Stale(f"{path}: changed while it was renamed to {to}")
                 fsync(free.fd)
                 fsync(spot.fd)
-        self.drop_empty_parents(path)
+            # In the root that was opened: by name it may be another folder by now.
+            drop_empty(root, path.split("/")[:-1], path)
 
     def set_mode(self, path: Path, mode: int, expected: Local) -> Local:
         """As the port says."""
@@ -331,7 +332,9 @@ class LocalFolder:
         """As the port says."""
         parts = paths.parse(path).split("/")[:-1]
         with self._root() as root:
-            drop_empty(root, parts, path)
+            # A root that lacks our folder is somebody else's.
+            if look(Spot(root, marker.OURS, path)) is not None:
+                drop_empty(root, parts, path)
 
     # --- trash -------------------------------------------------------------------------------------------------------
 

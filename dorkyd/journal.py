@@ -7,10 +7,11 @@ belongs together is written in one `atomic()` block, which is one fsync.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path as FilePath
@@ -61,6 +62,10 @@ class Journal:
         """
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.file = file
+        with suppress(OSError):  # SQLite meets the same, and is asked for the reason
+            # Before SQLite makes it: the write-ahead log beside it takes its permission bits from it.
+            os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            file.chmod(0o600)
         self._conn = schema.connect(file)
         self._db = Database(self._conn)
         self._changes = 0
@@ -73,7 +78,6 @@ class Journal:
             if found is not None:
                 raise sqlite3.DatabaseError(f"{file}: {found}")
             schema.prepare(self._db, str(file))
-            file.chmod(0o600)
             self._rising = self._highest()
         except UnicodeDecodeError as exc:
             self._conn.close()

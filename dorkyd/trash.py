@@ -49,7 +49,7 @@ def put(trash: int, staged: Spot, path: Path, renames: Renames) -> Trashed:
 
 def contents(trash: int) -> Sequence[Trashed]:
     """What the trash holds, oldest first."""
-    ids = [name for name in names_in(trash, TRASH) if _ID.fullmatch(name)]
+    ids = [name for name in names_in(trash, TRASH) if _displaced_ns(name) is not None]
     # The stamp leads and has a fixed width, so the order of names is the order of time.
     return [found for name in ids if (found := _find(trash, name)) is not None]
 
@@ -84,7 +84,7 @@ def bring_back(trash: int, name: str, to: Spot, renames: Renames, *, keep: bool)
 
 def purge(trash: int, name: str) -> None:
     """Remove a trashed file for good. Absent is fine, and so is a name that is not ours: nothing is removed then."""
-    if not _ID.fullmatch(name):
+    if _displaced_ns(name) is None:
         return
     with faults(f"{TRASH}/{name}", "write"), suppress(FileNotFoundError):
         # With a dir_fd it goes down by descriptors and follows no link.
@@ -97,13 +97,23 @@ def _id(at_ns: int) -> str:
     return f"{second}.{at_ns % _SECOND_NS:09d}Z-{secrets.token_hex(4)}"
 
 
-def _find(trash: int, name: str) -> Trashed | None:
-    """The one file of a trashed id; None when a person or a crash left none."""
+def _displaced_ns(name: str) -> int | None:
+    """When the file of a trashed id was displaced; None: the name is no id."""
     matched = _ID.fullmatch(name)
     if matched is None:
         return None
-    second = datetime.strptime(matched["second"], _SECOND_FORMAT).replace(tzinfo=UTC)
-    at_ns = int(second.timestamp()) * _SECOND_NS + int(matched["ns"])
+    try:
+        second = datetime.strptime(matched["second"], _SECOND_FORMAT).replace(tzinfo=UTC)
+    except ValueError:
+        return None  # month 13: not ours
+    return int(second.timestamp()) * _SECOND_NS + int(matched["ns"])
+
+
+def _find(trash: int, name: str) -> Trashed | None:
+    """The one file of a trashed id; None when a person or a crash left none."""
+    at_ns = _displaced_ns(name)
+    if at_ns is None:
+        return None
     parts = [name]
     try:
         while True:

@@ -102,6 +102,7 @@ MAY_IMPORT: dict[str, list[str]] = {
     "locate": [],
     "pool": ["jobs"],
     "notify": [],
+    "logs": ["core.*"],
     **{name: [*CONFIG, "core.*", "errors", "durable", "private"] for name in CONFIG},
     "": ["client"],
     "__main__": ["daemon"],

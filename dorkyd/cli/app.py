@@ -24,6 +24,7 @@ from dorkyd.api.failures import (
     NotRunning,
     Temporary,
 )
+from dorkyd.core.printable import printable
 
 
 class Exit(IntEnum):
@@ -124,9 +125,11 @@ def say(text: str) -> None:
     print(printable(text), file=sys.stderr, flush=True)
 
 
-def show(text: str) -> None:
-    """Print a line of an answer for people."""
-    print(printable(text), flush=True)
+def show(text: str, *, lines: bool = False) -> None:
+    """Print a line of an answer for people; a name in it that holds a line break forges no other. `lines`: the text has
+    several of its own.
+    """
+    print(printable(text, keep="\n" if lines else ""), flush=True)
 
 
 def emit(body: bytes) -> None:
@@ -134,10 +137,3 @@ def emit(body: bytes) -> None:
     sys.stdout.flush()
     sys.stdout.buffer.write(body.rstrip(b"\n") + b"\n")
     sys.stdout.buffer.flush()
-
-
-def printable(text: str) -> str:
-    """The text with control characters escaped: a file's name must not steer the terminal."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)

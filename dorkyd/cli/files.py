@@ -66,7 +66,7 @@ def why(path: Path, json: Json = False) -> None:
         if told.problem is not None:
             show(f"  problem     {told.problem.detail}")
             if told.problem.hint:
-                show(f"              {told.problem.hint}")
+                show(f"              {told.problem.hint}", lines=True)
         if told.last is not None:
             show(f"  last        {_done(told.last)}")
 
@@ -143,7 +143,8 @@ def trash(name: Name = None, json: Json = False) -> None:
             emit(reply.body)
             return
         for item in reply.value.items:
-            show(f"{item.at}  {size(item.size):>10}  {item.path}\n  {item.name}")
+            show(f"{item.at}  {size(item.size):>10}  {item.path}")
+            show(f"  {item.name}")
         if reply.value.items:
             show(f"Bring one back with: dorkyctl restore '{project}:PATH' (an older one: --at with the name below it)")
         else:

@@ -35,7 +35,8 @@ def conflicts(name: Name = None, json: Json = False) -> None:
             emit(reply.body)
             return
         for item in reply.value.items:
-            show(f"{item.path}\n  {item.copy_}  ({size(item.size)}, from {item.device}, {moment(item.at)})")
+            show(item.path)
+            show(f"  {item.copy_}  ({size(item.size)}, from {item.device}, {moment(item.at)})")
         if reply.value.items:
             show(f"Settle one with: dorkyctl resolve '{project}:PATH' --keep mine|theirs|both")
         else:
@@ -55,7 +56,7 @@ def problems(name: Name = None, json: Json = False) -> None:
             again = "" if item.next_try_s is None else f" (tried {item.attempts}x, again in {item.next_try_s:.0f} s)"
             show(f"{item.path}: {item.detail}{again}")
             if item.hint:
-                show(f"  {item.hint}")
+                show(f"  {item.hint}", lines=True)
         if not reply.value.items:
             show(f"No problems in {project}.")
 

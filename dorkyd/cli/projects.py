@@ -124,7 +124,7 @@ def sync(
         if json:
             emit(reply.body)
         elif not wait or reply.value.converged:
-            show(text.rstrip())
+            show(text.rstrip(), lines=True)
         if wait and not reply.value.converged:
             complain(text, reply.value.hint)
             raise typer.Exit(code_of_sync(reply.value))
@@ -195,9 +195,9 @@ def doctor(name: Name = None, json: Json = False) -> None:
             emit(reply.body)
         else:
             for finding in findings:
-                show(f"{'ok  ' if finding.ok else 'BAD '} {finding.check}: {finding.detail}")
+                show(f"{'ok  ' if finding.ok else 'BAD '} {finding.check}: {finding.detail}", lines=True)
                 if finding.hint:
-                    show(f"       {finding.hint}")
+                    show(f"       {finding.hint}", lines=True)
         raise typer.Exit(Exit.OK if all(finding.ok for finding in findings) else Exit.ATTENTION)
 
 

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.text import Text
 
 from dorkyd.api.messages import Halt, Notice, Pending, ProjectStatus, StatusDocument
-from dorkyd.cli.app import printable
 from dorkyd.cli.units import ago, plural, size, speeds
+from dorkyd.core.printable import printable
 from dorkyd.core.report import HaltReason, State
 
 HEADINGS = ("PROJECT", "STATE", "FILES", "SIZE", "PENDING", "CONFLICTS", "PROBLEMS", "LAST SUCCESS", "FOLDER → BUCKET")

@@ -9,9 +9,9 @@ import threading
 from dorkyd.api import calls
 from dorkyd.api.failures import ApiError
 from dorkyd.api.messages import Pending, SyncResult
-from dorkyd.cli.app import printable
 from dorkyd.cli.units import plural, size
 from dorkyd.client import DorkyClient, Reply
+from dorkyd.core.printable import printable
 
 TICK_S = 0.5
 _CLEAR = "\r\x1b[K"

@@ -7,7 +7,7 @@ import unicodedata
 
 import pytest
 
-from dorkyd.cli.app import printable
+from dorkyd.core.printable import printable
 from tests.scenarios.test_j_names import FoldingFolder
 from tests.security.hostile import KEPT, Hostile
 
