@@ -1,4 +1,6 @@
-"""What every test may use: real stores on this machine, started once a run (`tests.servers`)."""
+"""What every test may use: real stores on this machine, started once a run (`tests.servers`). Secrets are looked for in
+all that is said (`tests.leaks`).
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ from typing import TypeVar
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests import servers
+from tests import leaks, servers
 from tests.servers import GcsProcess, Server
 
 T = TypeVar("T")
@@ -16,6 +18,12 @@ T = TypeVar("T")
 # Machines are shared: how long an example takes says nothing.
 settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Watch the whole run for secrets."""
+    if not config.pluginmanager.is_registered(leaks):
+        config.pluginmanager.register(leaks, "leaks")
 
 
 @pytest.fixture(scope="session", autouse=True)

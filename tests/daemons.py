@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from dorkyd.client import DorkyClient
+from tests import leaks
 
 DEADLINE_S = 120.0
 
@@ -68,6 +69,7 @@ class RealDaemon:
 
     def launch(self) -> RealDaemon:
         """Start, and do not wait."""
+        leaks.watch(self.log)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen([sys.executable, "-m", self.module], env=self.env, stdout=log, stderr=log)
         return self
@@ -99,6 +101,7 @@ class RealDaemon:
             self.process.kill()
             self.process.wait()
             self.process = None
+        leaks.read(self.log)
 
     def stop(self) -> None:
         """SIGTERM, and wait for the end."""
@@ -110,6 +113,7 @@ class RealDaemon:
                 self.kill()
                 raise
         self.process = None
+        leaks.read(self.log)
 
     def status(self) -> Any:
         """The project's status document."""

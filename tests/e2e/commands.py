@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests import leaks
 from tests.daemons import RealDaemon
 
 POSSIBLE = (*range(10), 78)
@@ -53,6 +54,7 @@ def run(program: str, *arguments: str, env: Mapping[str, str], cwd: Path | None 
         timeout=90,
     )
     ran = Ran(done.returncode, done.stdout, done.stderr)
+    leaks.saw("command", ran.said)
     assert "Traceback" not in ran.said, ran.said
     assert ran.code in POSSIBLE, ran
     return ran
