@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -109,7 +110,7 @@ def seconds_of(text: str | None) -> int | None:
 
 def generation_of(version: Version) -> str:
     """A version as a condition names it. One that is no generation, such as an ETag of a former store, matches nothing."""
-    return version if version.isascii() and version.isdigit() and 0 < int(version) < 2**63 else str(2**63 - 1)
+    return version if re.fullmatch(r"[0-9]{1,19}", version) and 0 < int(version) < 2**63 else str(2**63 - 1)
 
 
 def md5_of(text: str | None) -> str | None:
