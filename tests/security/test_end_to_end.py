@@ -94,7 +94,7 @@ def test_s3_full_of_traps(base: Path, seaweed: Server) -> None:
         def put(key: str, data: bytes, meta: dict[str, str]) -> None:
             client.put_object(Bucket=name, Key=f"api/{key}", Body=data, Metadata=meta)
 
-        bad = [key for key in BAD if key.isascii() and not {"", ".", ".."} & set(key.split("/"))]
+        bad = [key for key in BAD if len(key) < 200 and key.isascii() and not {"", ".", ".."} & set(key.split("/"))]
         good = {"lie.sh": b"echo", "CON": b"con", "\u202eevil": b"turning"}
         for key in bad:
             put(key, b"bad", {})
