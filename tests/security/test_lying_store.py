@@ -256,6 +256,7 @@ def test_what_is_stored_packed_comes_packed(store: Shim, kind: type[S3Bucket]) -
     bucket.close()
 
 
+@pytest.mark.filterwarnings("ignore:.*unclosed.*", "ignore::pytest.PytestUnraisableExceptionWarning")  # botocore's
 @pytest.mark.parametrize("kind", [S3Bucket, FastLane])
 @pytest.mark.parametrize(
     "headers",
