@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -84,7 +85,6 @@ def test_a_daemons_log_is_read(tmp_path: Path) -> None:
 
 RUN = """
 import logging
-import pytest
 from dorkyd.errors import Stale
 from tests import leaks
 from tests.servers import SECRET_KEY
@@ -92,12 +92,17 @@ from tests.servers import SECRET_KEY
 def test_nothing(): logging.getLogger("dorkyd.x").info("a file of 3 bytes")
 def test_log(): logging.getLogger("dorkyd.x").info("%s", SECRET_KEY)
 def test_error(): Stale(SECRET_KEY)
+"""
+LATE = """
+import os
+import pytest
+from tests import leaks
+from tests.servers import SECRET_KEY
 
-@pytest.fixture(scope="session", autouse=True)
-def late():
-    yield
-    leaks.found.clear()
-    leaks.saw("late", SECRET_KEY)
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish():
+    if "SHOW_LATE" in os.environ:
+        leaks.saw("late", SECRET_KEY)
 """
 
 
@@ -105,18 +110,19 @@ def late():
 def test_a_run_that_shows_a_secret_fails(tmp_path: Path, workers: list[str]) -> None:
     """Each test in which one is shown, though it passed, no other; and the run, when it is shown after the last of them."""
     (tmp_path / "test_it.py").write_text(RUN)
+    (tmp_path / "conftest.py").write_text(LATE)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.leaks", "-p", "no:cacheprovider", *workers]
     command += ["--show-capture=no", f"--rootdir={tmp_path}"]
 
-    def run(only: str) -> subprocess.CompletedProcess[str]:
-        ran = [*command, "-k", only, str(tmp_path)]
-        return subprocess.run(ran, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    def run(only: str, **more: str) -> subprocess.CompletedProcess[str]:
+        ran, env = [*command, "-k", only, str(tmp_path)], {**os.environ, **more}
+        return subprocess.run(ran, cwd=REPOSITORY, env=env, capture_output=True, text=True, check=False)
 
     ran = run("test_nothing or test_log or test_error")
     assert "3 passed, 2 errors" in ran.stdout, ran.stdout + ran.stderr
     assert "<secret key>" in ran.stdout
     assert SECRET_KEY not in ran.stdout
-    ran = run("test_nothing")
+    ran = run("test_nothing", SHOW_LATE="1")
     assert "1 passed" in ran.stdout, ran.stdout + ran.stderr
     assert ran.returncode == 1
     assert "a secret was shown: late: secret key" in ran.stdout
