@@ -44,8 +44,6 @@ UNREACHED: dict[Site, str] = {
     ("sql COMMIT", "upkeep.Upkeep._purged"): _EARLY,
     ("sql COMMIT", "upkeep.Upkeep._drop_unproved"): _NEW,
     ("folder.unstage", "upkeep.Upkeep._drop_unproved"): _NEW,
-    ("folder.seal", "transfer.Transfer.fetch"): _NEW,
-    ("sql COMMIT", "giving_up.GivingUp.at_start"): _NEW,
     ("os.unlink", "trash.purge"): _EARLY,
     ("folder.unstage", "transfer.Transfer.fetch"): _RACE,
     ("os.rmdir", "buckets.directory_place.make_room"): "only an empty folder in a directory's place for an object",
