@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path as FilePath
 
 import pytest
 
@@ -13,7 +16,7 @@ from dorkyd.core.reconcile import reconcile
 from tests.simulation import run
 from tests.simulation.steps import Cycle, Edit, Setting, Settle, Story
 
-HISTORIES = int(os.environ.get("DORKY_HISTORIES", "1600"))
+HISTORIES = int(os.environ.get("DORKY_HISTORIES", "1200"))
 """How many are played here; `python -m tests.simulation` plays more."""
 GROUPS = 16
 
@@ -70,3 +73,19 @@ def _forgetful(path: Path, base: Base | None, local: Local | None, remote: Remot
     if isinstance(action, KeepBoth):
         return Download(path, action.remote, replaces=action.local, mode=action.mode)
     return action
+
+
+def test_the_same_seed_is_the_same_story_in_another_process() -> None:
+    """Neither the order of sets nor the time of day is in a story."""
+    script = "from tests.simulation import run; print([run.play_seed(seed).lines for seed in range(12)])"
+    told = {
+        subprocess.run(
+            [sys.executable, "-c", script],
+            env={**os.environ, "PYTHONHASHSEED": salt},
+            cwd=FilePath(__file__).parents[2],
+            check=True,
+            capture_output=True,
+        ).stdout
+        for salt in ("1", "2")
+    }
+    assert len(told) == 1
