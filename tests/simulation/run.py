@@ -135,7 +135,7 @@ _connected: dict[Path, sqlite3.Connection] = {}
 
 def _connect(file: Path) -> sqlite3.Connection:
     """No process but this one, and no power to be lost."""
-    if not file.exists():
+    if not file.exists() or not file.stat().st_size:
         file.write_bytes(_template())
     if file in _connected:
         _connected[file].close()  # whoever was killed while it opened could not
