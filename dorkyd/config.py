@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote, unquote, urlsplit
 
+from dorkyd.config_listen import listen_of
 from dorkyd.config_nodes import Source, Table, folder_name, items_of
 from dorkyd.config_overlaps import refuse_overlaps
 from dorkyd.core.ignore import check
@@ -187,7 +188,7 @@ def read_settings(text: str, homes: Homes, *, host: str) -> Settings:
     root = source.compose(text)
     if root is None:
         return Settings(device=host)
-    top = source.table(root, "the configuration", {"device", "poll_s", "projects", "bandwidth"}, _UNBUILT)
+    top = source.table(root, "the configuration", {"device", "poll_s", "projects", "bandwidth", "listen"}, _UNBUILT)
     poll_s = top.number("poll_s", 0.05, _DAY_S, "seconds")
     device = top.text("device")
     if device is not None and (not device.isprintable() or len(device.encode()) > 64):
@@ -201,6 +202,7 @@ def read_settings(text: str, homes: Homes, *, host: str) -> Settings:
         device=device or host,
         projects=tuple(project for _, project in read),
         bandwidth=_bandwidth(top),
+        listen=listen_of(top),
     )
 
 

@@ -27,6 +27,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 import dorkyd
 from dorkyd import config, logs
 from dorkyd.api.server import ApiServer
+from dorkyd.api.tcp import TcpDoor
 from dorkyd.buckets import open_bucket
 from dorkyd.buckets.limits import Limited, Limits, Pair
 from dorkyd.buckets.retry import Patience, Retrying
@@ -98,6 +99,8 @@ class Daemon:
     """The rates that all projects pay to."""
     _limits: dict[str, Limits] = field(default_factory=dict)
     """By project."""
+    _tcp: TcpDoor | None = None
+    """Once it runs."""
     _bad_edit: str = ""
     _seen_text: str = ""
 
@@ -170,10 +173,13 @@ class Daemon:
 
     def warnings(self) -> Sequence[Warning]:
         """About the daemon as a whole."""
-        if not self._bad_edit:
-            return ()
-        hint = "correct the file; until then the settings from before hold"
-        return (Warning("configuration", self._bad_edit, hint),)
+        found = []
+        if self._bad_edit:
+            hint = "correct the file; until then the settings from before hold"
+            found.append(Warning("configuration", self._bad_edit, hint))
+        if self._tcp is not None and self._tcp.trouble is not None:
+            found.append(self._tcp.trouble)
+        return found
 
     def stop(self) -> None:
         """End the daemon; returns at once."""
@@ -199,20 +205,23 @@ class Daemon:
             make_private(folder)
         lock = _lock(homes.state_dir / "daemon.lock")
         api = ApiServer(self, str(homes.socket), os.getuid())
+        self._tcp = TcpDoor(self, homes.state_dir / "token")
         scheduler = BackgroundScheduler(daemon=True)
         scheduler.add_job(self._purge, "interval", seconds=PURGE_EVERY_S)
         try:
             self._apply(self.loaded)
             api.start()
+            self._tcp.follow(self.loaded.settings.listen)
             scheduler.start()
             _write_daemon_file(homes.state_dir / "daemon.json", str(homes.socket))
             self._wait_for_journals()
             self.notifier.ready()
             _log.info("verb=start pid=%d socket=%s", os.getpid(), homes.socket)
-            self._serve()
+            self._serve(self._tcp)
         finally:
             self.notifier.stopping()
             (homes.state_dir / "daemon.json").unlink(missing_ok=True)
+            self._tcp.close()
             api.stop()
             if scheduler.running:
                 scheduler.shutdown(wait=False)
@@ -231,13 +240,15 @@ class Daemon:
         """Read the configuration again soon."""
         self._reload.set()
 
-    def _serve(self) -> None:
+    def _serve(self, tcp: TcpDoor) -> None:
         while not self._ending.is_set():
             asked = self._reload.wait(timeout=min(TICK_S, self.notifier.watchdog_interval_s or TICK_S))
             self._reload.clear()
             if self._ending.is_set():
                 return
             self._look_at_configuration(asked=asked)
+            # Here and not where settings are applied: that may be a thread of the very server that is to end.
+            tcp.follow(self.loaded.settings.listen)
             if all(time.monotonic() - runner.beat < BEAT_S for runner in list(self._runners.values())):
                 self.notifier.watchdog()
             self.notifier.status(self._summary())

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dorkyd import config
-from dorkyd.core.settings import Bandwidth, GiB, Guard, MiB, Mode, Project, PushQueue, Settings, TrashLimits
+from dorkyd.core.settings import Bandwidth, GiB, Guard, Listen, MiB, Mode, Project, PushQueue, Settings, TrashLimits
 from dorkyd.errors import Configuration
 
 EXAMPLE = Path(__file__).parents[1] / "config" / "dorkyd.example.yaml"
@@ -407,3 +407,60 @@ def test_a_queue_that_is_none(homes: config.Homes, setting: str, said: str) -> N
     with pytest.raises(Configuration, match=re.escape(said)) as refused:
         read(f"projects: [{{path: /srv/api, {setting}}}]", homes)
     assert "secret" not in str(refused.value)
+
+
+# --- listen -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("written", "host"),
+    [
+        ("127.0.0.1:3000", "127.0.0.1"),
+        ("127.8.0.9:3000", "127.8.0.9"),
+        ("localhost:3000", "127.0.0.1"),
+        ("'[::1]:3000'", "::1"),
+        ("'[0:0::1]:3000'", "::1"),
+    ],
+)
+def test_listen_on_the_loopback(written: str, host: str, homes: config.Homes) -> None:
+    """Every address of the loopback may be served; it is none by default."""
+    assert read(f"listen: {written}", homes).listen == Listen(host, 3000)
+    assert read("device: a", homes).listen is None
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["0.0.0.0:3000", "'[::]:3000'", "10.0.0.1:3000", "'[::ffff:127.0.0.1]:3000'", "'[fe80::1]:3000'", "8.8.8.8:80"],
+)
+def test_listen_elsewhere_is_refused(written: str, homes: config.Homes) -> None:
+    """Other machines never reach the API; the message says what would be right, and how they may all the same."""
+    with pytest.raises(
+        Configuration, match=r"config\.yaml:1: `listen` must be .*127\.0\.0\.1:3000: other machines.*ssh -L"
+    ):
+        read(f"listen: {written}", homes)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "3000",
+        "127.0.0.1",
+        "127.0.0.1:0",
+        "127.0.0.1:65536",
+        "laptop.local:3000",
+        "'*:3000'",
+        "'::1:3000'",
+        "127.0.0.1:http",
+        "'[127.0.0.1]:3000'",
+        "127.1:3000",
+        "'127.0.0.1:٣'",
+        "no",
+        "{a: b}",
+        "'localhost:3000 '",
+        "unix:/tmp/s",
+    ],
+)
+def test_what_cannot_be_listened_on(written: str, homes: config.Homes) -> None:
+    """A name may mean anything tomorrow, and half an address means nothing."""
+    with pytest.raises(Configuration, match=r"config\.yaml:1: `listen` must be"):
+        read(f"listen: {written}", homes)

@@ -62,7 +62,7 @@ ENGINE = [
         "reading_rows",
     ),
 ]
-CONFIG = ["config", "config_nodes", "config_overlaps", "config_edit"]
+CONFIG = ["config", "config_listen", "config_nodes", "config_overlaps", "config_edit"]
 
 MAY_IMPORT: dict[str, list[str]] = {
     "core.*": ["core.*", "errors"],

@@ -24,9 +24,12 @@ HEADERS_S = 10.0
 
 
 def only_from(
-    allowed_uid: int, *, most: int = MOST_CONNECTIONS, headers_s: float = HEADERS_S
+    allowed_uid: int | None, *, most: int = MOST_CONNECTIONS, headers_s: float = HEADERS_S
 ) -> type[asyncio.Protocol]:
-    """The protocol that speaks to one user and hangs up on all others, before a byte is read."""
+    """The protocol that speaks to one user and hangs up on all others, before a byte is read.
+
+    None: whoever it is, where a kernel does not tell (TCP). Then something else must ask (`dorkyd.api.admission`).
+    """
     idle: dict[OwnUid, None] = {}
     """Connections without a request under way, those that have been so for the longest first."""
 
@@ -37,7 +40,7 @@ def only_from(
         def connection_made(self, transport: asyncio.BaseTransport) -> None:
             # First super: it records the connection, which the abort below takes back.
             super().connection_made(cast("asyncio.Transport", transport))
-            stranger = peer_uid(transport.get_extra_info("socket")) != allowed_uid
+            stranger = allowed_uid is not None and peer_uid(transport.get_extra_info("socket")) != allowed_uid
             full = len(self.connections) > most
             if stranger or (full and not idle):
                 self.hang_up()

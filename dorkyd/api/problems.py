@@ -111,6 +111,39 @@ def not_text() -> Response:
     )
 
 
+_FOREIGN = {
+    "host": (
+        "The request's Host names no address of this machine's loopback.",
+        "Use localhost or 127.0.0.1 in the address.",
+    ),
+    "origin": ("The request comes from a web page.", "Browsers are not served; ask from a program."),
+    "protocol": ("Only HTTP requests are served.", ""),
+}
+
+
+def foreign(what: str) -> Response:
+    """The answer to a request over TCP that a web page may have caused. `what`: host, origin or protocol."""
+    detail, hint = _FOREIGN[what]
+    return answer(403, "denied", "Not from here", detail, hint=hint, code=f"foreign-{what}")
+
+
+_WHERE = "Send `Authorization: Bearer TOKEN`; the token is in the file `token` of the daemon's state directory."
+
+
+def no_token() -> Response:
+    """The answer over TCP to a request without a token."""
+    headers = {"WWW-Authenticate": 'Bearer realm="dorkyd"'}
+    told = "Over TCP every request needs the token."
+    return answer(401, "denied", "Who asks?", told, hint=_WHERE, code="token-missing", headers=headers)
+
+
+def wrong_token() -> Response:
+    """The answer over TCP to a token that is not ours (RFC 6750, section 3)."""
+    headers = {"WWW-Authenticate": 'Bearer realm="dorkyd", error="invalid_token"'}
+    told = "This is not the token of this daemon."
+    return answer(401, "denied", "Who asks?", told, hint=_WHERE, code="token-wrong", headers=headers)
+
+
 def too_large(most_bytes: int) -> Response:
     """The answer to a document past the limit."""
     return answer(

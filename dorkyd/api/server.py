@@ -1,19 +1,22 @@
-"""The server: our own Unix socket, one thread, one event loop.
+"""Serving: one socket, one thread, one event loop. And our own Unix socket, which is always served.
 
-Only this user may speak to it. The socket is 0600 in a 0700 directory, and each connection's peer is asked for its uid,
+Only this user may speak to that. It is 0600 in a 0700 directory, and each connection's peer is asked for its uid,
 because a directory's mode can be changed by mistake and a kernel's answer cannot. Nothing here forks.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import os
 import socket
 import stat
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
+from starlette.types import ASGIApp
 from uvicorn import Config, Server
 
 from dorkyd.api.connections import HEADERS_S, only_from
@@ -34,17 +37,24 @@ GRACE_S = 2
 """How long requests under way may still take when the server stops."""
 
 
-class ApiServer:
-    """Serves `control` on `socket_path` to `allowed_uid`. Started once, stopped once (again does nothing)."""
+class Serving:
+    """Serves `control` on one socket. Started once, stopped once (again does nothing).
+
+    `admit` stands before the application: whoever it turns away has reached nothing.
+    """
 
     def __init__(
-        self, control: DaemonControl, socket_path: str, allowed_uid: int, *, headers_s: float = HEADERS_S
+        self,
+        control: DaemonControl,
+        protocol: type[asyncio.Protocol],
+        *,
+        name: str = "api",
+        admit: Callable[[ASGIApp], ASGIApp] = lambda app: app,
     ) -> None:
-        self._socket_path = socket_path
         self._feeds = Feeds(control)
         config = Config(
-            Gate(build_app(control, self._feeds)),
-            http=only_from(allowed_uid, headers_s=headers_s),
+            admit(Gate(build_app(control, self._feeds))),
+            http=protocol,
             ws="none",
             backlog=BACKLOG,
             loop="asyncio",
@@ -55,34 +65,34 @@ class ApiServer:
             timeout_graceful_shutdown=GRACE_S,
         )
         self._server = _Announcing(config, self._feeds)
-        self._thread = threading.Thread(target=self._run, name="api", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._socket: socket.socket | None = None
-        self._identity: tuple[int, int] | None = None
         self._failure: BaseException | None = None
 
-    def start(self) -> None:
-        """Bind and serve; returns when requests are answered.
+    def bind(self) -> socket.socket:
+        """A bound socket that nobody listens on yet."""
+        raise NotImplementedError
 
-        Raises `Busy` when a daemon answers on the socket, `Configuration` when the path cannot be a socket.
-        """
-        self._socket = bind(self._socket_path)
-        self._identity = _identity(self._socket_path)
+    def start(self) -> None:
+        """Bind and serve; returns when requests are answered. Raises what `bind` does."""
+        self._socket = self.bind()
         self._thread.start()
         if not self._server.announced.wait(START_S) or self._failure is not None:
             self.stop()
             raise DorkyError("The API server did not start.", code="api-start") from self._failure
 
     def stop(self) -> None:
-        """End streams, let requests finish for `GRACE_S`, close and unlink the socket."""
+        """End streams, let requests finish for `GRACE_S`, and close the socket."""
         self._server.should_exit = True
         if self._thread.ident is not None:
             self._thread.join(STOP_S)
         if self._socket is not None:
             self._socket.close()
             self._socket = None
-            # Whatever stands there now and is not ours belongs to a daemon that started since.
-            if _identity(self._socket_path) == self._identity:
-                Path(self._socket_path).unlink()
+            self.closed()
+
+    def closed(self) -> None:
+        """The socket was just closed."""
 
     def _run(self) -> None:
         assert self._socket is not None
@@ -92,6 +102,28 @@ class ApiServer:
             self._failure = exc
         finally:
             self._server.announced.set()
+
+
+class ApiServer(Serving):
+    """Serves on `socket_path` to `allowed_uid`."""
+
+    def __init__(
+        self, control: DaemonControl, socket_path: str, allowed_uid: int, *, headers_s: float = HEADERS_S
+    ) -> None:
+        super().__init__(control, only_from(allowed_uid, headers_s=headers_s))
+        self._socket_path = socket_path
+        self._identity: tuple[int, int] | None = None
+
+    def bind(self) -> socket.socket:
+        """Raises `Busy` when a daemon answers on the socket, `Configuration` when the path cannot be a socket."""
+        bound = bind(self._socket_path)
+        self._identity = _identity(self._socket_path)
+        return bound
+
+    def closed(self) -> None:
+        """Unlink it. Whatever stands there now and is not ours belongs to a daemon that started since."""
+        if _identity(self._socket_path) == self._identity:
+            Path(self._socket_path).unlink()
 
 
 class _Announcing(Server):

@@ -100,6 +100,18 @@ class Project:
 
 
 @dataclass(frozen=True, slots=True)
+class Listen:
+    """Where the API is served over TCP, beside its socket."""
+
+    host: str
+    """An address of this machine's loopback, never a name: `127.0.0.1`, `::1`."""
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """The whole configuration."""
 
@@ -108,3 +120,5 @@ class Settings:
     projects: tuple[Project, ...] = ()
     bandwidth: Bandwidth = field(default_factory=Bandwidth)
     """Of all projects together, beside each one's own."""
+    listen: Listen | None = None
+    """None: the API is on its socket alone."""
