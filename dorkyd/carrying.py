@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from dorkyd.core import metadata
+from dorkyd.core.artifact import Annotate, Asked, Remove, Store
 from dorkyd.core.model import (
     Action,
     Adopt,
@@ -58,7 +59,7 @@ _UNHELD = "unheld_mode"
 class Job:
     """One action on its way. `run` may be called from any thread, once."""
 
-    action: Action
+    action: Action | Asked
     rows: tuple[Dirty, ...]
     """The dirty rows it settles."""
     run: Callable[[], object]
@@ -304,7 +305,7 @@ class Carrier:
                 assert isinstance(result, str)
                 self.touched += [action.path, Path(result)]
                 self._log("step-aside", action.path, None, action.local.digest, detail=f"to {result!r}: {action.why}")
-            case Look() | Adopt() | Forget():
+            case Look() | Adopt() | Forget() | Store() | Annotate() | Remove():
                 raise AssertionError(action)
         self.journal.clean(job.rows)
 

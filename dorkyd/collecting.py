@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
+from dorkyd.asking import Asking
 from dorkyd.carrying import Carrier, Job
+from dorkyd.core.artifact import Annotate, Asked, Remove, Store
 from dorkyd.core.model import (
     Action,
     BeginUpload,
@@ -45,12 +47,15 @@ class Collector:
     carrier: Carrier
     remote: RemoteSide
     retries: Retries
+    asking: Asking
     clock: Clock
 
     def record(self, outcome: Outcome, now: float) -> DorkyError | None:
         """Take one outcome in. Returns a failure that concerns the whole bucket."""
         job, result = outcome.job, outcome.result
         _log_action(outcome)
+        if isinstance(job.action, Store | Annotate | Remove):
+            return self.asking.ended(outcome)
         if outcome.failure is not None:
             self.carrier.fail(job, outcome.failure)
             return self._failed(job, outcome.failure, now)
@@ -116,12 +121,14 @@ class Collector:
         if looked is not None:
             late = ledger.late_intent(looked.op) if looked.op is not None else None
             if late is not None and (base is None or base.version != looked.version):
-                journal.set_base(path, late.wrote(looked.version, looked.modified))
+                if not late.asked:
+                    journal.set_base(path, late.wrote(looked.version, looked.modified))
                 ledger.took_effect(late.op, looked.version)
         elif base is not None and base.version is not None and path not in self.remote.deleted_by:
             late = ledger.late_delete(path, base.version)
             if late is not None:
-                journal.set_base(path, None)
+                if not late.asked:
+                    journal.set_base(path, None)
                 ledger.took_effect(late.op, None)
 
     def _failed(self, job: Job, exc: BaseException, now: float) -> DorkyError | None:
@@ -152,10 +159,10 @@ class Collector:
         return None
 
 
-def leaves(action: Action) -> Path | None:
+def leaves(action: Action | Asked) -> Path | None:
     """The path that the action takes a file or object away from."""
     match action:
-        case DeleteLocal() | DeleteRemote() | StepAside():
+        case DeleteLocal() | DeleteRemote() | StepAside() | Remove():
             return action.path
         case MoveLocal() | MoveRemote():
             return action.delete.path

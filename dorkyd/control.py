@@ -6,10 +6,12 @@ answered when it has done them; reading uses published values or a read-only con
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from dorkyd.core.artifact import Artifact, Condition
 from dorkyd.core.report import (
     ConflictItem,
     FileItem,
@@ -26,8 +28,62 @@ from dorkyd.core.report import (
 from dorkyd.core.settings import Bandwidth
 
 
+class IncomingBody(Protocol):
+    """The body of an artifact on its way in. One thread at a time; every method blocks."""
+
+    def write(self, data: bytes) -> None:
+        """Take some of it. `DiskFull`; `Transient` and `Refused` when it could not be stored."""
+
+    def digest(self) -> str:
+        """The SHA-256 of what came, hexadecimal."""
+
+    def discard(self) -> None:
+        """Nobody wants it any more, or it is stored. May be repeated."""
+
+
+class ArtifactControl(Protocol):
+    """A project's objects. From any thread; every method blocks and may ask the bucket.
+
+    `Refused` with `no-such-artifact`, `precondition-failed`, `bad-metadata`, `metadata-too-large`, and where the project may
+    not be written `halted`, `paused`, `mode`, `ignored`, `clash`. `Transient` while the bucket cannot be reached.
+    """
+
+    def stat(self, path: str) -> Artifact:
+        """The object as it is now."""
+
+    def open(self, artifact: Artifact, start: int = 0) -> AbstractContextManager[Iterator[bytes]]:
+        """Its bytes from an offset on, in chunks. `Stale` when it is no longer this state."""
+
+    def check(self, path: str, condition: Condition) -> None:
+        """Raise what is wrong already, before a body is sent."""
+
+    def incoming(self) -> IncomingBody:
+        """A new body."""
+
+    def put(
+        self,
+        path: str,
+        body: IncomingBody,
+        condition: Condition,
+        *,
+        own: Mapping[str, str] | None,
+        media_type: str | None,
+    ) -> tuple[Artifact, bool]:
+        """Store it; returns once the bucket holds it. True: it is new. None for what the object has shall stay."""
+
+    def delete(self, path: str, condition: Condition) -> None:
+        """Delete the object; the folder follows."""
+
+    def annotate(self, path: str, changes: Mapping[str, str | None], condition: Condition) -> Artifact:
+        """Merge metadata into the object's: None takes a name away."""
+
+
 class ProjectControl(Protocol):
     """One project. Paths are relative POSIX strings; a malformed one raises `Refused`."""
+
+    @property
+    def artifacts(self) -> ArtifactControl:
+        """Its objects."""
 
     @property
     def name(self) -> str:

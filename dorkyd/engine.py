@@ -26,10 +26,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path as FilePath
 
 from dorkyd import halts, schema
+from dorkyd.asking import Asking, check_ready
 from dorkyd.bucket_upkeep import BucketUpkeep
 from dorkyd.carrying import Carrier, Job
 from dorkyd.collecting import Collector, leaves
 from dorkyd.contact import Contact, Counters, Listed, Trouble, trouble_of
+from dorkyd.core.artifact import Asked, Store
 from dorkyd.core.ignore import IgnoreRules
 from dorkyd.core.model import (
     Action,
@@ -63,6 +65,7 @@ from dorkyd.ports import Bucket, Clock, Folder, Identity, Push, Watcher
 from dorkyd.recovery import settle_install
 from dorkyd.remote_side import Emptied, RemoteSide, Rewound
 from dorkyd.retries import Retries
+from dorkyd.storing import Storing
 from dorkyd.transfer import Transfer
 from dorkyd.upkeep import Upkeep
 
@@ -88,6 +91,7 @@ class _Open:
     carrier: Carrier
     transfer: Transfer
     collector: Collector
+    asking: Asking
     giving_up: GivingUp
     deletions: Deletions
     retries: Retries
@@ -182,6 +186,7 @@ class Engine:
             if not self.winding_down:
                 self.folder.unlock()
             return
+        opened.asking.abandon()
         opened.local.unwatch()
         if opened.push is not None:
             opened.push.stop()
@@ -366,6 +371,36 @@ class Engine:
         if not self._opened(self.clock.monotonic()):
             raise Refused("the folder is still not what its journal remembers", hint="see `dorkyctl status`")
 
+    # --- asked for by clients (engine thread, through `call`) -----------------------------------------------------
+
+    def receive(self) -> str:
+        """A name in staging for a body that a client sends. What may not be stored is refused before it is sent."""
+        return self._ready().asking.receive()
+
+    def discard(self, staged: str) -> None:
+        """A body is of no use any more."""
+        if self._open is not None:
+            self._open.asking.discard(staged)
+
+    def ask(self, asked: Asked) -> Future[object]:
+        """Do what a client asks of one object. `Stale` (`busy-path`) while somebody works on the path."""
+        o = self._ready()
+        o.asking.check_free(asked.path, o.jobs.in_flight.keys())
+        if isinstance(asked, Store):
+            o.asking.check_room(asked.path)
+        answer: Future[object] = Future()
+        with self._recording(o):
+            job = o.asking.begin(asked, answer)
+        o.jobs.begin(job)
+        return answer
+
+    def _ready(self) -> _Open:
+        """What there is to work with, if the bucket may be written now. Raises why it may not."""
+        check_ready(self.project, self.held, self.trouble, paused=self.paused_until() > self.clock.time_ns())
+        if self._open is None or not self._open.contact.met:
+            raise Transient(f"the project {self.project.name} is being opened", code="not-open", retry_after_s=1)
+        return self._open
+
     # --- the cycle ----------------------------------------------------------------------------------------------
 
     def _cycle(self, now: float) -> None:
@@ -432,6 +467,9 @@ class Engine:
         local = LocalSide(self.folder, journal, self.project, self.make_watcher)
         transfer = Transfer(bucket, self.folder, self.clock, self.device)
         carrier, retries = Carrier(journal, local, remote, transfer, self.clock, self.device), Retries(journal)
+        stages = self.project.mode is not Mode.PUSH
+        storing = Storing(bucket, self.folder, transfer, self.device, stages=stages)
+        asking = Asking(journal, remote, storing, self.folder, self.clock, self.device)
         self._open = _Open(
             journal=journal,
             local=local,
@@ -441,7 +479,8 @@ class Engine:
             decider=Decider(journal, local, self.project, self.device),
             carrier=carrier,
             transfer=transfer,
-            collector=Collector(journal, carrier, remote, retries, self.clock),
+            collector=Collector(journal, carrier, remote, retries, asking, self.clock),
+            asking=asking,
             giving_up=GivingUp(journal, transfer, self.warnings),
             deletions=Deletions(journal, self.project),
             retries=retries,
@@ -464,6 +503,7 @@ class Engine:
             self._settle_installs(self._open, self.clock.monotonic())
             with journal.atomic():
                 journal.drop_all_bases()
+        asking.at_start()
         self._open.upkeep.at_start()
         self._open.giving_up.at_start(f"{self.project.bucket} {self.project.endpoint_url or ''}")
         if self._open.push is not None:
@@ -660,7 +700,9 @@ class Engine:
             return
         # A path that the bucket is asked about again first keeps its place: listings may ask faster than a wait ends.
         looked_at = decided.rows.keys() - {row.path for row in decided.asks}
-        under_way = [job.action for job in self.jobs if job.counted]
+        under_way = [
+            job.action for job in self.jobs if isinstance(job.action, DeleteLocal | DeleteRemote) and job.counted
+        ]
         passed = o.deletions.passed(decided.actions, looked_at, now, self.clock.time_ns(), self._seen(o), under_way)
         if passed.held:
             files, _ = o.journal.base_totals()
@@ -735,6 +777,7 @@ class Engine:
             for outcome in outcomes:
                 failure = o.collector.record(outcome, now) or failure
         o.jobs.ended(outcomes)
+        o.asking.answer()
         o.retries.queued.clear()
         for outcome in outcomes:
             free = leaves(outcome.job.action) if outcome.failure is None else None

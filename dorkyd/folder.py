@@ -222,6 +222,11 @@ class LocalFolder:
         with self._root() as root, _tmp(root) as tmp:
             return staging.names(tmp)
 
+    def open_staged(self, name: str) -> BinaryIO:
+        """As the port says."""
+        with self._root() as root, _staged(root, name) as staged:
+            return staging.reading(staged)
+
     def staged_size(self, name: str) -> int | None:
         """As the port says."""
         with self._root() as root, _staged(root, name) as staged:

@@ -37,6 +37,8 @@ class Intent:
     """What it made; None: not recorded yet, or a delete."""
     seq: int = 0
     """Order in the journal; 0 before it is written."""
+    asked: bool = False
+    """A client of the API asked for it, and no file here is of it: base stands, and the folder follows by the table."""
 
     def wrote(self, version: Version | None, modified: int | None = None) -> Base | None:
         """What base becomes when this took effect. None: it was a delete."""
@@ -135,10 +137,13 @@ class Ledger:
     def intend(self, intents: Iterable[Intent]) -> None:
         """About to be sent. An op that was dropped is intended again: its session goes on (`dorkyd.sessions`)."""
         self._conn.executemany(
-            "INSERT INTO intents (op, path, verb, digest, size, mode, replaces, version, state, approved, at_ns)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, NULL, 'intended', ?, ?)"
+            "INSERT INTO intents (op, path, verb, digest, size, mode, replaces, version, state, approved, at_ns, asked)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, NULL, 'intended', ?, ?, ?)"
             " ON CONFLICT (op) DO UPDATE SET state = 'intended', at_ns = excluded.at_ns WHERE state != 'announce'",
-            ((i.op, i.path, i.verb, i.digest, i.size, i.mode, i.replaces, int(i.approved), i.at_ns) for i in intents),
+            (
+                (i.op, i.path, i.verb, i.digest, i.size, i.mode, i.replaces, int(i.approved), i.at_ns, int(i.asked))
+                for i in intents
+            ),
         )
 
     def took_effect(self, op: Op, version: Version | None) -> None:
@@ -195,13 +200,13 @@ class Ledger:
 
     def _intents(self, where: str, values: tuple[str, ...], limit: int = -1) -> list[Intent]:
         rows = self._conn.execute(
-            "SELECT op, path, verb, digest, size, mode, replaces, approved, at_ns, version, seq"
+            "SELECT op, path, verb, digest, size, mode, replaces, approved, at_ns, version, seq, asked"
             f" FROM intents WHERE {where} ORDER BY seq LIMIT ?",
             (*values, limit),
         )
         return [
-            Intent(op, path, verb, digest, size, mode, replaces, bool(approved), at_ns, version, seq)
-            for op, path, verb, digest, size, mode, replaces, approved, at_ns, version, seq in rows
+            Intent(op, path, verb, digest, size, mode, replaces, bool(approved), at_ns, version, seq, bool(asked))
+            for op, path, verb, digest, size, mode, replaces, approved, at_ns, version, seq, asked in rows
         ]
 
     # --- installs and what was fetched ----------------------------------------------------------------------------
@@ -280,6 +285,18 @@ class Ledger:
     def drop_fetched(self, staged: str) -> None:
         """It was unlinked."""
         self._conn.execute("DELETE FROM fetched WHERE staged = ?", (staged,))
+
+    def incoming(self) -> list[str]:
+        """Staged bodies that clients send, perhaps before they have a name on disk."""
+        return [row[0] for row in self._conn.execute("SELECT staged FROM incoming")]
+
+    def comes_in(self, staged: str) -> None:
+        """A body will be staged under this name: it is ours to unlink."""
+        self._conn.execute("INSERT OR IGNORE INTO incoming VALUES (?)", (staged,))
+
+    def came_in(self, staged: str) -> None:
+        """It was unlinked, or is known by another row from here on."""
+        self._conn.execute("DELETE FROM incoming WHERE staged = ?", (staged,))
 
     # --- displaced ------------------------------------------------------------------------------------------------
 

@@ -389,6 +389,9 @@ class Folder(Protocol):
     def staged(self) -> Sequence[str]:
         """The names in staging."""
 
+    def open_staged(self, name: str) -> BinaryIO:
+        """A staged file's bytes. `Stale` when there is none."""
+
     def staged_size(self, name: str) -> int | None:
         """Bytes; None when there is no such staged file."""
 

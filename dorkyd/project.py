@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path as FilePath
 
 from dorkyd import doctor
+from dorkyd.artifacts import Artifacts
 from dorkyd.core import costs
 from dorkyd.core.ignore import IgnoreRules
 from dorkyd.core.model import DeleteLocal, DeleteRemote, Download, Fetch, KeepBoth, MoveLocal, Path
@@ -80,6 +81,7 @@ class ProjectRunner:
         self._throttle = throttle
         self._publish = publish
         self._decisions = Decisions(engine)
+        self._artifacts = Artifacts(engine)
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._tickets: list[_Ticket] = []
@@ -344,6 +346,11 @@ class ProjectRunner:
     def name(self) -> str:
         """As the configuration has it."""
         return self._engine.project.name
+
+    @property
+    def artifacts(self) -> Artifacts:
+        """Its objects, for clients."""
+        return self._artifacts
 
     def status(self) -> ProjectStatus:
         """The last published."""

@@ -38,22 +38,25 @@ def settle_intents(intents: Sequence[Intent], looked: Remote | None) -> Settled:
 
     The newest op of ours found in the object's op or ancestry took effect, and base is what that op wrote: if others
     have written since, the table sees an edit of theirs over an agreed state. A delete took effect when the object is
-    absent. All else did not happen.
+    absent. All else did not happen. What a client asked for has no file here: base stands, and the folder follows.
     """
     for intent in reversed(intents):
         if looked is not None and intent.verb != "delete":
             if intent.op == looked.op:
-                base = intent.wrote(looked.version, looked.modified)
-                return Settled(True, base, ((intent.op, looked.version),), _others(intents, intent))
+                return _effective(intents, intent, looked.version, looked.modified)
             if intent.op in looked.ancestry:
-                return Settled(True, intent.wrote(None), ((intent.op, None),), _others(intents, intent))
+                return _effective(intents, intent, None)
         if looked is None and intent.verb == "delete":
-            return Settled(True, None, ((intent.op, None),), _others(intents, intent))
+            return _effective(intents, intent, None)
     return Settled(False, None, (), tuple(intent.op for intent in intents))
 
 
-def _others(intents: Sequence[Intent], taken: Intent) -> tuple[Op, ...]:
-    return tuple(intent.op for intent in intents if intent is not taken)
+def _effective(
+    intents: Sequence[Intent], taken: Intent, version: Version | None, modified: int | None = None
+) -> Settled:
+    others = tuple(intent.op for intent in intents if intent is not taken)
+    base = None if taken.asked else taken.wrote(version, modified)
+    return Settled(not taken.asked, base, ((taken.op, version),), others)
 
 
 @dataclass(frozen=True, slots=True)

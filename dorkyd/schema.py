@@ -109,6 +109,13 @@ def m0003_md5_of_listings(db: Database) -> None:
     db.execute("ALTER TABLE remote ADD COLUMN md5 TEXT")
 
 
+@migrations()
+def m0004_what_clients_store(db: Database) -> None:
+    """Intents that a client of the API asked for: base is not to become what they wrote. Bodies on their way in."""
+    db.execute("ALTER TABLE intents ADD COLUMN asked INTEGER NOT NULL DEFAULT 0")
+    db.execute("CREATE TABLE incoming (staged TEXT PRIMARY KEY) WITHOUT ROWID")
+
+
 def prepare(db: Database, file: str) -> None:
     """Bring a database to this schema. `NewerSchema` when a later dorkyd wrote it; nothing is written then."""
     known = {migration.name for migration in migrations.pending(Database(memory=True))}

@@ -19,9 +19,9 @@ from dorkyd.dirfd import Spot, look, names_in, stat_tuple
 from dorkyd.durable import fsync
 from dorkyd.errors import Stale
 from dorkyd.faults import faults
-from dorkyd.looking import CHUNK_BYTES, digest_of, open_file
+from dorkyd.looking import CHUNK_BYTES, digest_of, open_file, open_file_fd
 from dorkyd.permissions import fchmod
-from dorkyd.streams import writer
+from dorkyd.streams import reader, writer
 
 TMP = "tmp"
 """Name of the staging folder in `.dorky`."""
@@ -61,6 +61,12 @@ def create(spot: Spot, *, resume: bool) -> BinaryIO:
     with faults(spot.path, "write"):
         fd = os.open(spot.name, flags, 0o600, dir_fd=spot.fd)
         return writer(fd, spot.path)
+
+
+def reading(spot: Spot) -> BinaryIO:
+    """A staged file's bytes, as long as nobody writes to it."""
+    seen = require(spot)
+    return reader(open_file_fd(spot, seen), spot.path, seen)
 
 
 def copy(source: Spot, expected: StatTuple, to: Spot) -> None:

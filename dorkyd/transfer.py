@@ -256,7 +256,7 @@ class Transfer:
         user: Mapping[str, str] = {}
         ancestry: tuple[Op, ...] = ()
         if action.replaces is not None:
-            info = self._expect(action.path, action.replaces.version)
+            info = self.expect(action.path, action.replaces.version)
             user = metadata.user_keys(info.meta)
             ancestry = metadata.descend(_remote(info))
         return metadata.encode(
@@ -272,7 +272,7 @@ class Transfer:
     def _keep_replaced(self, action: Upload) -> bool:
         if action.replaces is None or action.replaces.digest == action.local.digest:
             return True
-        return self._keep_old(action.path, action.replaces.version)
+        return self.keep_old(action.path, action.replaces.version)
 
     def _send(
         self,
@@ -287,7 +287,7 @@ class Transfer:
 
     def delete_remote(self, action: DeleteRemote) -> bool:
         """Delete an object, its bytes kept in the bucket's trash. False: it was too large for that."""
-        kept = self._keep_old(action.path, action.replaces)
+        kept = self.keep_old(action.path, action.replaces)
         self._bucket.delete(action.path, replaces=action.replaces)
         return kept
 
@@ -296,14 +296,14 @@ class Transfer:
         name needs no trash copy: the new one has its bytes. An object too large for a copy is sent.
         """
         upload, delete = action.upload, action.delete
-        source = self._expect(delete.path, delete.replaces)
+        source = self.expect(delete.path, delete.replaces)
         ancestry: tuple[Op, ...] = ()
         replaces = None
         kept = True
         if upload.replaces is not None:
             replaces = upload.replaces.version
-            ancestry = metadata.descend(_remote(self._expect(upload.path, replaces)))
-            kept = self._keep_old(upload.path, replaces)
+            ancestry = metadata.descend(_remote(self.expect(upload.path, replaces)))
+            kept = self.keep_old(upload.path, replaces)
         meta = metadata.encode(
             digest=upload.local.digest,
             mtime_ns=upload.local.stat.mtime_ns,
@@ -329,7 +329,7 @@ class Transfer:
     def patch_mode(self, action: PatchMode, op: Op) -> Sent:
         """Change an object's permission bits by a metadata copy onto itself; one too large for a copy is sent."""
         version = action.remote.version
-        info = self._expect(action.path, version)
+        info = self.expect(action.path, version)
         current = _remote(info)
         meta = metadata.encode(
             digest=action.local.digest,
@@ -348,13 +348,14 @@ class Transfer:
             _require_too_large(exc)
             return Sent(self._send(action.path, action.local, version, meta))
 
-    def _expect(self, path: Path, version: Version) -> ObjectInfo:
+    def expect(self, path: Path, version: Version) -> ObjectInfo:
+        """The object in exactly this state. `Stale` when it is another or gone."""
         info = self._bucket.head(path)
         if info is None or info.version != version:
             raise Stale(f"{path}: the object changed")
         return info
 
-    def _keep_old(self, path: Path, version: Version) -> bool:
+    def keep_old(self, path: Path, version: Version) -> bool:
         """Before a state is replaced or deleted, copy it to the bucket's trash, unless the store keeps versions.
 
         False: the store cannot copy an object this large. It is replaced all the same: no later try would succeed,

@@ -37,6 +37,7 @@ FAMILIES = {
 PORTS = ["ports", "core.*", "errors"]
 STORES = ["journal", "ledger", "schema", "sessions"]
 ENGINE = [
+    *("asking", "storing", "artifacts"),
     *(
         "transfer",
         "recovery",
@@ -79,6 +80,7 @@ MAY_IMPORT: dict[str, list[str]] = {
     "api.failures": [],
     "api.calls": ["api.messages", "core.*"],
     "api.*": ["api.*", "control", "core.*", "errors"],
+    "artifacts": [*PORTS, *STORES, *ENGINE, "control"],
     "api.connections": ["api.problems", "peer"],
     "api.server": ["api.*", "control", "core.*", "errors", "private"],
     "private": ["errors"],

@@ -19,8 +19,9 @@ from dorkyd.peer import peer_uid
 MOST_CONNECTIONS = 256
 """At one time. Past that the one that asked for nothing the longest gives way, and if all are being answered, the new
 one does. A thousand descriptors is what systems commonly allow a process."""
-HEADERS_S = 10.0
-"""How long a connection may stay without a whole request."""
+HEADERS_S = 15.0
+"""How long a connection may stay without a whole request, also between two: longer than clients keep one to use it again
+(httpx: 5 s), so that none is closed under a request that is just being sent."""
 
 
 def only_from(

@@ -7,6 +7,7 @@
     |-- BadConfiguration the configuration is wrong, or would be
     |-- NotAllowed       credentials or permission at the store
     |-- GuardRefused     a safety guard said no
+    |-- Conflict         not in this state of the project, the path or the object
     |-- Temporary        wait and try again; `retry_after_s`
     |-- BadBytes         bytes are not what their digest says
     `-- Failed           anything else a person must look at
@@ -69,6 +70,10 @@ class GuardRefused(ApiError):
     """A safety guard refused."""
 
 
+class Conflict(ApiError):
+    """The project, the path or the object is not in a state that allows it; `precondition-failed`, `paused`, `clash`."""
+
+
 class Temporary(ApiError):
     """Will pass by itself."""
 
@@ -91,6 +96,8 @@ KINDS: dict[str, type[ApiError]] = {
     "auth": NotAllowed,
     "guard": GuardRefused,
     "unsafe-store": GuardRefused,
+    "precondition": Conflict,
+    "state": Conflict,
     "temporary": Temporary,
     "integrity": BadBytes,
 }

@@ -7,6 +7,7 @@ disk need not be valid Unicode, JSON must be.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
@@ -221,6 +222,28 @@ class FileItem(Answer):
     """`synced`, `local` (not in the bucket yet), `remote` (not on disk), `problem` or `changing`."""
 
 
+class ArtifactItem(Answer):
+    """One object in the bucket."""
+
+    path: Text
+    digest: str | None
+    """None: another tool wrote it, and nobody has read it yet."""
+    size: int
+    version: str
+    media_type: Text
+    updated_at: str | None
+    """RFC 3339, by the store's clock; None: it tells none."""
+    updated_by: Text | None
+    """The device; None: another tool."""
+    metadata: dict[Text, Text]
+    """The client's own."""
+
+
+def moment(seconds: int | None) -> str | None:
+    """Whole seconds since the epoch as RFC 3339."""
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 class ConflictItem(Answer):
     """A conflict copy that waits for a person."""
 
@@ -380,6 +403,13 @@ class ResolveRequest(Request):
 
     path: Said = Field(min_length=1)
     keep: Literal["mine", "theirs", "both"]
+
+
+class MetadataRequest(Request):
+    """Metadata to merge into an artifact's."""
+
+    metadata: dict[Said, Said | None]
+    """By name; null takes one away."""
 
 
 class RestoreRequest(Request):

@@ -58,6 +58,17 @@ KINDS: Sequence[tuple[type[DorkyError], int, str, str]] = (
     (DorkyError, 500, "error", "The daemon could not do it"),
 )
 
+_STATE = (409, "state", "The project or path is in a state that does not allow it")
+BY_CODE: Mapping[str, tuple[int, str, str]] = {
+    "refused-by-guard": (409, "guard", "A safety guard refused"),
+    "not-built-yet": (501, "not-built-yet", "Not built yet"),
+    "precondition-failed": (412, "precondition", "The condition does not hold"),
+    "bad-metadata": (422, "invalid-request", "The metadata cannot be stored"),
+    "metadata-too-large": (422, "invalid-request", "The metadata cannot be stored"),
+    **dict.fromkeys(("halted", "paused", "mode", "ignored", "clash"), _STATE),
+}
+"""Codes that say more than their class."""
+
 
 def install(app: FastAPI) -> None:
     """Answer every error of this application with a problem document."""
@@ -161,10 +172,7 @@ def _known(_request: Request, exc: Exception) -> Response:
     status, kind, title = next(row[1:] for row in KINDS if isinstance(exc, row[0]))
     if isinstance(exc, Refused) and exc.code.startswith("no-such-"):
         status, kind, title = 404, "not-found", "There is no such thing"
-    if exc.code == "refused-by-guard":
-        status, kind, title = 409, "guard", "A safety guard refused"
-    if exc.code == "not-built-yet":
-        status, kind, title = 501, "not-built-yet", "Not built yet"
+    status, kind, title = BY_CODE.get(exc.code, (status, kind, title))
     headers = {}
     if isinstance(exc, Transient):
         headers["Retry-After"] = str(max(LEAST_RETRY_S, math.ceil(exc.retry_after_s or 0)))
@@ -192,6 +200,8 @@ def _spot(error: Mapping[str, Any]) -> str:
 
 
 _HTTP: Mapping[int, tuple[str, str, str]] = {
+    408: ("too-slow", "temporary", "The body did not arrive in time."),
+    416: ("bad-range", "invalid-request", "There are no such bytes."),
     400: ("unreadable-body", "invalid-request", "The body did not arrive whole and in time, or is not JSON."),
     404: ("no-such-route", "not-found", ""),
     405: ("method-not-allowed", "invalid-request", ""),

@@ -16,14 +16,15 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Annotated, Any, TypeVar
 
-from fastapi import APIRouter, Depends, FastAPI, Query, Request
+from fastapi import APIRouter, FastAPI, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
+from dorkyd.api import artifacts, problems
 from dorkyd.api import messages as m
-from dorkyd.api import problems
+from dorkyd.api.depending import Control, Project
 from dorkyd.api.description import PROBLEMS, Described
 from dorkyd.api.streams import Feeds, followed_log, status_events
-from dorkyd.control import DaemonControl, NewProject, ProjectControl
+from dorkyd.control import DaemonControl, NewProject
 from dorkyd.core.report import ProjectStatus, State, SyncResult
 from dorkyd.errors import Refused, Transient
 
@@ -37,9 +38,8 @@ LAST_SEQ = 2**53
 MOST_WAITS = 64
 """Clients that wait for a sync at one time."""
 
-NOT_BUILT_READS = ("versions", "commits", "history", "diff", "get", "meta")
+NOT_BUILT_READS = ("commits", "history", "diff", "get", "meta")
 NOT_BUILT_ACTIONS = ("undo", "stage", "unstage", "commit", "push", "pull", "checkout", "put", "get", "meta")
-ANY_METHOD = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 
 router = APIRouter(prefix="/v1", responses=PROBLEMS)
 """The daemon, and its projects together."""
@@ -62,6 +62,7 @@ def build_app(control: DaemonControl, feeds: Feeds) -> FastAPI:
     app.state.waits = Waits()
     app.include_router(router)
     app.include_router(one)
+    app.include_router(artifacts.router)
     problems.install(app)
     return app
 
@@ -99,21 +100,6 @@ class Waits:
         self._under_way += 1
         threading.Thread(target=work, name="api-wait", daemon=True).start()
         return await answer
-
-
-async def _control(request: Request) -> DaemonControl:
-    control: DaemonControl = request.app.state.control
-    return control
-
-
-Control = Annotated[DaemonControl, Depends(_control)]
-
-
-async def _project(p: str, control: Control) -> ProjectControl:
-    return control.project(p)
-
-
-Project = Annotated[ProjectControl, Depends(_project)]
 
 
 def _page(model: type[M], items: Iterable[Any], following: str | None = None) -> m.Page[M]:
@@ -359,12 +345,6 @@ def restore(project: Project, body: m.RestoreRequest) -> m.FileItem:
 
 
 # --- what a later version builds --------------------------------------------------------------------------------------
-
-
-@one.api_route("/artifacts/{path:path}", methods=ANY_METHOD, include_in_schema=False)
-async def artifacts(request: Request) -> Response:
-    """Reading and writing single objects."""
-    return problems.not_built_yet(f"{request.method} of artifacts")
 
 
 async def _later(request: Request) -> Response:

@@ -57,6 +57,7 @@ class Serving:
             http=protocol,
             ws="none",
             backlog=BACKLOG,
+            timeout_keep_alive=int(HEADERS_S),
             loop="asyncio",
             lifespan="off",
             log_config=None,

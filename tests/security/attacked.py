@@ -49,11 +49,12 @@ class Attacked:
             return self.daemon.process.poll() is None and other.get("/v1/health").status_code == 200
 
     def around(self) -> dict[str, bytes]:
-        """Every file near the project that is neither synced nor the daemon's own."""
+        """Every file near the project that is neither synced nor the daemon's own, and git's inside it."""
         kept = {}
-        for folder, folders, files in os.walk(self.base):
-            folders[:] = [f for f in folders if f != ".dorky" and not f.startswith("h-") and f != "bucket"]
-            kept.update({os.path.join(folder, name): Path(folder, name).read_bytes() for name in files})
+        for top in (self.base, self.daemon.root / ".git"):
+            for folder, folders, files in os.walk(top):
+                folders[:] = [f for f in folders if f != "bucket" and not f.startswith(("h-", "folder-"))]
+                kept.update({os.path.join(folder, name): Path(folder, name).read_bytes() for name in files})
         return kept
 
 

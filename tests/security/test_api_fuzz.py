@@ -38,7 +38,9 @@ OPERATIONS = [
     for operation in (each.ok() for each in SCHEMA.get_all_operations())
     if (operation.method, operation.path) not in ENDS
     for mode in GenerationMode
-    if mode is GenerationMode.POSITIVE or operation.body or any(p.name in CAN_BE_WRONG for p in operation.query)
+    if mode is GenerationMode.POSITIVE
+    or (operation.body and operation.method != "put")
+    or any(p.name in CAN_BE_WRONG for p in operation.query)
 ]
 NAMED = ["not_a_server_error", "status_code_conformance", "content_type_conformance", "response_schema_conformance"]
 sent = {"requests": 0, "refused": 0}
@@ -98,7 +100,7 @@ def test_every_answer_is_declared(there: Attacked, operation: APIOperation, mode
         sent["requests"] += 1
         sent["refused"] += response.status_code >= 400
         case.validate_response(response, checks=checks())
-        if response.status_code >= 400:
+        if response.status_code >= 400 and case.method != "HEAD":
             problem_of(response)
 
     ask()

@@ -14,7 +14,7 @@ import httpx2
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from dorkyd.api.connections import MOST_CONNECTIONS
+from dorkyd.api.connections import HEADERS_S, MOST_CONNECTIONS
 from dorkyd.api.gate import MOST_BODY_BYTES, Gate
 from dorkyd.api.server import BACKLOG, ApiServer
 from tests.api.fakes import FakeDaemon
@@ -289,3 +289,11 @@ def own_rss() -> int:
     """Resident memory of this process."""
     with open("/proc/self/status") as status:
         return next(int(line.split()[1]) for line in status if line.startswith("VmRSS")) * 1024
+
+
+def test_a_connection_outlives_what_clients_keep(served: Served) -> None:
+    """A client that uses a connection again as late as it may never meets one that the server is closing."""
+    kept = httpx2.Limits().keepalive_expiry
+    assert kept is not None
+    assert served.server._server.config.timeout_keep_alive > kept
+    assert kept < HEADERS_S

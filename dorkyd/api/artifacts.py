@@ -1,0 +1,259 @@
+"""The routes of single objects. Bodies stream both ways: no more than a few MiB of one are in memory.
+
+What follows `/artifacts/` is the path. `/metadata` and `/versions` behind it are not part of it when they are written with
+a plain slash and asked for with a method that they have; a client that writes `%2F` for every slash of a path means the
+artifact, whatever its name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Annotated, Any, TypeVar
+
+import anyio
+from anyio.to_thread import run_sync
+from fastapi import APIRouter, Request
+from fastapi import Path as InPath
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from dorkyd.api import conditions
+from dorkyd.api import messages as m
+from dorkyd.api.depending import Project
+from dorkyd.api.description import PROBLEMS
+from dorkyd.control import ArtifactControl, IncomingBody
+from dorkyd.core.artifact import USUAL_TYPE, Artifact, Condition
+from dorkyd.errors import Refused, Stale
+
+T = TypeVar("T")
+
+MOST_AT_ONCE = 64
+"""Artifacts that are stored or fetched at one time; others wait for their turn."""
+BUFFER_BYTES = 1024 * 1024
+"""So much of a body is handed on at a time: each hand-over costs a change of threads."""
+STALL_S = 60.0
+"""A body of which nothing came for so long is given up."""
+
+router = APIRouter(prefix="/v1/projects/{p}/artifacts", responses=PROBLEMS, tags=["artifacts"])
+
+ArtifactPath = Annotated[str, InPath(description="Relative, POSIX separators; a slash in it may be written %2F.")]
+_BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
+_BODY = {"requestBody": {"required": True, "content": {USUAL_TYPE: _BINARY}}}
+_FOUND: dict[int | str, dict[str, Any]] = {
+    200: {"description": "All of it.", "content": {"*/*": _BINARY}},
+    206: {"description": "The bytes asked for.", "content": {"*/*": _BINARY}},
+    304: {"description": "It is what If-None-Match says."},
+}
+
+
+async def _run(request: Request, call: Callable[[], T]) -> T:
+    """A call that blocks, in one of the threads that artifacts have."""
+    state = request.app.state
+    if not hasattr(state, "artifact_threads"):
+        state.artifact_threads = anyio.CapacityLimiter(MOST_AT_ONCE)
+    return await run_sync(call, limiter=state.artifact_threads)
+
+
+def item_of(artifact: Artifact) -> m.ArtifactItem:
+    """An artifact as the API tells it."""
+    return m.ArtifactItem.model_validate(
+        {
+            "path": artifact.path,
+            "digest": artifact.digest,
+            "size": artifact.size,
+            "version": artifact.version,
+            "media_type": artifact.media_type,
+            "updated_at": m.moment(artifact.updated_at),
+            "updated_by": artifact.device,
+            "metadata": dict(artifact.own),
+        }
+    )
+
+
+# --- what belongs to an artifact --------------------------------------------------------------------------------------
+
+
+@router.get("/{path:path}/metadata", response_model=m.ArtifactItem)
+async def metadata(request: Request, project: Project, path: ArtifactPath) -> Response:
+    """The standard fields and the client's own metadata."""
+    if _is_name(request, b"/metadata"):
+        return await fetch(request, project, f"{path}/metadata")
+    artifact = await _run(request, lambda: project.artifacts.stat(path))
+    return _told(artifact)
+
+
+@router.patch("/{path:path}/metadata", response_model=m.ArtifactItem)
+async def annotate(request: Request, project: Project, path: ArtifactPath, body: m.MetadataRequest) -> Response:
+    """Merge metadata into the artifact's, without its bytes: null takes a name away. `If-Match` as for PUT."""
+    condition = conditions.condition_of(request.headers)
+    artifact = await _run(request, lambda: project.artifacts.annotate(path, body.metadata, condition))
+    return _told(artifact)
+
+
+def _told(artifact: Artifact, status: int = 200) -> Response:
+    return JSONResponse(item_of(artifact).model_dump(), status, headers=conditions.headers_of(artifact))
+
+
+def _is_name(request: Request, suffix: bytes) -> bool:
+    """The target spells the slash before the last word out, so that it belongs to the artifact's path."""
+    raw: bytes = request.scope.get("raw_path", b"")
+    return not raw.endswith(suffix)
+
+
+# --- an artifact ------------------------------------------------------------------------------------------------------
+
+
+@router.get("/{path:path}", response_class=Response, responses=_FOUND)
+async def fetch(request: Request, project: Project, path: ArtifactPath) -> Response:
+    """The bytes, as the bucket holds them. `Range`, `If-Range`, `If-Match`, `If-None-Match`."""
+    opened = await _run(request, lambda: _open(project.artifacts, path, request.headers))
+    artifact, span = opened.artifact, opened.span
+    headers = conditions.headers_of(artifact)
+    if opened.reading is None:
+        return Response(status_code=304, headers=headers)
+    headers |= {"Content-Length": str(opened.count), "Content-Type": artifact.media_type}
+    if span is not None:
+        headers["Content-Range"] = f"bytes {span[0]}-{span[1]}/{artifact.size}"
+    return StreamingResponse(
+        _stream(request, opened),
+        206 if span is not None else 200,
+        headers=headers,
+    )
+
+
+@router.head("/{path:path}", response_class=Response, responses={304: _FOUND[304]})
+async def stat(request: Request, project: Project, path: ArtifactPath) -> Response:
+    """What GET would tell, without the bytes."""
+    artifact = await _run(request, lambda: project.artifacts.stat(path))
+    headers = conditions.headers_of(artifact)
+    condition = conditions.condition_of(request.headers)
+    if not _may_be_read(artifact, condition):
+        return Response(status_code=304, headers=headers)
+    headers |= {"Content-Length": str(artifact.size), "Content-Type": artifact.media_type}
+    return Response(headers=headers)
+
+
+@router.put(
+    "/{path:path}",
+    response_model=m.ArtifactItem,
+    status_code=201,
+    responses={200: {"model": m.ArtifactItem, "description": "It replaced what was there."}},
+    openapi_extra=_BODY,
+)
+async def put(request: Request, project: Project, path: ArtifactPath) -> Response:
+    """Store the body; answers once the bucket holds it, then it appears in the folder. `If-Match`, `If-None-Match`,
+    `Content-Type`, `Content-Digest` and `Dorky-Metadata` (a JSON object of texts) are heeded.
+    """
+    desk, headers = project.artifacts, request.headers
+    condition = conditions.condition_of(headers)
+    own, digest = conditions.metadata_of(headers), conditions.expected_digest(headers)
+    await _run(request, lambda: desk.check(path, condition))
+    body = desk.incoming()
+    try:
+        await _receive(request, body)
+        if digest is not None and body.digest() != digest:
+            raise Refused("the body is not what Content-Digest says", code="digest-mismatch", hint="send it again")
+        kind = headers.get("content-type")
+        artifact, new = await _run(request, lambda: desk.put(path, body, condition, own=own, media_type=kind))
+    finally:
+        with anyio.CancelScope(shield=True):
+            await run_sync(body.discard)
+    return _told(artifact, 201 if new else 200)
+
+
+@router.delete("/{path:path}", status_code=204, response_class=Response)
+async def delete(request: Request, project: Project, path: ArtifactPath) -> Response:
+    """Delete it from the bucket, whose trash keeps it, then from the folder. `If-Match` as for PUT."""
+    condition = conditions.condition_of(request.headers)
+    await _run(request, lambda: project.artifacts.delete(path, condition))
+    return Response(status_code=204)
+
+
+# --- bytes in and out -------------------------------------------------------------------------------------------------
+
+
+async def _receive(request: Request, body: IncomingBody) -> None:
+    """Take the whole body in. HTTP 400 when the client left, 408 when nothing came for too long."""
+    held = bytearray()
+    stream = request.stream().__aiter__()
+    try:
+        while True:
+            async with asyncio.timeout(STALL_S):
+                part = await anext(stream, None)
+            if part is not None:
+                held += part
+            if held and (part is None or len(held) >= BUFFER_BYTES):
+                data, held = bytes(held), bytearray()
+                await _run(request, partial(body.write, data))
+            if part is None:
+                return
+    except TimeoutError:
+        raise HTTPException(408) from None
+    except ClientDisconnect:
+        raise HTTPException(400) from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """An artifact and the bytes of it that were asked for, open already: a refusal can still be told."""
+
+    artifact: Artifact
+    span: tuple[int, int] | None = None
+    reading: AbstractContextManager[Iterator[bytes]] | None = None
+    """None: the client has them."""
+    chunks: Iterator[bytes] = field(default_factory=lambda: iter(()))
+
+    @property
+    def count(self) -> int:
+        """How many bytes."""
+        first, last = self.span or (0, self.artifact.size - 1)
+        return last - first + 1
+
+
+def _open(desk: ArtifactControl, path: str, headers: Mapping[str, str]) -> _Opened:
+    """Looks again when the object changes between look and read."""
+    condition = conditions.condition_of(headers)
+    for last in (False, False, True):
+        artifact = desk.stat(path)
+        if not _may_be_read(artifact, condition):
+            return _Opened(artifact)
+        try:
+            span = conditions.range_of(headers, artifact)
+        except Refused as exc:
+            raise HTTPException(416, headers={"Content-Range": f"bytes */{artifact.size}"}) from exc
+        reading = desk.open(artifact, span[0] if span is not None else 0)
+        try:
+            return _Opened(artifact, span, reading, reading.__enter__())
+        except Stale:
+            if last:
+                raise
+    raise AssertionError
+
+
+def _may_be_read(artifact: Artifact, condition: Condition) -> bool:
+    """False: the client has it. `Refused` when it is not what the client says it must be."""
+    said = Condition(match=condition.match)
+    if not said.holds(artifact.version, artifact.digest):
+        raise Refused(f"{artifact.path!r} is another", code="precondition-failed", hint="get it without the condition")
+    return condition.holds(artifact.version, artifact.digest)
+
+
+async def _stream(request: Request, opened: _Opened) -> AsyncIterator[bytes]:
+    """So many bytes. Ends the download when its client leaves."""
+    count = opened.count
+    assert opened.reading is not None
+    try:
+        while count > 0:
+            chunk = await _run(request, partial(next, opened.chunks, b""))
+            if not chunk:
+                return  # too few: the protocol below closes the connection, which tells the client
+            yield chunk[:count]
+            count -= len(chunk)
+    finally:
+        with anyio.CancelScope(shield=True):
+            await run_sync(partial(opened.reading.__exit__, None, None, None))

@@ -1,0 +1,128 @@
+"""Header fields of artifact requests as values: conditions, ranges, digests, metadata. Malformed ones are refused, never
+guessed at, except a `Range`, which RFC 9110 lets a server pass over.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import format_datetime
+
+from dorkyd.core.artifact import ANY, Artifact, Condition
+from dorkyd.errors import Refused
+
+METADATA = "Dorky-Metadata"
+"""A JSON object of texts, ASCII with JSON's own escapes."""
+_TAG = re.compile(r'(?:W/)?"([\x21\x23-\x7e\x80-\xff]*)"|([^\s,"]+)')
+_RANGE = re.compile(r"bytes=(\d{0,19})-(\d{0,19})")
+_DIGEST = re.compile(r"sha-256=:([A-Za-z0-9+/=]{44}):")
+SHA256_HEX = 64
+
+
+def condition_of(headers: Mapping[str, str]) -> Condition:
+    """`If-Match` and `If-None-Match`. A tag may lack its quotes, as people write it by hand."""
+    return Condition(_tags(headers.get("if-match")), _tags(headers.get("if-none-match")))
+
+
+def _tags(said: str | None) -> tuple[str, ...] | None:
+    if said is None:
+        return None
+    rest, found = said.strip(), []
+    while rest:
+        tag = _TAG.match(rest)
+        if tag is None:
+            raise Refused(
+                "a condition is a list of entity tags", code="bad-condition", hint='write If-Match: "TAG" or *'
+            )
+        found.append(tag[1] if tag[1] is not None else tag[2])
+        rest = rest[tag.end() :].lstrip()
+        if rest:
+            if not rest.startswith(","):
+                raise Refused(
+                    "a condition is a list of entity tags", code="bad-condition", hint="separate tags by commas"
+                )
+            rest = rest[1:].lstrip()
+    return tuple(found) or (ANY,)
+
+
+def tag_of(artifact: Artifact) -> str:
+    """The entity tag: the version, in quotes."""
+    return f'"{artifact.version}"'
+
+
+def range_of(headers: Mapping[str, str], artifact: Artifact) -> tuple[int, int] | None:
+    """First and last byte asked for, both included. None: all of it. `Refused` (`bad-range`) when there are no such bytes.
+
+    Several ranges, or another unit, are answered with all of it, as is one whose `If-Range` no longer holds.
+    """
+    said = headers.get("range")
+    asked = _RANGE.fullmatch(said.replace(" ", "")) if said is not None else None
+    if asked is None or asked.group(1, 2) == ("", ""):
+        return None
+    only_if = headers.get("if-range")
+    if only_if is not None and only_if.strip() not in (tag_of(artifact), last_modified(artifact)):
+        return None
+    size = artifact.size
+    if not asked[1]:
+        count = min(int(asked[2]), size)
+        first, last = size - count, size - 1
+    else:
+        first, last = int(asked[1]), min(int(asked[2] or size), size - 1)
+        if asked[2] and int(asked[2]) < first:
+            return None
+    if first > last:
+        raise Refused(f"there are {size} bytes", code="bad-range", hint="ask for bytes that there are")
+    return first, last
+
+
+def last_modified(artifact: Artifact) -> str | None:
+    """As HTTP writes it."""
+    if artifact.updated_at is None:
+        return None
+    return format_datetime(datetime.fromtimestamp(artifact.updated_at, UTC), usegmt=True)
+
+
+def metadata_of(headers: Mapping[str, str]) -> dict[str, str] | None:
+    """The client's metadata; None: none is given, and what the object has stays."""
+    said = headers.get(METADATA.lower())
+    if said is None:
+        return None
+    try:
+        found = json.loads(said)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
+        raise Refused(
+            f"{METADATA} is not a JSON object of texts", code="bad-metadata", hint=f'write {METADATA}: {{"note": "x"}}'
+        )
+    return found
+
+
+def expected_digest(headers: Mapping[str, str]) -> str | None:
+    """`Content-Digest` (RFC 9530), hexadecimal; None: not said, or in another algorithm."""
+    said = headers.get("content-digest")
+    found = _DIGEST.search(said) if said is not None else None
+    try:
+        return base64.b64decode(found[1], validate=True).hex() if found is not None else None
+    except binascii.Error:
+        return None
+
+
+def headers_of(artifact: Artifact) -> dict[str, str]:
+    """What every answer about an artifact says of it."""
+    told = {
+        "ETag": tag_of(artifact),
+        "Accept-Ranges": "bytes",
+        METADATA: json.dumps(dict(artifact.own), separators=(",", ":")),
+    }
+    modified = last_modified(artifact)
+    if modified is not None:
+        told["Last-Modified"] = modified
+    hexadecimal = (artifact.digest or "").removeprefix("sha256:")
+    if len(hexadecimal) == SHA256_HEX:
+        told["Repr-Digest"] = f"sha-256=:{base64.b64encode(bytes.fromhex(hexadecimal)).decode()}:"
+    return told

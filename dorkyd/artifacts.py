@@ -1,0 +1,256 @@
+"""A project's objects for clients of the API: store, fetch, delete, annotate. Every method may be called from any thread,
+and blocks.
+
+Reading asks the bucket itself. Writing looks at the object, finds what is replaced and whether the client's condition
+holds, and hands the rest to the engine's thread (`dorkyd.asking`). A write without a condition looks again when the object
+changed between its look and its write.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import BinaryIO, TypeVar, cast
+
+from dorkyd.asking import RETRY_S, check_reachable, check_ready
+from dorkyd.control import IncomingBody
+from dorkyd.core import metadata
+from dorkyd.core.artifact import (
+    MEDIA_TYPE,
+    Annotate,
+    Artifact,
+    Asked,
+    Condition,
+    Remove,
+    Store,
+    artifact_of,
+    checked_type,
+    encoded,
+)
+from dorkyd.core.model import Path
+from dorkyd.decisions import checked
+from dorkyd.engine import Engine
+from dorkyd.errors import Refused, Stale, Transient
+from dorkyd.ports import Bucket, ObjectInfo
+from dorkyd.storing import Stored
+
+T = TypeVar("T")
+
+SMALL_BYTES = 1024 * 1024
+"""A body up to this size is held in memory; a larger one goes to staging as it comes."""
+LOOKS = 8
+"""How often a write without a condition looks again."""
+BUSY_S = 30.0
+"""How long a client waits for a path that is being synced, or for a project that is being opened."""
+ANSWER_S = 60.0
+"""How long the engine's thread may take to take a request in."""
+_TICK_S = 0.02
+
+
+@dataclass(slots=True)
+class Incoming:
+    """A body on its way in: written by one thread at a time, then `stored` or discarded."""
+
+    _engine: Engine
+    size: int = 0
+    """Bytes so far."""
+    _hashing: hashlib._Hash = field(default_factory=hashlib.sha256)
+    _small: bytearray = field(default_factory=bytearray)
+    _staged: str | None = None
+    _out: BinaryIO | None = None
+
+    def write(self, data: bytes) -> None:
+        """Take some of it. `DiskFull`."""
+        self._hashing.update(data)
+        self.size += len(data)
+        if self._out is None and self.size <= SMALL_BYTES:
+            self._small += data
+            return
+        if self._out is None:
+            self._staged = _of_engine(self._engine, self._engine.receive)
+            self._out = self._engine.folder.stage(self._staged)
+            self._out.write(self._small)
+            self._small = bytearray()
+        self._out.write(data)
+
+    def digest(self) -> str:
+        """The SHA-256 of what came, hexadecimal."""
+        return self._hashing.hexdigest()
+
+    def discard(self) -> None:
+        """Nobody wants it any more, or it was stored. May be repeated."""
+        if self._out is not None:
+            self._out.close()
+        if self._staged is not None:
+            staged, self._staged = self._staged, None
+            self._engine.call(lambda: self._engine.discard(staged))
+
+    def body(self, new_name: str) -> tuple[str, bytes | None]:
+        """All of it is here: where it is staged, or what it is."""
+        if self._staged is None:
+            return new_name, bytes(self._small)
+        assert self._out is not None
+        self._out.close()
+        return self._staged, None
+
+
+@dataclass(frozen=True, slots=True)
+class Artifacts:
+    """See the module."""
+
+    engine: Engine
+
+    # --- reading ------------------------------------------------------------------------------------------------
+
+    def stat(self, text: str) -> Artifact:
+        """The object. `Refused` (`no-such-artifact`) when there is none."""
+        path = checked(text)
+        info = self._bucket().head(path)
+        if info is None:
+            raise _missing(path)
+        return _artifact(path, info)
+
+    @contextmanager
+    def open(self, artifact: Artifact, start: int = 0) -> Iterator[Iterator[bytes]]:
+        """Its bytes from an offset on. `Stale` when it is no longer what was looked at."""
+        with self._bucket().get(artifact.path, if_match=artifact.version, start=start) as reading:
+            yield iter(reading)
+
+    # --- writing ------------------------------------------------------------------------------------------------
+
+    def check(self, text: str, condition: Condition) -> None:
+        """Raise what is wrong already, before a body is sent."""
+        path = checked(text)
+        check_ready(self.engine.project, self.engine.held, self.engine.trouble, paused=False)
+        if condition.match is not None or condition.none_match is not None:
+            self._hold(path, condition, self._bucket().head(path))
+        rule = self.engine.rules().rule(path, False)
+        if rule is not None:
+            what = f"{path!r} is ignored by `{rule}`, so that it would never be in the folder"
+            raise Refused(what, code="ignored", hint="choose another path, or change that rule")
+
+    def incoming(self) -> Incoming:
+        """A new body."""
+        return Incoming(self.engine)
+
+    def put(
+        self,
+        text: str,
+        body: IncomingBody,
+        condition: Condition,
+        *,
+        own: Mapping[str, str] | None,
+        media_type: str | None,
+    ) -> tuple[Artifact, bool]:
+        """Write the object; True: it is new. Returns once the bucket holds it. `Refused` (`precondition-failed`)."""
+        assert isinstance(body, Incoming)
+        path = checked(text)
+        keys = encoded(own) if own is not None else None
+        kind = checked_type(media_type) if media_type is not None else None
+        staged, data = body.body(self.engine.clock.random_id())
+        digest = metadata.sha256(body.digest())
+
+        def ask(before: ObjectInfo | None) -> Asked:
+            mtime_ns = self.engine.clock.time_ns()
+            version = before.version if before is not None else None
+            return Store(path, staged, digest, body.size, version, mtime_ns, None, keys, kind, data)
+
+        before, stored = self._write(path, condition, ask, must_be=False)
+        assert isinstance(stored, Stored)
+        return _artifact(path, stored.info), before is None
+
+    def delete(self, text: str, condition: Condition) -> None:
+        """Delete the object. `Refused` (`no-such-artifact`, `precondition-failed`)."""
+        path = checked(text)
+
+        def ask(before: ObjectInfo | None) -> Asked:
+            assert before is not None
+            return Remove(path, before.version)
+
+        self._write(path, condition, ask, must_be=True)
+
+    def annotate(self, text: str, changes: Mapping[str, str | None], condition: Condition) -> Artifact:
+        """Merge metadata into the object's: a name with None is taken away."""
+        path = checked(text)
+
+        def ask(before: ObjectInfo | None) -> Asked:
+            assert before is not None
+            now = _artifact(path, before)
+            merged = {**now.own, **changes}
+            own = encoded({name: value for name, value in merged.items() if value is not None})
+            return Annotate(path, before.version, now.op, own, before.meta.get(MEDIA_TYPE))
+
+        _, stored = self._write(path, condition, ask, must_be=True)
+        assert isinstance(stored, Stored)
+        return _artifact(path, stored.info)
+
+    # --- inside -------------------------------------------------------------------------------------------------
+
+    def _write(
+        self, path: Path, condition: Condition, ask: Callable[[ObjectInfo | None], Asked], *, must_be: bool
+    ) -> tuple[ObjectInfo | None, object]:
+        """Look, ask, and look again when the object changed meanwhile. Returns what was there before, and the outcome."""
+        for _ in range(LOOKS):
+            before = self._bucket().head(path)
+            if must_be and before is None:
+                raise _missing(path)
+            self._hold(path, condition, before)
+            try:
+                return before, self._done(ask(before))
+            except Stale:
+                continue
+        raise Transient(f"{path}: others keep writing to it", code="contended", retry_after_s=1)
+
+    def _hold(self, path: Path, condition: Condition, before: ObjectInfo | None) -> None:
+        now = _artifact(path, before) if before is not None else None
+        if not condition.holds(now.version if now else None, now.digest if now else None):
+            what = "is not what the condition says" if before is not None else "does not exist"
+            raise Refused(
+                f"{path!r} {what}: nothing was changed",
+                code="precondition-failed",
+                hint="get it again, and decide with what is there now",
+            )
+
+    def _done(self, asked: Asked) -> object:
+        """What the engine's thread made of it. Waits while somebody works on the path."""
+        deadline = time.monotonic() + BUSY_S
+        while True:
+            try:
+                answer: Future[object] = _of_engine(self.engine, lambda: self.engine.ask(asked))
+            except (Stale, Transient) as exc:
+                if exc.code not in ("busy-path", "not-open"):
+                    raise
+                if time.monotonic() > deadline:
+                    raise Transient(str(exc), code=exc.code, retry_after_s=RETRY_S) from exc
+                time.sleep(_TICK_S)
+                continue
+            return answer.result()
+
+    def _bucket(self) -> Bucket:
+        check_reachable(self.engine.trouble)
+        bucket = self.engine.bucket
+        if bucket is None:
+            raise Transient("the project is being opened", code="not-open", retry_after_s=1)
+        return bucket
+
+
+def _of_engine(engine: Engine, request: Callable[[], T]) -> T:
+    try:
+        return cast("T", engine.call(request).result(timeout=ANSWER_S))
+    except TimeoutError as exc:
+        what = "the engine is busy and has not answered"
+        raise Transient(what, code="busy", hint="try again", retry_after_s=RETRY_S) from exc
+
+
+def _artifact(path: Path, info: ObjectInfo) -> Artifact:
+    return artifact_of(path, info.version, info.size, info.modified, info.meta)
+
+
+def _missing(path: Path) -> Refused:
+    return Refused(
+        f"there is no {path!r} in the bucket", code="no-such-artifact", hint="`dorkyctl ls --remote` lists them"
+    )

@@ -1,0 +1,190 @@
+"""Carry out what a client asked for: write, delete or annotate one object. No journal and no decision here.
+
+As in `dorkyd.transfer`: every method runs on a worker thread, was journalled before, and may be killed at any instant. A
+reply that was lost is looked for at once, since somebody waits for the answer; when the look fails as well, the intent
+stays open, and the next look at the path settles it.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from dorkyd.core import metadata
+from dorkyd.core.artifact import MEDIA_TYPE, Annotate, Remove, Store, check_room, media_type_of
+from dorkyd.core.model import Digest, Op, Path, Remote, Version
+from dorkyd.errors import Blocked, Refused, Stale, Transient, Unsupported
+from dorkyd.ports import Body, Bucket, Folder, ObjectInfo, Written
+from dorkyd.transfer import Transfer
+
+_log = logging.getLogger("dorkyd.storing")
+
+
+@dataclass(frozen=True, slots=True)
+class StagedBody:
+    """A staged file as an upload's body. Nobody writes to it any more."""
+
+    folder: Folder
+    staged: str
+    size: int
+    """Bytes."""
+    digest: Digest
+
+    def open(self) -> BinaryIO:
+        """The file. `Stale` when it is gone."""
+        return self.folder.open_staged(self.staged)
+
+
+@dataclass(frozen=True, slots=True)
+class SmallBody:
+    """Bytes in memory as an upload's body."""
+
+    data: bytes
+    digest: Digest
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return len(self.data)
+
+    def open(self) -> BinaryIO:
+        """The bytes."""
+        return io.BytesIO(self.data)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An object was written, or given other metadata."""
+
+    info: ObjectInfo
+    """As it is now."""
+    remote: Remote
+    kept: bool = True
+    """False: the state it replaced was too large for a copy and is not in the bucket's trash."""
+
+
+class Storing:
+    """The hands of one project's clients. Thread-safe."""
+
+    def __init__(self, bucket: Bucket, folder: Folder, transfer: Transfer, device: str, *, stages: bool = True) -> None:
+        """`stages` False: nothing is ever installed in this folder."""
+        self._bucket = bucket
+        self._folder = folder
+        self._transfer = transfer
+        self._device = device
+        self._stages = stages
+
+    def store(self, asked: Store, op: Op) -> Stored:
+        """Send a staged body. `Stale` when the object is no longer what it replaces."""
+        before = self._expect(asked.path, asked.replaces)
+        had: Mapping[str, str] = before.meta if before is not None else {}
+        own = metadata.user_keys(had) if asked.own is None else dict(asked.own)
+        kind = asked.media_type or media_type_of(had)
+        meta = self._meta(asked.path, before, own, kind, op, (asked.digest, asked.mtime_ns, asked.mode))
+        check_room(meta)
+        kept = True
+        if before is not None and _remote(before).digest != asked.digest:
+            kept = self._transfer.keep_old(asked.path, before.version)
+        body: Body = StagedBody(self._folder, asked.staged, asked.size, asked.digest)
+        if asked.data is not None:
+            body = SmallBody(asked.data, asked.digest)
+        send = lambda: self._bucket.put(asked.path, body, replaces=asked.replaces, meta=meta)
+        stored = self._written(asked.path, op, asked.size, meta, send, kept)
+        if asked.data is not None and self._stages:
+            self._stage(asked.staged, asked.data)
+        return stored
+
+    def annotate(self, asked: Annotate, op: Op) -> Stored:
+        """Replace the client's keys of an object by a metadata copy onto itself."""
+        before = self._expect(asked.path, asked.replaces)
+        assert before is not None
+        was = _remote(before)
+        if was.op != asked.op:
+            raise Stale(f"{asked.path}: the object's metadata changed")
+        meta = self._meta(asked.path, before, asked.own, asked.media_type, op, (was.digest, was.mtime_ns, was.mode))
+        check_room(meta)
+        version = before.version
+        send = lambda: self._bucket.copy(asked.path, asked.path, source_version=version, replaces=version, meta=meta)
+        try:
+            return self._written(asked.path, op, before.size, meta, send, kept=True)
+        except Unsupported as exc:
+            if exc.code != "too-large":
+                raise
+            raise Refused(
+                f"{asked.path}: the store cannot change the metadata of an object this large",
+                code="too-large",
+                hint="put it again with the metadata it shall have",
+            ) from exc
+
+    def remove(self, asked: Remove) -> bool:
+        """Delete an object, its bytes kept in the bucket's trash. False: it was too large for that."""
+        kept = self._transfer.keep_old(asked.path, asked.replaces)
+        try:
+            self._bucket.delete(asked.path, replaces=asked.replaces)
+        except Transient:
+            # Nobody else can have made it absent without a condition on this very state, or after it.
+            if self._bucket.head(asked.path) is not None:
+                raise
+        return kept
+
+    def _stage(self, staged: str, data: bytes) -> None:
+        """For the folder, which installs it. Where that fails the bytes come from the bucket."""
+        try:
+            self._folder.unstage(staged)
+            with self._folder.stage(staged) as out:
+                out.write(data)
+        except (Stale, Transient, Blocked):
+            _log.warning("verb=stage path=%r outcome=not-staged", staged)
+
+    # --- inside -------------------------------------------------------------------------------------------------
+
+    def _meta(
+        self,
+        path: Path,
+        before: ObjectInfo | None,
+        own: Mapping[str, str],
+        kind: str | None,
+        op: Op,
+        file: tuple[Digest | None, int | None, int | None],
+    ) -> dict[str, str]:
+        digest, mtime_ns, mode = file
+        if digest is None:
+            raise Refused(
+                f"{path}: another tool wrote this object, and its content is not known yet",
+                code="digest-unknown",
+                hint="put it again through dorkyd",
+            )
+        if mode is None and before is not None:
+            mode = _remote(before).mode
+        user = {key: value for key, value in own.items() if key != MEDIA_TYPE}
+        if kind is not None:
+            user[MEDIA_TYPE] = kind
+        ancestry = metadata.descend(_remote(before)) if before is not None else ()
+        return metadata.encode(
+            digest=digest, mtime_ns=mtime_ns, mode=mode, device=self._device, op=op, ancestry=ancestry, user=user
+        )
+
+    def _written(
+        self, path: Path, op: Op, size: int, meta: Mapping[str, str], send: Callable[[], Written], kept: bool
+    ) -> Stored:
+        """Send it, and know it again when the reply is lost."""
+        try:
+            written = send()
+        except (Transient, Stale):
+            # `Stale` too: a client library may send a request again whose reply was lost, and meet its own write.
+            found = self._bucket.head(path)
+            if found is None or _remote(found).op != op:
+                raise
+            return Stored(found, _remote(found), kept)
+        info = ObjectInfo(written.version, size, written.modified, meta)
+        return Stored(info, _remote(info), kept)
+
+    def _expect(self, path: Path, version: Version | None) -> ObjectInfo | None:
+        return self._transfer.expect(path, version) if version is not None else None
+
+
+def _remote(info: ObjectInfo) -> Remote:
+    return metadata.remote_of(info.version, info.size, info.modified, info.meta)
