@@ -1,6 +1,6 @@
 """What clients ask of single objects, as the engine does it: journalled before, recorded after, one at a time on a path.
 
-The object is written and base stands, so that the folder follows by the table (docs/decisions/0023-what-the-api-stores.md).
+The object is written and base stands, so that the folder follows by the table (docs/decisions/0024-what-the-api-stores.md).
 A failure is known to nobody but the journal: the path is looked at again, and the intent settled by that look.
 """
 
