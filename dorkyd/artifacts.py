@@ -32,6 +32,7 @@ from dorkyd.core.artifact import (
     encoded,
 )
 from dorkyd.core.model import Path
+from dorkyd.core.settings import Mode
 from dorkyd.decisions import checked
 from dorkyd.engine import Engine
 from dorkyd.errors import Refused, Stale, Transient
@@ -46,6 +47,8 @@ LOOKS = 8
 """How often a write without a condition looks again."""
 BUSY_S = 30.0
 """How long a client waits for a path that is being synced, or for a project that is being opened."""
+OPENING_S = 10.0
+"""How long a client waits for a project that begins."""
 ANSWER_S = 60.0
 """How long the engine's thread may take to take a request in."""
 _TICK_S = 0.02
@@ -129,7 +132,7 @@ class Artifacts:
         if condition.match is not None or condition.none_match is not None:
             self._hold(path, condition, self._bucket().head(path))
         rule = self.engine.rules().rule(path, False)
-        if rule is not None:
+        if rule is not None and self.engine.project.mode is not Mode.BUCKET:
             what = f"{path!r} is ignored by `{rule}`, so that it would never be in the folder"
             raise Refused(what, code="ignored", hint="choose another path, or change that rule")
 
@@ -231,11 +234,15 @@ class Artifacts:
             return answer.result()
 
     def _bucket(self) -> Bucket:
-        check_reachable(self.engine.trouble)
-        bucket = self.engine.bucket
-        if bucket is None:
-            raise Transient("the project is being opened", code="not-open", retry_after_s=1)
-        return bucket
+        deadline = time.monotonic() + OPENING_S
+        while True:
+            check_reachable(self.engine.trouble)
+            bucket = self.engine.bucket
+            if bucket is not None:
+                return bucket
+            if self.engine.held is not None or time.monotonic() > deadline:
+                raise Transient("the project is not open", code="not-open", retry_after_s=RETRY_S)
+            time.sleep(_TICK_S)
 
 
 def _of_engine(engine: Engine, request: Callable[[], T]) -> T:

@@ -187,7 +187,8 @@ class Asking:
             self.remote.mark_clashes([path])
         if isinstance(asked, Store):
             ledger.came_in(asked.staged)
-            ledger.set_fetched(Fetched(asked.staged, path, remote.version, remote.digest))
+            if self.storing.stages:
+                ledger.set_fetched(Fetched(asked.staged, path, remote.version, remote.digest))
         self._log(asked, remote.version, kept=stored.kept)
 
     def _removed(self, asked: Remove, op: Op, *, kept: bool) -> None:

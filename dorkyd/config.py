@@ -213,11 +213,12 @@ def _project(table: Table, homes: Homes, poll_s: float) -> Project:
     hold_s = _or(table.number("hold_s", 0, _DAY_S, "seconds"), max(_PROJECT.hold_s, settle_s))
     if hold_s < settle_s:
         raise table.wrong("hold_s", f"`hold_s` must be at least `settle_s`, which is {settle_s:g}")
+    name = _name(table, path)
     return Project(
-        name=_name(table, path),
-        path=path,
+        name=name,
+        path=path or str(homes.state_dir / "folders" / name),
         bucket=bucket,
-        mode=_mode(table),
+        mode=_mode(table) if path else _no_mode(table),
         endpoint_url=_endpoint(table),
         region=table.text("region"),
         profile=table.text("profile"),
@@ -242,6 +243,10 @@ def _or(value: _T | None, default: _T) -> _T:
 def _name(table: Table, path: str) -> str:
     """Names stand in `NAME:PATH`, in URLs and in folder names."""
     name = table.text("name")
+    if name is None and not path:
+        raise table.wrong(
+            "path", "a project needs a `path`: its folder, such as ~/code/api/private; or, without one, a `name`"
+        )
     given = folder_name(path) if name is None else name
     if len(given.encode(errors="replace")) > 64 or not _PROJECT_NAME.fullmatch(given) or not given.isprintable():
         must = "must begin with a letter or digit and have only letters, digits, spaces and . _ - + @, at most 64 bytes"
@@ -252,9 +257,10 @@ def _name(table: Table, path: str) -> str:
 
 
 def _folder(table: Table, homes: Homes) -> str:
+    """Empty: the project has none, and is the bucket alone."""
     given = table.text("path")
     if given is None:
-        raise table.wrong("path", "a project needs a `path`: its folder, such as ~/code/api/private")
+        return ""
     path = _expand(given, homes.home)
     if not path.startswith("/") or "\0" in path:
         raise table.wrong("path", f"`path` must be absolute or begin with ~/, such as ~/{given.lstrip('~/') or 'code'}")
@@ -270,9 +276,17 @@ def _mode(table: Table) -> Mode:
         return Mode.TWO_WAY
     if given == "manual":
         raise table.wrong("mode", "`mode: manual` is not built yet; use two-way, push or pull")
-    if given not in set(Mode):
+    if given not in set(Mode) - {Mode.BUCKET}:
         raise table.wrong("mode", f"`mode` is `{given}`; it must be two-way, push or pull")
     return Mode(given)
+
+
+def _no_mode(table: Table) -> Mode:
+    """Of a project without a folder."""
+    for key in ("mode", "ignore"):
+        if key in table.values:
+            raise table.wrong(key, f"`{key}` is of projects with a folder: add a `path`, or remove it")
+    return Mode.BUCKET
 
 
 def _bucket(table: Table) -> str:

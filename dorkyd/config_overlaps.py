@@ -17,7 +17,7 @@ import yaml
 
 from dorkyd.config_nodes import Table
 from dorkyd.core.paths import fold
-from dorkyd.core.settings import Project
+from dorkyd.core.settings import Mode, Project
 
 Read = Sequence[tuple[Table, Project]]
 """Projects, each with the mapping it was read from."""
@@ -71,7 +71,8 @@ def _directories(read: Read, own: Sequence[Path]) -> Iterator[_Directory]:
         yield _Directory(os.path.realpath(path), "dorkyd's own folder", None, False, None, None)
     for table, project in read:
         name = project.name
-        yield _Directory(project.path, f"the folder of project `{name}`", name, False, table, table.at("path"))
+        if project.mode is not Mode.BUCKET:
+            yield _Directory(project.path, f"the folder of project `{name}`", name, False, table, table.at("path"))
         if project.bucket.startswith("file://"):
             directory = project.bucket.removeprefix("file://")
             yield _Directory(directory, f"the bucket of project `{name}`", name, True, table, table.at("bucket"))

@@ -148,8 +148,8 @@ class ProjectControl(Protocol):
 class NewProject:
     """A project to add, as the command line gives it."""
 
-    path: str
-    """Absolute."""
+    path: str | None
+    """Absolute. None: no folder, the bucket alone; then it needs a name."""
     bucket: str | None = None
     """None: the embedded bucket."""
     name: str | None = None

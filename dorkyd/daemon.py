@@ -36,7 +36,7 @@ from dorkyd.control import NewProject, ProjectControl
 from dorkyd.core.model import Path
 from dorkyd.core.printable import printable
 from dorkyd.core.report import ProjectStatus, State, Warning
-from dorkyd.core.settings import Bandwidth, Project, Settings
+from dorkyd.core.settings import Bandwidth, Mode, Project, Settings
 from dorkyd.engine import Engine
 from dorkyd.errors import Busy, Configuration, DorkyError, Refused, Stale, Transient
 from dorkyd.folder import LocalFolder
@@ -130,9 +130,11 @@ class Daemon:
 
     def add(self, new: NewProject) -> ProjectControl:
         """Write it to the configuration and start it."""
-        if not os.path.isdir(new.path):
+        if new.path is None and new.name is None:
+            raise Refused("a project without a folder needs a name", code="no-name", hint="give it one")
+        if new.path is not None and not os.path.isdir(new.path):
             raise Refused(f"{new.path} is not a folder", code="no-such-folder", hint="make it first, or check the name")
-        name = new.name or os.path.basename(os.path.realpath(new.path)) or "root"
+        name = new.name or os.path.basename(os.path.realpath(new.path or "/")) or "root"
         with self._guard:
             if name in self._runners and new.name is None:
                 name = next(f"{name}-{n}" for n in range(2, 1000) if f"{name}-{n}" not in self._runners)
@@ -296,6 +298,9 @@ class Daemon:
     def _start(self, project: Project, settings: Settings) -> ProjectRunner:
         limits = self._limits[project.name] = Limits(Pair(), self._shared)
         limits.own.change(project.bandwidth)
+        folderless = project.mode is Mode.BUCKET
+        if folderless:
+            make_private(FilePath(project.path))
         engine = Engine(
             project=project,
             folder=LocalFolder(project.path),
@@ -304,7 +309,7 @@ class Daemon:
             clock=SystemClock(),
             pool=self._pool.lane(),
             device=settings.device,
-            make_watcher=lambda skip: _watch(project.path, skip, lambda: engine.wake()),  # noqa: PLW0108 - wake is set later
+            make_watcher=lambda skip: None if folderless else _watch(project.path, skip, lambda: engine.wake()),  # noqa: PLW0108 - wake is set later
             random=random.random,
             make_push=lambda: _push(project),
         )

@@ -190,7 +190,7 @@ class Decider:
             return
         if not isinstance(result, Problem) and result is not None:
             result = allowed(result, self.project.mode)
-        if local is None and isinstance(result, Fetch | Look) and self.project.mode is Mode.PUSH:
+        if local is None and isinstance(result, Fetch | Look) and self.project.mode in {Mode.PUSH, Mode.BUCKET}:
             result = None  # it would only be downloaded
         if isinstance(result, Problem):
             done.problems.append(result)

@@ -467,7 +467,7 @@ class Engine:
         local = LocalSide(self.folder, journal, self.project, self.make_watcher)
         transfer = Transfer(bucket, self.folder, self.clock, self.device)
         carrier, retries = Carrier(journal, local, remote, transfer, self.clock, self.device), Retries(journal)
-        stages = self.project.mode is not Mode.PUSH
+        stages = self.project.mode not in {Mode.PUSH, Mode.BUCKET}
         storing = Storing(bucket, self.folder, transfer, self.device, stages=stages)
         asking = Asking(journal, remote, storing, self.folder, self.clock, self.device)
         self._open = _Open(

@@ -75,7 +75,8 @@ class Storing:
         self._folder = folder
         self._transfer = transfer
         self._device = device
-        self._stages = stages
+        self.stages = stages
+        """A stored body stays in staging, to be installed."""
 
     def store(self, asked: Store, op: Op) -> Stored:
         """Send a staged body. `Stale` when the object is no longer what it replaces."""
@@ -93,8 +94,10 @@ class Storing:
             body = SmallBody(asked.data, asked.digest)
         send = lambda: self._bucket.put(asked.path, body, replaces=asked.replaces, meta=meta)
         stored = self._written(asked.path, op, asked.size, meta, send, kept)
-        if asked.data is not None and self._stages:
+        if self.stages and asked.data is not None:
             self._stage(asked.staged, asked.data)
+        elif not self.stages and asked.data is None:
+            self._folder.unstage(asked.staged)
         return stored
 
     def annotate(self, asked: Annotate, op: Op) -> Stored:

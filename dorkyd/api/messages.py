@@ -359,8 +359,10 @@ class Stopping(Answer):
 class AddRequest(Request):
     """A project to add."""
 
-    path: Said = Field(min_length=1)
-    """Absolute: the daemon does not share the client's working directory."""
+    path: Said | None = Field(default=None, min_length=1)
+    """Absolute: the daemon does not share the client's working directory. None: no folder, for artifacts alone; then it
+    needs a name.
+    """
     bucket: Said | None = None
     """None: the embedded bucket."""
     name: Said | None = None

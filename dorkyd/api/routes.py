@@ -196,7 +196,7 @@ async def projects(control: Control) -> m.Page[m.ProjectStatus]:
 @router.post("/projects", status_code=201)
 def add(body: m.AddRequest, control: Control) -> m.ProjectStatus:
     """Write a project to the configuration and start it."""
-    if not posixpath.isabs(body.path):
+    if body.path is not None and not posixpath.isabs(body.path):
         raise Refused(
             f"The folder must be an absolute path, and this is not: {body.path}",
             hint="The daemon does not share your working directory.",

@@ -39,6 +39,8 @@ def allowed(action: Action, mode: Mode) -> Action | Problem | None:
     """The action as the mode has it: unchanged, taken away (None), or, where taking it away would leave two edits
     facing each other for ever, a problem.
     """
+    if mode is Mode.BUCKET and isinstance(action, _WRITES_FOLDER + _WRITES_BUCKET):
+        return None
     if mode is Mode.PUSH and isinstance(action, KeepBoth):
         return Problem(
             action.path,

@@ -19,6 +19,8 @@ class Mode(StrEnum):
     """Never writes the folder."""
     PULL = "pull"
     """Never writes the bucket."""
+    BUCKET = "bucket"
+    """A project without a folder: nothing is synced, clients store and fetch objects. That of a project without `path`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ class Project:
 
     name: str
     path: str
-    """Absolute path of the folder, `~` expanded, symlinks resolved."""
+    """Absolute path of the folder, `~` expanded, symlinks resolved. In mode `bucket` one of our own, for staging alone."""
     bucket: str
     """`s3://bucket/prefix`, `gs://bucket/prefix` or `file:///directory`."""
     mode: Mode = Mode.TWO_WAY
