@@ -7,6 +7,7 @@ is ended by the end of its input, and its children with it.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import os
 import select
@@ -16,6 +17,8 @@ import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
+
+_PR_SET_PDEATHSIG = 1
 
 
 class Nursery:
@@ -132,6 +135,8 @@ def _become(asked: dict[str, object]) -> None:
     os.dup2(log, 2)
     os.closerange(3, 64)
     os.setsid()
+    # However the nursery ends: daemons that nobody watches would work for ever (prctl(2), Linux).
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     env = asked["env"]
     assert isinstance(env, dict)
     os.environ.clear()
