@@ -184,6 +184,7 @@ class Carrier:
             replaces=replaces.version if replaces is not None else None,
             approved=False,
             at_ns=self.clock.time_ns(),
+            local_mode=local.mode,
         )
         self._intents.append(intent)
         return op

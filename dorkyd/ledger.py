@@ -39,12 +39,17 @@ class Intent:
     """Order in the journal; 0 before it is written."""
     asked: bool = False
     """A client of the API asked for it, and no file here is of it: base stands, and the folder follows by the table."""
+    local_mode: int | None = None
+    """What the file's own bits were, where `mode` was merged from another's: base takes these, so that the file's are set
+    and not the object's. None: they were `mode`.
+    """
 
     def wrote(self, version: Version | None, modified: int | None = None) -> Base | None:
         """What base becomes when this took effect. None: it was a delete."""
         if self.digest is None or self.size is None:
             return None
-        return Base(self.digest, self.size, version, self.mode, modified)
+        mode = self.local_mode if self.local_mode is not None else self.mode
+        return Base(self.digest, self.size, version, mode, modified)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,11 +142,24 @@ class Ledger:
     def intend(self, intents: Iterable[Intent]) -> None:
         """About to be sent. An op that was dropped is intended again: its session goes on (`dorkyd.sessions`)."""
         self._conn.executemany(
-            "INSERT INTO intents (op, path, verb, digest, size, mode, replaces, version, state, approved, at_ns, asked)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, NULL, 'intended', ?, ?, ?)"
-            " ON CONFLICT (op) DO UPDATE SET state = 'intended', at_ns = excluded.at_ns WHERE state != 'announce'",
+            "INSERT INTO intents (op, path, verb, digest, size, mode, replaces, version, state, approved, at_ns, asked,"
+            " local_mode) VALUES (?, ?, ?, ?, ?, ?, ?, NULL, 'intended', ?, ?, ?, ?)"
+            " ON CONFLICT (op) DO UPDATE SET state = 'intended', at_ns = excluded.at_ns, local_mode = excluded.local_mode"
+            " WHERE state != 'announce'",
             (
-                (i.op, i.path, i.verb, i.digest, i.size, i.mode, i.replaces, int(i.approved), i.at_ns, int(i.asked))
+                (
+                    i.op,
+                    i.path,
+                    i.verb,
+                    i.digest,
+                    i.size,
+                    i.mode,
+                    i.replaces,
+                    int(i.approved),
+                    i.at_ns,
+                    int(i.asked),
+                    i.local_mode,
+                )
                 for i in intents
             ),
         )
@@ -200,13 +218,13 @@ class Ledger:
 
     def _intents(self, where: str, values: tuple[str, ...], limit: int = -1) -> list[Intent]:
         rows = self._conn.execute(
-            "SELECT op, path, verb, digest, size, mode, replaces, approved, at_ns, version, seq, asked"
+            "SELECT op, path, verb, digest, size, mode, replaces, approved, at_ns, version, seq, asked, local_mode"
             f" FROM intents WHERE {where} ORDER BY seq LIMIT ?",
             (*values, limit),
         )
         return [
-            Intent(op, path, verb, digest, size, mode, replaces, bool(approved), at_ns, version, seq, bool(asked))
-            for op, path, verb, digest, size, mode, replaces, approved, at_ns, version, seq, asked in rows
+            Intent(op, path, verb, digest, size, mode, replaces, bool(approved), at_ns, version, seq, bool(asked), bits)
+            for op, path, verb, digest, size, mode, replaces, approved, at_ns, version, seq, asked, bits in rows
         ]
 
     # --- installs and what was fetched ----------------------------------------------------------------------------

@@ -116,6 +116,12 @@ def m0004_what_clients_store(db: Database) -> None:
     db.execute("CREATE TABLE incoming (staged TEXT PRIMARY KEY) WITHOUT ROWID")
 
 
+@migrations()
+def m0005_mode_of_the_file(db: Database) -> None:
+    """The permission bits a file had when its content was sent with bits that were merged from another's."""
+    db.execute("ALTER TABLE intents ADD COLUMN local_mode INTEGER")
+
+
 def prepare(db: Database, file: str) -> None:
     """Bring a database to this schema. `NewerSchema` when a later dorkyd wrote it; nothing is written then."""
     known = {migration.name for migration in migrations.pending(Database(memory=True))}

@@ -344,6 +344,19 @@ def test_g14_what_was_fetched_is_kept_while_the_folder_cannot_be_written(tmp_pat
     assert world.moved("B") == {"GET": 1}
 
 
+def test_killed_after_a_write_that_merged_a_teammates_mode(world: World) -> None:
+    """An edit here and a permission change there are both kept, whenever the edit's outcome is found out."""
+    one, two = world.begin({"f": "1"})
+    (one.root / "f").chmod(0o755)
+    one.settle()
+    two.write("f", "2")
+    killed(two, "put", "f", after=True)
+    two.restart()
+    world.settle()
+    world.all_hold({"f": "2"})
+    assert one.modes() == two.modes() == {"f": 0o755}
+
+
 @pytest.mark.parametrize("changed", [False, True])
 def test_g16_a_move_killed_between_copy_and_delete(world: World, changed: bool) -> None:
     """The deletion is finished; unless the other device edited the old name meanwhile, whose edit stays."""
