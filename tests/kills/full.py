@@ -17,7 +17,7 @@ from multiprocessing.pool import ThreadPool
 from tests import servers
 from tests.kills.matrix import NotTheSame, Teller
 from tests.kills.nursery import Nursery
-from tests.kills.sites import PASSED, UNREACHED, Site, sites, written
+from tests.kills.sites import PASSED, UNREACHED, Site, passed, sites, written
 from tests.kills.stories import STORIES
 from tests.kills.world import Point
 
@@ -119,7 +119,7 @@ def main() -> int:
         "--in-a-row", type=int, default=1, help="kills in one telling, each after the restart of the last"
     )
     parser.add_argument("--workers", type=int, default=2, help="worlds at once")
-    parser.add_argument("--write", action="store_true", help="note what was passed for the tests")
+    parser.add_argument("--write", action="store_true", help="add what was passed to what the tests know")
     asked = parser.parse_args()
     work = [
         (name, scheme)
@@ -152,5 +152,7 @@ def main() -> int:
         ):
             _say(f"{what}: {len(found)}", *(f"  {one}" for one in sorted(found)))
     if asked.write and not report.failures:
-        PASSED.write_text("".join(f"{op}\t{place}\n" for op, place in sorted(report.sites & (sites() | written()))))
+        PASSED.write_text(
+            "".join(f"{op}\t{place}\n" for op, place in sorted((report.sites | passed()) & (sites() | written())))
+        )
     return 1 if report.failures else 0

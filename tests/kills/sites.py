@@ -34,6 +34,7 @@ Site = tuple[str, str]
 _RACE = "only when a file changes between a look and the act: `tests/scenarios`, where the moment can be chosen"
 _FALLBACK = "only where the file system or the system lacks a call"
 _NEW = "newer than the last telling of all stories: `python -m tests.kills --write` says whether one passes it"
+_TCP = "only with a TCP listener, which writes its token once"
 _EARLY = "told, but done before the story arms its victim"
 UNREACHED: dict[Site, str] = {
     ("bucket.abandon", "transfer.Transfer.upload"): "only when a person's own keys change during a large upload",
@@ -59,6 +60,19 @@ UNREACHED: dict[Site, str] = {
     ("os.rename", "renames.StepwiseRenames.place"): _FALLBACK,
     ("os.rename", "folder.LocalFolder.rename"): _FALLBACK,
     ("os.rename", "buckets.directory_place.move_to_free"): _FALLBACK,
+    ("open for writing", "daemon._write_daemon_file"): "a descriptor that `os.open` gave, which is a point",
+    ("os.open", "api.tcp.token_in"): _TCP,
+    ("os.replace", "api.tcp.token_in"): _TCP,
+    ("os.unlink", "api.tcp.token_in"): _TCP,
+    ("os.unlink", "daemon._write_daemon_file"): "only what a process that died there left",
+    ("folder.unstage", "transfer.Transfer._receive"): _RACE,
+    ("sql COMMIT", "asking.Asking.check_free"): _NEW,
+    ("sql COMMIT", "asking.Asking.receive"): _NEW,
+    ("sql COMMIT", "asking.Asking.discard"): _NEW,
+    ("sql COMMIT", "asking.Asking.at_start"): _NEW,
+    ("folder.unstage", "asking.Asking.discard"): _NEW,
+    ("folder.unstage", "asking.Asking.at_start"): _NEW,
+    ("folder.stage", "artifacts.Incoming.write"): _NEW,
     ("os.chmod", "permissions._set_unopened"): "only for a file that its owner may not read, which root always may",
     ("os.chmod", "private._tighten"): "only for a home that somebody opened to others",
     ("os.unlink", "config.write_atomically"): "only a file left by a process of the same number",

@@ -7,8 +7,10 @@ answer: they ask again, if it is still to be asked.
 
 from __future__ import annotations
 
+import http.client
 import os
 import shutil
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -699,3 +701,48 @@ def _stop_and_start(world: World) -> None:
 
 
 _story("a stop", _start, _stop_and_start, schemes=("s3",))
+
+# --- artifacts -------------------------------------------------------------------------------------------------------
+
+
+def _ask(world: World, method: str, path: str, body: bytes = b"") -> None:
+    """One request about an artifact of the round. What a dead victim does not answer is asked again by who asked."""
+    connection = _ToSocket(world.a.socket)
+    try:
+        headers = {"Content-Type": "application/json" if method == "PATCH" else "application/octet-stream"}
+        connection.request(method, f"/v1/projects/p/artifacts/{world.d}/{path}", body, headers)
+        reply = connection.getresponse()
+        assert reply.status < 300 or (method == "DELETE" and reply.status == 404), (reply.status, reply.read())
+    except (OSError, http.client.HTTPException):
+        if not world.has_died():
+            raise
+    finally:
+        connection.close()
+
+
+class _ToSocket(http.client.HTTPConnection):
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=60)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(60)
+        self.sock.connect(self._path)
+
+
+def _artifacts(world: World) -> None:
+    for name in ("old", "gone", "kept"):
+        world.write(world.a, name, name)
+    assert world.rest()
+
+
+def _store(world: World) -> None:
+    new, changed = f"{world.d} new\n".encode(), f"{world.d} changed\n".encode()
+    _ask(world, "PUT", "new", new)
+    _ask(world, "PUT", "old", changed)
+    _ask(world, "DELETE", "gone")
+    _ask(world, "PATCH", "kept/metadata", b'{"metadata": {"note": "x"}}')
+
+
+_story("artifacts", _artifacts, _store, _store)

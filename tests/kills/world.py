@@ -174,10 +174,11 @@ class World:
             with self.a.client() as client:
                 yield client
         except Exception:
-            if not self._died():
+            if not self.has_died():
                 raise
 
-    def _died(self) -> bool:
+    def has_died(self) -> bool:
+        """The victim is dead, or about to be."""
         if self.a.process is None:
             return True
         with contextlib.suppress(AssertionError):
@@ -207,7 +208,7 @@ class World:
                 try:
                     daemon.sync(REST_S)
                 except Exception as exc:  # whatever a dead daemon's client meets
-                    if daemon is self.a and self._died():
+                    if daemon is self.a and self.has_died():
                         return False
                     if daemon is self.a and daemon.state() == "paused":
                         with self.talking() as client:
