@@ -73,6 +73,7 @@ UNREACHED: dict[Site, str] = {
     ("folder.unstage", "asking.Asking.discard"): _NEW,
     ("folder.unstage", "asking.Asking.at_start"): _NEW,
     ("folder.stage", "artifacts.Incoming.write"): _NEW,
+    ("folder.unstage", "storing.Storing.store"): _NEW,
     ("os.chmod", "permissions._set_unopened"): "only for a file that its owner may not read, which root always may",
     ("os.chmod", "private._tighten"): "only for a home that somebody opened to others",
     ("os.unlink", "config.write_atomically"): "only a file left by a process of the same number",
