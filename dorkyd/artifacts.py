@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import BinaryIO, TypeVar, cast
 
-from dorkyd.asking import RETRY_S, check_reachable, check_ready
+from dorkyd.asking import GONE, RETRY_S, check_reachable, check_ready
 from dorkyd.control import IncomingBody
 from dorkyd.core import metadata
 from dorkyd.core.artifact import (
@@ -30,6 +30,7 @@ from dorkyd.core.artifact import (
     artifact_of,
     checked_type,
     encoded,
+    from_text,
 )
 from dorkyd.core.model import Path
 from dorkyd.core.settings import Mode
@@ -37,6 +38,7 @@ from dorkyd.decisions import checked
 from dorkyd.engine import Engine
 from dorkyd.errors import Refused, Stale, Transient
 from dorkyd.ports import Bucket, ObjectInfo
+from dorkyd.repeats import Answered, Keyed
 from dorkyd.storing import Stored
 
 T = TypeVar("T")
@@ -148,6 +150,7 @@ class Artifacts:
         *,
         own: Mapping[str, str] | None,
         media_type: str | None,
+        key: str | None,
     ) -> tuple[Artifact, bool]:
         """Write the object; True: it is new. Returns once the bucket holds it. `Refused` (`precondition-failed`)."""
         assert isinstance(body, Incoming)
@@ -162,11 +165,16 @@ class Artifacts:
             version = before.version if before is not None else None
             return Store(path, staged, digest, body.size, version, mtime_ns, None, keys, kind, data)
 
-        before, stored = self._write(path, condition, ask, must_be=False)
-        assert isinstance(stored, Stored)
-        return _artifact(path, stored.info), before is None
+        keyed = _keyed(key, "put", path, digest, sorted(own.items()) if own is not None else None, kind, condition)
+        found, new = self._write(path, condition, ask, keyed, must_be=False)
+        assert found is not None
+        return found, new
 
-    def delete(self, text: str, condition: Condition) -> None:
+    def knows(self, key: str) -> bool:
+        """Some request had this key: what it asks for may be done already."""
+        return _of_engine(self.engine, lambda: self.engine.knows(key))
+
+    def delete(self, text: str, condition: Condition, key: str | None) -> None:
         """Delete the object. `Refused` (`no-such-artifact`, `precondition-failed`)."""
         path = checked(text)
 
@@ -174,9 +182,10 @@ class Artifacts:
             assert before is not None
             return Remove(path, before.version)
 
-        self._write(path, condition, ask, must_be=True)
+        keyed = _keyed(key, "delete", path, condition)
+        self._write(path, condition, ask, keyed, must_be=True)
 
-    def annotate(self, text: str, changes: Mapping[str, str | None], condition: Condition) -> Artifact:
+    def annotate(self, text: str, changes: Mapping[str, str | None], condition: Condition, key: str | None) -> Artifact:
         """Merge metadata into the object's: a name with None is taken away."""
         path = checked(text)
 
@@ -187,26 +196,55 @@ class Artifacts:
             own = encoded({name: value for name, value in merged.items() if value is not None})
             return Annotate(path, before.version, now.op, own, before.meta.get(MEDIA_TYPE))
 
-        _, stored = self._write(path, condition, ask, must_be=True)
-        assert isinstance(stored, Stored)
-        return _artifact(path, stored.info)
+        keyed = _keyed(key, "annotate", path, sorted(changes.items()), condition)
+        found, _ = self._write(path, condition, ask, keyed, must_be=True)
+        assert found is not None
+        return found
 
     # --- inside -------------------------------------------------------------------------------------------------
 
     def _write(
-        self, path: Path, condition: Condition, ask: Callable[[ObjectInfo | None], Asked], *, must_be: bool
-    ) -> tuple[ObjectInfo | None, object]:
-        """Look, ask, and look again when the object changed meanwhile. Returns what was there before, and the outcome."""
+        self,
+        path: Path,
+        condition: Condition,
+        ask: Callable[[ObjectInfo | None], Asked],
+        keyed: Keyed | None,
+        *,
+        must_be: bool,
+    ) -> tuple[Artifact | None, bool]:
+        """Look, ask, and look again when the object changed meanwhile. The artifact (None: it was deleted), and whether it
+        is new.
+        """
         for _ in range(LOOKS):
+            if keyed is not None:
+                answered = self._repeated(keyed)
+                if answered is not None:
+                    return answered
             before = self._bucket().head(path)
             if must_be and before is None:
                 raise _missing(path)
             self._hold(path, condition, before)
             try:
-                return before, self._done(ask(before))
+                done = self._done(ask(before), keyed)
             except Stale:
                 continue
+            if isinstance(done, Answered):
+                return _told(done)
+            return (_artifact(path, done.info), before is None) if isinstance(done, Stored) else (None, False)
         raise Transient(f"{path}: others keep writing to it", code="contended", retry_after_s=1)
+
+    def _repeated(self, keyed: Keyed) -> tuple[Artifact | None, bool] | None:
+        """What this very request was answered before. A project that is being opened knows it soon."""
+        deadline = time.monotonic() + OPENING_S
+        while True:
+            try:
+                told = _of_engine(self.engine, lambda: self.engine.repeated(keyed))
+            except Transient as exc:
+                if exc.code != "not-open" or time.monotonic() > deadline:
+                    raise
+                time.sleep(_TICK_S)
+                continue
+            return None if told is None else _told(told)
 
     def _hold(self, path: Path, condition: Condition, before: ObjectInfo | None) -> None:
         now = _artifact(path, before) if before is not None else None
@@ -218,12 +256,12 @@ class Artifacts:
                 hint="get it again, and decide with what is there now",
             )
 
-    def _done(self, asked: Asked) -> object:
+    def _done(self, asked: Asked, keyed: Keyed | None) -> object:
         """What the engine's thread made of it. Waits while somebody works on the path."""
         deadline = time.monotonic() + BUSY_S
         while True:
             try:
-                answer: Future[object] = _of_engine(self.engine, lambda: self.engine.ask(asked))
+                answer: Future[object] = _of_engine(self.engine, lambda: self.engine.ask(asked, keyed))
             except (Stale, Transient) as exc:
                 if exc.code not in ("busy-path", "not-open"):
                     raise
@@ -255,6 +293,17 @@ def _of_engine(engine: Engine, request: Callable[[], T]) -> T:
 
 def _artifact(path: Path, info: ObjectInfo) -> Artifact:
     return artifact_of(path, info.version, info.size, info.modified, info.meta)
+
+
+def _told(answered: Answered) -> tuple[Artifact | None, bool]:
+    return (None if answered.text == GONE else from_text(answered.text)), answered.creates
+
+
+def _keyed(key: str | None, *asks: object) -> Keyed | None:
+    """The key with all that is asked for."""
+    if key is None:
+        return None
+    return Keyed(key, hashlib.sha256(repr(asks).encode()).hexdigest())
 
 
 def _missing(path: Path) -> Refused:

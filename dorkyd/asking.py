@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 from dorkyd.carrying import Job
 from dorkyd.contact import Trouble
-from dorkyd.core.artifact import Annotate, Asked, Remove, Store
-from dorkyd.core.model import Op, Path, Version
+from dorkyd.core.artifact import Annotate, Asked, Remove, Store, artifact_of_remote, as_text
+from dorkyd.core.model import Op, Path, Remote, Version
 from dorkyd.core.paths import ancestors
 from dorkyd.core.report import State
 from dorkyd.core.settings import Mode, Project
@@ -25,10 +25,13 @@ from dorkyd.journal import Journal
 from dorkyd.ledger import Event, Fetched, Intent, IntentVerb
 from dorkyd.ports import Clock, Folder
 from dorkyd.remote_side import RemoteSide
+from dorkyd.repeats import Answered, Keyed
 from dorkyd.storing import Stored, Storing
 
 RETRY_S = 5.0
 """When a client may try again while the bucket cannot be reached, seconds."""
+GONE = "{}"
+"""What a deletion answers."""
 NOT_KEPT = "the state before it was too large for a copy in the bucket's trash"
 
 
@@ -93,12 +96,19 @@ class Asking:
             what = f"{other!r} is a file" if other is not None else f"it is a folder that holds {below[0][0]!r}"
             raise Refused(f"{path!r} cannot be stored: {what}", code="clash", hint="choose another path")
 
-    def begin(self, asked: Asked, answer: Future[object]) -> Job:
+    def repeated(self, keyed: Keyed) -> Answered | None:
+        """What this very request was answered before (`Repeats.answer`)."""
+        with self.journal.atomic():
+            return self.journal.repeats.answer(keyed, self.clock.time_ns())
+
+    def begin(self, asked: Asked, keyed: Keyed | None, answer: Future[object]) -> Job:
         """Journal what is about to happen."""
         journal, ledger, path = self.journal, self.journal.ledger, asked.path
         op = Op(self.clock.random_id())
         verb, run, moved = self._work(asked, op)
         ledger.intend([self._intent(asked, op, verb)])
+        if keyed is not None:
+            journal.repeats.begins(keyed, op, self.clock.time_ns(), creates=asked.replaces is None)
         if isinstance(asked, Store):
             ledger.comes_in(asked.staged)
         base = journal.base(path)
@@ -117,6 +127,8 @@ class Asking:
         failure = outcome.failure
         if failure is not None:
             self.journal.mark(job.paths, remote=True)
+            if isinstance(failure, Stale):
+                self.journal.repeats.failed(op)  # the store refused it; of anything else a look finds out
             if isinstance(job.action, Store) and job.action.data is not None:
                 self.journal.ledger.came_in(job.action.staged)  # staged only once it is stored
         elif isinstance(job.action, Store | Annotate):
@@ -181,6 +193,7 @@ class Asking:
     def _stored(self, asked: Store | Annotate, op: Op, stored: Stored) -> None:
         ledger, path, remote = self.journal.ledger, asked.path, stored.remote
         self.journal.set_remote(path, remote)
+        self.journal.repeats.ends(op, as_text(artifact_of_remote(path, remote)))
         ledger.took_effect(op, remote.version)
         ledger.clear_problem(path)
         if asked.replaces is None:
@@ -194,6 +207,7 @@ class Asking:
     def _removed(self, asked: Remove, op: Op, *, kept: bool) -> None:
         journal, path = self.journal, asked.path
         journal.set_remote(path, None)
+        journal.repeats.ends(op, GONE)
         journal.ledger.took_effect(op, None)
         self.remote.mark_clashes([path])
         self._log(asked, None, kept=kept)
@@ -204,6 +218,18 @@ class Asking:
         verb = {Store: "put", Annotate: "annotate", Remove: "delete-remote"}[type(asked)]
         event = Event(verb, asked.path, self.device, digest, size, version, detail)
         self.journal.ledger.log(self.clock.time_ns(), [event])
+
+
+def settle_repeat(journal: Journal, intent: Intent, looked: Remote | None) -> None:
+    """A look found that a client's request took effect. In a transaction of the caller's."""
+    if looked is None or intent.verb == "delete":
+        journal.repeats.ends(intent.op, GONE)
+        return
+    found = artifact_of_remote(intent.path, looked)
+    if looked.op != intent.op:
+        # Others have written since: what is told is what this request made, as far as it is known.
+        found = replace(found, digest=intent.digest, size=intent.size or 0, version=None, updated_at=None, own={})
+    journal.repeats.ends(intent.op, as_text(found))
 
 
 def check_ready(project: Project, held: Held | None, trouble: Trouble | None, *, paused: bool) -> None:

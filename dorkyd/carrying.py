@@ -432,6 +432,7 @@ class Carrier:
             op=op,
             ancestry=metadata.descend(replaced),
             device=self.device,
+            own=replaced.own if replaced is not None else "",
         )
         buried_by = self.remote.buried.pop(path, None) if replaced is None else None
         if buried_by is not None:

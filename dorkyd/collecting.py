@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
-from dorkyd.asking import Asking
+from dorkyd.asking import Asking, settle_repeat
 from dorkyd.carrying import Carrier, Job
 from dorkyd.core.artifact import Annotate, Asked, Remove, Store
 from dorkyd.core.model import (
@@ -99,7 +99,13 @@ class Collector:
         """A look settles the path's open intents before anything is decided."""
         journal, ledger = self.journal, self.journal.ledger
         looked = self.remote.learn(row.path, looked)
-        settled = settle_intents(ledger.open_intents(row.path), looked)
+        intents = ledger.open_intents(row.path)
+        settled = settle_intents(intents, looked)
+        for intent in intents:
+            if intent.op in settled.dropped:
+                journal.repeats.failed(intent.op)
+            else:
+                settle_repeat(journal, intent, looked)
         if settled.rebase:
             if settled.base is None and journal.base(row.path) is not None:
                 ledger.count_deletion(self.clock.time_ns(), "remote", row.path)

@@ -68,14 +68,22 @@ class ArtifactControl(Protocol):
         *,
         own: Mapping[str, str] | None,
         media_type: str | None,
+        key: str | None,
     ) -> tuple[Artifact, bool]:
-        """Store it; returns once the bucket holds it. True: it is new. None for what the object has shall stay."""
+        """Store it; returns once the bucket holds it. True: it is new. None for what the object has shall stay.
 
-    def delete(self, path: str, condition: Condition) -> None:
-        """Delete the object; the folder follows."""
+        `key`: the request's `Idempotency-Key`. A repeat of the same request is answered as the first was, and touches nothing;
+        `Refused` (`key-reused`) for another request, `Transient` (`key-in-use`) while the first is under way.
+        """
 
-    def annotate(self, path: str, changes: Mapping[str, str | None], condition: Condition) -> Artifact:
-        """Merge metadata into the object's: None takes a name away."""
+    def knows(self, key: str) -> bool:
+        """Some request had this key: what it asks for may be done already."""
+
+    def delete(self, path: str, condition: Condition, key: str | None) -> None:
+        """Delete the object; the folder follows. `key` as for `put`."""
+
+    def annotate(self, path: str, changes: Mapping[str, str | None], condition: Condition, key: str | None) -> Artifact:
+        """Merge metadata into the object's: None takes a name away. `key` as for `put`."""
 
 
 class ProjectControl(Protocol):

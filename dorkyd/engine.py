@@ -64,6 +64,7 @@ from dorkyd.opening import Opened, Opener
 from dorkyd.ports import Bucket, Clock, Folder, Identity, Push, Watcher
 from dorkyd.recovery import settle_install
 from dorkyd.remote_side import Emptied, RemoteSide, Rewound
+from dorkyd.repeats import Answered, Keyed
 from dorkyd.retries import Retries
 from dorkyd.storing import Storing
 from dorkyd.transfer import Transfer
@@ -382,15 +383,29 @@ class Engine:
         if self._open is not None:
             self._open.asking.discard(staged)
 
-    def ask(self, asked: Asked) -> Future[object]:
-        """Do what a client asks of one object. `Stale` (`busy-path`) while somebody works on the path."""
+    def knows(self, key: str) -> bool:
+        """Some request had this `Idempotency-Key`."""
+        return self._open is not None and self._open.journal.repeats.knows(key)
+
+    def repeated(self, keyed: Keyed) -> Answered | None:
+        """What this very request was answered before; None: it is new."""
+        return self._ready().asking.repeated(keyed)
+
+    def ask(self, asked: Asked, keyed: Keyed | None = None) -> Future[object]:
+        """Do what a client asks of one object. `Stale` (`busy-path`) while somebody works on the path. It is `Answered`
+        when this very request was answered before.
+        """
         o = self._ready()
+        answer: Future[object] = Future()
+        before = o.asking.repeated(keyed) if keyed is not None else None
+        if before is not None:
+            answer.set_result(before)
+            return answer
         o.asking.check_free(asked.path, o.jobs.in_flight.keys())
         if isinstance(asked, Store):
             o.asking.check_room(asked.path)
-        answer: Future[object] = Future()
         with self._recording(o):
-            job = o.asking.begin(asked, answer)
+            job = o.asking.begin(asked, keyed, answer)
         o.jobs.begin(job)
         return answer
 

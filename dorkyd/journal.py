@@ -23,6 +23,7 @@ from dorkyd import schema
 from dorkyd.core.model import Base, Digest, Op, Path, Remote, StatTuple, Version
 from dorkyd.ledger import Ledger
 from dorkyd.ports import Entry, Known
+from dorkyd.repeats import Repeats
 from dorkyd.sessions import Sessions
 
 RACY_NS = 2_000_000_000
@@ -87,6 +88,7 @@ class Journal:
             raise
         self.ledger = Ledger(self._conn)
         self.sessions = Sessions(self._conn)
+        self.repeats = Repeats(self._conn)
 
     def close(self) -> None:
         """Free the database."""
@@ -321,7 +323,7 @@ class Journal:
         """Remember what many looks told. Not inside `ahead`."""
         self._rising += 1
         self._conn.executemany(
-            "INSERT OR REPLACE INTO remote VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO remote VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 (
                     path,
@@ -337,6 +339,7 @@ class Journal:
                     int(remote.looked),
                     self._rising,
                     remote.md5,
+                    remote.own or None,
                 )
                 for path, remote in remotes
             ),
@@ -518,7 +521,7 @@ class Journal:
 
 _BASE = "digest, size, version, mode, modified"
 _KNOWN = "digest, size, mtime_ns, ctime_ns, inode, at_ns"
-_REMOTE = "version, size, digest, mode, mtime_ns, modified, op, ancestry, device, looked, md5"
+_REMOTE = "version, size, digest, mode, mtime_ns, modified, op, ancestry, device, looked, md5, own"
 
 
 def _columns(table: str, names: str) -> str:
@@ -536,7 +539,7 @@ def _base(row: Sequence[Any]) -> Base:
 
 
 def _remote(row: Sequence[object]) -> Remote:
-    version, size, digest, mode, mtime_ns, modified, op, ancestry, device, looked, md5 = row
+    version, size, digest, mode, mtime_ns, modified, op, ancestry, device, looked, md5, own = row
     return Remote(
         version=Version(str(version)),
         size=int(str(size)),
@@ -549,6 +552,7 @@ def _remote(row: Sequence[object]) -> Remote:
         device=str(device) if device is not None else None,
         looked=bool(looked),
         md5=str(md5) if md5 is not None else None,
+        own=str(own or ""),
     )
 
 

@@ -122,6 +122,17 @@ def m0005_mode_of_the_file(db: Database) -> None:
     db.execute("ALTER TABLE intents ADD COLUMN local_mode INTEGER")
 
 
+@migrations()
+def m0006_repeated_requests(db: Database) -> None:
+    """Requests that clients may repeat (`dorkyd.repeats`), and a person's own keys of each object."""
+    db.execute("ALTER TABLE remote ADD COLUMN own TEXT")
+    db.execute(
+        "CREATE TABLE repeats (key TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, op TEXT NOT NULL UNIQUE,"
+        " creates INTEGER NOT NULL, at_ns INTEGER NOT NULL, answer TEXT) WITHOUT ROWID"
+    )
+    db.execute("CREATE INDEX repeats_by_time ON repeats (at_ns)")
+
+
 def prepare(db: Database, file: str) -> None:
     """Bring a database to this schema. `NewerSchema` when a later dorkyd wrote it; nothing is written then."""
     known = {migration.name for migration in migrations.pending(Database(memory=True))}

@@ -489,4 +489,5 @@ def _with_digest(remote: Remote, digest: Digest) -> Remote:
         op=remote.op,
         ancestry=remote.ancestry,
         device=remote.device,
+        own=remote.own,
     )

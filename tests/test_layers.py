@@ -35,7 +35,7 @@ FAMILIES = {
 """Adapters, and the modules that each is made of."""
 
 PORTS = ["ports", "core.*", "errors"]
-STORES = ["journal", "ledger", "schema", "sessions"]
+STORES = ["journal", "ledger", "schema", "sessions", "repeats"]
 ENGINE = [
     *("asking", "storing", "artifacts"),
     *(

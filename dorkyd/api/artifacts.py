@@ -91,7 +91,8 @@ async def metadata(request: Request, project: Project, path: ArtifactPath) -> Re
 async def annotate(request: Request, project: Project, path: ArtifactPath, body: m.MetadataRequest) -> Response:
     """Merge metadata into the artifact's, without its bytes: null takes a name away. `If-Match` as for PUT."""
     condition = conditions.condition_of(request.headers)
-    artifact = await _run(request, lambda: project.artifacts.annotate(path, body.metadata, condition))
+    key = conditions.key_of(request.headers)
+    artifact = await _run(request, lambda: project.artifacts.annotate(path, body.metadata, condition, key))
     return _told(artifact)
 
 
@@ -147,19 +148,22 @@ async def stat(request: Request, project: Project, path: ArtifactPath) -> Respon
 )
 async def put(request: Request, project: Project, path: ArtifactPath) -> Response:
     """Store the body; answers once the bucket holds it, then it appears in the folder. `If-Match`, `If-None-Match`,
-    `Content-Type`, `Content-Digest` and `Dorky-Metadata` (a JSON object of texts) are heeded.
+    `Content-Type`, `Content-Digest`, `Dorky-Metadata` (a JSON object of texts) and `Idempotency-Key` are heeded: a repeat
+    with the same key is answered as the first was (another request with it is 422, one under way 409).
     """
     desk, headers = project.artifacts, request.headers
     condition = conditions.condition_of(headers)
     own, digest = conditions.metadata_of(headers), conditions.expected_digest(headers)
-    await _run(request, lambda: desk.check(path, condition))
+    key = conditions.key_of(headers)
+    if key is None or not await _run(request, lambda: desk.knows(key)):
+        await _run(request, lambda: desk.check(path, condition))
     body = desk.incoming()
     try:
         await _receive(request, body)
         if digest is not None and body.digest() != digest:
             raise Refused("the body is not what Content-Digest says", code="digest-mismatch", hint="send it again")
         kind = headers.get("content-type")
-        artifact, new = await _run(request, lambda: desk.put(path, body, condition, own=own, media_type=kind))
+        artifact, new = await _run(request, lambda: desk.put(path, body, condition, own=own, media_type=kind, key=key))
     finally:
         with anyio.CancelScope(shield=True):
             await run_sync(body.discard)
@@ -170,7 +174,8 @@ async def put(request: Request, project: Project, path: ArtifactPath) -> Respons
 async def delete(request: Request, project: Project, path: ArtifactPath) -> Response:
     """Delete it from the bucket, whose trash keeps it, then from the folder. `If-Match` as for PUT."""
     condition = conditions.condition_of(request.headers)
-    await _run(request, lambda: project.artifacts.delete(path, condition))
+    key = conditions.key_of(request.headers)
+    await _run(request, lambda: project.artifacts.delete(path, condition, key))
     return Response(status_code=204)
 
 

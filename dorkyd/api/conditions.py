@@ -20,6 +20,7 @@ METADATA = "Dorky-Metadata"
 _TAG = re.compile(r'(?:W/)?"([\x21\x23-\x7e\x80-\xff]*)"|([^\s,"]+)')
 _RANGE = re.compile(r"bytes=(\d{0,19})-(\d{0,19})")
 _DIGEST = re.compile(r"sha-256=:([A-Za-z0-9+/=]{44}):")
+_KEY = re.compile(r"[!-~]{1,255}")
 SHA256_HEX = 64
 
 
@@ -102,6 +103,17 @@ def metadata_of(headers: Mapping[str, str]) -> dict[str, str] | None:
     return found
 
 
+def key_of(headers: Mapping[str, str]) -> str | None:
+    """`Idempotency-Key`, with or without the quotes that the draft writes it in; None: not said."""
+    said = headers.get("idempotency-key")
+    if said is None:
+        return None
+    key = said.strip().removeprefix('"').removesuffix('"')
+    if not _KEY.fullmatch(key):
+        raise Refused("an Idempotency-Key has 1 to 255 visible characters", code="bad-key", hint="write a random UUID")
+    return key
+
+
 def expected_digest(headers: Mapping[str, str]) -> str | None:
     """`Content-Digest` (RFC 9530), hexadecimal; None: not said, or in another algorithm."""
     said = headers.get("content-digest")
@@ -115,7 +127,7 @@ def expected_digest(headers: Mapping[str, str]) -> str | None:
 def headers_of(artifact: Artifact) -> dict[str, str]:
     """What every answer about an artifact says of it."""
     told = {
-        "ETag": tag_of(artifact),
+        **({"ETag": tag_of(artifact)} if artifact.version is not None else {}),
         "Accept-Ranges": "bytes",
         METADATA: json.dumps(dict(artifact.own), separators=(",", ":")),
     }

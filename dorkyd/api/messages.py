@@ -229,7 +229,8 @@ class ArtifactItem(Answer):
     digest: str | None
     """None: another tool wrote it, and nobody has read it yet."""
     size: int
-    version: str
+    version: str | None
+    """None: others have written since, and nobody knows any more."""
     media_type: Text
     updated_at: str | None
     """RFC 3339, by the store's clock; None: it tells none."""

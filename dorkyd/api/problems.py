@@ -63,6 +63,8 @@ BY_CODE: Mapping[str, tuple[int, str, str]] = {
     "refused-by-guard": (409, "guard", "A safety guard refused"),
     "not-built-yet": (501, "not-built-yet", "Not built yet"),
     "precondition-failed": (412, "precondition", "The condition does not hold"),
+    "key-reused": (422, "invalid-request", "The key belongs to another request"),
+    "key-in-use": (409, "temporary", "The request is under way"),
     "bad-metadata": (422, "invalid-request", "The metadata cannot be stored"),
     "metadata-too-large": (422, "invalid-request", "The metadata cannot be stored"),
     **dict.fromkeys(("halted", "paused", "mode", "ignored", "clash"), _STATE),

@@ -7,13 +7,14 @@ names are lower case, values are ASCII. A value with other characters is written
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from urllib.parse import quote, unquote_to_bytes
 
 from dorkyd.core import metadata
-from dorkyd.core.model import ANCESTRY_OPS, Digest, Op, Path, Version
+from dorkyd.core.model import ANCESTRY_OPS, Digest, Op, Path, Remote, Version
 from dorkyd.core.paths import DEVICE_BYTES
 from dorkyd.errors import Refused
 
@@ -118,7 +119,8 @@ class Artifact:
     digest: Digest | None
     """None: another tool wrote it, and nobody has read it yet."""
     size: int
-    version: Version
+    version: Version | None
+    """None: others have written since, and nobody knows any more."""
     media_type: str
     updated_at: int | None
     """The store's LastModified, whole seconds; None: it tells none."""
@@ -129,20 +131,35 @@ class Artifact:
     op: Op | None = None
 
 
-def artifact_of(path: Path, version: Version, size: int, modified: int | None, meta: Mapping[str, str]) -> Artifact:
-    """An object as a look told it."""
-    remote = metadata.remote_of(version, size, modified, meta)
+def artifact_of_remote(path: Path, remote: Remote) -> Artifact:
+    """An object as it is remembered."""
+    meta = json.loads(remote.own) if remote.own else {}
     return Artifact(
         path=path,
         digest=remote.digest,
-        size=size,
-        version=version,
+        size=remote.size,
+        version=remote.version,
         media_type=media_type_of(meta) or USUAL_TYPE,
-        updated_at=modified,
+        updated_at=remote.modified,
         device=remote.device,
         own=own_of(meta),
         op=remote.op,
     )
+
+
+def as_text(artifact: Artifact) -> str:
+    """For a journal."""
+    return json.dumps({**asdict(artifact), "own": dict(artifact.own)})
+
+
+def from_text(text: str) -> Artifact:
+    """What `as_text` wrote."""
+    return Artifact(**json.loads(text))
+
+
+def artifact_of(path: Path, version: Version, size: int, modified: int | None, meta: Mapping[str, str]) -> Artifact:
+    """An object as a look told it."""
+    return artifact_of_remote(path, metadata.remote_of(version, size, modified, meta))
 
 
 # --- a client's metadata ----------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ another tool's object must sync all the same.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from urllib.parse import quote, unquote
@@ -99,7 +100,18 @@ def remote_of(version: Version, size: int, modified: int | None, meta: Mapping[s
         op=op,
         ancestry=ancestry,
         device=unquote(meta[DEVICE])[:255] if DEVICE in meta else None,
+        own=own_text(meta),
     )
+
+
+def own_text(meta: Mapping[str, str]) -> str:
+    """A person's own keys, as `Remote.own` has them."""
+    own = {key: _utf8(value) for key, value in user_keys(meta).items()}
+    return json.dumps(own, sort_keys=True, separators=(",", ":")) if own else ""
+
+
+def _utf8(value: str) -> str:
+    return value.encode(errors="replace").decode()
 
 
 def disowned(remote: Remote, digest: Digest | None) -> Remote:
@@ -108,7 +120,13 @@ def disowned(remote: Remote, digest: Digest | None) -> Remote:
     """
     ancestry = (*((remote.op,) if remote.op else ()), *remote.ancestry)[:ANCESTRY_OPS]
     return Remote(
-        remote.version, remote.size, digest=digest, modified=remote.modified, mode=remote.mode, ancestry=ancestry
+        remote.version,
+        remote.size,
+        digest=digest,
+        modified=remote.modified,
+        mode=remote.mode,
+        ancestry=ancestry,
+        own=remote.own,
     )
 
 

@@ -85,6 +85,8 @@ class Remote:
     """False: known from a listing alone, so everything above but version, size and modified is missing, unless `proved`."""
     md5: str | None = None
     """What the listing told of the bytes (`dorkyd.ports.Listed.md5`); None once `looked`."""
+    own: str = ""
+    """A person's own keys as the object carries them, a JSON object; empty: none, or nobody looked."""
 
     @property
     def proved(self) -> bool:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import socket
+from concurrent.futures import ThreadPoolExecutor
 
+import httpx2
 import pytest
 
+from tests.api.serving import http_client
 from tests.artifacts.place import Place
 from tests.daemons import wait_until
 from tests.security.attacked import problem_of
@@ -227,3 +230,84 @@ def test_offline(place: Place) -> None:
         away.rename(place.base / "bucket")
     place.daemon.sync()
     assert place.put("offline", b"1").status_code == 201
+
+
+# --- repeats ----------------------------------------------------------------------------------------------------------
+
+
+def test_an_idempotency_key(place: Place) -> None:
+    """A repeat gets the first answer, also where its own condition no longer holds; another request with the key is 422."""
+    key = "0b6f0a2e-3b5f-4a51-9f6d-d6c4a5a0b5a1"
+    first = place.put("once", b"1", Idempotency_Key=key, If_None_Match="*", Dorky_Metadata='{"a": "b"}')
+    assert first.status_code == 201
+    place.in_folder("once", b"1")
+    place.daemon.sync()
+    before = place.daemon.requests()
+    again = place.put("once", b"1", Idempotency_Key=f'"{key}"', If_None_Match="*", Dorky_Metadata='{"a": "b"}')
+    assert (again.status_code, again.json()) == (201, first.json())
+    assert again.headers["etag"] == first.headers["etag"]
+    assert {verb: count for verb, count in place.daemon.requests().items() if verb in ("PUT", "HEAD", "COPY")} == {
+        verb: count for verb, count in before.items() if verb in ("PUT", "HEAD", "COPY")
+    }
+    for other in (
+        place.put("once", b"2", Idempotency_Key=key, If_None_Match="*", Dorky_Metadata='{"a": "b"}'),
+        place.put("twice", b"1", Idempotency_Key=key),
+        place.http.delete(place.url("once"), headers={"Idempotency-Key": key}),
+    ):
+        assert (other.status_code, problem_of(other)["code"]) == (422, "key-reused")
+    assert problem_of(place.put("x", b"1", Idempotency_Key="a" * 300))["code"] == "bad-key"
+    for _ in range(2):
+        gone = place.http.delete(place.url("once"), headers={"Idempotency-Key": "delete-1"})
+        assert gone.status_code == 204
+
+
+def test_a_key_after_kill_9(place: Place) -> None:
+    """The answer outlives the daemon."""
+    first = place.put("kept", b"1", Idempotency_Key="kept-1")
+    place.daemon.kill()
+    place.daemon.start()
+    again = place.put("kept", b"1", Idempotency_Key="kept-1")
+    assert (again.status_code, again.json()["version"]) == (201, first.json()["version"])
+
+
+def test_many_at_once(place: Place) -> None:
+    """64 clients store and fetch bodies of mixed sizes at one time: none is lost, none is another's."""
+    sizes = [0, 10, 4096, 70_000, 2**20 + 7, 3 * 2**20]
+
+    def one(number: int) -> None:
+        data = f"{number}-".encode() * (sizes[number % len(sizes)] // 3 + 1)
+        with http_client(place.daemon.socket) as http:
+            http.timeout = httpx2.Timeout(200)
+            mine = Place(place.base, place.daemon, http)
+            assert mine.put(f"many/{number}", data).status_code == 201
+            assert mine.get(f"many/{number}").content == data
+            assert mine.get(f"many/{number}", Range="bytes=1-5").content == data[1:6]
+
+    with ThreadPoolExecutor(64) as pool:
+        list(pool.map(one, range(64)))
+    place.daemon.sync()
+    here = {path: content for path, (content, _, _) in place.daemon.tree().items() if path.startswith("many/")}
+    assert len(here) == 64
+    assert all(content.startswith(path.removeprefix("many/").encode() + b"-") for path, content in here.items())
+    assert place.http.get("/v1/projects/p/conflicts").json()["items"] == []
+
+
+def test_many_on_one_path(place: Place) -> None:
+    """Clients that store under one name at one time: the last one's bytes stand whole, and with `If-Match` one wins."""
+    tag = place.put("one", b"first").headers["etag"]
+
+    def unconditional(number: int) -> int:
+        with http_client(place.daemon.socket) as http:
+            http.timeout = httpx2.Timeout(200)
+            return Place(place.base, place.daemon, http).put("one", f"{number}".encode() * 1000, **kind).status_code
+
+    kind = {"If_Match": tag}
+    with ThreadPoolExecutor(8) as pool:
+        assert sorted(pool.map(unconditional, range(8))) == [200] + [412] * 7
+    kind = {}
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(unconditional, range(8))) <= {200, 503}
+    held = place.get("one").content
+    assert held in {f"{number}".encode() * 1000 for number in range(8)}
+    place.in_folder("one", held)
+    assert place.http.get("/v1/projects/p/conflicts").json()["items"] == []
