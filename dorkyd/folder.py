@@ -51,6 +51,8 @@ class _Probed:
     folds: bool
     mode: int
     """Permission bits of a new file (umask, default ACL)."""
+    exact: bool
+    """Every change after a look moves ctime."""
 
 
 def _nothing(_step: str) -> None:
@@ -245,7 +247,7 @@ class LocalFolder:
 
     # --- effects -----------------------------------------------------------------------------------------------------
 
-    def swap_in(self, name: str, path: Path, expected: Local | None) -> None:
+    def swap_in(self, name: str, path: Path, expected: Local | None) -> StatTuple | None:
         """As the port says. A folder with anything in it is the `PathProblem` `clash`."""
         with self._root() as root, _staged(root, name) as staged:
             ours = staging.require(staged)
@@ -258,8 +260,12 @@ class LocalFolder:
                     looking.require(spot, expected.stat)
                     self._between("looked")
                     self._exchange(staged, spot, ours)
+                stands = look(spot)
                 fsync(spot.fd)
                 fsync(staged.fd)
+        if stands is None or not self._probe().exact or not same_bytes(stat_tuple(stands), ours):
+            return None
+        return stat_tuple(stands)
 
     def _exchange(self, staged: Spot, spot: Spot, ours: StatTuple) -> None:
         """Trade the two names, and take it back when what came out is no file."""
