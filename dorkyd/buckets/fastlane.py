@@ -24,6 +24,7 @@ import contextlib
 import datetime as dt
 import hashlib
 import re
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
@@ -55,6 +56,8 @@ QUICK_BYTES = 16 * KIB
 WHOLE_S = "7days"
 """obstore ends a request after half a minute otherwise, a long download too."""
 CHUNK_BYTES = 1024 * KIB
+PAGES_AHEAD = 32
+"""Of a listing, read while its reader does something else: some 15 MB."""
 CREDENTIALS_TTL = dt.timedelta(minutes=6)
 """obstore asks for credentials again when they have less than five minutes left: so once a minute."""
 
@@ -174,13 +177,13 @@ class FastLane(S3Bucket):
             yield reading
 
     def list(self, prefix: str = "", *, start_after: str = "") -> Iterator[Sequence[Listed]]:
-        """Pages of at most 1,000 keys. The next one is asked for while this one is worked on."""
+        """Pages of at most 1,000 keys. The next ones are asked for while this one is worked on."""
         pages = super().list(prefix, start_after=start_after)
         reader = ThreadPoolExecutor(1, thread_name_prefix="listing")
         try:
-            coming = reader.submit(next, pages, None)
-            while (page := coming.result()) is not None:
-                coming = reader.submit(next, pages, None)
+            coming = deque(reader.submit(next, pages, None) for _ in range(PAGES_AHEAD))
+            while (page := coming.popleft().result()) is not None:
+                coming.append(reader.submit(next, pages, None))
                 yield page
         finally:
             # A listing that nobody reads to its end leaves one page under way, which nobody waits for.
