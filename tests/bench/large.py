@@ -85,6 +85,7 @@ def down(stage: Stage) -> Iterator[Mapping[str, Run]]:
             "s5cmd cp": theirs(lambda to: peers.s5cmd("cp", "-c", "16", "-p", "16", there, f"{to}/")),
             "aws s3 cp": theirs(lambda to: peers.aws("cp", there, f"{to}/")),
             "obstore, raw": theirs(lambda to: peers.raw("down", bucket, str(to / NAME))),
+            "obstore, raw, SHA-256 and fsync": theirs(lambda to: peers.raw("sure", bucket, str(to / NAME))),
         }
 
 
