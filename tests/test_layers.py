@@ -25,6 +25,7 @@ FAMILIES = {
         "permissions",
         "durable",
         "streams",
+        "recent",
         "faults",
     ],
     "watcher": ["watcher", "inotify", "hints"],
