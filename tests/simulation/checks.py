@@ -92,7 +92,9 @@ def _check(play: Play, mine: Shape | None) -> None:
         return
     for device in play.devices:
         # A folder that was deleted elsewhere is kept, and told of, for the ignored files in it.
-        problems = {path: code for path, code in device.problems().items() if code != "kept-folder" or not play.ignoring}
+        problems = {
+            path: code for path, code in device.problems().items() if code != "kept-folder" or not play.ignoring
+        }
         assert not problems, (device.name, problems)
     rules = _rules(play.devices[0])
     whole = [_shape(device) for device in play.devices]
