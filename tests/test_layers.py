@@ -112,6 +112,7 @@ MAY_IMPORT: dict[str, list[str]] = {
     "logs": ["core.*"],
     **{name: [*CONFIG, "core.*", "errors", "durable", "private"] for name in CONFIG},
     "": ["client"],
+    "dorky_client": ["client"],
     "__main__": ["daemon"],
 }
 """Each module, by its name or its package's, and what of ours it may import. The most exact name counts. A module that
