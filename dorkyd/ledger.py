@@ -15,6 +15,8 @@ from typing import Literal
 from dorkyd.core.model import Base, Digest, Op, Path, Problem, Version
 
 IntentVerb = Literal["put", "copy", "patch", "delete"]
+NOBODYS = Digest("sha256:" + "0" * 64)
+"""No file has it: whoever compares a file with it finds the file changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,8 +302,14 @@ class Ledger:
             (fetched.staged, fetched.path, fetched.version, fetched.digest),
         )
 
+    def came_out(self, staged: str, path: Path) -> None:
+        """This staged name will hold what came out of the folder and has no place yet: whoever looks for what was fetched in
+        vain finds one.
+        """
+        self.set_fetched(Fetched(staged, path, Version(""), NOBODYS))
+
     def drop_fetched(self, staged: str) -> None:
-        """It was unlinked."""
+        """It was unlinked, or has a place."""
         self._conn.execute("DELETE FROM fetched WHERE staged = ?", (staged,))
 
     def incoming(self) -> list[str]:

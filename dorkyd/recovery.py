@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from dorkyd.core.model import Base, Local, Op, Remote, Version
 from dorkyd.ledger import Install, Intent
 from dorkyd.ports import Folder
-from dorkyd.transfer import Placed, Transfer
+from dorkyd.transfer import Placed, Transfer, put_in
 
 _OUT = ".out"
 """Where a file system that cannot trade two names keeps the displaced file between the steps of an exchange, beside the
@@ -93,7 +93,7 @@ def _found(install: Install, folder: Folder, transfer: Transfer) -> Landed:
     placed = Placed()
     out = replace(install, staged=install.staged + _OUT)
     if folder.staged_digest(out.staged) is not None:
-        if folder.put_in(out.staged, install.path):
+        if put_in(folder, out.staged, install.path):
             return Landed(False, Placed(restored=True), ours_staged)
         placed = transfer.place(out)
     elif ours_staged:

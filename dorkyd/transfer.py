@@ -8,7 +8,7 @@ done nothing or left exactly what its journal row describes.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -30,19 +30,22 @@ from dorkyd.core.model import (
     Path,
     Remote,
     SetMode,
-    StatTuple,
     StepAside,
     Upload,
     Version,
 )
-from dorkyd.core.paths import conflict_name
+from dorkyd.core.paths import ancestors, conflict_name, step_aside
 from dorkyd.errors import DiskFull, PathProblem, SessionGone, Stale, Transient, Unsupported
 from dorkyd.ledger import Install
-from dorkyd.ports import Bucket, Clock, Folder, ObjectInfo, Session, Trashed, Written
+from dorkyd.ports import ABSENT, Bucket, Clock, Folder, ObjectInfo, Session, Trashed, Written
 from dorkyd.sessions import BegunUpload
 
 _HASH_DIGITS = (6, 12, 24, 64)
 """How many digits of a digest tell conflict copies apart, tried in order."""
+_NO_FOLDER = frozenset({"not-a-folder", "symlink", "special"})
+"""What stands where a folder belongs."""
+_ASIDE = 8
+"""How often a folder for conflict copies may itself be something else."""
 _FETCHES = 2
 """A body that does not match its claimed digest is fetched once more: a line fault differs, a false claim repeats."""
 
@@ -117,8 +120,6 @@ class Placed:
     """A discard found newer bytes and put them back."""
     unheld: int = 0
     """Permission bits that the file system did not take for what was installed."""
-    stands: StatTuple | None = None
-    """What was installed, as it stands in its place; None: as far as is known, it may have changed since."""
 
 
 class Transfer:
@@ -385,9 +386,10 @@ class Transfer:
         """
         held = self._folder.seal(install.staged, mode=mode, mtime_ns=mtime_ns)
         unheld = 0 if mode is None else (mode & PERMISSION_BITS) ^ held
-        stands = self._folder.swap_in(install.staged, install.path, expected)
-        placed = Placed() if expected is None else self.place(install)
-        return replace(placed, unheld=unheld, stands=stands)
+        self._folder.swap_in(install.staged, install.path, expected)
+        if expected is None:
+            return Placed(unheld=unheld)
+        return replace(self.place(install), unheld=unheld)
 
     def place(self, install: Install) -> Placed:
         """Find a place for what came out of an exchange: the trash when it is what was expected, else a conflict
@@ -418,7 +420,7 @@ class Transfer:
             trashed = self._folder.to_trash(install.staged, install.path)
             self._folder.drop_empty_parents(install.path)
             return Placed(trashed=trashed, trashed_digest=digest)
-        if self._folder.put_in(install.staged, install.path):
+        if put_in(self._folder, install.staged, install.path):
             return Placed(restored=True)
         copy, reused = conflict_copy(self._folder, install.staged, install.path, install.mtime_ns, digest, self._device)
         if reused:
@@ -453,15 +455,39 @@ def conflict_copy(
 ) -> tuple[Path, bool]:
     """Put staged bytes beside `path` under their conflict name. True: a copy with these bytes was there already and
     the staged file is still in staging.
+
+    Where a folder above has become something else by now, beside where it would have stepped aside to.
     """
-    for digits in _HASH_DIGITS:
-        name = conflict_name(path, device=device, mtime_ns=mtime_ns, digest=digest, digits=digits)
-        there = folder.observe(name, None)
-        if isinstance(there, Local) and there.digest == digest:
-            return name, True
-        if folder.put_in(staged, name):
-            return name, False
+    for beside in _places(folder, path):
+        for digits in _HASH_DIGITS:
+            name = conflict_name(beside, device=device, mtime_ns=mtime_ns, digest=digest, digits=digits)
+            there = folder.observe(name, None)
+            if isinstance(there, Local) and there.digest == digest:
+                return name, True
+            if put_in(folder, staged, name):
+                return name, False
     raise PathProblem(path, "no free name for its conflict copy", code="clash", hint="rename or remove old copies")
+
+
+def put_in(folder: Folder, staged: str, path: Path) -> bool:
+    """Put a staged file where nothing stands. False: something does, there or where a folder above belongs."""
+    try:
+        return folder.put_in(staged, path)
+    except PathProblem as exc:
+        if exc.code not in _NO_FOLDER:
+            raise
+        return False
+
+
+def _places(folder: Folder, path: Path) -> Iterator[Path]:
+    """The path, and then, while a folder above it is none, the path it has where that one steps aside."""
+    yield path
+    for _ in range(_ASIDE):
+        above = next((a for a in ancestors(path) if folder.observe(a, None) is not ABSENT), None)
+        if above is None:
+            return
+        path = step_aside(path, above)
+        yield path
 
 
 def _require_too_large(exc: Unsupported) -> None:

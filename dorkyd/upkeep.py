@@ -12,12 +12,11 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from dorkyd.core import metadata
 from dorkyd.core.model import Digest, Path
 from dorkyd.core.settings import Project
-from dorkyd.errors import Blocked, Stale, Transient
+from dorkyd.errors import Blocked, PathProblem, Stale, Transient
 from dorkyd.journal import Journal
-from dorkyd.ledger import Displaced, Event, Fetched
+from dorkyd.ledger import NOBODYS, Displaced, Event, Fetched
 from dorkyd.local_side import LocalSide
 from dorkyd.ports import Clock, Folder, Trashed
 from dorkyd.transfer import conflict_copy
@@ -70,7 +69,7 @@ class Upkeep:
 
     def run_due(self, now: float) -> None:
         """Drop what was fetched in vain, and hash again what has been in the trash long enough for its next check."""
-        self._drop_fetched_in_vain()
+        self._drop_fetched_in_vain(now)
         for displaced in self.journal.ledger.displaced(checked_less_than=len(CHECKS_S)):
             if self._check_due(displaced, now) <= now:
                 del self._due[displaced.name]
@@ -113,19 +112,23 @@ class Upkeep:
 
     # --- inside -------------------------------------------------------------------------------------------------
 
-    def _drop_fetched_in_vain(self) -> None:
+    def _drop_fetched_in_vain(self, now: float) -> None:
         """A fetch that was cut short is picked up while its path is dirty. After that nobody would ask for it."""
         for row in self.journal.ledger.fetched_in_vain():
+            if self._due.get(row.staged, now) > now:
+                continue
             try:
                 digest = self.folder.staged_digest(row.staged) if row.digest is not None else None
                 if digest == row.digest:
                     self.folder.unstage(row.staged)
                 elif digest is not None:
-                    # An exchange that nobody recorded put it there: it came out of the folder.
+                    # An exchange that nobody recorded put it there, or it has no place yet: it came out of the folder.
                     self._keep_beside(row.staged, row.path, self.clock.time_ns(), digest, "displaced unnoticed")
             except (Stale, Transient, Blocked) as exc:
                 _log.warning("verb=drop-fetched path=%r outcome=%s", row.path, exc.code)
+                self._due[row.staged] = now + TRY_AGAIN_S
                 continue
+            self._due.pop(row.staged, None)
             with self.journal.atomic():
                 self.journal.ledger.drop_fetched(row.staged)
 
@@ -158,20 +161,33 @@ class Upkeep:
                 return True
         # The file itself becomes the conflict copy, so that what is still being written arrives there too.
         staged = self.clock.random_id()
+        with self.journal.atomic():
+            self.journal.ledger.came_out(staged, row.path)
         self.folder.trash_to_stage(row.name, staged, keep=False)
-        self._keep_beside(staged, row.path, row.at_ns, digest, "written to after it was displaced")
         with self.journal.atomic():
             self.journal.ledger.purged(row.name)
+        self._keep_beside(staged, row.path, row.at_ns, digest, "written to after it was displaced")
         return False
 
     def _keep_beside(self, staged: str, path: Path, at_ns: int, digest: Digest, why: str) -> None:
-        """Make a conflict copy of a staged file."""
-        copy, reused = conflict_copy(self.folder, staged, path, at_ns, digest, self.device)
+        """Make a conflict copy of a staged file that came out of the folder. Where none can be made it goes to the trash,
+        and each later check tries again.
+        """
+        try:
+            copy, reused = conflict_copy(self.folder, staged, path, at_ns, digest, self.device)
+        except PathProblem:
+            trashed = self.folder.to_trash(staged, path)
+            row = Displaced(trashed.name, path, NOBODYS, trashed.size, None, at_ns, len(CHECKS_S))
+            with self.journal.atomic():
+                self.journal.ledger.displace(row)
+                self.journal.ledger.drop_fetched(staged)
+            raise
         if reused:
             self.remember([(self.folder.to_trash(staged, path), digest)])
         with self.journal.atomic():
             event = Event("conflict", path, self.device, digest, detail=f"{why}, kept as {copy!r}")
             self.journal.ledger.log(self.clock.time_ns(), [event])
+            self.journal.ledger.drop_fetched(staged)
             self.journal.mark([copy])
 
     def remember(self, trashed: Iterable[tuple[Trashed, Digest]]) -> None:
@@ -213,7 +229,7 @@ class Upkeep:
         strays: list[tuple[Trashed, Digest]] = []
         for name in sorted(present - explained - fetched.keys()):
             try:
-                digest = self.folder.staged_digest(name) or metadata.sha256("0" * 64)
+                digest = self.folder.staged_digest(name) or NOBODYS
                 strays.append((self.folder.to_trash(name, Path(f"recovered-{name}")), digest))
             except (Stale, Transient, Blocked) as exc:
                 # Somebody writes to it, or it is no file at all: it stays, and keeps nothing else waiting.

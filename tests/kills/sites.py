@@ -50,8 +50,6 @@ UNREACHED: dict[Site, str] = {
     ("os.rmdir", "buckets.directory_place.make_room"): "only an empty folder in a directory's place for an object",
     ("sql COMMIT", "collecting.Collector.look_at_kept_folders"): _NEW,
     ("sql COMMIT", "upkeep.Upkeep._adopt_strays"): "only bytes that were fetched and are gone from staging",
-    ("folder.put_in", "transfer.Transfer.place_discarded"): _RACE,
-    ("folder.put_in", "recovery._found"): _FALLBACK,
     ("folder.unstage", "decisions.Decisions._put"): _RACE,
     ("folder.unstage", "transfer.Transfer._fetch"): _RACE,
     ("folder.to_trash", "upkeep.Upkeep._keep_beside"): _RACE,

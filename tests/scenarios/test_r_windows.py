@@ -249,6 +249,31 @@ def test_r06_a_late_writer_before_purge(tmp_path: Path) -> None:
     assert list(_conflicts(a).values()) == ["1 and late"]
 
 
+def test_a_late_writer_whose_copy_has_no_place(tmp_path: Path) -> None:
+    """A path so long that no copy's name fits beside it: what was written stays in the trash, is not purged, and nothing
+    is left in staging. It is tried again at each start.
+    """
+    long = "/".join(["x" * 250] * 4) + "/f"
+    world, a, b, _ = _world(tmp_path)
+    (b.root / long).parent.mkdir(parents=True)
+    b.write(long, "1")
+    world.settle()
+    (a.root / long).unlink()
+    a.settle()
+    with (b.root / long).open("a") as held:
+        b.settle()
+        held.write(" and late")
+    for _ in range(3):
+        b.step(61.0)
+        b.engine.purge()
+        assert b.trashed() == ["1 and late"]
+        assert not [p for p in (b.root / ".dorky/tmp").iterdir() if not p.name.startswith(".")]
+        assert len(b.journal.ledger.displaced()) == 1
+        b.restart()
+    b.settle()
+    assert b.trashed() == ["1 and late"]
+
+
 def test_trash_that_cannot_be_purged_keeps_nothing_else(tmp_path: Path) -> None:
     """One displaced file that cannot be read stays; the others, and old history, go all the same."""
 

@@ -107,7 +107,7 @@ MUTANTS = (
     Mutant(
         "stray-staged-file-unlinked",
         "upkeep",
-        '                digest = self.folder.staged_digest(name) or metadata.sha256("0" * 64)\n'
+        "                digest = self.folder.staged_digest(name) or NOBODYS\n"
         '                strays.append((self.folder.to_trash(name, Path(f"recovered-{name}")), digest))',
         "                self.folder.unstage(name)",
         "a staged file that no row explains is unlinked at start",

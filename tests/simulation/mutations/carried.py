@@ -117,8 +117,8 @@ MUTANTS = (
     Mutant(
         "copy-with-a-random-name",
         "transfer",
-        "        name = conflict_name(path, device=device, mtime_ns=mtime_ns, digest=digest, digits=digits)",
-        '        name = conflict_name(path, device=device + __import__("os").urandom(3).hex(), mtime_ns=mtime_ns, digest=digest, digits=digits)',
+        "            name = conflict_name(beside, device=device, mtime_ns=mtime_ns, digest=digest, digits=digits)",
+        '            name = conflict_name(beside, device=device + __import__("os").urandom(3).hex(), mtime_ns=mtime_ns, digest=digest, digits=digits)',
         "a conflict copy's name differs at each try",
         "one copy: a retry makes the same name",
         test="tests/test_recovery.py::test_a_copy_made_before_the_kill_is_used_again",
@@ -139,11 +139,11 @@ MUTANTS = (
     Mutant(
         "delete-removes-whatever-is-there",
         "transfer",
-        "        kept = self._keep_old(action.path, action.replaces)\n"
+        "        kept = self.keep_old(action.path, action.replaces)\n"
         "        self._bucket.delete(action.path, replaces=action.replaces)",
         "        now = self._bucket.head(action.path)\n"
         "        version = action.replaces if now is None else now.version\n"
-        "        kept = self._keep_old(action.path, version)\n"
+        "        kept = self.keep_old(action.path, version)\n"
         "        self._bucket.delete(action.path, replaces=version)",
         "a deletion's precondition is what stands there when it is sent",
         "writes say what they replace",
@@ -174,7 +174,7 @@ MUTANTS = (
     Mutant(
         "replaced-object-not-kept",
         "transfer",
-        "        return self._keep_old(action.path, action.replaces.version)",
+        "        return self.keep_old(action.path, action.replaces.version)",
         "        return bool(action.replaces.version)",
         "an upload leaves no copy of what it replaces",
         "replace and delete first copy the old object to the trash",
@@ -183,7 +183,7 @@ MUTANTS = (
     Mutant(
         "deleted-object-not-kept",
         "transfer",
-        "        kept = self._keep_old(action.path, action.replaces)\n",
+        "        kept = self.keep_old(action.path, action.replaces)\n",
         "        kept = True\n",
         "a deletion leaves no copy of what it deletes",
         "replace and delete first copy the old object to the trash",
