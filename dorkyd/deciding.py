@@ -149,10 +149,13 @@ class Decider:
             if self.local.bytes_read - read_before > READ_BYTES:
                 break
             done.rows[row.path] = row
-            if self.local.rules.skip(row.path, False):
+            if row.path in at_work:
+                # Ignored meanwhile or not: what became of our own write is found out.
+                done.asks.append(row)
+            elif self.local.rules.skip(row.path, False):
                 self.journal.set_known(row.path, None)
                 done.ignored.append(row)
-            elif row.remote or row.path in at_work:
+            elif row.remote:
                 done.asks.append(row)
             else:
                 self._one(row, done, at_ns)

@@ -110,8 +110,8 @@ MUTANTS = (
     Mutant(
         "decided-without-asking",
         "deciding",
-        "            elif row.remote or row.path in at_work:",
-        "            elif row.path in at_work:",
+        "            elif row.remote:",
+        "            elif row.remote and row.path in at_work:",
         "a path that news told of is decided by what was known before",
         "level-triggered: the decision comes from looking",
     ),
