@@ -98,7 +98,10 @@ class Collector:
     def _looked(self, row: Dirty, looked: Remote | None) -> None:
         """A look settles the path's open intents before anything is decided."""
         journal, ledger = self.journal, self.journal.ledger
+        was_there = journal.remote(row.path) is not None
         looked = self.remote.learn(row.path, looked)
+        if was_there and looked is None:
+            self.retries.place_is_free(row.path)
         intents = ledger.open_intents(row.path)
         settled = settle_intents(intents, looked)
         for intent in intents:
