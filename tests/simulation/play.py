@@ -342,9 +342,9 @@ class Play:
 
     def rest(self, device: Device, limit: int = 300) -> None:
         """Look at both sides, and let time pass until nothing is left to do."""
-        device.look()
         engine = device.engine
-        scans, lists = engine.counters.scans, engine.counters.listings_done
+        # A listing under way is joined, and has perhaps passed by what is new: the next one counts.
+        scan, listing = engine.look_again()
         useless = self.setting.sessions
         for _ in range(limit):
             now = device.clock.monotonic()
@@ -358,8 +358,8 @@ class Play:
             if (
                 not worked
                 and journal is not None
-                and done.scans > scans
-                and done.listings_done > lists
+                and done.scans >= scan
+                and done.listings_done >= listing
                 and engine.quiescent()
                 and not (useless and journal.sessions.useless(()))
             ):

@@ -7,7 +7,23 @@ from collections.abc import Iterator
 import pytest
 
 from tests.simulation import run
-from tests.simulation.steps import Cycle, Die, Edit, Fail, Setting, Settle, Step, Story, Stranger, Sync, Work
+from tests.simulation.steps import (
+    Cycle,
+    Die,
+    Edit,
+    Fail,
+    Late,
+    Open,
+    Refused,
+    Setting,
+    Settle,
+    Step,
+    Story,
+    Stranger,
+    Sync,
+    Within,
+    Work,
+)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -39,3 +55,39 @@ def test_power_goes_after_half_of_a_foreign_object_arrived() -> None:
             Stranger("a", "w11"), Sync("A"), Fail("B", "lost", "midway", nth, "read"), Cycle("B", "whole", 1.0),
             Work("B", (0,)), *work, *work, Die("B", 0, power=True), Settle(),
         )  # fmt: skip
+
+
+def test_a_late_write_where_the_folder_has_become_a_file() -> None:
+    """Its conflict copy goes where its folder would have stepped aside to."""
+    for setting in (Setting(tree=3), Setting(tree=3, stepwise=True)):
+        _play(
+            Edit("A", "collapse", "d", "w2"), Open("B", "d/e/a"), Settle(), Late("B", "w8"), Settle(), setting=setting
+        )
+
+
+def test_the_folder_becomes_a_file_while_a_deletion_takes_a_newer_file_out() -> None:
+    """What came out has no place to go back to: it is kept where its folder would have stepped aside to."""
+    for nth in range(1, 6):
+        for stepwise in (False, True):
+            _play(
+                Edit("A", "delete", "d/a"), Edit("A", "delete", "d/b"), Sync("A"), Within(nth, Edit("B", "write", "d/a", "w4")),
+                Within(nth + 1, Edit("B", "collapse", "d", "w3")), Sync("B"), Settle(), setting=Setting(tree=2, stepwise=stepwise),
+            )  # fmt: skip
+
+
+def test_a_listing_that_is_joined_is_not_the_last() -> None:
+    """What another tool wrote after a listing passed by is found by the one that follows."""
+    _play(Cycle("A", "whole", 0.0), Stranger("b", "w1"), Sync("B"))
+
+
+def test_a_file_is_ignored_while_it_is_sent() -> None:
+    """What became of our own write is found out all the same: its intent does not stay open for ever."""
+    _play(
+        Edit("A", "write", "d/e/a", "w2"), Cycle("A", "whole", 0.0), Edit("A", "swap", "d/e/a", "a"),
+        Edit("A", "ignore", ".dorkyignore", "e\n"), setting=Setting(tree=1),
+    )  # fmt: skip
+
+
+def test_what_waits_for_a_name_goes_on_when_the_object_is_gone() -> None:
+    """A look that proves it gone frees the names that clash with it: they do not wait out their back-off."""
+    _play(Refused("B", "a"), Edit("A", "turn", "a", "w5"), Edit("B", "move", "a", "b/y/z"), setting=Setting(tree=1))
