@@ -123,7 +123,7 @@ class Artifacts:
     def open(self, artifact: Artifact, start: int = 0) -> Iterator[Iterator[bytes]]:
         """Its bytes from an offset on. `Stale` when it is no longer what was looked at."""
         with self._bucket().get(artifact.path, if_match=artifact.version, start=start) as reading:
-            yield iter(reading)
+            yield map(bytes, reading)
 
     # --- writing ------------------------------------------------------------------------------------------------
 

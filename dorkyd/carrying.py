@@ -41,7 +41,7 @@ from dorkyd.errors import SessionGone
 from dorkyd.journal import Dirty, Journal
 from dorkyd.ledger import Displaced, Event, Fetched, Install, Intent, IntentVerb
 from dorkyd.local_side import LocalSide
-from dorkyd.ports import Clock
+from dorkyd.ports import Clock, Known
 from dorkyd.recovery import Landed
 from dorkyd.remote_side import RemoteSide
 from dorkyd.sessions import BegunUpload
@@ -348,6 +348,11 @@ class Carrier:
         assert install.staged_digest is not None
         base = Base(install.staged_digest, install.size, install.version, install.mode, install.modified)
         self.journal.set_base(install.path, base)
+        if placed.stands is not None:
+            # Its bytes were hashed as they came: no need to read them again.
+            self.journal.set_known(install.path, Known.proved(placed.stands, install.staged_digest))
+            # Permission bits are no part of that: a scan would not see that they differ.
+            self.touched.append(install.path)
         device = remote.device if remote is not None and remote.version == install.version else None
         ledger.log(
             at_ns,

@@ -433,10 +433,13 @@ class Engine:
         o.retries.changed(o.local.fresh())
         self._settle_installs(o, now)
         o.upkeep.run_due(now)
+        # First, so that pages of a listing come in while the folder is scanned.
+        failure = self._asked_bucket(o, now) if o.contact.due(now) else None
         self._scan(o, now)
+        if failure is not None:
+            raise failure
         if not o.contact.due(now):
             return
-        self._ask_bucket(o, now)
         if self.held is None and o.contact.met and o.journal.get("listed") is not None:
             self._decide(o, now)
             o.contact.announce(now, more_coming=bool(o.jobs.in_flight))
@@ -637,6 +640,14 @@ class Engine:
             self._look_at_touched(o)
 
     # --- the remote side ----------------------------------------------------------------------------------------
+
+    def _asked_bucket(self, o: _Open, now: float) -> DorkyError | None:
+        """Ask for news. Returns why that failed: the folder is looked at all the same."""
+        try:
+            self._ask_bucket(o, now)
+        except (Transient, Blocked) as exc:
+            return exc
+        return None
 
     def _ask_bucket(self, o: _Open, now: float) -> None:
         if not o.contact.met:

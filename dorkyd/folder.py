@@ -7,6 +7,7 @@ the worst outcome is `Stale`.
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 import sys
@@ -40,6 +41,7 @@ from dorkyd.durable import fsync
 from dorkyd.errors import Configuration, DorkyError, PathProblem, Stale
 from dorkyd.faults import faults
 from dorkyd.ports import ABSENT, Entry, Identity, Known, Observation, Trashed
+from dorkyd.recent import Recent
 from dorkyd.renames import AtomicRenames, Place, Renames
 from dorkyd.streams import reader
 
@@ -51,6 +53,8 @@ class _Probed:
     folds: bool
     mode: int
     """Permission bits of a new file (umask, default ACL)."""
+    exact: bool
+    """Every change after a look moves ctime."""
 
 
 def _nothing(_step: str) -> None:
@@ -74,6 +78,7 @@ class LocalFolder:
         self._renames = renames if renames is not None else AtomicRenames()
         self._between = between
         self._probed: _Probed | None = None
+        self._recent = Recent()
         self._lock_fd: int | None = None
         self._lock_guard = Lock()
 
@@ -157,7 +162,7 @@ class LocalFolder:
         """As the port says. A path that may not be looked at is a Problem."""
         try:
             with self._root() as root, self._seen_from(root, path) as spot:
-                return looking.observe(spot, known, self._between)
+                return looking.observe(spot, known, self._between, None if self.folds else self._recent)
         except Missing:
             return ABSENT
         except PathProblem as exc:
@@ -170,6 +175,9 @@ class LocalFolder:
 
     def open(self, path: Path, expected: Local) -> BinaryIO:
         """As the port says."""
+        read = self._recent.take(path, expected.stat)
+        if read is not None and self._stands(path, expected.stat):
+            return io.BytesIO(read)
         with self._root() as root, self._seen_from(root, path) as spot:
             return reader(looking.open_file_fd(spot, expected.stat), path, expected.stat)
 
@@ -245,7 +253,7 @@ class LocalFolder:
 
     # --- effects -----------------------------------------------------------------------------------------------------
 
-    def swap_in(self, name: str, path: Path, expected: Local | None) -> None:
+    def swap_in(self, name: str, path: Path, expected: Local | None) -> StatTuple | None:
         """As the port says. A folder with anything in it is the `PathProblem` `clash`."""
         with self._root() as root, _staged(root, name) as staged:
             ours = staging.require(staged)
@@ -258,8 +266,12 @@ class LocalFolder:
                     looking.require(spot, expected.stat)
                     self._between("looked")
                     self._exchange(staged, spot, ours)
+                stands = look(spot)
                 fsync(spot.fd)
                 fsync(staged.fd)
+        if stands is None or not self._probe().exact or not same_bytes(stat_tuple(stands), ours):
+            return None
+        return stat_tuple(stands)
 
     def _exchange(self, staged: Spot, spot: Spot, ours: StatTuple) -> None:
         """Trade the two names, and take it back when what came out is no file."""
@@ -379,6 +391,13 @@ class LocalFolder:
     def _root(self) -> AbstractContextManager[int]:
         """Opened once per operation, so that all of it happens in one and the same folder."""
         return open_root(self._path)
+
+    def _stands(self, path: Path, seen: StatTuple) -> bool:
+        """The very file, untouched, as far as one look tells: that it is reached through no link is not looked at."""
+        try:
+            return stat_tuple(os.stat(f"{self._path}/{path}", follow_symlinks=False)) == seen
+        except OSError:
+            return False  # why it cannot be read is found in the careful way
 
     def _seen_from(self, root: int, path: Path) -> AbstractContextManager[Spot]:
         """As `_spot`, to look at what is there: cheap where names do not fold."""

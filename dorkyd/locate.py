@@ -1,4 +1,4 @@
-"""Where a client finds the daemon: its own word first, then the default place.
+"""Where a client finds the daemon: its own word first, then the default place. And the token for TCP.
 
 This says again what `dorkyd.config.find_homes` says, because a command line should not pay for reading YAML and
 gitignore rules to find a socket; a test holds the two together.
@@ -38,6 +38,17 @@ def find_socket() -> str:
         # No daemon wrote it, or one died over it: then the default place is asked, and says whether one runs.
         return str(default_socket())
     return str(told)
+
+
+def find_token() -> str | None:
+    """What is sent over TCP: `DORKY_TOKEN`, else the token that the daemon made. None: there is none."""
+    if told := os.environ.get("DORKY_TOKEN"):
+        return told.strip()
+    try:
+        return (state_directory() / "token").read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        # Nobody asked for it yet, or it is another user's: the daemon says what is missing.
+        return None
 
 
 def _top(env: Mapping[str, str]) -> Path | None:

@@ -8,11 +8,13 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from dorkyd.core.metadata import sha256
 from dorkyd.core.model import PERMISSION_BITS, Digest, Local, Path, Problem, StatTuple
 from dorkyd.dirfd import Spot, look, stat_tuple
 from dorkyd.errors import PathProblem, Stale
 from dorkyd.faults import faults
 from dorkyd.ports import ABSENT, Known, Observation
+from dorkyd.recent import SMALL_BYTES, Recent
 
 CHUNK_BYTES = 1024 * 1024
 """Read at a time: memory stays flat however large the file."""
@@ -28,8 +30,12 @@ _SECOND_NS = 1_000_000_000
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
-def observe(spot: Spot, known: Known | None, between: Callable[[str], None]) -> Observation:
-    """As `Folder.observe`. `between` is called with `looked` before reading and with `read` after it."""
+def observe(
+    spot: Spot, known: Known | None, between: Callable[[str], None], recent: Recent | None = None
+) -> Observation:
+    """As `Folder.observe`. `between` is called with `looked` before reading and with `read` after it; what was read of a
+    small file goes to `recent`.
+    """
     info = look(spot)
     if info is None or stat.S_ISDIR(info.st_mode):
         # A folder at the path is no file: the file is proven absent. Clashes are somebody else's job.
@@ -42,9 +48,12 @@ def observe(spot: Spot, known: Known | None, between: Callable[[str], None]) -> 
     if known is not None and known.stat == seen and not racy(known):
         return Local(known.digest, mode, seen)
     between("looked")
+    small: bytes | None = None
     fd = open_file_fd(spot, seen, looked=True)
     try:
-        digest = digest_of(fd, spot.path, seen.size)
+        if recent is not None and seen.size <= SMALL_BYTES:
+            small = read_small(fd, spot.path, seen.size)
+        digest = digest_of(fd, spot.path, seen.size) if small is None else sha256(hashlib.sha256(small).hexdigest())
     finally:
         os.close(fd)
     between("read")
@@ -52,7 +61,19 @@ def observe(spot: Spot, known: Known | None, between: Callable[[str], None]) -> 
     after = look(spot)
     if after is None or stat_tuple(after) != seen:
         raise Stale(f"{spot.path}: changed while it was read")
+    if recent is not None and small is not None:
+        recent.keep(path, seen, small)
     return Local(digest, mode, seen)
+
+
+def read_small(fd: int, path: str, size: int) -> bytes:
+    """All that a descriptor holds, of a file that had so many bytes. `Stale` when it has another number of them."""
+    with faults(path, "read"):
+        # One byte more than the size: one read tells the end by being that much short.
+        data = os.read(fd, size + 1)
+    if len(data) != size:
+        raise Stale(f"{path}: changed while it was read")
+    return data
 
 
 def racy(known: Known) -> bool:

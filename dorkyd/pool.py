@@ -27,6 +27,9 @@ SHARED = {Size.SMALL: 16, Size.MEDIUM: 12, Size.LARGE: 8}
 OWN = {Size.SMALL: 2, Size.MEDIUM: 1, Size.LARGE: 1}
 """Running jobs of exactly this size that a project may always have, beyond what is shared too."""
 IDLE_S = 30.0
+_SIZES = tuple(Size)
+_CAPS = {size: [(cap, tuple(other for other in Size if other >= cap)) for cap in Size if cap <= size] for size in Size}
+"""What a job of each size counts against: a cap, and the sizes that share it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -112,7 +115,7 @@ class TransferPool:
 
     def _next(self) -> tuple[Lane, Size, Callable[[], None]] | None:
         for lane in self._lanes:
-            for size in Size:
+            for size in _SIZES:
                 if lane.waiting[size] and self._may_begin(lane, size):
                     run = lane.waiting[size].popleft()
                     lane.running[size] += 1
@@ -126,9 +129,8 @@ class TransferPool:
         if lane.running[size] < OWN[size]:
             return True
         # A small job counts against its own cap only; a large one against all three.
-        return all(
-            sum(self._running[other] for other in Size if other >= cap) < SHARED[cap] for cap in Size if cap <= size
-        )
+        running = self._running
+        return all(sum(running[other] for other in larger) < SHARED[cap] for cap, larger in _CAPS[size])
 
     def _work(self) -> None:
         while True:

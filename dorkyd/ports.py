@@ -94,6 +94,13 @@ class Body(Protocol):
         """A fresh readable stream from the first byte. Raises `Stale` when the file is no longer what was observed."""
 
 
+_LONG_NS = 3_600_000_000_000
+"""Longer than any doubt about a stamp."""
+
+Chunk = bytes | memoryview
+"""Some bytes of a body."""
+
+
 class Reading(Protocol):
     """An open download: what the object is, and its bytes in order."""
 
@@ -101,7 +108,7 @@ class Reading(Protocol):
     def info(self) -> ObjectInfo:
         """The state being read; every byte belongs to it."""
 
-    def __iter__(self) -> Iterator[bytes]:
+    def __iter__(self) -> Iterator[Chunk]:
         """Chunks of at most 1 MiB. Raises `Transient` when the connection breaks."""
 
 
@@ -273,6 +280,11 @@ class Known:
     at_ns: int
     """File-system time from before it was hashed. A tuple with mtime or ctime this recent is racy and hashed again."""
 
+    @classmethod
+    def proved(cls, stat: StatTuple, digest: Digest) -> Known:
+        """Of a file system where every later change shows: however recent, it is not racy."""
+        return cls(stat, digest, max(stat.mtime_ns, stat.ctime_ns) + _LONG_NS)
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:
@@ -402,8 +414,9 @@ class Folder(Protocol):
         """Remove a staged file, which the caller can prove we fetched. Absent is fine."""
 
     # effects
-    def swap_in(self, name: str, path: Path, expected: Local | None) -> None:
-        """Put a staged file in place, making parent folders.
+    def swap_in(self, name: str, path: Path, expected: Local | None) -> StatTuple | None:
+        """Put a staged file in place, making parent folders. Returns its stat tuple there if any later change will differ
+        from it; None: it may not, so that what stands there is known by reading it alone.
 
         `expected` None: nothing may be there, not even a folder (an empty one is removed first). Otherwise the two
         exchange names: afterwards the staged name holds what stood there. `Stale` when what is there is not that.

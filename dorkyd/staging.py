@@ -10,6 +10,7 @@ import errno
 import os
 import secrets
 import stat
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import BinaryIO
@@ -31,6 +32,8 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _SECOND_NS = 1_000_000_000
 _OLDEST_NS, _NEWEST_NS = -(2**31) * _SECOND_NS, (2**31 - 1) * _SECOND_NS
 """What a 32-bit time stamp holds (1901 to 2038), for file systems with no more."""
+_ROUNDS, _CHANGES, _CHANGE_S = 3, 64, 0.000_15
+"""So many changes, so quick that several fall into the shortest tick there is (1 ms); tried again on a busy machine."""
 _CANNOT_COPY = frozenset({errno.ENOSYS, errno.EXDEV, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM, errno.ETXTBSY})
 
 
@@ -159,8 +162,9 @@ def now_ns(tmp: int) -> int:
     return min(info.st_mtime_ns, info.st_ctime_ns)
 
 
-def probe(tmp: int) -> tuple[bool, int]:
-    """Try the file system: does it fold names, and what permission bits does a new file get (umask, default ACL)?
+def probe(tmp: int) -> tuple[bool, int, bool]:
+    """Try the file system: does it fold names, what permission bits does a new file get (umask, default ACL), and are its
+    stamps exact?
 
     Two pairs are tried, since vfat folds case alone: upper and lower, and the two Unicode forms of one letter.
     """
@@ -171,7 +175,21 @@ def probe(tmp: int) -> tuple[bool, int]:
             mode = os.fstat(fd).st_mode & PERMISSION_BITS
             twins = (name.replace("-a", "-A"), name.replace("\u00e9", "e\u0301"))
             folds = any(look(Spot(tmp, twin, twin)) is not None for twin in twins)
+            exact = any(_exact(fd) for _ in range(_ROUNDS))
         finally:
             os.close(fd)
             os.unlink(name, dir_fd=tmp)
-    return folds, mode
+    return folds, mode, exact
+
+
+def _exact(fd: int) -> bool:
+    """Every change after a look moves ctime, as Linux does it since 6.13 on its own file systems. Elsewhere a stamp is the
+    kernel's tick, and two changes within one tick look the same.
+    """
+    began = time.monotonic()
+    stamps: set[int] = set()
+    for _ in range(_CHANGES):
+        os.utime(fd)
+        stamps.add(os.fstat(fd).st_ctime_ns)
+    # Changes that took long fall into different ticks anyhow: they prove nothing.
+    return len(stamps) == _CHANGES and time.monotonic() - began < _CHANGES * _CHANGE_S

@@ -10,9 +10,12 @@ from dataclasses import replace
 
 import pytest
 
+from dorkyd import looking
 from dorkyd.core.model import Digest, Local, Path, Problem
 from dorkyd.errors import PathProblem, Stale
+from dorkyd.folder import _Probed
 from dorkyd.ports import ABSENT, Known
+from dorkyd.renames import AtomicRenames, Place
 from tests.folders import Fixture, as_nobody_special
 
 MINUTE_NS = 60_000_000_000
@@ -222,10 +225,9 @@ class Folding:
 
     @pytest.fixture
     def at(self, tmp_path: pathlib.Path) -> Fixture:
-        from dorkyd.folder import _Probed
 
         at = Fixture(tmp_path / "root")
-        at.folder._probed = _Probed(folds=True, mode=0o644)
+        at.folder._probed = _Probed(folds=True, mode=0o644, exact=False)
         return at
 
 
@@ -254,3 +256,84 @@ now = Local(seen.digest, 0, stat_tuple((at.root / "f").stat()))
 print(oct(at.folder.set_mode("f", 0o640, now).mode), at.observe("f").digest == seen.digest)
 """
     assert as_nobody_special(script, tmp_path / "root").splitlines() == ["unreadable True", "0o640 True"]
+
+
+# --- bytes kept from the look to the upload --------------------------------------------------------------------------
+
+
+def test_a_small_file_is_opened_once(at: Fixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a look has read is given to the upload without opening the file again; a second reader opens it."""
+    seen = at.write("d/f", b"hello")
+    opened: list[str] = []
+    real = looking.open_file_fd
+    monkeypatch.setattr(
+        looking, "open_file_fd", lambda spot, *args, **named: opened.append(spot.path) or real(spot, *args, **named)
+    )
+    for times in (0, 1):
+        with at.folder.open(Path("d/f"), seen) as file:
+            assert file.read() == b"hello"
+        assert len(opened) == times
+
+
+@pytest.mark.parametrize("how", ["written", "replaced", "gone", "linked"])
+def test_kept_bytes_of_a_file_that_changed_are_not_given(at: Fixture, how: str) -> None:
+    """The bytes are kept of a state, and given only while that state stands."""
+    seen = at.write("f", b"hello")
+    file = at.root / "f"
+    if how == "written":
+        file.write_bytes(b"other")
+    elif how == "replaced":
+        (at.root / "g").write_bytes(b"hello")
+        os.replace(at.root / "g", file)
+    else:
+        file.unlink()
+        if how == "linked":
+            file.symlink_to(at.root / "g")
+    with pytest.raises((Stale, PathProblem)):
+        at.folder.open(Path("f"), seen)
+
+
+# --- exact stamps ----------------------------------------------------------------------------------------------------
+
+
+def test_coarse_stamps_prove_nothing(at: Fixture) -> None:
+    """Where two changes may look the same, an install tells no stat tuple."""
+    at.folder._probed = _Probed(folds=False, mode=0o644, exact=False)
+    assert at.folder.swap_in(at.stage("n"), Path("f"), None) is None
+
+
+def test_exact_stamps_tell_what_stands_there(at: Fixture) -> None:
+    """Where each change shows, an install tells the tuple of the file in its place; remembered so, it spares the hash."""
+    at.folder._probed = _Probed(folds=False, mode=0o644, exact=True)
+    stands = at.folder.swap_in(at.stage("n"), Path("f"), None)
+    assert stands is not None
+    found = at.observe("f", Known.proved(stands, WRONG))
+    assert isinstance(found, Local)
+    assert (found.digest, found.stat) == (WRONG, stands)
+
+
+def test_what_changed_in_its_new_place_is_not_told(at: Fixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Written to before it was looked at: an install tells nothing of it."""
+    at.folder._probed = _Probed(folds=False, mode=0o644, exact=True)
+    name = at.stage("n")
+    real = AtomicRenames.place
+
+    def place(renames: AtomicRenames, source: Place, to: Place) -> None:
+        real(renames, source, to)
+        (at.root / "f").write_bytes(b"a person's")
+
+    monkeypatch.setattr(AtomicRenames, "place", place)
+    assert at.folder.swap_in(name, Path("f"), None) is None
+
+
+def test_stamps_that_stand_still_are_not_exact(at: Fixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kernel that gives several changes one stamp is noticed; so is a clock that is only slow."""
+    real = os.fstat
+
+    def coarse(fd: int) -> os.stat_result:
+        info = real(fd)
+        names = {name: getattr(info, name) for name in ("st_atime_ns", "st_mtime_ns")}
+        return os.stat_result(info[:10], {**names, "st_ctime_ns": info.st_ctime_ns // 4_000_000 * 4_000_000})
+
+    monkeypatch.setattr(os, "fstat", coarse)
+    assert not at.folder._probe().exact

@@ -33,6 +33,7 @@ class ApiError(Exception):
         status: int | None = None,
         retry_after_s: float | None = None,
         body: bytes = b"",
+        request_id: str = "",
     ) -> None:
         super().__init__(message)
         self.code = code
@@ -44,6 +45,8 @@ class ApiError(Exception):
         """The least wait the daemon asked for; None: it said nothing."""
         self.body = body
         """The problem document as received; empty when there was no answer."""
+        self.request_id = request_id
+        """Of the request, as the daemon's log has it; empty: nothing was sent."""
 
 
 class NotRunning(ApiError):

@@ -1,12 +1,16 @@
-"""What every request passes before a route sees it: a target that is text, and a body that ends.
+"""What every request passes before a route sees it: a target that is text, and a body that ends. Each gets an id.
 
 A target is decoded leniently further in, where what is not UTF-8 becomes a replacement character: another name than the one
-that was asked for. So it is refused here. Bodies of routes are small documents; the one that streams is a PUT.
+that was asked for. So it is refused here. The id is the client's own or a new one; an answer carries it, and so does the
+log where we failed, so that a person's report leads to what happened. Bodies of routes are small documents; the one that streams is a PUT.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import re
+import secrets
 from urllib.parse import unquote_to_bytes
 
 from starlette.exceptions import HTTPException
@@ -14,6 +18,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dorkyd.api import problems
 
+_log = logging.getLogger("dorkyd.api")
+
+REQUEST_ID = b"x-request-id"
+_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 MOST_BODY_BYTES = 2**20
 BODY_S = 30.0
 """How long a whole document may take to arrive."""
@@ -30,7 +38,9 @@ class Gate:
         """One request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
-        elif not _is_text(scope["raw_path"]) or not _is_text(scope["query_string"]):
+            return
+        send = _identified(scope, send)
+        if not _is_text(scope["raw_path"]) or not _is_text(scope["query_string"]):
             await problems.not_text()(scope, receive, send)
         elif scope["method"] == "PUT":
             await self._app(scope, receive, send)
@@ -38,6 +48,20 @@ class Gate:
             await problems.too_large(MOST_BODY_BYTES)(scope, receive, send)
         else:
             await self._app(scope, _bounded(receive, self._body_s), send)
+
+
+def _identified(scope: Scope, send: Send) -> Send:
+    said = next((value for key, value in scope["headers"] if key == REQUEST_ID), b"")
+    request_id = said if _ID.fullmatch(said) else secrets.token_hex(8).encode()
+
+    async def identified(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message["headers"], (REQUEST_ID, request_id)]}
+            if message["status"] == 500:
+                _log.error("verb=answer outcome=500 request=%s", request_id.decode())
+        await send(message)
+
+    return identified
 
 
 def _is_text(encoded: bytes) -> bool:

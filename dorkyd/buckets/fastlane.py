@@ -24,6 +24,7 @@ import contextlib
 import datetime as dt
 import hashlib
 import re
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
@@ -31,11 +32,12 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from dorkyd.buckets.counting import Verb
+from dorkyd.buckets.ranges import Piece, Ranges
 from dorkyd.buckets.s3 import S3Bucket
 from dorkyd.buckets.s3_body import Checked
 from dorkyd.buckets.s3_client import CONNECT_S, SILENT_S, SILENT_WRITE_S
 from dorkyd.buckets.s3_errors import Asked, Meaning, meaning_of
-from dorkyd.buckets.s3_reading import version_of
+from dorkyd.buckets.s3_reading import opened, version_of
 from dorkyd.core.model import Version
 from dorkyd.errors import AuthExpired, Blocked, Denied, Stale, Transient
 from dorkyd.ports import Body, Listed, ObjectInfo, Reading
@@ -54,6 +56,8 @@ QUICK_BYTES = 16 * KIB
 WHOLE_S = "7days"
 """obstore ends a request after half a minute otherwise, a long download too."""
 CHUNK_BYTES = 1024 * KIB
+PAGES_AHEAD = 32
+"""Of a listing, read while its reader does something else: some 15 MB."""
 CREDENTIALS_TTL = dt.timedelta(minutes=6)
 """obstore asks for credentials again when they have less than five minutes left: so once a minute."""
 
@@ -103,6 +107,7 @@ class FastLane(S3Bucket):
 
     def __init__(self, url: str, **options: Any) -> None:
         super().__init__(url, **options)
+        self._ranges = Ranges(self._piece, self._ranges.shape)
         self._lane_lock = Lock()
         self._lane_stores: dict[int, Store | None] = {}
         """By how long the store may say nothing, seconds."""
@@ -172,17 +177,28 @@ class FastLane(S3Bucket):
             yield reading
 
     def list(self, prefix: str = "", *, start_after: str = "") -> Iterator[Sequence[Listed]]:
-        """Pages of at most 1,000 keys. The next one is asked for while this one is worked on."""
+        """Pages of at most 1,000 keys. The next ones are asked for while this one is worked on."""
         pages = super().list(prefix, start_after=start_after)
         reader = ThreadPoolExecutor(1, thread_name_prefix="listing")
         try:
-            coming = reader.submit(next, pages, None)
-            while (page := coming.result()) is not None:
-                coming = reader.submit(next, pages, None)
+            coming = deque(reader.submit(next, pages, None) for _ in range(PAGES_AHEAD))
+            while (page := coming.popleft().result()) is not None:
+                coming.append(reader.submit(next, pages, None))
                 yield page
         finally:
             # A listing that nobody reads to its end leaves one page under way, which nobody waits for.
             reader.shutdown(wait=False, cancel_futures=True)
+
+    @contextlib.contextmanager
+    def _piece(self, key: str, version: Version | None, start: int, stop: int) -> Iterator[Piece]:
+        """As `dorkyd.buckets.ranges.Opened` wants it: through this lane where the reply proves itself."""
+        options = {"range": (start, stop), "if_match": f'"{version}"'}
+        found = self._try_get(key, "GET", options) if version else None
+        if found is not None and not isinstance(found, Refused) and _info_of(found).version == version:
+            yield _FastReading(self, key, found, _info_of(found), start)
+            return
+        with opened(self._calls, key, version, start, stop) as reading:
+            yield reading
 
     def received(self, key: str, count: int) -> None:
         """Count bytes of a body that came down."""
@@ -331,24 +347,24 @@ class FastLane(S3Bucket):
 
 
 class _FastReading:
-    """An open download, of an object or of its first bytes, to be iterated once."""
+    """An open download, of an object or of a range of its bytes, to be iterated once."""
 
-    def __init__(self, bucket: FastLane, key: str, result: Result, info: ObjectInfo) -> None:
+    def __init__(self, bucket: FastLane, key: str, result: Result, info: ObjectInfo, start: int = 0) -> None:
         self._bucket = bucket
         self._key = key
         self._result = result
         self.info = info
-        first, last = result.range
-        if not 0 == first <= last <= info.size:
-            raise Transient(f"{key!r}: asked from byte 0, got from {first}")
-        self.left: int = last
+        first, stop = result.range
+        if not start == first <= stop <= info.size:
+            raise Transient(f"{key!r}: asked from byte {start}, got from {first}")
+        self.left: int = stop - first
 
-    def __iter__(self) -> Iterator[bytes]:
+    def __iter__(self) -> Iterator[memoryview]:
         left = self.left
-        stream = iter(self._result.stream(min_chunk_size=CHUNK_BYTES // 4))
+        stream = iter(self._result.stream(min_chunk_size=CHUNK_BYTES))
         while left > 0:
             try:
-                data = bytes(next(stream))
+                data = memoryview(next(stream))
             except StopIteration:
                 raise Transient(f"{self._key!r}: the connection ended {left} bytes early") from None
             except Exception as error:  # obstore tells a broken connection in many ways, all of them passing

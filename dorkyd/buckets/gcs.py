@@ -31,7 +31,7 @@ from dorkyd.buckets.ranges import Ranges, Shape
 from dorkyd.buckets.sense import sense
 from dorkyd.core.model import Version
 from dorkyd.errors import Blocked, Denied, DorkyError, Integrity, Stale, Transient
-from dorkyd.ports import Body, Listed, ObjectInfo, Requests, Session, Written
+from dorkyd.ports import Body, Chunk, Listed, ObjectInfo, Requests, Session, Written
 
 MIB = 1024 * 1024
 IN_MEMORY_BYTES = MIB
@@ -299,7 +299,7 @@ class GcsBucket:
         info = info_of(found)
         if start > info.size:
             raise Stale(f"{key!r} has no byte {start} any more")
-        chunks: Iterable[bytes] = ()
+        chunks: Iterable[Chunk] = ()
 
         @contextlib.contextmanager
         def first(key: str, version: Version | None, start: int, stop: int) -> Iterator[GcsPiece]:

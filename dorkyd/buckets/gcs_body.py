@@ -23,9 +23,9 @@ class Crc32c:
 
         self._sum: Any = google_crc32c.Checksum()
 
-    def update(self, data: bytes) -> None:
+    def update(self, data: bytes | memoryview) -> None:
         """Take in the next bytes."""
-        self._sum.update(data)
+        self._sum.update(bytes(data))
 
     def text(self) -> str:
         """As the API writes it: base64 of four bytes, the highest first."""

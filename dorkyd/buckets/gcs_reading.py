@@ -12,7 +12,7 @@ from dorkyd.buckets.gcs_body import Crc32c
 from dorkyd.buckets.gcs_calls import Calls, Request
 from dorkyd.core.model import Version
 from dorkyd.errors import Stale, Transient
-from dorkyd.ports import ObjectInfo
+from dorkyd.ports import Chunk, ObjectInfo
 
 CHUNK_BYTES = 1024 * 1024
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,19})-([0-9]{1,19})/([0-9]{1,19})")
@@ -68,7 +68,7 @@ class GcsReading:
     Read from its first byte, an object is given out whole only if its CRC32C is the store's.
     """
 
-    def __init__(self, key: str, info: ObjectInfo, chunks: Iterable[bytes], *, crc32c: str | None, left: int) -> None:
+    def __init__(self, key: str, info: ObjectInfo, chunks: Iterable[Chunk], *, crc32c: str | None, left: int) -> None:
         """`crc32c`: what the whole of `chunks` must have; None: that is not known. `left`: how many bytes they are."""
         self.info = info
         self._key = key
@@ -76,7 +76,7 @@ class GcsReading:
         self._expected = crc32c
         self._left = left
 
-    def __iter__(self) -> Iterator[bytes]:
+    def __iter__(self) -> Iterator[Chunk]:
         crc = Crc32c() if self._expected is not None else None
         for data in self._chunks:
             self._left -= len(data)

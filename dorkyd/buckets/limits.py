@@ -20,7 +20,7 @@ from dorkyd.buckets.wrapped import Wrapped
 from dorkyd.core.model import Digest, Version
 from dorkyd.core.settings import Bandwidth
 from dorkyd.errors import Transient
-from dorkyd.ports import Body, Bucket, ObjectInfo, Reading, Session, Written
+from dorkyd.ports import Body, Bucket, Chunk, ObjectInfo, Reading, Session, Written
 
 _LEAST_STEP, _MOST_STEP, _STEPS_PER_S = 1024, 256 * 1024, 16
 BURST_S = 1.0
@@ -313,7 +313,7 @@ class _Paying:
     def info(self) -> ObjectInfo:
         return self._reading.info
 
-    def __iter__(self) -> Iterator[bytes]:
+    def __iter__(self) -> Iterator[Chunk]:
         for chunk in self._reading:
             self._limits.pay_down(len(chunk))
             yield chunk

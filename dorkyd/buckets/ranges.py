@@ -22,7 +22,7 @@ from dorkyd.buckets.budget import Budget
 from dorkyd.buckets.retry import Patience, repeated
 from dorkyd.core.model import Version
 from dorkyd.errors import Stale, Transient
-from dorkyd.ports import ObjectInfo
+from dorkyd.ports import Chunk, ObjectInfo
 
 MIB = 1024 * 1024
 
@@ -38,7 +38,7 @@ class Piece(Protocol):
     def left(self) -> int:
         """How many are still to come."""
 
-    def __iter__(self) -> Iterator[bytes]:
+    def __iter__(self) -> Iterator[Chunk]:
         """They, in order."""
 
 
@@ -109,7 +109,7 @@ class Ranges:
         """A piece that was taken is not held any more."""
         self._budget.give(self._shape.piece_bytes)
 
-    def fetch(self, key: str, info: ObjectInfo, start: int, stop: int, unwanted: Event) -> Future[list[bytes]]:
+    def fetch(self, key: str, info: ObjectInfo, start: int, stop: int, unwanted: Event) -> Future[list[Chunk]]:
         """Fetch a piece on one of the threads."""
         return self._pool.submit(self._fetch, key, info, start, stop, unwanted)
 
@@ -130,8 +130,8 @@ class Ranges:
                 raise Transient(f"{key!r}: asked for {stop - start} bytes, offered {reading.left}")
             yield reading
 
-    def _fetch(self, key: str, info: ObjectInfo, start: int, stop: int, unwanted: Event) -> list[bytes]:
-        chunks: list[bytes] = []
+    def _fetch(self, key: str, info: ObjectInfo, start: int, stop: int, unwanted: Event) -> list[Chunk]:
+        chunks: list[Chunk] = []
         if unwanted.is_set():
             return chunks
         with self.piece(key, info, start, stop) as reading:
@@ -153,11 +153,11 @@ class Ranged:
         self._first = first
         self._at = start
         """What comes after the pieces on their way."""
-        self._pieces: deque[tuple[int, Future[list[bytes]]]] = deque()
+        self._pieces: deque[tuple[int, Future[list[Chunk]]]] = deque()
         """Where each ends, in order. Each is held in the budget."""
         self._unwanted = Event()
 
-    def __iter__(self) -> Iterator[bytes]:
+    def __iter__(self) -> Iterator[Chunk]:
         self._look_ahead()
         yield from self._first
         while self._pieces or self._at < self.info.size:
@@ -187,7 +187,7 @@ class Ranged:
             self._pieces.append((stop, piece))
             self._at = stop
 
-    def _next_piece(self) -> Iterator[bytes]:
+    def _next_piece(self) -> Iterator[Chunk]:
         chunks = deque(self._pieces[0][1].result())
         try:
             while chunks:
@@ -197,7 +197,7 @@ class Ranged:
                 self._pieces.popleft()
                 self._ranges.give()
 
-    def _streamed(self) -> Iterator[bytes]:
+    def _streamed(self) -> Iterator[Chunk]:
         stop = min(self._at + self._ranges.shape.piece_bytes, self.info.size)
         with self._ranges.piece(self._key, self.info, self._at, stop) as reading:
             yield from reading

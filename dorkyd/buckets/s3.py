@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -277,8 +278,7 @@ class S3Bucket:
                     f"the store answered something that is no listing of {self._url}", code="malformed-reply"
                 )
             with sense():
-                entries = reply.get("Contents", ())
-                page = [item for entry in entries if (item := self._listed(entry, reply)) is not None]
+                page = self._page(reply)
             if page:
                 yield page
             if not reply.get("IsTruncated"):
@@ -439,14 +439,19 @@ class S3Bucket:
         self._versioned = reply.get("VersionId") not in {None, "", "null"}
         return Written(version_of(reply["ETag"]))
 
-    def _listed(self, entry: Mapping[str, Any], reply: Mapping[str, Any]) -> Listed | None:
+    def _page(self, reply: Mapping[str, Any]) -> Sequence[Listed]:
         root = self._calls.full("")
-        key = decoded(entry, reply)
-        if not key.startswith(root) or key == root:  # the marker that consoles make for a folder
-            return None
-        version = version_of(entry["ETag"])
-        modified = seconds_of(entry.get("LastModified"))
-        return Listed(key[len(root) :], version, entry["Size"], modified, md5_of(version))
+        begin, page = len(root), []
+        seconds: dict[dt.datetime | None, int | None] = {}
+        for entry in reply.get("Contents", ()):
+            key = decoded(entry, reply)
+            if not key.startswith(root) or key == root:  # the marker that consoles make for a folder
+                continue
+            version, at = version_of(entry["ETag"]), entry.get("LastModified")
+            if at not in seconds:
+                seconds[at] = seconds_of(at)
+            page.append(Listed(key[begin:], version, entry["Size"], seconds[at], md5_of(version)))
+        return page
 
 
 _LISTING = frozenset({"Name", "IsTruncated", "Contents", "KeyCount", "MaxKeys"})

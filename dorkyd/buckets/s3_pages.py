@@ -19,7 +19,7 @@ _ETAG = re.compile(r'(?:&quot;|&#34;|&#x22;|")?([^<&"]*)(?:&quot;|&#34;|&#x22;|"
 
 def install(client: Any) -> None:
     """Have a boto3 client's listings parsed here."""
-    client.meta.events.register("before-parse.s3.ListObjectsV2", _before_parse)
+    client.meta.events.register("before-parse.*.ListObjectsV2", _before_parse)
 
 
 def _before_parse(

@@ -115,7 +115,7 @@ def stop(json: Json = False) -> None:
     """End the daemon, and wait until it is gone. Nothing is lost: it goes on where it was when started again."""
     with DorkyClient() as client:
         reply = client.send(calls.stop())
-        processes.wait_until_gone(client.socket_path, reply.value.pid)
+        processes.wait_until_gone(str(client.place), reply.value.pid)
         if json:
             emit(reply.body)
         else:

@@ -171,3 +171,14 @@ def test_a_client_that_leaves(served: Served, url: str) -> None:
             eventually(lambda: len(served.daemon.listeners) == 1, "the stream subscribed")
         eventually(lambda: served.daemon.listeners == [], "the stream unsubscribed")
     eventually(lambda: threading.active_count() <= before + 1, "threads ended")
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"), [("0123abcd", True), ("a" * 64, True), ("a" * 65, False), ("two words", False), ("", False)]
+)
+def test_every_answer_has_an_id(served: Served, said: str, kept: bool) -> None:
+    """The client's own when it is one, else a new one; of answers and of refusals."""
+    for target in ("/v1/health", "/v1/nothing", "/v1/projects/%ff/files"):
+        told = served.http.get(target, headers={"X-Request-Id": said}).headers["x-request-id"]
+        assert (told == said) is kept
+        assert kept or len(told) == 16

@@ -14,7 +14,7 @@ from tests.bench import data
 from tests.bench.measure import Meter, Sample, kill_peer, memory_mb, start_peer
 from tests.bench.peers import Peers
 from tests.bench.proxy import Proxy
-from tests.bench.stage import Run, Stage
+from tests.bench.stage import SYNC_S, Run, Stage
 from tests.bench.watch import until
 
 NAME = "big.bin"
@@ -53,7 +53,7 @@ def up(stage: Stage) -> Iterator[Mapping[str, Run]]:
 
 @contextlib.contextmanager
 def down(stage: Stage) -> Iterator[Mapping[str, Run]]:
-    """A file of 1 GiB from the bucket to an empty folder"""
+    """A file of 1 GiB from the bucket to an empty folder of a daemon that runs"""
     with stage.folder("seed") as seed, stage.bucket() as bucket:
         size = stage.scaled(GiB)
         data.large_file(seed / NAME, size)
@@ -61,9 +61,15 @@ def down(stage: Stage) -> Iterator[Mapping[str, Run]]:
             daemon.in_sync(1)
 
         def ours() -> Sample:
-            with stage.folder("down") as folder, stage.daemon("down") as daemon:
-                meter = Meter(stage.store, bucket, daemon.pid)
-                daemon.add(folder, bucket, 1)
+            with (
+                stage.bucket() as own,
+                stage.folder("down") as folder,
+                stage.daemon("down", root=folder, bucket=own, poll_s=3600) as daemon,
+            ):
+                daemon.in_sync(0)
+                stage.copy(bucket, own, f"p/{NAME}")
+                meter = Meter(stage.store, own, daemon.pid)
+                daemon.sync(SYNC_S)
                 sample = meter.done(f"afterwards {memory_mb(daemon.pid, 'VmRSS'):.0f} MB; durable when done")
                 assert (folder / NAME).stat().st_size == size
             return sample
@@ -85,6 +91,7 @@ def down(stage: Stage) -> Iterator[Mapping[str, Run]]:
             "s5cmd cp": theirs(lambda to: peers.s5cmd("cp", "-c", "16", "-p", "16", there, f"{to}/")),
             "aws s3 cp": theirs(lambda to: peers.aws("cp", there, f"{to}/")),
             "obstore, raw": theirs(lambda to: peers.raw("down", bucket, str(to / NAME))),
+            "obstore, raw, SHA-256 and fsync": theirs(lambda to: peers.raw("sure", bucket, str(to / NAME))),
         }
 
 

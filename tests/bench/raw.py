@@ -3,14 +3,17 @@
     python -m tests.bench.raw puts FOLDER BUCKET      every file of the folder, create-only, with metadata, 16 threads
     python -m tests.bench.raw up FILE BUCKET          one large object
     python -m tests.bench.raw down BUCKET FILE        the same back
+    python -m tests.bench.raw sure BUCKET FILE        the same back in ranges, its SHA-256 computed, then fsync
 
-No hashing, no journal, no fsync. The endpoint is in BENCH_ENDPOINT, the credentials where the AWS SDK wants them.
+No journal, no look at what is there and, but for `sure`, no hashing and no fsync. The endpoint is in BENCH_ENDPOINT, the credentials where the AWS SDK wants them.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -69,5 +72,28 @@ def down(bucket: str, file: str) -> None:
         stream.writelines(obstore.get(store(bucket), LARGE_KEY).stream(min_chunk_size=8 * 2**20))
 
 
+def sure(bucket: str, file: str) -> None:
+    """See the module."""
+    import obstore
+
+    source = store(bucket)
+    size, piece = obstore.head(source, LARGE_KEY)["size"], 4 * 2**20
+    starts, hashed = range(0, size, piece), hashlib.sha256()
+
+    def get(start: int) -> Any:
+        return obstore.get_range(source, LARGE_KEY, start=start, end=min(start + piece, size))
+
+    with open(file, "wb") as stream, ThreadPoolExecutor(6) as pool:
+        coming = deque(pool.submit(get, start) for start in starts[:6])
+        for start in starts:
+            data = memoryview(coming.popleft().result())
+            if start + 6 * piece < size:
+                coming.append(pool.submit(get, start + 6 * piece))
+            hashed.update(data)
+            stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
 if __name__ == "__main__":
-    {"puts": puts, "up": up, "down": down}[sys.argv[1]](*sys.argv[2:])
+    {"puts": puts, "up": up, "down": down, "sure": sure}[sys.argv[1]](*sys.argv[2:])

@@ -91,6 +91,11 @@ class Stage:
             found = {each["Key"]: each["Size"] for page in pages for each in page.get("Contents", ())}
         return {key: size for key, size in found.items() if not key.startswith("p/.dorky/")}
 
+    def copy(self, bucket: str, to: str, key: str) -> None:
+        """Have the server copy an object, its metadata included, into another bucket."""
+        with contextlib.closing(self.store.server.client()) as client:
+            client.copy_object(Bucket=to, Key=key, CopySource={"Bucket": bucket, "Key": key})
+
     def expect(self, bucket: str, files: int, size: int) -> None:
         """A run that moved something else than it should is no measurement."""
         found = self.objects(bucket)

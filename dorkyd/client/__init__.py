@@ -1,0 +1,19 @@
+"""`DorkyClient` and `AsyncDorkyClient`: the daemon's API, typed, over its Unix socket or over TCP.
+
+What to send and what an answer means is written down once, without I/O: single calls in `dorkyd.api.calls`, operations on
+artifacts as *plans* (`dorkyd.client.plans`). The two clients only carry requests: `blocking` and `awaiting`. Both raise the
+exceptions of `dorkyd.api.failures`.
+
+A single call is never tried again: an answer that did not arrive may still have been acted on. Operations on artifacts are,
+since each carries a key by which the daemon knows a request again.
+"""
+
+from __future__ import annotations
+
+from dorkyd.client.artifacts import Fetched
+from dorkyd.client.awaiting import AsyncArtifact, AsyncDorkyClient
+from dorkyd.client.blocking import DorkyClient
+from dorkyd.client.bodies import Progress
+from dorkyd.client.wire import Reply
+
+__all__ = ["AsyncArtifact", "AsyncDorkyClient", "DorkyClient", "Fetched", "Progress", "Reply"]

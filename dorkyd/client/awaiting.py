@@ -1,0 +1,434 @@
+"""The client that is awaited."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import httpx2
+
+from dorkyd.api import calls
+from dorkyd.api import messages as m
+from dorkyd.api.calls import Call
+from dorkyd.api.failures import ApiError
+from dorkyd.client import artifacts, many
+from dorkyd.client.artifacts import Fetched
+from dorkyd.client.bodies import CHUNK_BYTES, Source, Watching, Writable
+from dorkyd.client.many import AT_ONCE, Upload
+from dorkyd.client.places import Target, working_directory
+from dorkyd.client.plans import Answer, Ask, Done, Patience, Pause, Plan, Step, advance
+from dorkyd.client.reading import Cursor
+from dorkyd.client.waiting import Until
+from dorkyd.client.wire import (
+    LIMITS,
+    MOST_CONNECTIONS,
+    RETRY_FOR_S,
+    Reply,
+    ask_of,
+    data_of,
+    is_foreign,
+    new_id,
+    no_answer,
+    not_ours,
+    own_uid,
+    place_of,
+    raise_for,
+    request_of,
+)
+
+M = TypeVar("M", bound=m.Answer)
+T = TypeVar("T")
+
+
+class AsyncArtifact:
+    """One version of an artifact, read from anywhere. Holds nothing open."""
+
+    def __init__(self, item: m.ArtifactItem, fetch: Callable[[int, int], Awaitable[bytes]]) -> None:
+        self.item = item
+        self._cursor = Cursor(item.size)
+        self._fetch = fetch
+
+    async def read(self, size: int = -1) -> bytes:
+        """The next bytes, at most `size` of them (below 0: all that are left); empty at the end."""
+        start, count = self._cursor.next(size)
+        data = await self._fetch(start, count) if count else b""
+        self._cursor.position = start + len(data)
+        return data
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Move; nothing is asked for."""
+        return self._cursor.move(offset, whence)
+
+    def tell(self) -> int:
+        """Where it stands."""
+        return self._cursor.position
+
+
+class AsyncDorkyClient:
+    """`DorkyClient` for asyncio: the same calls, awaited. One event loop; close it, or use it in `async with`."""
+
+    def __init__(
+        self,
+        where: str | None = None,
+        *,
+        token: str | None = None,
+        uid: int | None = None,
+        retry_for_s: float = RETRY_FOR_S,
+    ) -> None:
+        self.place = place_of(where, token)
+        self.retry_for_s = retry_for_s
+        self._extensions = {"trace": _own_daemon(own_uid(uid))}
+        self._http = httpx2.AsyncClient(
+            transport=httpx2.AsyncHTTPTransport(
+                uds=self.place.socket_path, verify=self.place.is_tls, trust_env=False, limits=LIMITS
+            ),
+            base_url=self.place.base_url,
+            headers=self.place.headers,
+            trust_env=False,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._http.aclose()
+
+    async def send(self, call: Call[M]) -> Reply[M]:
+        """Send one call, once. Raises `ApiError`."""
+        return Reply((await self._ask(ask_of(call))).body, call.answer)
+
+    async def lines(self, call: Call[M]) -> AsyncGenerator[Reply[M], None]:
+        """Each NDJSON line, or the data of each server-sent event, until the daemon ends."""
+        request_id = new_id()
+        try:
+            async with self._http.stream(
+                **request_of(ask_of(call), request_id), extensions=self._extensions
+            ) as response:
+                if response.status_code >= 400:
+                    raise_for(response.status_code, response.headers, await response.aread(), request_id)
+                async for line in response.aiter_lines():
+                    if data := data_of(line):
+                        yield Reply(data, call.answer)
+        except (httpx2.HTTPError, OSError) as exc:
+            raise no_answer(exc, self.place, request_id) from exc
+
+    async def health(self) -> m.HealthAnswer:
+        """The daemon answers, and who it is."""
+        return (await self.send(calls.health())).value
+
+    async def status(self, project: str | None = None) -> m.StatusDocument:
+        """Everything at one glance, or one project of it."""
+        return (await self.send(calls.status(project))).value
+
+    async def stop(self) -> m.Stopping:
+        """End the daemon; returns before it is gone."""
+        return (await self.send(calls.stop())).value
+
+    async def events(self) -> AsyncGenerator[m.ProjectStatus, None]:
+        """Each project's status now, then each change."""
+        async with aclosing(self.lines(calls.events())) as replies:
+            async for reply in replies:
+                yield reply.value
+
+    async def projects(self) -> list[m.ProjectStatus]:
+        """All projects, in configuration order."""
+        return (await self.send(calls.projects())).value.items
+
+    async def add(self, path: str, bucket: str | None = None, **settings: str | None) -> m.ProjectStatus:
+        """Add the folder at the absolute `path`; `bucket` None: the embedded one.
+
+        `settings`: name, mode, endpoint_url, region, profile.
+        """
+        return (await self.send(calls.add(m.AddRequest(path=path, bucket=bucket, **settings)))).value
+
+    async def remove(self, project: str) -> m.Removed:
+        """Forget a project; delete nothing."""
+        return (await self.send(calls.remove(project))).value
+
+    async def files(
+        self, project: str, prefix: str = "", *, after: str = "", limit: int = 1000, remote: bool = False
+    ) -> m.Page[m.FileItem]:
+        """One page of synced paths; its `next` is the following page's `after`."""
+        return (await self.send(calls.files(project, prefix, after=after, limit=limit, remote=remote))).value
+
+    async def conflicts(self, project: str) -> list[m.ConflictItem]:
+        """Conflict copies that wait for a person."""
+        return (await self.send(calls.conflicts(project))).value.items
+
+    async def problems(self, project: str) -> list[m.ProblemItem]:
+        """Paths that cannot sync, and why."""
+        return (await self.send(calls.problems(project))).value.items
+
+    async def trash(self, project: str) -> list[m.TrashItem]:
+        """What can be restored, newest first."""
+        return (await self.send(calls.trash(project))).value.items
+
+    async def log(self, project: str, *, after: int = -1, limit: int = 100) -> m.Page[m.LogItem]:
+        """History with seq above `after`, oldest first; -1: the last `limit`."""
+        return (await self.send(calls.log(project, after=after, limit=limit))).value
+
+    async def follow_log(self, project: str, *, after: int = -1, limit: int = 100) -> AsyncGenerator[m.LogItem, None]:
+        """The same, then every line that joins it."""
+        async with aclosing(self.lines(calls.follow_log(project, after=after, limit=limit))) as replies:
+            async for reply in replies:
+                yield reply.value
+
+    async def why(self, project: str, path: str) -> m.Why:
+        """Everything known about one path."""
+        return (await self.send(calls.why(project, path))).value
+
+    async def check_ignore(self, project: str, paths: Sequence[str]) -> list[m.IgnoreItem]:
+        """Which rule ignores each path."""
+        return (await self.send(calls.check_ignore(project, paths))).value.items
+
+    async def doctor(self, project: str) -> list[m.Finding]:
+        """Check folder, bucket, permissions, clock and limits."""
+        return (await self.send(calls.doctor(project))).value.items
+
+    async def sync(self, project: str, *, wait: bool = False, timeout_s: float | None = None) -> m.SyncResult:
+        """Look at both sides now; `wait`: return when quiescent, blocked, or after `timeout_s`."""
+        return (await self.send(calls.sync(project, wait=wait, timeout_s=timeout_s))).value
+
+    async def pause(self, project: str, for_s: float | None = None) -> m.ProjectStatus:
+        """Nothing moves until `resume`, or for so many seconds."""
+        return (await self.send(calls.pause(project, for_s))).value
+
+    async def resume(self, project: str) -> m.ProjectStatus:
+        """End a pause."""
+        return (await self.send(calls.resume(project))).value
+
+    async def limit(self, project: str | None, *, up: int | None = None, down: int | None = None) -> m.Bandwidth:
+        """Change bandwidth limits, in bytes a second: a project's, or (None) those of all together. None leaves a
+        direction as it is, 0 lifts its limit. Returns what is in force then.
+        """
+        return (await self.send(calls.limit(project, up=up, down=down))).value
+
+    async def approve(self, project: str, token: str) -> m.ProjectStatus:
+        """Let through exactly what the halt showed."""
+        return (await self.send(calls.approve(project, token))).value
+
+    async def reject(self, project: str, token: str) -> m.ProjectStatus:
+        """Delete nothing, and restore what the halt found missing."""
+        return (await self.send(calls.reject(project, token))).value
+
+    async def resolve(self, project: str, path: str, keep: str) -> list[m.ConflictItem]:
+        """Settle a conflict (`keep`: mine, theirs, both); returns those that remain."""
+        return (await self.send(calls.resolve(project, path, keep))).value.items
+
+    async def restore(self, project: str, path: str, name: str | None = None) -> m.FileItem:
+        """Bring a trashed file back; `name`: that trash item, None: the newest of the path."""
+        return (await self.send(calls.restore(project, path, name))).value
+
+    # --- artifacts ----------------------------------------------------------------------------------------------
+
+    async def upload(
+        self,
+        source: Source,
+        to: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        idempotency_key: str | None = None,
+        if_match: str | None = None,
+        *,
+        if_none_match: str | None = None,
+        progress: Watching | None = None,
+    ) -> m.ArtifactItem:
+        """Store a file, bytes, or what an open binary file holds; returns once the bucket has it.
+
+        `to`: `PROJECT:PATH`; a folder (`PROJECT:`, `PROJECT:d/`) keeps the base name. None: a file inside a project's folder
+        keeps its path and is only awaited, since sync sends it; any other becomes its base name in the only project
+        (`BadRequest`, `project_required`, when there are several). `metadata` None: what the object has stays.
+        `if_match`: the version or digest that is replaced, `if_none_match="*"`: nothing is (`Conflict` otherwise). Tried
+        again when the connection is lost or the daemon asks for it, with one key, so that it happens once.
+        """
+        return await self._run(
+            artifacts.upload(
+                source,
+                to,
+                metadata=metadata,
+                idempotency_key=idempotency_key,
+                if_match=if_match,
+                if_none_match=if_none_match,
+                for_s=self.retry_for_s,
+                progress=progress,
+                cwd=working_directory(),
+            )
+        )
+
+    async def download(
+        self, path: str, dest: str | os.PathLike[str] | Writable, *, progress: Watching | None = None
+    ) -> Fetched:
+        """Fetch an artifact into a file, a folder, or an open binary file.
+
+        A file is written beside `dest`, verified, and put in its place whole. A lost connection is taken up where it was
+        lost. `BadBytes` when what came is not what the bucket says it holds.
+        """
+        target = await self._find(path)
+        return await self._run(artifacts.download(target, dest, self._patience(), progress))
+
+    async def open(self, path: str) -> AsyncArtifact:
+        """An artifact that is read and sought in; only what is read is fetched.
+
+        It is the version of now: reads raise `Conflict` (`precondition-failed`) once there is another.
+        """
+        target = await self._find(path)
+        item = await self._run(artifacts.stat(target, self._patience()))
+        version = item.version
+        assert version is not None, "who looks at an object knows its version"
+        fetch = lambda start, count: self._run(artifacts.part(target, version, start, count, self.retry_for_s))
+        return AsyncArtifact(item, fetch)
+
+    async def path(self, path: str, *, timeout_s: float | None = None) -> Path:
+        """The file in the project's folder: at once when it is in sync, which asks no bucket; else as soon as it is."""
+        return await self._run(artifacts.local(await self._find(path), timeout_s))
+
+    async def stat(self, path: str) -> m.ArtifactItem:
+        """The object as the bucket holds it now."""
+        return await self._run(artifacts.stat(await self._find(path), self._patience()))
+
+    async def metadata(self, path: str) -> dict[str, str]:
+        """The user's own metadata of an object."""
+        return (await self.stat(path)).metadata
+
+    async def update_metadata(
+        self,
+        path: str,
+        changes: Mapping[str, str | None],
+        *,
+        if_match: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> m.ArtifactItem:
+        """Merge into an object's metadata, without sending its bytes; None takes a name away."""
+        target = await self._find(path)
+        return await self._run(artifacts.update_metadata(target, changes, if_match, idempotency_key, self._patience()))
+
+    async def delete(self, path: str, *, if_match: str | None = None, idempotency_key: str | None = None) -> None:
+        """Delete an object; the folder follows, and the trash keeps it."""
+        await self._run(artifacts.delete(await self._find(path), if_match, idempotency_key, self._patience()))
+
+    async def wait(self, path: str, until: Until = "uploaded", *, timeout_s: float | None = None) -> m.Why:
+        """Wait until the bucket holds what the file in the folder holds, or (`downloaded`) the other way round.
+
+        `path` is the file, or `PROJECT:PATH`. `Temporary` (`wait-timeout`), or what keeps it from ever being so.
+        """
+        return await self._run(artifacts.wait(path, until, timeout_s, working_directory()))
+
+    async def upload_many(
+        self,
+        sources: Iterable[Upload],
+        to: str | None = None,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        concurrency: int = AT_ONCE,
+        progress: Watching | None = None,
+        return_exceptions: bool = False,
+    ) -> list[m.ArtifactItem | ApiError]:
+        """`upload` each, so many at one time; a source may be `(source, to)`. All are tried, whatever becomes of one.
+
+        Raises an `ExceptionGroup` of what failed, or (`return_exceptions`) gives each failure in its place.
+        """
+        plans = many.uploads(
+            sources, to, metadata=metadata, for_s=self.retry_for_s, progress=progress, cwd=working_directory()
+        )
+        return many.outcomes(await self._run_many(plans, concurrency), return_exceptions=return_exceptions)
+
+    async def download_many(
+        self,
+        paths: Iterable[str],
+        dest: str | os.PathLike[str],
+        *,
+        concurrency: int = AT_ONCE,
+        progress: Watching | None = None,
+        return_exceptions: bool = False,
+    ) -> list[Fetched | ApiError]:
+        """`download` each into the folder `dest`, where each keeps its path in its project. As `upload_many`."""
+        plans = many.downloads(paths, dest, for_s=self.retry_for_s, progress=progress, cwd=working_directory())
+        return many.outcomes(await self._run_many(plans, concurrency), return_exceptions=return_exceptions)
+
+    # --- inside -------------------------------------------------------------------------------------------------
+
+    def _patience(self) -> Patience:
+        return Patience(self.retry_for_s)
+
+    async def _find(self, path: str) -> Target:
+        return await self._run(artifacts.find(path, working_directory()))
+
+    async def _run(self, plan: Plan[T]) -> T:
+        """Carry out a plan. It is advanced in a thread, since it reads and writes files."""
+        try:
+            step = await asyncio.to_thread(advance, plan, None)
+            while not isinstance(step, Done):
+                step = await asyncio.to_thread(advance, plan, await self._done(step))
+            return step.value
+        finally:
+            # A cancelled one may still be at work in its thread; what it holds is let go when that returns.
+            await asyncio.shield(asyncio.to_thread(_close, plan))
+
+    async def _done(self, step: Step) -> Answer | ApiError | None:
+        if isinstance(step, Pause):
+            await asyncio.sleep(step.seconds)
+            return None
+        try:
+            return await self._ask(step)
+        except ApiError as exc:
+            return exc
+
+    async def _ask(self, ask: Ask) -> Answer:
+        request_id = new_id()
+        content = _pieces(ask.body.chunks()) if ask.body is not None else None
+        try:
+            async with self._http.stream(
+                **request_of(ask, request_id), content=content, extensions=self._extensions
+            ) as got:
+                if got.status_code >= 400 or ask.sink is None:
+                    raise_for(got.status_code, got.headers, await got.aread(), request_id)
+                    return Answer(got.status_code, got.headers, got.content)
+                await asyncio.to_thread(ask.sink.begin, got.status_code, got.headers)
+                async for chunk in got.aiter_bytes(CHUNK_BYTES):
+                    await asyncio.to_thread(ask.sink.write, chunk)
+                return Answer(got.status_code, got.headers, b"")
+        except (httpx2.HTTPError, OSError) as exc:
+            raise no_answer(exc, self.place, request_id) from exc
+
+    async def _run_many(self, plans: Sequence[Callable[[], Plan[T]]], concurrency: int) -> list[T | ApiError]:
+        """Each one's result or failure, in order."""
+        turns = asyncio.Semaphore(max(1, min(concurrency, MOST_CONNECTIONS)))
+
+        async def one(make: Callable[[], Plan[T]]) -> T | ApiError:
+            async with turns:
+                try:
+                    return await self._run(make())
+                except ApiError as exc:
+                    return exc
+
+        return list(await asyncio.gather(*map(one, plans)))
+
+
+async def _pieces(chunks: Iterator[bytes]) -> AsyncGenerator[bytes, None]:
+    """What a file's iterator gives, each piece read in a thread."""
+    while piece := await asyncio.to_thread(next, chunks, b""):
+        yield piece
+
+
+def _close(plan: Plan[Any]) -> None:
+    # It runs in its thread still, and ends there by itself.
+    with contextlib.suppress(ValueError):
+        plan.close()
+
+
+def _own_daemon(uid: int) -> Callable[[str, Mapping[str, Any]], Coroutine[Any, Any, None]]:
+    # A real coroutine function: a partial of one is not known as such everywhere.
+    async def check(event: str, info: Mapping[str, Any]) -> None:
+        if is_foreign(uid, event, info):
+            await info["return_value"].aclose()
+            raise not_ours()
+
+    return check

@@ -1,0 +1,397 @@
+"""The client that blocks."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import httpx2
+
+from dorkyd.api import calls
+from dorkyd.api import messages as m
+from dorkyd.api.calls import Call
+from dorkyd.api.failures import ApiError
+from dorkyd.client import artifacts, many
+from dorkyd.client.artifacts import Fetched
+from dorkyd.client.bodies import CHUNK_BYTES, Source, Watching, Writable
+from dorkyd.client.many import AT_ONCE, Upload
+from dorkyd.client.places import Target, working_directory
+from dorkyd.client.plans import Answer, Ask, Done, Patience, Pause, Plan, Step, advance
+from dorkyd.client.reading import BUFFER_BYTES, RangeReader
+from dorkyd.client.waiting import Until
+from dorkyd.client.wire import (
+    LIMITS,
+    MOST_CONNECTIONS,
+    RETRY_FOR_S,
+    Reply,
+    ask_of,
+    data_of,
+    is_foreign,
+    new_id,
+    no_answer,
+    not_ours,
+    own_uid,
+    place_of,
+    raise_for,
+    request_of,
+)
+
+M = TypeVar("M", bound=m.Answer)
+T = TypeVar("T")
+
+
+class DorkyClient:
+    """Talks to the daemon of this user. Usable from several threads; close it, or use it in a `with` block.
+
+    `where` None: the running daemon's own word in its state directory, else the default place; a path: that socket; a URL
+    (`http://localhost:3000`): over TCP, with `token`, else `DORKY_TOKEN`, else the token that the daemon made. `uid`: whose
+    process must answer on a socket before anything is sent; None: this user's. `retry_for_s`: how long operations on
+    artifacts are tried again while the daemon or the bucket is away, seconds of waiting; 0: never.
+    """
+
+    def __init__(
+        self,
+        where: str | None = None,
+        *,
+        token: str | None = None,
+        uid: int | None = None,
+        retry_for_s: float = RETRY_FOR_S,
+    ) -> None:
+        self.place = place_of(where, token)
+        self.retry_for_s = retry_for_s
+        self._extensions = {"trace": partial(_own_daemon, own_uid(uid))}
+        self._http = httpx2.Client(
+            transport=httpx2.HTTPTransport(
+                uds=self.place.socket_path, verify=self.place.is_tls, trust_env=False, limits=LIMITS
+            ),
+            base_url=self.place.base_url,
+            headers=self.place.headers,
+            trust_env=False,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._http.close()
+
+    def send(self, call: Call[M]) -> Reply[M]:
+        """Send one call, once. Raises `ApiError`."""
+        return Reply(self._ask(ask_of(call)).body, call.answer)
+
+    def lines(self, call: Call[M]) -> Iterator[Reply[M]]:
+        """Each NDJSON line, or the data of each server-sent event, until the daemon ends. Close it to stop early."""
+        request_id = new_id()
+        try:
+            with self._http.stream(**request_of(ask_of(call), request_id), extensions=self._extensions) as response:
+                if response.status_code >= 400:
+                    raise_for(response.status_code, response.headers, response.read(), request_id)
+                for line in response.iter_lines():
+                    if data := data_of(line):
+                        yield Reply(data, call.answer)
+        except (httpx2.HTTPError, OSError) as exc:
+            raise no_answer(exc, self.place, request_id) from exc
+
+    def health(self) -> m.HealthAnswer:
+        """The daemon answers, and who it is."""
+        return self.send(calls.health()).value
+
+    def status(self, project: str | None = None) -> m.StatusDocument:
+        """Everything at one glance, or one project of it."""
+        return self.send(calls.status(project)).value
+
+    def stop(self) -> m.Stopping:
+        """End the daemon; returns before it is gone."""
+        return self.send(calls.stop()).value
+
+    def events(self) -> Iterator[m.ProjectStatus]:
+        """Each project's status now, then each change."""
+        for reply in self.lines(calls.events()):
+            yield reply.value
+
+    def projects(self) -> list[m.ProjectStatus]:
+        """All projects, in configuration order."""
+        return self.send(calls.projects()).value.items
+
+    def add(self, path: str, bucket: str | None = None, **settings: str | None) -> m.ProjectStatus:
+        """Add the folder at the absolute `path`; `bucket` None: the embedded one.
+
+        `settings`: name, mode, endpoint_url, region, profile.
+        """
+        return self.send(calls.add(m.AddRequest(path=path, bucket=bucket, **settings))).value
+
+    def remove(self, project: str) -> m.Removed:
+        """Forget a project; delete nothing."""
+        return self.send(calls.remove(project)).value
+
+    def files(
+        self, project: str, prefix: str = "", *, after: str = "", limit: int = 1000, remote: bool = False
+    ) -> m.Page[m.FileItem]:
+        """One page of synced paths; its `next` is the following page's `after`."""
+        return self.send(calls.files(project, prefix, after=after, limit=limit, remote=remote)).value
+
+    def conflicts(self, project: str) -> list[m.ConflictItem]:
+        """Conflict copies that wait for a person."""
+        return self.send(calls.conflicts(project)).value.items
+
+    def problems(self, project: str) -> list[m.ProblemItem]:
+        """Paths that cannot sync, and why."""
+        return self.send(calls.problems(project)).value.items
+
+    def trash(self, project: str) -> list[m.TrashItem]:
+        """What can be restored, newest first."""
+        return self.send(calls.trash(project)).value.items
+
+    def log(self, project: str, *, after: int = -1, limit: int = 100) -> m.Page[m.LogItem]:
+        """History with seq above `after`, oldest first; -1: the last `limit`."""
+        return self.send(calls.log(project, after=after, limit=limit)).value
+
+    def follow_log(self, project: str, *, after: int = -1, limit: int = 100) -> Iterator[m.LogItem]:
+        """The same, then every line that joins it."""
+        for reply in self.lines(calls.follow_log(project, after=after, limit=limit)):
+            yield reply.value
+
+    def why(self, project: str, path: str) -> m.Why:
+        """Everything known about one path."""
+        return self.send(calls.why(project, path)).value
+
+    def check_ignore(self, project: str, paths: Sequence[str]) -> list[m.IgnoreItem]:
+        """Which rule ignores each path."""
+        return self.send(calls.check_ignore(project, paths)).value.items
+
+    def doctor(self, project: str) -> list[m.Finding]:
+        """Check folder, bucket, permissions, clock and limits."""
+        return self.send(calls.doctor(project)).value.items
+
+    def sync(self, project: str, *, wait: bool = False, timeout_s: float | None = None) -> m.SyncResult:
+        """Look at both sides now; `wait`: return when quiescent, blocked, or after `timeout_s`."""
+        return self.send(calls.sync(project, wait=wait, timeout_s=timeout_s)).value
+
+    def pause(self, project: str, for_s: float | None = None) -> m.ProjectStatus:
+        """Nothing moves until `resume`, or for so many seconds."""
+        return self.send(calls.pause(project, for_s)).value
+
+    def resume(self, project: str) -> m.ProjectStatus:
+        """End a pause."""
+        return self.send(calls.resume(project)).value
+
+    def limit(self, project: str | None, *, up: int | None = None, down: int | None = None) -> m.Bandwidth:
+        """Change bandwidth limits, in bytes a second: a project's, or (None) those of all together. None leaves a
+        direction as it is, 0 lifts its limit. Returns what is in force then.
+        """
+        return self.send(calls.limit(project, up=up, down=down)).value
+
+    def approve(self, project: str, token: str) -> m.ProjectStatus:
+        """Let through exactly what the halt showed."""
+        return self.send(calls.approve(project, token)).value
+
+    def reject(self, project: str, token: str) -> m.ProjectStatus:
+        """Delete nothing, and restore what the halt found missing."""
+        return self.send(calls.reject(project, token)).value
+
+    def resolve(self, project: str, path: str, keep: str) -> list[m.ConflictItem]:
+        """Settle a conflict (`keep`: mine, theirs, both); returns those that remain."""
+        return self.send(calls.resolve(project, path, keep)).value.items
+
+    def restore(self, project: str, path: str, name: str | None = None) -> m.FileItem:
+        """Bring a trashed file back; `name`: that trash item, None: the newest of the path."""
+        return self.send(calls.restore(project, path, name)).value
+
+    # --- artifacts ----------------------------------------------------------------------------------------------
+
+    def upload(
+        self,
+        source: Source,
+        to: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        idempotency_key: str | None = None,
+        if_match: str | None = None,
+        *,
+        if_none_match: str | None = None,
+        progress: Watching | None = None,
+    ) -> m.ArtifactItem:
+        """Store a file, bytes, or what an open binary file holds; returns once the bucket has it.
+
+        `to`: `PROJECT:PATH`; a folder (`PROJECT:`, `PROJECT:d/`) keeps the base name. None: a file inside a project's folder
+        keeps its path and is only awaited, since sync sends it; any other becomes its base name in the only project
+        (`BadRequest`, `project_required`, when there are several). `metadata` None: what the object has stays.
+        `if_match`: the version or digest that is replaced, `if_none_match="*"`: nothing is (`Conflict` otherwise). Tried
+        again when the connection is lost or the daemon asks for it, with one key, so that it happens once.
+        """
+        return self._run(
+            artifacts.upload(
+                source,
+                to,
+                metadata=metadata,
+                idempotency_key=idempotency_key,
+                if_match=if_match,
+                if_none_match=if_none_match,
+                for_s=self.retry_for_s,
+                progress=progress,
+                cwd=working_directory(),
+            )
+        )
+
+    def download(
+        self, path: str, dest: str | os.PathLike[str] | Writable, *, progress: Watching | None = None
+    ) -> Fetched:
+        """Fetch an artifact into a file, a folder, or an open binary file.
+
+        A file is written beside `dest`, verified, and put in its place whole. A lost connection is taken up where it was
+        lost. `BadBytes` when what came is not what the bucket says it holds.
+        """
+        target = self._find(path)
+        return self._run(artifacts.download(target, dest, self._patience(), progress))
+
+    def open(self, path: str) -> io.BufferedReader:
+        """An artifact as a binary file that is read and sought in; only what is read is fetched.
+
+        It is the version of now: reads raise `Conflict` (`precondition-failed`) once there is another. Close the file
+        before the client.
+        """
+        target = self._find(path)
+        item = self._run(artifacts.stat(target, self._patience()))
+        version = item.version
+        assert version is not None, "who looks at an object knows its version"
+        fetch = lambda start, count: self._run(artifacts.part(target, version, start, count, self.retry_for_s))
+        return io.BufferedReader(RangeReader(item.size, fetch), BUFFER_BYTES)
+
+    def path(self, path: str, *, timeout_s: float | None = None) -> Path:
+        """The file in the project's folder: at once when it is in sync, which asks no bucket; else as soon as it is."""
+        return self._run(artifacts.local(self._find(path), timeout_s))
+
+    def stat(self, path: str) -> m.ArtifactItem:
+        """The object as the bucket holds it now."""
+        return self._run(artifacts.stat(self._find(path), self._patience()))
+
+    def metadata(self, path: str) -> dict[str, str]:
+        """The user's own metadata of an object."""
+        return (self.stat(path)).metadata
+
+    def update_metadata(
+        self,
+        path: str,
+        changes: Mapping[str, str | None],
+        *,
+        if_match: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> m.ArtifactItem:
+        """Merge into an object's metadata, without sending its bytes; None takes a name away."""
+        target = self._find(path)
+        return self._run(artifacts.update_metadata(target, changes, if_match, idempotency_key, self._patience()))
+
+    def delete(self, path: str, *, if_match: str | None = None, idempotency_key: str | None = None) -> None:
+        """Delete an object; the folder follows, and the trash keeps it."""
+        self._run(artifacts.delete(self._find(path), if_match, idempotency_key, self._patience()))
+
+    def wait(self, path: str, until: Until = "uploaded", *, timeout_s: float | None = None) -> m.Why:
+        """Wait until the bucket holds what the file in the folder holds, or (`downloaded`) the other way round.
+
+        `path` is the file, or `PROJECT:PATH`. `Temporary` (`wait-timeout`), or what keeps it from ever being so.
+        """
+        return self._run(artifacts.wait(path, until, timeout_s, working_directory()))
+
+    def upload_many(
+        self,
+        sources: Iterable[Upload],
+        to: str | None = None,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        concurrency: int = AT_ONCE,
+        progress: Watching | None = None,
+        return_exceptions: bool = False,
+    ) -> list[m.ArtifactItem | ApiError]:
+        """`upload` each, so many at one time; a source may be `(source, to)`. All are tried, whatever becomes of one.
+
+        Raises an `ExceptionGroup` of what failed, or (`return_exceptions`) gives each failure in its place.
+        """
+        plans = many.uploads(
+            sources, to, metadata=metadata, for_s=self.retry_for_s, progress=progress, cwd=working_directory()
+        )
+        return many.outcomes(self._run_many(plans, concurrency), return_exceptions=return_exceptions)
+
+    def download_many(
+        self,
+        paths: Iterable[str],
+        dest: str | os.PathLike[str],
+        *,
+        concurrency: int = AT_ONCE,
+        progress: Watching | None = None,
+        return_exceptions: bool = False,
+    ) -> list[Fetched | ApiError]:
+        """`download` each into the folder `dest`, where each keeps its path in its project. As `upload_many`."""
+        plans = many.downloads(paths, dest, for_s=self.retry_for_s, progress=progress, cwd=working_directory())
+        return many.outcomes(self._run_many(plans, concurrency), return_exceptions=return_exceptions)
+
+    # --- inside -------------------------------------------------------------------------------------------------
+
+    def _patience(self) -> Patience:
+        return Patience(self.retry_for_s)
+
+    def _find(self, path: str) -> Target:
+        return self._run(artifacts.find(path, working_directory()))
+
+    def _run(self, plan: Plan[T]) -> T:
+        """Carry out a plan."""
+        with contextlib.closing(plan):
+            step = advance(plan, None)
+            while not isinstance(step, Done):
+                step = advance(plan, self._done(step))
+            return step.value
+
+    def _done(self, step: Step) -> Answer | ApiError | None:
+        if isinstance(step, Pause):
+            time.sleep(step.seconds)
+            return None
+        try:
+            return self._ask(step)
+        except ApiError as exc:
+            return exc
+
+    def _ask(self, ask: Ask) -> Answer:
+        request_id = new_id()
+        content = ask.body.chunks() if ask.body is not None else None
+        try:
+            with self._http.stream(**request_of(ask, request_id), content=content, extensions=self._extensions) as got:
+                if got.status_code >= 400 or ask.sink is None:
+                    raise_for(got.status_code, got.headers, got.read(), request_id)
+                    return Answer(got.status_code, got.headers, got.content)
+                ask.sink.begin(got.status_code, got.headers)
+                for chunk in got.iter_bytes(CHUNK_BYTES):
+                    ask.sink.write(chunk)
+                return Answer(got.status_code, got.headers, b"")
+        except (httpx2.HTTPError, OSError) as exc:
+            raise no_answer(exc, self.place, request_id) from exc
+
+    def _run_many(self, plans: Sequence[Callable[[], Plan[T]]], concurrency: int) -> list[T | ApiError]:
+        """Each one's result or failure, in order."""
+
+        def one(make: Callable[[], Plan[T]]) -> T | ApiError:
+            try:
+                return self._run(make())
+            except ApiError as exc:
+                return exc
+
+        pool = ThreadPoolExecutor(max(1, min(concurrency, MOST_CONNECTIONS, len(plans))), "dorky-client")
+        try:
+            return list(pool.map(one, plans))
+        finally:
+            # What has not begun when this is interrupted does not begin.
+            pool.shutdown(cancel_futures=True)
+
+
+def _own_daemon(uid: int, event: str, info: Mapping[str, Any]) -> None:
+    if is_foreign(uid, event, info):
+        info["return_value"].close()
+        raise not_ours()

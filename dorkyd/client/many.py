@@ -1,0 +1,82 @@
+"""Many transfers together: which there are, and what their outcomes come to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from dorkyd.api.failures import ApiError, BadRequest
+from dorkyd.api.messages import ArtifactItem
+from dorkyd.client import artifacts, bodies
+from dorkyd.client.artifacts import Fetched
+from dorkyd.client.plans import Patience, Plan
+
+T = TypeVar("T")
+
+AT_ONCE = 8
+"""Transfers at one time, unless the caller says otherwise."""
+
+Upload = bodies.Source | tuple[bodies.Source, str]
+"""What to send; with it where to, as `PROJECT:PATH`."""
+
+
+def uploads(
+    sources: Iterable[Upload],
+    to: str | None,
+    *,
+    metadata: Mapping[str, str] | None,
+    for_s: float,
+    progress: bodies.Watching | None,
+    cwd: str | None,
+) -> list[Callable[[], Plan[ArtifactItem]]]:
+    """One plan for each, made when its turn comes. `to` is a folder, for those that say nothing themselves."""
+    if to is not None and not to.endswith((":", "/")):
+        to += "/"
+
+    def one(source: Upload) -> Plan[ArtifactItem]:
+        data, place = source if isinstance(source, tuple) else (source, to)
+        return artifacts.upload(
+            data,
+            place,
+            metadata=metadata,
+            idempotency_key=None,
+            if_match=None,
+            if_none_match=None,
+            for_s=for_s,
+            progress=progress,
+            cwd=cwd,
+        )
+
+    return [lambda source=source: one(source) for source in sources]  # type: ignore[misc]
+
+
+def downloads(
+    paths: Iterable[str],
+    dest: str | os.PathLike[str],
+    *,
+    for_s: float,
+    progress: bodies.Watching | None,
+    cwd: str | None,
+) -> list[Callable[[], Plan[Fetched]]]:
+    """One plan for each: into the folder `dest`, below which each keeps its whole path."""
+
+    def one(text: str) -> Plan[Fetched]:
+        target = yield from artifacts.find(text, cwd)
+        parts = target.path.split("/")
+        if not target.path or any(part in ("", ".", "..") for part in parts):
+            raise BadRequest(f"{target} names no file.", code="bad-path", hint="Write PROJECT:PATH.")
+        place = Path(dest, *parts)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        return (yield from artifacts.download(target, place, Patience(for_s), progress))
+
+    return [lambda text=text: one(text) for text in paths]  # type: ignore[misc]
+
+
+def outcomes(found: Sequence[T | ApiError], *, return_exceptions: bool) -> list[T | ApiError]:
+    """What the caller gets, in the order of what was asked. Raises an `ExceptionGroup` of every `ApiError`."""
+    failures = [each for each in found if isinstance(each, ApiError)]
+    if failures and not return_exceptions:
+        raise ExceptionGroup(f"{len(failures)} of {len(found)} transfers failed", failures)
+    return list(found)
