@@ -30,6 +30,7 @@ from dorkyd.core.model import (
     Path,
     Remote,
     SetMode,
+    StatTuple,
     StepAside,
     Upload,
     Version,
@@ -120,6 +121,8 @@ class Placed:
     """A discard found newer bytes and put them back."""
     unheld: int = 0
     """Permission bits that the file system did not take for what was installed."""
+    stands: StatTuple | None = None
+    """What was installed, as it stands in its place; None: as far as is known, it may have changed since."""
 
 
 class Transfer:
@@ -386,10 +389,9 @@ class Transfer:
         """
         held = self._folder.seal(install.staged, mode=mode, mtime_ns=mtime_ns)
         unheld = 0 if mode is None else (mode & PERMISSION_BITS) ^ held
-        self._folder.swap_in(install.staged, install.path, expected)
-        if expected is None:
-            return Placed(unheld=unheld)
-        return replace(self.place(install), unheld=unheld)
+        stands = self._folder.swap_in(install.staged, install.path, expected)
+        placed = Placed() if expected is None else self.place(install)
+        return replace(placed, unheld=unheld, stands=stands)
 
     def place(self, install: Install) -> Placed:
         """Find a place for what came out of an exchange: the trash when it is what was expected, else a conflict
