@@ -1,0 +1,131 @@
+"""Artifacts on every kind of store: what is put comes back, metadata with every character, large bodies in bounded memory.
+
+`DORKY_LARGE_MIB=N` is the size of the large body (default 96).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from tests.api.serving import http_client
+from tests.artifacts.place import Place
+from tests.e2e.places import directory_place, gcs_place, s3_place
+
+LARGE_BYTES = int(os.environ.get("DORKY_LARGE_MIB", "96")) * 2**20
+GROWTH_BYTES = 100 * 2**20
+"""A daemon may grow by so much, whatever the size of a body."""
+BLOCK = os.urandom(2**20)
+
+
+@pytest.fixture(
+    scope="module",
+    params=["directory", pytest.param("s3", marks=pytest.mark.s3), pytest.param("gcs", marks=pytest.mark.gcs)],
+)
+def place(request: pytest.FixtureRequest) -> Iterator[Place]:
+    """A daemon with a folder, over each store."""
+    base = Path(os.path.realpath(tempfile.mkdtemp(prefix="dk")))
+    made = {
+        "directory": lambda: directory_place(base),
+        "s3": lambda: s3_place(base, request.getfixturevalue("seaweed")),
+        "gcs": lambda: gcs_place(base, request.getfixturevalue("strict_gcs")),
+    }[request.param]()
+    with made as e2e:
+        daemon = e2e.device("a").start()
+        with http_client(daemon.socket) as http:
+            http.timeout = httpx2.Timeout(300)
+            yield Place(base, daemon, http)
+    shutil.rmtree(base)
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        {"note": "naïve 😀 żółw", "plain": 'a b, c=d; "e"', "percent": "100%", "looks": "UTF-8''%41"},
+        {"spaces": "  both ends  ", "line": "two\nlines\ttab", "empty": "", "rtl": "\u202eabc", "zero": "a\u200db"},
+        {"a.b_c-d1": "x", "0": "digit", "long": "y" * 900},
+    ],
+)
+def test_metadata_round_trips(place: Place, own: dict[str, str]) -> None:
+    """Every character comes back, from the store itself, after a merge and after an edit in the folder."""
+    path = f"meta/{len(own)}-{next(iter(own))} ü.bin"
+    assert place.put(path, b"1", Dorky_Metadata=json.dumps(own), Content_Type='text/x; q="1"').json()["metadata"] == own
+    told = place.http.get(place.url(path, "metadata")).json()
+    assert (told["metadata"], told["media_type"]) == (own, 'text/x; q="1"')
+    merged = place.http.patch(place.url(path, "metadata"), json={"metadata": {"more": "ß"}}).json()["metadata"]
+    assert merged == {**own, "more": "ß"}
+    place.in_folder(path, b"1")
+    (place.daemon.root / path).write_bytes(b"edited here")
+    place.daemon.sync()
+    assert place.get(path).content == b"edited here"
+    assert place.http.get(place.url(path, "metadata")).json()["metadata"] == merged
+
+
+def test_conditions(place: Place) -> None:
+    """Conditions hold on the store: create once, replace what was seen, delete what was seen."""
+    first = place.put("c", b"1", If_None_Match="*")
+    assert first.status_code == 201
+    assert place.put("c", b"2", If_None_Match="*").status_code == 412
+    assert place.put("c", b"2", If_Match=first.headers["etag"]).status_code == 200
+    assert place.put("c", b"3", If_Match=first.headers["etag"]).status_code == 412
+    assert place.http.delete(place.url("c"), headers={"If-Match": first.headers["etag"]}).status_code == 412
+    assert place.http.delete(place.url("c")).status_code == 204
+    assert place.get("c").status_code == 404
+
+
+def test_a_large_body(place: Place) -> None:
+    """A body of any size goes in and comes out in bounded memory, whole, and its parts by range."""
+    hashing, sent = hashlib.sha256(), 0
+    before = rss_bytes(place)
+
+    def blocks() -> Iterator[bytes]:
+        nonlocal sent
+        while sent < LARGE_BYTES:
+            block = sent.to_bytes(8, "big") + BLOCK[8:]
+            hashing.update(block)
+            sent += len(block)
+            yield block
+
+    made = place.put("large", blocks())
+    assert made.json()["digest"] == f"sha256:{hashing.hexdigest()}"
+    got, highest = hashlib.sha256(), rss_bytes(place)
+    with place.http.stream("GET", place.url("large")) as answer:
+        for n, chunk in enumerate(answer.iter_bytes()):
+            got.update(chunk)
+            if n % 64 == 0:
+                highest = max(highest, rss_bytes(place))
+    assert got.digest() == hashing.digest()
+    assert place.get("large", Range=f"bytes={LARGE_BYTES - 2**20}-{LARGE_BYTES - 2**20 + 7}").content == (
+        LARGE_BYTES - 2**20
+    ).to_bytes(8, "big")
+    assert highest - before < GROWTH_BYTES
+    place.daemon.sync()
+    assert hashlib.sha256((place.daemon.root / "large").read_bytes()).digest() == hashing.digest()
+    assert place.daemon.requests()["bytes_down"] < 3 * LARGE_BYTES // 2 + 2**20, "its own bytes are not fetched again"
+
+
+def rss_bytes(place: Place) -> int:
+    """Resident memory of the daemon."""
+    assert place.daemon.process is not None
+    status = Path(f"/proc/{place.daemon.process.pid}/status").read_text()
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS")) * 1024
+
+
+def test_metadata_stays_with_a_rename(place: Place) -> None:
+    """A file that a person renames keeps its metadata and its media type."""
+    place.put("old name", b"renamed", Dorky_Metadata='{"a": "b"}', Content_Type="text/csv")
+    place.in_folder("old name", b"renamed")
+    place.daemon.sync()
+    (place.daemon.root / "old name").rename(place.daemon.root / "new name")
+    place.daemon.sync()
+    told = place.http.get(place.url("new name", "metadata")).json()
+    assert (told["metadata"], told["media_type"]) == ({"a": "b"}, "text/csv")
+    assert place.get("old name").status_code == 404
