@@ -10,34 +10,39 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import BinaryIO, TypeVar, cast
 
 from dorkyd.asking import GONE, RETRY_S, check_reachable, check_ready
+from dorkyd.bucket_trash import copies_of
 from dorkyd.control import IncomingBody
 from dorkyd.core import metadata
 from dorkyd.core.artifact import (
     MEDIA_TYPE,
     Annotate,
     Artifact,
+    ArtifactVersion,
     Asked,
     Condition,
     Remove,
     Store,
     artifact_of,
+    checked_name,
     checked_type,
     encoded,
     from_text,
 )
-from dorkyd.core.model import Path
+from dorkyd.core.model import Path, Version
+from dorkyd.core.report import LogItem
 from dorkyd.core.settings import Mode
 from dorkyd.decisions import checked
 from dorkyd.engine import Engine
 from dorkyd.errors import Refused, Stale, Transient
-from dorkyd.ports import Bucket, ObjectInfo
+from dorkyd.ports import Bucket, Listed, ObjectInfo
+from dorkyd.reading import Reader
 from dorkyd.repeats import Answered, Keyed
 from dorkyd.storing import Stored
 
@@ -119,11 +124,30 @@ class Artifacts:
             raise _missing(path)
         return _artifact(path, info)
 
+    def list(self, prefix: str, after: str, limit: int, having: Mapping[str, str]) -> Sequence[Artifact]:
+        """What the bucket is known to hold, without asking it."""
+        having = {checked_name(name): value for name, value in having.items()}
+        reader = Reader(self.engine.journal_file, self.engine.project, self.engine.device)
+        return reader.artifacts(prefix, after, limit, having)
+
     @contextmanager
     def open(self, artifact: Artifact, start: int = 0) -> Iterator[Iterator[bytes]]:
         """Its bytes from an offset on. `Stale` when it is no longer what was looked at."""
         with self._bucket().get(artifact.path, if_match=artifact.version, start=start) as reading:
             yield map(bytes, reading)
+
+    def versions(self, text: str) -> Sequence[ArtifactVersion]:
+        """The state now, those that the bucket's trash keeps, and those that this device's history tells of."""
+        path = checked(text)
+        bucket = self._bucket()
+        info, kept = bucket.head(path), copies_of(bucket, path)
+        reader = Reader(self.engine.journal_file, self.engine.project, self.engine.device)
+        told = {item.version: item for item in reader.history_of(path) if item.version is not None}
+        now = _artifact(path, info) if info is not None else None
+        if now is None and not told and not kept:
+            raise _missing(path)
+        order: list[Version] = [*([now.version] if now and now.version else []), *told, *kept]
+        return [_version(path, version, now, told.get(version), kept.get(version)) for version in dict.fromkeys(order)]
 
     # --- writing ------------------------------------------------------------------------------------------------
 
@@ -297,6 +321,25 @@ def _artifact(path: Path, info: ObjectInfo) -> Artifact:
 
 def _told(answered: Answered) -> tuple[Artifact | None, bool]:
     return (None if answered.text == GONE else from_text(answered.text)), answered.creates
+
+
+def _version(
+    path: Path, version: Version, now: Artifact | None, told: LogItem | None, kept: Listed | None
+) -> ArtifactVersion:
+    """One state: what stands there now, what the history tells of it, what the trash keeps of it."""
+    current = now is not None and now.version == version
+    known = now if current else told
+    size = known.size if known is not None and known.size is not None else (kept.size if kept is not None else None)
+    return ArtifactVersion(
+        path=path,
+        digest=known.digest if known is not None else None,
+        size=size,
+        version=version,
+        at=told.at if told is not None else None,
+        device=told.device if told is not None else (now.device if current and now is not None else None),
+        current=current,
+        trashed=kept.key if kept is not None else None,
+    )
 
 
 def _keyed(key: str | None, *asks: object) -> Keyed | None:

@@ -72,6 +72,19 @@ def trash_key(path: Path, version: Version, time_ns: int) -> str:
     return f"{TRASH}{hashlib.sha256(path.encode()).hexdigest()}/{stamp}-{version}"
 
 
+def copies_of(bucket: Bucket, path: Path) -> dict[Version, Listed]:
+    """The states of one path that the trash keeps, by the version that each is a copy of; newest first."""
+    key = trash_key(path, Version("v"), 0)
+    beginning = key[: key.rindex("/") + 1]
+    found = [
+        (listed, Version(named["version"]))
+        for page in bucket.list(beginning)
+        for listed in page
+        if (named := _KEY.fullmatch(listed.key)) is not None and listed.key.rindex("/") + 1 == len(beginning)
+    ]
+    return {version: listed for listed, version in sorted(found, key=lambda one: one[0].key, reverse=True)}
+
+
 def purge(bucket: Bucket, limits: TrashLimits, *, now: int, go_on_after: str = "") -> Purged:
     """Remove what is past the limits, oldest first. Any thread; touches nothing but copies in the trash. One request a
     thousand copies when there is nothing to do.

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from dorkyd.core.artifact import Artifact, Condition
+from dorkyd.core.artifact import Artifact, ArtifactVersion, Condition
 from dorkyd.core.report import (
     ConflictItem,
     FileItem,
@@ -50,6 +50,14 @@ class ArtifactControl(Protocol):
 
     def stat(self, path: str) -> Artifact:
         """The object as it is now."""
+
+    def list(self, prefix: str, after: str, limit: int, having: Mapping[str, str]) -> Sequence[Artifact]:
+        """At most `limit` objects whose path begins with `prefix`, in order, after `after`, with all of this metadata: what
+        the bucket is known to hold, without asking it. Metadata of an object that nobody here has looked at is not known.
+        """
+
+    def versions(self, path: str) -> Sequence[ArtifactVersion]:
+        """The states of the object that are known, newest first."""
 
     def open(self, artifact: Artifact, start: int = 0) -> AbstractContextManager[Iterator[bytes]]:
         """Its bytes from an offset on, in chunks. `Stale` when it is no longer this state."""

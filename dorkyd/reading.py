@@ -15,12 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path as FilePath
 
 from dorkyd import schema
+from dorkyd.core.artifact import Artifact
 from dorkyd.core.ignore import IgnoreRules
 from dorkyd.core.model import Path
 from dorkyd.core.paths import ConflictName, parse, parse_conflict
 from dorkyd.core.report import ConflictItem, FileItem, LogItem, ProblemItem, TrashItem, Why
 from dorkyd.core.settings import Mode, Project
 from dorkyd.errors import PathProblem, Refused
+from dorkyd.reading_artifacts import artifacts_of
 from dorkyd.reading_rows import (
     HISTORY,
     SIDES,
@@ -29,6 +31,7 @@ from dorkyd.reading_rows import (
     conflict_copies,
     copies_of,
     count_below,
+    history_of,
     is_sent,
     joined,
     last_of,
@@ -85,6 +88,18 @@ class Reader:
                     break
                 after = rows[-1].path
         return found
+
+    def artifacts(self, prefix: str, after: str, limit: int, having: Mapping[str, str]) -> list[Artifact]:
+        """As `artifacts_of`. `Refused` for a prefix that no path can have."""
+        _check_prefix(prefix)
+        _check_text(after)
+        with self._reading() as conn:
+            return [] if conn is None else artifacts_of(conn, prefix, after, limit, having)
+
+    def history_of(self, path: Path) -> list[LogItem]:
+        """What was done to a path, newest first."""
+        with self._reading() as conn:
+            return [] if conn is None else history_of(conn, path)
 
     def conflicts(self, *, rules: IgnoreRules | None = None) -> list[ConflictItem]:
         """Conflict copies that wait for a person, in order."""

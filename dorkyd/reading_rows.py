@@ -89,10 +89,10 @@ def page_of(conn: sqlite3.Connection, tables: Sequence[str], prefix: str, after:
     lower = ("path > ?", after) if after >= prefix else ("path >= ?", prefix)
     part = f"WHERE {lower[0]} AND path < ?"
     union = " UNION ".join(f"SELECT path FROM {table} {part}" for table in tables)  # noqa: S608 - constant
-    return joined(conn, f"{union} ORDER BY path LIMIT ?", (*(lower[1], _behind(prefix)) * len(tables), limit))
+    return joined(conn, f"{union} ORDER BY path LIMIT ?", (*(lower[1], behind(prefix)) * len(tables), limit))
 
 
-def _behind(prefix: str) -> str | bytes:
+def behind(prefix: str) -> str | bytes:
     """What sorts right behind every text that begins with the prefix."""
     for end in range(len(prefix), 0, -1):
         point = ord(prefix[end - 1])
@@ -149,7 +149,7 @@ def copies_of(conn: sqlite3.Connection, original: Path) -> list[Path]:
     last = name(original)
     beginning = f"{original[: len(original) - len(last)]}{split_extension(last)[0]} (conflict "
     part = " UNION ".join(f"SELECT path FROM {table} WHERE path >= ? AND path < ?" for table in SIDES)  # noqa: S608 - constant
-    found = conn.execute(f"{part} ORDER BY path", (beginning, _behind(beginning)) * len(SIDES))
+    found = conn.execute(f"{part} ORDER BY path", (beginning, behind(beginning)) * len(SIDES))
     named = [(Path(path), parse_conflict(path)) for (path,) in found]
     return [path for path, copy in named if copy is not None and copy.original == original]
 
@@ -171,6 +171,11 @@ def last_of(conn: sqlite3.Connection, path: Path) -> LogItem | None:
     """The last thing that was done to a path."""
     row = conn.execute(f"{HISTORY} WHERE path = ? ORDER BY seq DESC LIMIT 1", (path,)).fetchone()
     return None if row is None else log_item(row)
+
+
+def history_of(conn: sqlite3.Connection, path: Path) -> list[LogItem]:
+    """All that was done to a path, newest first."""
+    return [log_item(row) for row in conn.execute(f"{HISTORY} WHERE path = ? ORDER BY seq DESC", (path,))]
 
 
 def log_item(row: tuple[Any, ...]) -> LogItem:

@@ -38,7 +38,7 @@ FAMILIES = {
 PORTS = ["ports", "core.*", "errors"]
 STORES = ["journal", "ledger", "schema", "sessions", "repeats"]
 ENGINE = [
-    *("asking", "storing", "artifacts"),
+    *("asking", "storing", "artifacts", "reading_artifacts"),
     *(
         "transfer",
         "recovery",
@@ -81,7 +81,7 @@ MAY_IMPORT: dict[str, list[str]] = {
     "api.failures": [],
     "api.calls": ["api.messages", "core.*"],
     "api.*": ["api.*", "control", "core.*", "errors"],
-    "artifacts": [*PORTS, *STORES, *ENGINE, "control"],
+    "artifacts": [*PORTS, *STORES, *ENGINE, "control", "bucket_trash"],
     "api.connections": ["api.problems", "peer"],
     "api.server": ["api.*", "control", "core.*", "errors", "private"],
     "private": ["errors"],

@@ -16,7 +16,7 @@ from typing import Annotated, Any, TypeVar
 
 import anyio
 from anyio.to_thread import run_sync
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from fastapi import Path as InPath
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.exceptions import HTTPException
@@ -36,6 +36,8 @@ MOST_AT_ONCE = 64
 """Artifacts that are stored or fetched at one time; others wait for their turn."""
 BUFFER_BYTES = 1024 * 1024
 """So much of a body is handed on at a time: each hand-over costs a change of threads."""
+MOST_ITEMS = 10_000
+"""Of one page."""
 STALL_S = 60.0
 """A body of which nothing came for so long is given up."""
 
@@ -104,6 +106,40 @@ def _is_name(request: Request, suffix: bytes) -> bool:
     """The target spells the slash before the last word out, so that it belongs to the artifact's path."""
     raw: bytes = request.scope.get("raw_path", b"")
     return not raw.endswith(suffix)
+
+
+@router.get("/{path:path}/versions", response_model=m.Page[m.VersionItem])
+async def versions(request: Request, project: Project, path: ArtifactPath) -> Response:
+    """The states that are known, newest first: what stands there, what the trash keeps, what the history tells of."""
+    if _is_name(request, b"/versions"):
+        return await fetch(request, project, f"{path}/versions")
+    found = await _run(request, lambda: project.artifacts.versions(path))
+    items = [m.VersionItem.model_validate(each) for each in found]
+    return JSONResponse(m.Page[m.VersionItem](items=items).model_dump())
+
+
+@router.get("")
+async def artifacts(
+    request: Request,
+    project: Project,
+    prefix: str = "",
+    after: str = "",
+    limit: Annotated[int, Query(ge=1, le=MOST_ITEMS)] = 1000,
+    meta: Annotated[list[str] | None, Query(description="KEY=VALUE, which the metadata must have")] = None,
+) -> m.Page[m.ArtifactItem]:
+    """What the bucket is known to hold, in order, without asking it."""
+    having = dict(_pair(text) for text in meta or ())
+    # One more than asked for tells whether anything follows.
+    found = await _run(request, lambda: project.artifacts.list(prefix, after, limit + 1, having))
+    following = found[limit - 1].path if len(found) > limit else None
+    return m.Page[m.ArtifactItem](items=[item_of(each) for each in found[:limit]], next=following)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise Refused("meta is KEY=VALUE", code="bad-metadata", hint="write ?meta=note=example")
+    return name, value
 
 
 # --- an artifact ------------------------------------------------------------------------------------------------------

@@ -240,6 +240,21 @@ class ArtifactItem(Answer):
     """The client's own."""
 
 
+class VersionItem(Answer):
+    """One state of an artifact, now or before."""
+
+    path: Text
+    digest: str | None
+    size: int | None
+    version: str
+    at: str | None
+    """RFC 3339, as far as this device knows."""
+    device: Text | None
+    current: bool
+    trashed: Text | None
+    """The key of its copy in the bucket's trash, below the project's prefix."""
+
+
 def moment(seconds: int | None) -> str | None:
     """Whole seconds since the epoch as RFC 3339."""
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -162,6 +162,26 @@ def artifact_of(path: Path, version: Version, size: int, modified: int | None, m
     return artifact_of_remote(path, metadata.remote_of(version, size, modified, meta))
 
 
+@dataclass(frozen=True, slots=True)
+class ArtifactVersion:
+    """One state of an object, now or before."""
+
+    path: Path
+    digest: Digest | None
+    """None: not known."""
+    size: int | None
+    """None: not known."""
+    version: Version
+    at: str | None
+    """RFC 3339: when it was written, as far as this device knows."""
+    device: str | None
+    """Who wrote it."""
+    current: bool
+    """It is what stands there now."""
+    trashed: str | None
+    """The key of its copy in the bucket's trash, below the project's prefix; None: there is none."""
+
+
 # --- a client's metadata ----------------------------------------------------------------------------------------------
 
 
@@ -178,14 +198,7 @@ def media_type_of(meta: Mapping[str, str]) -> str | None:
 
 def encoded(own: Mapping[str, str]) -> dict[str, str]:
     """A client's metadata as the object carries it. `Refused` (`bad-metadata`) for what no store takes."""
-    for name in own:
-        if not _NAME.fullmatch(name) or name.startswith(_OURS):
-            raise Refused(
-                f"{name[:200]!r} cannot be the name of metadata",
-                code="bad-metadata",
-                hint="use lower case letters, digits, '.', '_' and '-', at most 128, and not the beginning 'dorky-'",
-            )
-    return {name: _encoded(value) for name, value in own.items()}
+    return {checked_name(name): encoded_value(value) for name, value in own.items()}
 
 
 def check_room(meta: Mapping[str, str]) -> None:
@@ -208,7 +221,19 @@ def checked_type(said: str) -> str:
     return said
 
 
-def _encoded(value: str) -> str:
+def checked_name(name: str) -> str:
+    """A name of metadata from a client. `Refused` (`bad-metadata`) for what can be none."""
+    if not _NAME.fullmatch(name) or name.startswith(_OURS):
+        raise Refused(
+            f"{name[:200]!r} cannot be the name of metadata",
+            code="bad-metadata",
+            hint="use lower case letters, digits, '.', '_' and '-', at most 128, and not the beginning 'dorky-'",
+        )
+    return name
+
+
+def encoded_value(value: str) -> str:
+    """A text as an object carries it."""
     plain = _PLAIN.fullmatch(value) is not None and not value.startswith(_EXTENDED)
     return value if plain else _EXTENDED + quote(value, safe="!#$&+-.^_`|~")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import socket
 from concurrent.futures import ThreadPoolExecutor
 
@@ -311,3 +312,48 @@ def test_many_on_one_path(place: Place) -> None:
     assert held in {f"{number}".encode() * 1000 for number in range(8)}
     place.in_folder("one", held)
     assert place.http.get("/v1/projects/p/conflicts").json()["items"] == []
+
+
+# --- lists ------------------------------------------------------------------------------------------------------------
+
+
+def test_listed_and_searched(place: Place) -> None:
+    """Artifacts are listed by prefix, in pages, and found by their metadata, without a request to the bucket."""
+    for n in range(5):
+        own = json.dumps({"kind": "ż" if n % 2 else "even", "n": str(n)})
+        place.put(f"list/{n} é", b"x" * n, Dorky_Metadata=own)
+    place.daemon.sync()
+    before = place.daemon.requests()
+    url = "/v1/projects/p/artifacts"
+    first = place.http.get(url, params={"prefix": "list/", "limit": 3}).json()
+    assert [item["size"] for item in first["items"]] == [0, 1, 2]
+    rest = place.http.get(url, params={"prefix": "list/", "limit": 3, "after": first["next"]}).json()
+    assert ([item["path"] for item in rest["items"]], rest["next"]) == (["list/3 é", "list/4 é"], None)
+    assert rest["items"][0]["metadata"] == {"kind": "ż", "n": "3"}
+    found = place.http.get(url, params={"meta": "kind=ż"}).json()["items"]
+    assert [item["path"] for item in found] == ["list/1 é", "list/3 é"]
+    both = place.http.get(url, params={"meta": ["kind=ż", "n=1"]}).json()["items"]
+    assert [item["path"] for item in both] == ["list/1 é"]
+    assert place.http.get(url, params={"meta": "kind=none"}).json()["items"] == []
+    for wrong in ('a"b=x', "kind"):
+        assert problem_of(place.http.get(url, params={"meta": wrong}))["code"] == "bad-metadata"
+    after = place.daemon.requests()
+    assert {verb: after[verb] for verb in ("PUT", "HEAD", "COPY")} == {
+        verb: before[verb] for verb in ("PUT", "HEAD", "COPY")
+    }
+
+
+def test_versions(place: Place) -> None:
+    """The states of an artifact are told, newest first, with where the trash keeps them."""
+    made = [place.put("v/a", text).json() for text in (b"1", b"22", b"333")]
+    place.daemon.sync()
+    items = place.http.get(place.url("v/a", "versions")).json()["items"]
+    assert [(item["size"], item["current"]) for item in items] == [(3, True), (2, False), (1, False)]
+    assert [item["digest"] for item in items] == [item["digest"] for item in reversed(made)]
+    assert [item["version"] for item in items] == [item["version"] for item in reversed(made)]
+    assert items[0]["trashed"] is None
+    kept = place.base / "bucket" / "prefix" / items[1]["trashed"]
+    assert kept.read_bytes() == b"22"
+    assert place.http.get(place.url("v/none", "versions")).status_code == 404
+    place.http.delete(place.url("v/a"))
+    assert {item["current"] for item in place.http.get(place.url("v/a", "versions")).json()["items"]} == {False}
