@@ -158,7 +158,9 @@ def damage(conn: sqlite3.Connection) -> str | None:
     answer = conn.execute("PRAGMA integrity_check(1)").fetchone()
     if answer is None or answer[0] != "ok":
         return "integrity check failed"
-    for (table,) in conn.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+    # Tables of SQLite's own have columns without a type.
+    tables = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite!_%' ESCAPE '!'"
+    for (table,) in conn.execute(tables).fetchall():
         columns = conn.execute("SELECT name, type FROM pragma_table_info(?)", (table,)).fetchall()
         for row in conn.execute(f"SELECT * FROM {_quoted(table)}"):  # noqa: S608  a name of its own
             for (name, kind), value in zip(columns, row, strict=True):

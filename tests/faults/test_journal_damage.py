@@ -131,3 +131,19 @@ def test_a_log_of_the_journal_that_was_cut_short(tmp_path: Path) -> None:
         assert a.tree() == b.tree() == world.objects(), seed
         assert kept <= set(a.tree().values())
         a.kill(), b.kill()
+
+
+def test_a_sound_journal_is_kept_when_it_is_doubted(tmp_path: Path) -> None:
+    """A cycle that ended in what nobody foresaw has all of the journal read; one that is sound is used as before, and what a
+    person deleted meanwhile stays deleted.
+    """
+    world, a, _ = _world(tmp_path)
+    gone = min(FILES)
+    (a.root / gone).unlink()
+    a.engine.failed_unexpectedly(ValueError("a defect of ours"))
+    a.clock.advance(10)
+    world.settle()
+    assert "started-over" not in a.engine.warnings
+    assert [file.name for file in a.journals.iterdir() if ".damaged-" in file.name] == []
+    assert gone not in a.tree()
+    assert gone not in world.objects()
