@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from dorkyd.core import metadata, paths
 from dorkyd.core.logbook import (
@@ -89,6 +89,8 @@ class RemoteSide:
     _differed: set[Path] = field(default_factory=set)
     """What the listing under way found changed."""
     _listing: Iterator[Sequence[Listed]] | None = None
+    listed_from_ns: int = 0
+    """The folder's file system time before the last listing began; 0: not known."""
     _began: int = 0
     _strange: list[Problem] = field(default_factory=list)
 
@@ -319,9 +321,10 @@ class RemoteSide:
         """
         return None if self._unexplained is None else bool(self._unexplained)
 
-    def begin_listing(self) -> None:
-        """Start a full listing, which finds what other tools wrote and any lost hint."""
+    def begin_listing(self, at_ns: int = 0) -> None:
+        """Start a full listing, which finds what other tools wrote and any lost hint. `at_ns`: as `listed_from_ns`."""
         self.unsure = False
+        self.listed_from_ns = at_ns
         self._unexplained, self._differed = None, set()
         self._told_before, self._told = self._told, set()
         self._began = self.journal.listing_begins()
@@ -375,6 +378,9 @@ class RemoteSide:
             looked = self._after_unknown(path, before, looked)
         elif looked is not None and before is not None and _kept_our_op(before, looked):
             looked = metadata.disowned(looked, before.digest if before.version == looked.version else None)
+        elif looked is not None and before is not None and before.foreign and looked.version == before.version:
+            # Its bytes were read: nothing in what it says of itself tells their digest.
+            looked = replace(looked, digest=looked.digest or before.digest)
         self.journal.set_remote(path, looked)
         if looked is not None:
             self.deleted_by.pop(path, None)
