@@ -84,6 +84,8 @@ class Contact:
     clock: Clock
     random: Callable[[], float]
     counters: Counters
+    file_time_ns: Callable[[], int]
+    """The time that the folder's file system gives a change made now. It may raise, as `Folder.now_ns`."""
     probed: ProbeResult | None = None
     met: bool = False
     """The bucket was proved and is this project's."""
@@ -205,7 +207,7 @@ class Contact:
             return rewound
         if self.remote.unexplained is not None:
             self._pace.judge(now, untold=self.remote.unexplained)
-        self.remote.begin_listing()
+        self.remote.begin_listing(self.file_time_ns())
         self.counters.listings_begun += 1
         self._every_s = self._pace.interval_s(self.journal.remote_count())
         self._list = now + self._every_s

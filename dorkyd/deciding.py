@@ -79,6 +79,8 @@ class Decider:
     device: str
     unholdable: int = 0
     """Permission bits this file system was seen not to hold: they are left alone."""
+    _listed_from_ns: int = 0
+    """File system time before the last complete listing began."""
 
     def decide(
         self, rows: Sequence[Dirty], *, at_ns: int, busy: Collection[Path], failing: Collection[Path], copies_safe: bool
@@ -87,6 +89,7 @@ class Decider:
         long and nobody waits for them.
         """
         done = Decisions()
+        self._listed_from_ns = int(self.journal.get("listed") or 0)
         at_work = set(self.journal.ledger.paths_at_work())
         self._decide_all(rows, done, at_ns, at_work)
         # The other halves of moves may be dirty too, further back in the queue.
@@ -210,10 +213,13 @@ class Decider:
         """Joining: an object of which nothing is known but a listing, which says that it holds what the file holds. No
         request is needed then. What only a look would tell is either read again before each write (a person's keys, the
         ops before it) or asked for when it counts (permission bits, `reconcile`; whose write it is, `RemoteSide.learn`).
-        A path that we ever wrote to is looked at: the object may be a late write of our own.
+        A path that we ever wrote to is looked at: the object may be a late write of our own. So is one whose file changed
+        after the last complete listing began: a teammate may have deleted the object in between, which says nothing of it.
         """
         nothing_known = not remote.looked and remote.digest is None and remote.op is None and not remote.ancestry
         if not nothing_known or remote.md5 is None or remote.size != local.size or self.journal.ledger.tried(path):
+            return remote
+        if local.stat.ctime_ns >= self._listed_from_ns:
             return remote
         if not self.local.has_md5(path, local, remote.md5):
             return remote

@@ -492,7 +492,15 @@ class Engine:
             journal=journal,
             local=local,
             contact=Contact(
-                self.project, bucket, remote, journal, self.clock, self.random, self.counters, warnings=self.warnings
+                self.project,
+                bucket,
+                remote,
+                journal,
+                self.clock,
+                self.random,
+                self.counters,
+                self.folder.now_ns,
+                warnings=self.warnings,
             ),
             decider=Decider(journal, local, self.project, self.device),
             carrier=carrier,
@@ -677,7 +685,7 @@ class Engine:
                 return
         with journal.atomic():
             journal.mark(listed.lost, remote=True)
-            journal.put("listed", "1")
+            journal.put("listed", str(o.remote.listed_from_ns))
         o.retries.complete_look(listed.strange, _KEY_CODES, still_there=o.retries.strange_here)
         self.counters.listings_done = self.counters.listings_begun
 

@@ -145,7 +145,7 @@ def prepare(db: Database, file: str) -> None:
     migrations.apply(db)
 
 
-_NUMBERS = ("counter", "log_cursor", "marker_inode", "paused_until")
+_NUMBERS = ("counter", "log_cursor", "marker_inode", "paused_until", "listed")
 """What `meta` holds as text and is a number."""
 _DOCUMENTS = ("halt",)
 """What it holds in JSON."""

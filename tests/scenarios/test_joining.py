@@ -156,6 +156,28 @@ def test_metadata_that_another_tool_kept(tmp_path: Path, listed_before: bool) ->
     world.all_hold({"f": "NEW"})
 
 
+def test_a_file_that_came_after_the_listing_is_asked_about(tmp_path: Path) -> None:
+    """The object was deleted elsewhere before the same bytes came here: nobody deleted this file, and it goes up."""
+    world = _etags(tmp_path)
+    a, b = world.device("a"), world.device("b")
+    a.write("f", "one")
+    a.write("g", "two")
+    a.settle()
+    b.write("g", "two")
+    b.watching = True
+    b.step()
+    assert b.engine.counters.listings_begun == 1
+    (a.root / "f").unlink()
+    a.settle()
+    b.write("f", "one")
+    b.watchers[-1].saw("f")
+    for _ in range(5):
+        b.step(0.1)
+    world.settle()
+    assert b.tree() == a.tree() == world.objects() == {"f": "one", "g": "two"}
+    assert b.trashed() == []
+
+
 def test_a_listing_under_way_replaces_what_was_proved(tmp_path: Path) -> None:
     """Proof is as old as its listing: a page of a later one that had begun already is newer, unlike after a look."""
     _world, _a, b = _joined(tmp_path)
@@ -203,3 +225,25 @@ def test_a_file_that_changes_while_it_is_read_proves_nothing(tmp_path: Path) -> 
     b.write("f", "new")
     side = b.engine._open.local  # type: ignore[union-attr]
     assert not side.has_md5(SyncPath("f"), local, "22af645d1859cb5ca6da0c484f1f37ea")  # type: ignore[arg-type]
+
+
+def test_what_cannot_be_placed_is_fetched_once(tmp_path: Path) -> None:
+    """Another tool's object where a folder stands: its bytes are read once, not at each look, and once more when it changes."""
+    world = World(tmp_path)
+    a = world.device("a")
+    a.write("d/__pycache__/x", "1")
+    world.settle()
+    world.put("d", "theirs")
+    world.forget()
+    for _ in range(4):
+        a.settle()
+    assert a.problems()
+    assert world.counts["a"]["GET"] == 1
+    world.put("d", "newer")
+    for _ in range(2):
+        a.settle()
+    assert world.counts["a"]["GET"] == 2
+    (a.root / "d").rename(a.root / "e")
+    a.settle()
+    assert a.tree() == {"d": "newer", "e/__pycache__/x": "1"}
+    assert world.counts["a"]["GET"] == 2

@@ -92,6 +92,8 @@ class Play:
                     if path == "stays" or name == "A":
                         person._put(path, text, "write")
                 person.stamps.see(person.root)
+                # All that is older than any listing.
+                person.device.clock.advance(1.0)
             self.account.given_up.clear()
         self.traps = {device.name: device.trap for device in self.devices}
 

@@ -136,9 +136,9 @@ MUTANTS = (
     Mutant(
         "absence-believed-from-a-listing",
         "engine",
-        '            journal.mark(listed.lost, remote=True)\n            journal.put("listed", "1")',
+        '            journal.mark(listed.lost, remote=True)\n            journal.put("listed", str(o.remote.listed_from_ns))',
         "            for path in listed.lost:\n                journal.set_remote(path, None)\n"
-        '            journal.mark(listed.lost)\n            journal.put("listed", "1")',
+        '            journal.mark(listed.lost)\n            journal.put("listed", str(o.remote.listed_from_ns))',
         "what a listing did not show is gone, unasked",
         "rule 3: absence needs proof",
         test="tests/scenarios/test_absence.py::test_what_a_listing_missed_is_asked_about",
