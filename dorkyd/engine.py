@@ -66,6 +66,7 @@ from dorkyd.recovery import settle_install
 from dorkyd.remote_side import Emptied, RemoteSide, Rewound
 from dorkyd.repeats import Answered, Keyed
 from dorkyd.retries import Retries
+from dorkyd.sessions import BegunUpload
 from dorkyd.storing import Storing
 from dorkyd.transfer import Transfer
 from dorkyd.upkeep import Upkeep
@@ -74,6 +75,8 @@ STALE_S = 0.2
 """When a folder that moved under us is looked at again."""
 REOPEN_S = 2.0
 """How often a missing folder is looked for."""
+REMEMBER_S = 10.0
+"""How long a thread of the pool waits for the engine's to journal something."""
 IDLE_S = 60.0
 """A cycle runs at least this often."""
 UNWATCHED_HINT = "sudo sysctl fs.inotify.max_user_watches=524288 fs.inotify.max_user_instances=512"
@@ -409,6 +412,20 @@ class Engine:
         o.jobs.begin(job)
         return answer
 
+    def _remember(self, begun: BegunUpload) -> None:
+        """Journal a client's session. From a thread of the pool, which waits for it."""
+
+        def journalled() -> None:
+            if self._open is None:
+                raise Transient("the project is started anew", code="restarting", retry_after_s=1)
+            with self._open.journal.atomic():
+                self._open.journal.sessions.begun(begun)
+
+        try:
+            self.call(journalled).result(timeout=REMEMBER_S)
+        except TimeoutError as exc:
+            raise Transient("the engine is busy and has not answered", code="busy", retry_after_s=1) from exc
+
     def _ready(self) -> _Open:
         """What there is to work with, if the bucket may be written now. Raises why it may not."""
         check_ready(self.project, self.held, self.trouble, paused=self.paused_until() > self.clock.time_ns())
@@ -486,7 +503,7 @@ class Engine:
         transfer = Transfer(bucket, self.folder, self.clock, self.device)
         carrier, retries = Carrier(journal, local, remote, transfer, self.clock, self.device), Retries(journal)
         stages = self.project.mode not in {Mode.PUSH, Mode.BUCKET}
-        storing = Storing(bucket, self.folder, transfer, self.device, stages=stages)
+        storing = Storing(bucket, self.folder, transfer, self.device, stages=stages, remember=self._remember)
         asking = Asking(journal, remote, storing, self.folder, self.clock, self.device)
         self._open = _Open(
             journal=journal,

@@ -17,9 +17,12 @@ from dorkyd.core import metadata
 from dorkyd.core.artifact import MEDIA_TYPE, Annotate, Remove, Store, check_room, media_type_of
 from dorkyd.core.model import Digest, Op, Path, Remote, Version
 from dorkyd.errors import Blocked, Refused, Stale, Transient, Unsupported
-from dorkyd.ports import Body, Bucket, Folder, ObjectInfo, Written
+from dorkyd.ports import Body, Bucket, Folder, ObjectInfo, Session, Written
+from dorkyd.sessions import BegunUpload
 from dorkyd.transfer import Transfer
 
+NO_MODE = -1
+"""The mode of a session that no upload from the folder goes on with."""
 _log = logging.getLogger("dorkyd.storing")
 
 
@@ -69,12 +72,24 @@ class Stored:
 class Storing:
     """The hands of one project's clients. Thread-safe."""
 
-    def __init__(self, bucket: Bucket, folder: Folder, transfer: Transfer, device: str, *, stages: bool = True) -> None:
-        """`stages` False: nothing is ever installed in this folder."""
+    def __init__(
+        self,
+        bucket: Bucket,
+        folder: Folder,
+        transfer: Transfer,
+        device: str,
+        *,
+        stages: bool,
+        remember: Callable[[BegunUpload], None],
+    ) -> None:
+        """`stages` False: nothing is ever installed in this folder. `remember` has a session journalled, and returns when it
+        is: a kill after that leaves no parts in the store for ever.
+        """
         self._bucket = bucket
         self._folder = folder
         self._transfer = transfer
         self._device = device
+        self._remember = remember
         self.stages = stages
         """A stored body stays in staging, to be installed."""
 
@@ -92,7 +107,8 @@ class Storing:
         body: Body = StagedBody(self._folder, asked.staged, asked.size, asked.digest)
         if asked.data is not None:
             body = SmallBody(asked.data, asked.digest)
-        send = lambda: self._bucket.put(asked.path, body, replaces=asked.replaces, meta=meta)
+        session = self._session(asked, op, meta, kept=kept)
+        send = lambda: self._bucket.put(asked.path, body, replaces=asked.replaces, meta=meta, session=session)
         stored = self._written(asked.path, op, asked.size, meta, send, kept)
         if self.stages and asked.data is not None:
             self._stage(asked.staged, asked.data)
@@ -141,6 +157,20 @@ class Storing:
                 out.write(data)
         except (Stale, Transient, Blocked):
             _log.warning("verb=stage path=%r outcome=not-staged", staged)
+
+    def _session(self, asked: Store, op: Op, meta: Mapping[str, str], *, kept: bool) -> Session | None:
+        """For a body that goes in parts. Whoever sends it again begins anew: its session is given up then."""
+        over = self._bucket.sessions_over
+        if over is None or asked.size <= over:
+            return None
+        session = self._bucket.begin(asked.path, asked.size, replaces=asked.replaces, meta=meta)
+        begun = BegunUpload(op, asked.path, asked.digest, asked.replaces, NO_MODE, session, "", kept)
+        try:
+            self._remember(begun)
+        except BaseException:
+            self._bucket.abandon(asked.path, session)
+            raise
+        return session
 
     # --- inside -------------------------------------------------------------------------------------------------
 

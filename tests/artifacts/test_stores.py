@@ -5,20 +5,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx2
 import pytest
 
+from dorkyd import schema
 from tests.api.serving import http_client
 from tests.artifacts.place import Place
+from tests.daemons import RealDaemon, wait_until
 from tests.e2e.places import directory_place, gcs_place, s3_place
+from tests.servers import Server
 
 LARGE_BYTES = int(os.environ.get("DORKY_LARGE_MIB", "96")) * 2**20
 GROWTH_BYTES = 100 * 2**20
@@ -129,3 +134,39 @@ def test_metadata_stays_with_a_rename(place: Place) -> None:
     told = place.http.get(place.url("new name", "metadata")).json()
     assert (told["metadata"], told["media_type"]) == ({"a": "b"}, "text/csv")
     assert place.get("old name").status_code == 404
+
+
+@pytest.mark.s3
+def test_killed_in_the_middle_of_a_large_upload(seaweed: Server) -> None:
+    """A daemon that is killed while it sends a client's body in parts leaves no object, no staged body, and no parts."""
+    base = Path(os.path.realpath(tempfile.mkdtemp(prefix="dk")))
+    with s3_place(base, seaweed) as e2e, contextlib.closing(seaweed.client()) as client:
+        daemon = e2e.device("a", bandwidth={"up": "8MiB"}).start()
+        bucket = e2e.bucket.split("/")[2]
+        parts = lambda: client.list_multipart_uploads(Bucket=bucket).get("Uploads") or []
+
+        def send() -> None:
+            with contextlib.suppress(httpx2.HTTPError), http_client(daemon.socket) as http:
+                Place(base, daemon, http).put("large", BLOCK * 96)
+
+        with ThreadPoolExecutor(1) as pool:
+            sending = pool.submit(send)
+            wait_until("parts are being sent", lambda: bool(parts()) and remembered(daemon) == 1)
+            daemon.kill()
+            sending.result(60)
+        daemon.start()
+        daemon.sync()
+        wait_until("the parts are gone", lambda: not parts())
+        with http_client(daemon.socket) as http:
+            place = Place(base, daemon, http)
+            assert place.staged() == []
+            assert place.get("large").status_code == 404
+        assert e2e.live() == {}
+    shutil.rmtree(base)
+
+
+def remembered(daemon: RealDaemon) -> int:
+    """How many sessions its journal has."""
+    (journal,) = (daemon.home / "state" / "journals").glob("*.db")
+    with contextlib.closing(schema.connect_readonly(journal)) as conn:
+        return int(conn.execute("SELECT count(*) FROM uploads").fetchone()[0])
