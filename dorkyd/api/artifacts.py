@@ -24,6 +24,7 @@ from starlette.requests import ClientDisconnect
 
 from dorkyd.api import conditions
 from dorkyd.api import messages as m
+from dorkyd.api.connections import MOST_CONNECTIONS
 from dorkyd.api.depending import Project
 from dorkyd.api.description import PROBLEMS
 from dorkyd.control import ArtifactControl, IncomingBody
@@ -33,7 +34,7 @@ from dorkyd.errors import Refused, Stale
 T = TypeVar("T")
 
 MOST_AT_ONCE = 64
-"""Artifacts that are stored or fetched at one time; others wait for their turn."""
+"""Threads that look at objects and hand on pieces of bodies; others wait for their turn."""
 BUFFER_BYTES = 1024 * 1024
 """So much of a body is handed on at a time: each hand-over costs a change of threads."""
 MOST_ITEMS = 10_000
@@ -54,11 +55,21 @@ _FOUND: dict[int | str, dict[str, Any]] = {
 
 
 async def _run(request: Request, call: Callable[[], T]) -> T:
-    """A call that blocks, in one of the threads that artifacts have."""
+    """A call that is over soon, in one of the threads that artifacts have."""
+    return await run_sync(call, limiter=_limiter(request, "artifact_threads", MOST_AT_ONCE))
+
+
+async def _wait(request: Request, call: Callable[[], T]) -> T:
+    """A call that waits for a whole body to be sent, perhaps for hours: it keeps nobody else's bytes waiting."""
+    return await run_sync(call, limiter=_limiter(request, "artifact_waits", MOST_CONNECTIONS))
+
+
+def _limiter(request: Request, name: str, most: int) -> anyio.CapacityLimiter:
     state = request.app.state
-    if not hasattr(state, "artifact_threads"):
-        state.artifact_threads = anyio.CapacityLimiter(MOST_AT_ONCE)
-    return await run_sync(call, limiter=state.artifact_threads)
+    if not hasattr(state, name):
+        setattr(state, name, anyio.CapacityLimiter(most))
+    limiter: anyio.CapacityLimiter = getattr(state, name)
+    return limiter
 
 
 def item_of(artifact: Artifact) -> m.ArtifactItem:
@@ -94,7 +105,7 @@ async def annotate(request: Request, project: Project, path: ArtifactPath, body:
     """Merge metadata into the artifact's, without its bytes: null takes a name away. `If-Match` as for PUT."""
     condition = conditions.condition_of(request.headers)
     key = conditions.key_of(request.headers)
-    artifact = await _run(request, lambda: project.artifacts.annotate(path, body.metadata, condition, key))
+    artifact = await _wait(request, lambda: project.artifacts.annotate(path, body.metadata, condition, key))
     return _told(artifact)
 
 
@@ -199,7 +210,7 @@ async def put(request: Request, project: Project, path: ArtifactPath) -> Respons
         if digest is not None and body.digest() != digest:
             raise Refused("the body is not what Content-Digest says", code="digest-mismatch", hint="send it again")
         kind = headers.get("content-type")
-        artifact, new = await _run(request, lambda: desk.put(path, body, condition, own=own, media_type=kind, key=key))
+        artifact, new = await _wait(request, lambda: desk.put(path, body, condition, own=own, media_type=kind, key=key))
     finally:
         with anyio.CancelScope(shield=True):
             await run_sync(body.discard)
@@ -211,7 +222,7 @@ async def delete(request: Request, project: Project, path: ArtifactPath) -> Resp
     """Delete it from the bucket, whose trash keeps it, then from the folder. `If-Match` as for PUT."""
     condition = conditions.condition_of(request.headers)
     key = conditions.key_of(request.headers)
-    await _run(request, lambda: project.artifacts.delete(path, condition, key))
+    await _wait(request, lambda: project.artifacts.delete(path, condition, key))
     return Response(status_code=204)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
 import socket
@@ -12,7 +13,7 @@ import httpx2
 import pytest
 
 from tests.api.serving import http_client
-from tests.artifacts.place import Place
+from tests.artifacts.place import Place, serving
 from tests.daemons import wait_until
 from tests.security.attacked import problem_of
 
@@ -357,3 +358,20 @@ def test_versions(place: Place) -> None:
     assert place.http.get(place.url("v/none", "versions")).status_code == 404
     place.http.delete(place.url("v/a"))
     assert {item["current"] for item in place.http.get(place.url("v/a", "versions")).json()["items"]} == {False}
+
+
+def test_many_that_wait_keep_nobody_waiting() -> None:
+    """A hundred clients whose bodies wait for a bandwidth limit keep nobody from reading what is there."""
+    with serving(bandwidth={"up": "64KiB"}) as place, ThreadPoolExecutor(100) as pool:
+        assert place.put("there", b"1").status_code == 201
+
+        def slow(number: int) -> None:
+            with contextlib.suppress(httpx2.HTTPError), http_client(place.daemon.socket) as http:
+                http.put(place.url(f"slow/{number}"), content=b"x" * 300_000)
+
+        waiting = [pool.submit(slow, number) for number in range(100)]
+        wait_until("many are waiting", lambda: place.daemon.status().pending.bytes > 20_000_000)
+        for _ in range(20):
+            assert place.get("there").content == b"1"
+        assert not all(each.done() for each in waiting)
+        place.daemon.kill()
