@@ -96,6 +96,8 @@ class Body(Protocol):
 
 _LONG_NS = 3_600_000_000_000
 """Longer than any doubt about a stamp."""
+_LAST_NS = 2**63 - 1
+"""What the journal can hold. A file of the year 2262 is hashed again."""
 
 Chunk = bytes | memoryview
 """Some bytes of a body."""
@@ -283,7 +285,7 @@ class Known:
     @classmethod
     def proved(cls, stat: StatTuple, digest: Digest) -> Known:
         """Of a file system where every later change shows: however recent, it is not racy."""
-        return cls(stat, digest, max(stat.mtime_ns, stat.ctime_ns) + _LONG_NS)
+        return cls(stat, digest, min(max(stat.mtime_ns, stat.ctime_ns) + _LONG_NS, _LAST_NS))
 
 
 @dataclass(frozen=True, slots=True)

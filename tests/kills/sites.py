@@ -15,7 +15,7 @@ import dorkyd
 from tests.kills.ports import BUCKET, FOLDER, OS_STEPS
 
 ROOT = Path(dorkyd.__file__).parent
-NOT_THE_DAEMON = ("cli/", "client.py", "locate.py", "core/", "ports.py")
+NOT_THE_DAEMON = ("cli/", "client/", "client.py", "locate.py", "core/", "ports.py")
 """Other programs, and what does nothing."""
 WRITES = re.compile(
     r"\b(INSERT(?: OR \w+)? INTO|UPDATE|DELETE FROM|CREATE TABLE|CREATE INDEX|DROP TABLE|ALTER TABLE) (\w+(?:\.\w+)?)"
@@ -35,6 +35,7 @@ _RACE = "only when a file changes between a look and the act: `tests/scenarios`,
 _FALLBACK = "only where the file system or the system lacks a call"
 _NEW = "newer than the last telling of all stories: `python -m tests.kills --write` says whether one passes it"
 _TCP = "only with a TCP listener, which writes its token once"
+_REPEATS = "inside a transaction whose end is a point; each step in `tests/scenarios/test_repeats.py`"
 _EARLY = "told, but done before the story arms its victim"
 UNREACHED: dict[Site, str] = {
     ("bucket.abandon", "transfer.Transfer.upload"): "only when a person's own keys change during a large upload",
@@ -65,12 +66,10 @@ UNREACHED: dict[Site, str] = {
     ("os.unlink", "daemon._write_daemon_file"): "only what a process that died there left",
     ("folder.unstage", "transfer.Transfer._receive"): _RACE,
     ("sql COMMIT", "asking.Asking.check_free"): _NEW,
-    ("sql COMMIT", "asking.Asking.receive"): _NEW,
     ("sql COMMIT", "asking.Asking.discard"): _NEW,
     ("sql COMMIT", "asking.Asking.at_start"): _NEW,
     ("folder.unstage", "asking.Asking.discard"): _NEW,
     ("folder.unstage", "asking.Asking.at_start"): _NEW,
-    ("folder.stage", "artifacts.Incoming.write"): _NEW,
     ("folder.unstage", "storing.Storing.store"): _NEW,
     ("os.chmod", "permissions._set_unopened"): "only for a file that its owner may not read, which root always may",
     ("os.chmod", "private._tighten"): "only for a home that somebody opened to others",
@@ -81,6 +80,11 @@ UNREACHED: dict[Site, str] = {
     ("sql COMMIT", "contact.Contact.failed"): "only a store that is found to ignore conditions",
     ("sql COMMIT", "contact.Contact.pushed"): "only with a queue: `tests/e2e/test_push.py`",
     ("sql COMMIT", "remote_side.RemoteSide._give_up_telling"): "only a log whose numbers are used up",
+    ("bucket.abandon", "storing.Storing._session"): "only when the journal cannot take the session's row",
+    ("sql INSERT repeats", "repeats.Repeats.begins"): _REPEATS,
+    ("sql UPDATE repeats", "repeats.Repeats.ends"): _REPEATS,
+    ("sql DELETE repeats", "repeats.Repeats.failed"): _REPEATS,
+    ("sql DELETE repeats", "repeats.Repeats.answer"): _REPEATS,
 }
 """What no story passes, and why."""
 

@@ -709,6 +709,8 @@ def _ask(world: World, method: str, path: str, body: bytes = b"") -> None:
     connection = _ToSocket(world.a.socket)
     try:
         headers = {"Content-Type": "application/json" if method == "PATCH" else "application/octet-stream"}
+        if method == "PUT":
+            headers["Idempotency-Key"] = f'"{world.d}-{path}"'
         connection.request(method, f"/v1/projects/p/artifacts/{world.d}/{path}", body, headers)
         reply = connection.getresponse()
         assert reply.status < 300 or (method == "DELETE" and reply.status == 404), (reply.status, reply.read())
@@ -745,3 +747,10 @@ def _store(world: World) -> None:
 
 
 _story("artifacts", _artifacts, _store, _store)
+
+
+def _store_large(world: World) -> None:
+    _ask(world, "PUT", "large.bin", world.large("artifact", world.known["kib"]))
+
+
+_story("a large artifact", _artifacts, _store_large, _store_large, tune=_SMALL, schemes=("s3", "gs"))

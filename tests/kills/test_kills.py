@@ -29,9 +29,6 @@ TOLD = (
     ("s3", "upload, update, delete, move and chmod"),
     ("s3", "download, update, delete, move and chmod"),
     ("s3", "large upload in a session"),
-    ("s3", "conflicts"),
-    ("s3", "restore"),
-    ("file", "stepwise down"),
     ("file", "the first start"),
 )
 """What CI has time for. Between them they pass points of nearly every kind."""
