@@ -199,8 +199,9 @@ class Asking:
         if asked.replaces is None:
             self.remote.mark_clashes([path])
         if isinstance(asked, Store):
-            ledger.came_in(asked.staged)
-            if self.storing.stages:
+            if stored.staged is not None:
+                ledger.came_in(asked.staged)  # else the next start removes it
+            if stored.staged:
                 ledger.set_fetched(Fetched(asked.staged, path, remote.version, remote.digest))
         self._log(asked, remote.version, kept=stored.kept)
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 import io
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 from dorkyd.core import metadata
@@ -67,6 +68,8 @@ class Stored:
     remote: Remote
     kept: bool = True
     """False: the state it replaced was too large for a copy and is not in the bucket's trash."""
+    staged: bool | None = False
+    """The body is in staging, whole and durable, for the folder. False: nothing is there. None: perhaps a part of it."""
 
 
 class Storing:
@@ -110,9 +113,9 @@ class Storing:
         session = self._session(asked, op, meta, kept=kept)
         send = lambda: self._bucket.put(asked.path, body, replaces=asked.replaces, meta=meta, session=session)
         stored = self._written(asked.path, op, asked.size, meta, send, kept)
-        if self.stages and asked.data is not None:
-            self._stage(asked.staged, asked.data)
-        elif not self.stages and asked.data is None:
+        if self.stages:
+            return replace(stored, staged=self._stage(asked, stored.remote.mode))
+        if asked.data is None:
             self._folder.unstage(asked.staged)
         return stored
 
@@ -149,14 +152,26 @@ class Storing:
                 raise
         return kept
 
-    def _stage(self, staged: str, data: bytes) -> None:
-        """For the folder, which installs it. Where that fails the bytes come from the bucket."""
+    def _stage(self, asked: Store, mode: int | None) -> bool | None:
+        """For the folder, which installs it: durable when this returns, since what is recorded of it is believed after a power
+        cut. As `Stored.staged`; where it is not there the bytes come from the bucket.
+        """
         try:
-            self._folder.unstage(staged)
-            with self._folder.stage(staged) as out:
-                out.write(data)
-        except (Stale, Transient, Blocked):
-            _log.warning("verb=stage path=%r outcome=not-staged", staged)
+            if asked.data is not None:
+                self._folder.unstage(asked.staged)
+                with self._folder.stage(asked.staged) as out:
+                    out.write(asked.data)
+            # Bits that keep us from reading it come when it is put in place.
+            bits = None if mode is None else mode | 0o600
+            self._folder.seal(asked.staged, mode=bits, mtime_ns=asked.mtime_ns)
+        except (Stale, Transient, Blocked) as exc:
+            _log.warning("verb=stage path=%r outcome=%s", asked.path, exc.code)
+        else:
+            return True
+        with suppress(Stale, Transient, Blocked):
+            self._folder.unstage(asked.staged)  # a half of it would keep a full disk full
+            return False
+        return None
 
     def _session(self, asked: Store, op: Op, meta: Mapping[str, str], *, kept: bool) -> Session | None:
         """For a body that goes in parts. Whoever sends it again begins anew: its session is given up then."""

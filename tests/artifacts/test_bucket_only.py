@@ -53,6 +53,7 @@ def test_stored_without_a_folder(place: Place, size: int) -> None:
 def test_what_others_write(place: Place) -> None:
     """An object of another tool is there at once; it is not synced, and nothing is said to be pending for ever."""
     other = place.base / "bucket" / "prefix" / "other.txt"
+    other.parent.mkdir(exist_ok=True)
     other.write_bytes(b"theirs")
     assert place.get("other.txt").content == b"theirs"
     place.daemon.sync()

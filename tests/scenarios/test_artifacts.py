@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path as FilePath
+from typing import Any, BinaryIO, cast
 
 import pytest
 
@@ -14,7 +15,8 @@ from dorkyd.core import metadata
 from dorkyd.core.artifact import Annotate, Asked, Remove, Store, encoded
 from dorkyd.core.model import Op, Path, Version
 from dorkyd.core.settings import Mode
-from dorkyd.errors import Refused, Stale, Transient
+from dorkyd.errors import DiskFull, Refused, Stale, Transient
+from dorkyd.ports import Folder
 from tests.devices import Device, Kill, World, trap_commits
 
 STEPS = 60
@@ -302,3 +304,80 @@ def test_a_project_that_is_closed_while_it_works(world: World) -> None:
     one.pool.run_all()
     world.settle()
     world.all_hold({"g": "x"})
+
+
+class Disk:
+    """A folder on a disk that may be full, and that loses what was never made durable when the power goes."""
+
+    def __init__(self, inner: Folder) -> None:
+        self._inner = inner
+        self.full = False
+        self.volatile: set[str] = set()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def stage(self, name: str, *, resume: bool = False) -> BinaryIO:
+        out = self._inner.stage(name, resume=resume)
+        self.volatile.add(name)
+        if self.full:
+            out.write(b"half")
+            out.close()
+            raise DiskFull("no space left")
+        return out
+
+    def seal(self, name: str, *, mode: int | None, mtime_ns: int | None) -> int:
+        held = self._inner.seal(name, mode=mode, mtime_ns=mtime_ns)
+        self.volatile.discard(name)
+        return held
+
+    def power_cut(self, tmp: FilePath) -> None:
+        """The names are there, and nothing is in them."""
+        for name in self.volatile:
+            if (tmp / name).exists():
+                (tmp / name).write_bytes(bytes((tmp / name).stat().st_size))
+
+
+def on_a_disk(base: FilePath) -> tuple[World, Device, Disk]:
+    """One device with such a folder, which holds `f`, and another one."""
+    disks: list[Disk] = []
+
+    def wrap(folder: Folder) -> Folder:
+        disks.append(Disk(folder))
+        return cast("Folder", disks[-1])
+
+    world = World(base)
+    one = world.device("A", wrap=wrap)
+    world.device("B")
+    world.begin({"f": "old"})
+    return world, one, disks[0]
+
+
+def test_a_full_disk_gets_no_half_of_what_was_stored(quick_path: FilePath) -> None:
+    """The object is stored; what did not fit into staging is no body: the folder's file stays until all of it is here."""
+    world, one, disk = on_a_disk(quick_path)
+    disk.full = True
+    assert ask(one, storing(one, "f", "new text", version_of(world, "f"))).exception() is None
+    one.step(1.0)
+    one.step(1.0)
+    assert one.tree() == {"f": "old"}
+    disk.full = False
+    world.settle()
+    world.all_hold({"f": "new text"})
+    assert no_leftovers(one)
+
+
+@pytest.mark.parametrize("staged", [False, True])
+def test_the_power_goes_after_the_answer(quick_path: FilePath, staged: bool) -> None:
+    """What is recorded as staged is on the disk: a file never becomes what a power cut left of a body."""
+    world, one, disk = on_a_disk(quick_path)
+    answer = one.engine.ask(storing(one, "f", "new text", version_of(world, "f"), staged=staged))
+    one.pool.run_all()
+    one.engine.collect()
+    assert answer.exception() is None
+    one.kill()
+    disk.power_cut(one.root / ".dorky" / "tmp")
+    one.restart()
+    world.settle()
+    world.all_hold({"f": "new text"})
+    assert no_leftovers(one)
