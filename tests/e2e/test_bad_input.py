@@ -381,8 +381,7 @@ def test_what_is_put_into_a_directory_bucket_by_hand(daemon: RealDaemon, bucket:
     assert daemon.tree().keys() == {"kept.txt", "good.txt"}
     (daemon.root / "link").mkdir()
     (daemon.root / "link/f.txt").write_text("mine")
-    with daemon.client() as client:
-        client.sync("p", wait=True, timeout_s=60)
+    wait_until("the link is told", lambda: "link" in ctl(daemon, "problems").out)
     assert [each.name for each in outside.iterdir()] == ["secret"]
     assert ctl(daemon, "status").code == 4
     assert "link" in ctl(daemon, "problems").out
