@@ -9,9 +9,6 @@ from dorkyd.cli.app import Failure, app
 LATER = (
     "history",
     "undo",
-    "put",
-    "get",
-    "meta",
     "stage",
     "unstage",
     "commit",

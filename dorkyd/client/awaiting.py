@@ -19,7 +19,7 @@ from dorkyd.api.failures import ApiError
 from dorkyd.client import artifacts, many
 from dorkyd.client.artifacts import Fetched
 from dorkyd.client.bodies import CHUNK_BYTES, Source, Watching, Writable
-from dorkyd.client.many import AT_ONCE, Upload
+from dorkyd.client.many import AT_ONCE, Download, Upload
 from dorkyd.client.places import Target, working_directory
 from dorkyd.client.plans import Answer, Ask, Done, Patience, Pause, Plan, Step, advance
 from dorkyd.client.reading import Cursor
@@ -342,14 +342,17 @@ class AsyncDorkyClient:
 
     async def download_many(
         self,
-        paths: Iterable[str],
-        dest: str | os.PathLike[str],
+        paths: Iterable[Download],
+        dest: str | os.PathLike[str] = ".",
         *,
         concurrency: int = AT_ONCE,
         progress: Watching | None = None,
         return_exceptions: bool = False,
     ) -> list[Fetched | ApiError]:
-        """`download` each into the folder `dest`, where each keeps its path in its project. As `upload_many`."""
+        """`download` each into the folder `dest`, where each keeps its path in its project; one may be `(path, file)`.
+
+        As `upload_many`.
+        """
         plans = many.downloads(paths, dest, for_s=self.retry_for_s, progress=progress, cwd=working_directory())
         return many.outcomes(await self._run_many(plans, concurrency), return_exceptions=return_exceptions)
 

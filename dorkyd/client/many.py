@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from dorkyd.api.failures import ApiError, BadRequest
+from dorkyd.api.failures import ApiError, BadRequest, Failed
 from dorkyd.api.messages import ArtifactItem
 from dorkyd.client import artifacts, bodies
 from dorkyd.client.artifacts import Fetched
@@ -20,6 +20,9 @@ AT_ONCE = 8
 
 Upload = bodies.Source | tuple[bodies.Source, str]
 """What to send; with it where to, as `PROJECT:PATH`."""
+
+Download = str | tuple[str, str | os.PathLike[str]]
+"""What to fetch; with it into which file."""
 
 
 def uploads(
@@ -53,25 +56,29 @@ def uploads(
 
 
 def downloads(
-    paths: Iterable[str],
+    paths: Iterable[Download],
     dest: str | os.PathLike[str],
     *,
     for_s: float,
     progress: bodies.Watching | None,
     cwd: str | None,
 ) -> list[Callable[[], Plan[Fetched]]]:
-    """One plan for each: into the folder `dest`, below which each keeps its whole path."""
+    """One plan for each: into the folder `dest`, below which each that says nothing itself keeps its whole path."""
 
-    def one(text: str) -> Plan[Fetched]:
+    def one(wanted: Download) -> Plan[Fetched]:
+        text, place = (wanted, None) if isinstance(wanted, str) else wanted
         target = yield from artifacts.find(text, cwd)
         parts = target.path.split("/")
-        if not target.path or any(part in ("", ".", "..") for part in parts):
+        if any(part in ("", ".", "..") for part in parts):
             raise BadRequest(f"{target} names no file.", code="bad-path", hint="Write PROJECT:PATH.")
-        place = Path(dest, *parts)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        return (yield from artifacts.download(target, place, Patience(for_s), progress))
+        file = Path(dest, *parts) if place is None else Path(place)
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as exc:
+            raise Failed(f"{file.parent} cannot be made: {exc.strerror}", code="unwritable-file") from exc
+        return (yield from artifacts.download(target, file, Patience(for_s), progress))
 
-    return [lambda text=text: one(text) for text in paths]  # type: ignore[misc]
+    return [lambda wanted=wanted: one(wanted) for wanted in paths]  # type: ignore[misc]
 
 
 def outcomes(found: Sequence[T | ApiError], *, return_exceptions: bool) -> list[T | ApiError]:

@@ -125,6 +125,21 @@ def test_a_pipe_is_sent_once() -> None:
         play(put(pipe), taking(LOST))
 
 
+def test_a_watcher_that_raises_ends_it() -> None:
+    """Also at the very end: half of a pipe whose other end was interrupted with us is never stored as the whole."""
+    seen: list[int] = []
+
+    def watch(progress: bodies.Progress) -> None:
+        seen.append(progress.moved)
+        if seen.count(3) == 2:
+            raise Failed("enough", code="interrupted")
+
+    body = upload_of(io.BytesIO(b"abc"))
+    body.watching = watch
+    with pytest.raises(Failed, match="enough"):
+        list(body.chunks())
+
+
 def test_all_that_changes_has_a_key() -> None:
     """Deleting and annotating are as safe to repeat as storing."""
     for plan in (
@@ -324,5 +339,5 @@ def test_progress(tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(b"a" * (3 * bodies.CHUNK_BYTES))
     seen: list[bodies.Progress] = []
     play(put(tmp_path / "f", progress=seen.append), taking(STORED))
-    assert [each.moved // bodies.CHUNK_BYTES for each in seen] == [0, 1, 2, 3]
+    assert [each.moved // bodies.CHUNK_BYTES for each in seen] == [0, 1, 2, 3, 3]
     assert {each.size for each in seen} == {3 * bodies.CHUNK_BYTES}

@@ -1,0 +1,115 @@
+"""How far transfers are: one bar on a terminal, a line now and then elsewhere; always on standard error."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from dorkyd.api.failures import Failed
+from dorkyd.cli.app import say
+from dorkyd.cli.units import plural, size
+from dorkyd.core.printable import printable
+
+if TYPE_CHECKING:
+    from dorkyd.client import Progress
+
+EVERY_S = 10.0
+"""How often a line is written where there is no terminal; what is done sooner writes none."""
+
+
+class Totals:
+    """All transfers of one command together. `__call__` comes from the threads that move bytes."""
+
+    def __init__(self, verb: str, files: int, draw: Callable[[Totals], None]) -> None:
+        self.verb = verb
+        self.files = files
+        self._draw = draw
+        self._lock = threading.Lock()
+        self._moved: dict[str, int] = {}
+        self._sizes: dict[str, int | None] = {}
+        self.stopped = False
+
+    def __call__(self, progress: Progress) -> None:
+        """One transfer moved on. Ends it when the person has had enough."""
+        if self.stopped:
+            raise Failed("Interrupted.", code="interrupted")
+        with self._lock:
+            self._moved[progress.name], self._sizes[progress.name] = progress.moved, progress.size
+            self._draw(self)
+
+    @property
+    def moved(self) -> int:
+        """Bytes so far."""
+        return sum(self._moved.values())
+
+    @property
+    def expected(self) -> int | None:
+        """Bytes in all; None: not known yet."""
+        sizes = list(self._sizes.values())
+        if len(sizes) < self.files or None in sizes:
+            return None
+        return sum(each for each in sizes if each is not None)
+
+    @property
+    def told(self) -> str:
+        """In words."""
+        (name,) = self._moved if self.files == 1 and len(self._moved) == 1 else ("",)
+        return f"{self.verb} {printable(name) or plural(self.files, 'file')}"
+
+
+@contextlib.contextmanager
+def shown(verb: str, files: int) -> Iterator[Totals]:
+    """Progress for the length of a block. Ctrl-C ends the transfers under way as well."""
+    with _bar() if sys.stderr.isatty() else _lines() as draw:
+        totals = Totals(verb, files, draw)
+
+        def stop(_signal: int, _frame: FrameType | None) -> None:
+            totals.stopped = True
+            raise KeyboardInterrupt
+
+        before = signal.signal(signal.SIGINT, stop)
+        try:
+            yield totals
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+
+@contextlib.contextmanager
+def _lines() -> Iterator[Callable[[Totals], None]]:
+    last = time.monotonic()
+
+    def draw(totals: Totals) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= EVERY_S:
+            last = now
+            of = "" if totals.expected is None else f" of {size(totals.expected)}"
+            say(f"{totals.told}: {size(totals.moved)}{of}")
+
+    yield draw
+
+
+@contextlib.contextmanager
+def _bar() -> Iterator[Callable[[Totals], None]]:
+    from rich import progress  # noqa: PLC0415  it costs every other command its start-up
+    from rich.console import Console  # noqa: PLC0415
+
+    console = Console(stderr=True, highlight=False, markup=False)
+    if console.no_color:
+        console = Console(stderr=True, highlight=False, markup=False, color_system=None)
+    columns = (
+        progress.TextColumn("{task.description}", markup=False),
+        progress.BarColumn(),
+        progress.DownloadColumn(binary_units=True),
+        progress.TransferSpeedColumn(),
+        progress.TimeRemainingColumn(),
+    )
+    with progress.Progress(*columns, console=console, transient=True, redirect_stdout=False) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda totals: bar.update(task, description=totals.told, completed=totals.moved, total=totals.expected)
