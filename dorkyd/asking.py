@@ -161,11 +161,12 @@ class Asking:
     # --- inside -------------------------------------------------------------------------------------------------
 
     def _work(self, asked: Asked, op: Op) -> tuple[IntentVerb, Callable[[], object], int]:
+        judge = self.remote.judge(asked.path)
         match asked:
             case Store():
-                return "put", lambda: self.storing.store(asked, op), asked.size
+                return "put", lambda: self.storing.store(asked, op, judge), asked.size
             case Annotate():
-                return "patch", lambda: self.storing.annotate(asked, op), 0
+                return "patch", lambda: self.storing.annotate(asked, op, judge), 0
             case Remove():
                 return "delete", lambda: self.storing.remove(asked), 0
 

@@ -6,7 +6,7 @@ Keeps the log's cursor and the dirty marks that news makes in one transaction. U
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from dorkyd.core import metadata, paths
@@ -18,7 +18,7 @@ from dorkyd.core.logbook import (
     ProjectDocument,
     approvals,
 )
-from dorkyd.core.model import Path, Problem, Remote, ReplicaId, Version
+from dorkyd.core.model import Base, Path, Problem, Remote, ReplicaId, Version
 from dorkyd.core.settings import TrashLimits
 from dorkyd.errors import Stale
 from dorkyd.journal import Journal
@@ -374,13 +374,8 @@ class RemoteSide:
         metadata: its digest claim is void, now and at every later look. In a transaction of the caller's.
         """
         before = self.journal.remote(path)
-        if looked is not None and before is not None and before.ancestry[:1] == (metadata.UNKNOWN_OP,):
-            looked = self._after_unknown(path, before, looked)
-        elif looked is not None and before is not None and _kept_our_op(before, looked):
-            looked = metadata.disowned(looked, before.digest if before.version == looked.version else None)
-        elif looked is not None and before is not None and before.foreign and looked.version == before.version:
-            # Its bytes were read: nothing in what it says of itself tells their digest.
-            looked = replace(looked, digest=looked.digest or before.digest)
+        if looked is not None:
+            looked = judged(looked, before, self.journal.base(path))
         self.journal.set_remote(path, looked)
         if looked is not None:
             self.deleted_by.pop(path, None)
@@ -388,22 +383,43 @@ class RemoteSide:
             self.mark_clashes([path])
         return looked
 
-    def _after_unknown(self, path: Path, before: Remote, looked: Remote) -> Remote:
-        """The first look at an object that was agreed on by its listing. In another state than that one, the digest of that
-        one is what a tool would claim that kept our metadata: only the bytes can tell.
-        """
-        if before.proved and before.version == looked.version:
-            # These very bytes are known, whatever older state the metadata may be of.
-            return looked if looked.digest in {None, before.digest} else metadata.disowned(looked, before.digest)
-        base = self.journal.base(path)
-        if base is not None and base.digest != looked.digest:
-            return looked
-        return metadata.disowned(looked, None)
+    def judge(self, path: Path) -> Callable[[Remote], Remote]:
+        """`judged` by what is known of the path now. The answer is for any thread."""
+        before, base = self.journal.remote(path), self.journal.base(path)
+        return lambda looked: judged(looked, before, base)
 
     def mark_clashes(self, changed: Sequence[Path]) -> None:
         """A change to a path marks every path it clashes with. In a transaction of the caller's."""
         if changed:
             self.journal.mark_clashing(changed, {folder for path in changed for folder in paths.ancestors(path)})
+
+
+def judged(looked: Remote, before: Remote | None, base: Base | None) -> Remote:
+    """How much of what an object says of itself may be believed, by what is known of the state before it (`RemoteSide.learn`)
+    and of the base.
+    """
+    if before is None:
+        return looked
+    if before.ancestry[:1] == (metadata.UNKNOWN_OP,):
+        return _after_unknown(looked, before, base)
+    if _kept_our_op(before, looked):
+        return metadata.disowned(looked, before.digest if before.version == looked.version else None)
+    if before.foreign and looked.version == before.version:
+        # Its bytes were read: nothing in what it says of itself tells their digest.
+        return replace(looked, digest=looked.digest or before.digest)
+    return looked
+
+
+def _after_unknown(looked: Remote, before: Remote, base: Base | None) -> Remote:
+    """The first look at an object that was agreed on by its listing. In another state than that one, the digest of that
+    one is what a tool would claim that kept our metadata: only the bytes can tell.
+    """
+    if before.proved and before.version == looked.version:
+        # These very bytes are known, whatever older state the metadata may be of.
+        return looked if looked.digest in {None, before.digest} else metadata.disowned(looked, before.digest)
+    if base is not None and base.digest != looked.digest:
+        return looked
+    return metadata.disowned(looked, None)
 
 
 def _remote(listed: Listed) -> Remote:

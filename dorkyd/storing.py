@@ -26,6 +26,9 @@ NO_MODE = -1
 """The mode of a session that no upload from the folder goes on with."""
 _log = logging.getLogger("dorkyd.storing")
 
+Judge = Callable[[Remote], Remote]
+"""How much of what an object says of itself may be believed (`dorkyd.remote_side.judged`)."""
+
 
 @dataclass(frozen=True, slots=True)
 class StagedBody:
@@ -96,7 +99,7 @@ class Storing:
         self.stages = stages
         """A stored body stays in staging, to be installed."""
 
-    def store(self, asked: Store, op: Op) -> Stored:
+    def store(self, asked: Store, op: Op, judge: Judge) -> Stored:
         """Send a staged body. `Stale` when the object is no longer what it replaces."""
         before = self._expect(asked.path, asked.replaces)
         had: Mapping[str, str] = before.meta if before is not None else {}
@@ -105,7 +108,7 @@ class Storing:
         meta = self._meta(asked.path, before, own, kind, op, (asked.digest, asked.mtime_ns, asked.mode))
         check_room(meta)
         kept = True
-        if before is not None and _remote(before).digest != asked.digest:
+        if before is not None and judge(_remote(before)).digest != asked.digest:
             kept = self._transfer.keep_old(asked.path, before.version)
         body: Body = StagedBody(self._folder, asked.staged, asked.size, asked.digest)
         if asked.data is not None:
@@ -119,13 +122,15 @@ class Storing:
             self._folder.unstage(asked.staged)
         return stored
 
-    def annotate(self, asked: Annotate, op: Op) -> Stored:
-        """Replace the client's keys of an object by a metadata copy onto itself."""
+    def annotate(self, asked: Annotate, op: Op, judge: Judge) -> Stored:
+        """Replace the client's keys of an object by a metadata copy onto itself. `Refused` (`digest-unknown`) where nobody
+        knows what its bytes are: the copy would say so in our name.
+        """
         before = self._expect(asked.path, asked.replaces)
         assert before is not None
-        was = _remote(before)
-        if was.op != asked.op:
+        if _remote(before).op != asked.op:
             raise Stale(f"{asked.path}: the object's metadata changed")
+        was = judge(_remote(before))
         meta = self._meta(asked.path, before, asked.own, asked.media_type, op, (was.digest, was.mtime_ns, was.mode))
         check_room(meta)
         version = before.version
@@ -203,7 +208,7 @@ class Storing:
             raise Refused(
                 f"{path}: another tool wrote this object, and its content is not known yet",
                 code="digest-unknown",
-                hint="put it again through dorkyd",
+                hint="try again when it is in the folder, or put it again through dorkyd",
             )
         if mode is None and before is not None:
             mode = _remote(before).mode

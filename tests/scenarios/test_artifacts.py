@@ -16,6 +16,7 @@ from dorkyd.core.artifact import Annotate, Asked, Remove, Store, encoded
 from dorkyd.core.model import Op, Path, Version
 from dorkyd.core.settings import Mode
 from dorkyd.errors import DiskFull, Refused, Stale, Transient
+from dorkyd.news import Bytes
 from dorkyd.ports import Folder
 from tests.devices import Device, Kill, World, trap_commits
 
@@ -381,3 +382,41 @@ def test_the_power_goes_after_the_answer(quick_path: FilePath, staged: bool) -> 
     world.settle()
     world.all_hold({"f": "new text"})
     assert no_leftovers(one)
+
+
+def rewritten(world: World, path: str, text: str) -> None:
+    """A tool that keeps metadata, as a mounted bucket does, writes an object: it still claims our digest and our op."""
+    bucket = world.store.client()
+    info = bucket.head(path)
+    assert info is not None
+    bucket.put(path, Bytes(text.encode()), replaces=info.version, meta=info.meta)
+
+
+def test_a_claim_that_no_longer_holds_is_not_renewed(world: World) -> None:
+    """Annotating such an object would make its false digest ours, and the edit would reach nobody: it is read first."""
+    one, _ = world.begin({"f": "old"})
+    rewritten(world, "f", "theirs")
+
+    def annotate() -> BaseException | None:
+        info = world.store.client().head("f")
+        assert info is not None
+        return ask(one, Annotate(Path("f"), info.version, Op(info.meta["dorky-op"]), {"a": "b"}, None)).exception()
+
+    refused = annotate()
+    assert isinstance(refused, Refused)
+    assert refused.code == "digest-unknown"
+    world.settle()
+    world.all_hold({"f": "theirs"})
+    assert annotate() is None
+    world.settle()
+    world.all_hold({"f": "theirs"})
+
+
+def test_what_claims_to_be_the_same_is_kept_in_the_trash(world: World) -> None:
+    """Storing what such an object says it is replaces other bytes, which the bucket's trash keeps."""
+    one, _ = world.begin({"f": "old"})
+    rewritten(world, "f", "theirs")
+    assert ask(one, storing(one, "f", "old", version_of(world, "f"))).exception() is None
+    world.settle()
+    world.all_hold({"f": "old"})
+    assert world.bucket_trash() == ["theirs"]
