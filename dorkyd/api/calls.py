@@ -86,6 +86,21 @@ def files(
     return Call("GET", _one(project, "files"), m.Page[m.FileItem], query)
 
 
+def artifacts(
+    project: str, prefix: str = "", *, after: str = "", limit: int = 1000, meta: Mapping[str, str] | None = None
+) -> Call[m.Page[m.ArtifactItem]]:
+    """What the bucket is known to hold, with all of this metadata."""
+    query: Query = {"prefix": prefix, "after": after, "limit": limit}
+    if meta:
+        query = {**query, "meta": [f"{name}={value}" for name, value in meta.items()]}
+    return Call("GET", _one(project, "artifacts"), m.Page[m.ArtifactItem], query)
+
+
+def versions(project: str, path: str) -> Call[m.Page[m.VersionItem]]:
+    """The states of an artifact that are known. Slashes of the path are spelled out, so that no name is taken for a route."""
+    return Call("GET", _one(project, f"artifacts/{quote(path, safe='')}/versions"), m.Page[m.VersionItem])
+
+
 def conflicts(project: str) -> Call[m.Page[m.ConflictItem]]:
     """Conflict copies."""
     return Call("GET", _one(project, "conflicts"), m.Page[m.ConflictItem])

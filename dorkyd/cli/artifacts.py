@@ -16,7 +16,7 @@ from dorkyd.api.messages import ArtifactItem, ProjectStatus
 from dorkyd.cli import targets
 from dorkyd.cli.app import OF_ERRORS, Exit, Failure, Json, app, complain, emit, say, show
 from dorkyd.cli.progress import shown
-from dorkyd.cli.units import size
+from dorkyd.cli.units import pairs, size
 from dorkyd.client import DorkyClient, Fetched
 from dorkyd.client.bodies import Source
 from dorkyd.client.places import Target
@@ -68,17 +68,6 @@ def put(
     names = [str(source) if isinstance(source, Path) else "the pipe" for source, _ in found]
     told = lambda item, _: f"Stored {item.path} ({size(item.size)}, version {item.version})."
     _tell(outcomes, names, told, lambda item, _: item.model_dump_json().encode(), json=json)
-
-
-def pairs(texts: Sequence[str]) -> dict[str, str]:
-    """`KEY=VALUE` each."""
-    found = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals or not name:
-            raise typer.BadParameter(f"{text!r} is not KEY=VALUE")
-        found[name] = value
-    return found
 
 
 def _split(projects: Sequence[ProjectStatus], words: Sequence[str]) -> tuple[Sequence[str], Target | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import typer
@@ -10,27 +11,33 @@ from dorkyd.api import calls
 from dorkyd.api.messages import FileItem, LogItem
 from dorkyd.cli import targets
 from dorkyd.cli.app import Exit, Failure, Json, Name, app, emit, show
-from dorkyd.cli.units import size
+from dorkyd.cli.units import pairs, size
 from dorkyd.client import DorkyClient
 
 Path = Annotated[str, typer.Argument(help="PATH as you would give it to any program, or NAME:PATH.")]
 PAGE = 5000
 JSON_PAGE = 100_000
 """With --json a page is a line, and nearly every project is one."""
+ARTIFACTS_PAGE = 10_000
 
 
 @app.command("ls", epilog="Example: dorkyctl ls api data/")
 def list_files(
     words: Annotated[list[str] | None, typer.Argument(metavar="NAME PREFIX", help="Where to look.")] = None,
     remote: Annotated[bool, typer.Option("--remote", help="What the bucket is known to hold.")] = False,
+    meta: Annotated[list[str] | None, typer.Option("--meta", metavar="KEY=VALUE", help="Artifacts with this.")] = None,
     json: Json = False,
 ) -> None:
     """List synced files whose path begins with PREFIX: size, state, path.
 
-    With --json each page of 100,000 files is a line.
+    With --meta, artifacts in the bucket that have all of this metadata, each with what it has. With --json each page of
+    100,000 files (10,000 artifacts) is a line.
     """
     if words and len(words) > 2:
         raise typer.BadParameter("at most NAME and PREFIX")
+    if meta:
+        _list_artifacts(words or [], pairs(meta), json=json)
+        return
     with DorkyClient() as client:
         meant = targets.prefix(client, words or [])
         after: str | None = ""
@@ -43,6 +50,24 @@ def list_files(
             else:
                 for item in page.items:
                     show(f"{size(item.size):>10}  {item.state:<8}  {item.path}")
+            after = page.next
+
+
+def _list_artifacts(words: Sequence[str], meta: Mapping[str, str], *, json: bool) -> None:
+    with DorkyClient() as client:
+        meant = targets.prefix(client, words)
+        after: str | None = ""
+        while after is not None:
+            reply = client.send(
+                calls.artifacts(meant.project, meant.path, after=after, limit=ARTIFACTS_PAGE, meta=meta)
+            )
+            page = reply.value
+            if json:
+                emit(reply.body)
+            else:
+                for item in page.items:
+                    has = " ".join(f"{name}={value}" for name, value in sorted(item.metadata.items()))
+                    show(f"{size(item.size):>10}  {item.path}  {has}")
             after = page.next
 
 

@@ -1,9 +1,12 @@
-"""Sizes and times as people read and write them."""
+"""Sizes, times and pairs as people read and write them."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
+
+import typer
 
 from dorkyd.api.messages import Bandwidth
 
@@ -63,3 +66,14 @@ def moment(stamp: str) -> str:
 def plural(count: int, noun: str) -> str:
     """`1 conflict`, `2 conflicts`."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def pairs(texts: Sequence[str]) -> dict[str, str]:
+    """`KEY=VALUE` each. A usage error for anything else."""
+    found = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise typer.BadParameter(f"{text!r} is not KEY=VALUE")
+        found[name] = value
+    return found

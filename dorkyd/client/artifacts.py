@@ -52,6 +52,12 @@ def find(text: str, cwd: str | None) -> Plan[Target]:
     return places.inside(projects, text, cwd) or places.only(projects, text)
 
 
+def below(prefix: str | None) -> Plan[Target]:
+    """`PROJECT:PREFIX`; without a project's name, the only one."""
+    told = places.named(prefix or "")
+    return told or places.only((yield from call(calls.projects())).items, prefix or "")
+
+
 # --- up ---------------------------------------------------------------------------------------------------------------
 
 

@@ -310,6 +310,29 @@ class AsyncDorkyClient:
         target = await self._find(path)
         return await self._run(artifacts.update_metadata(target, changes, if_match, idempotency_key, self._patience()))
 
+    async def list(
+        self, prefix: str | None = None, *, meta: Mapping[str, str] | None = None, page: int = 1000
+    ) -> AsyncGenerator[m.ArtifactItem, None]:
+        """What the bucket is known to hold below `PROJECT:PREFIX` (None: all of the only project), in order, without asking it.
+
+        `meta`: only what has all of this metadata. Fetched a page at a time, as it is read.
+        """
+        target, after = await self._run(artifacts.below(prefix)), ""
+        while True:
+            found = (
+                await self.send(calls.artifacts(target.project, target.path, after=after, limit=page, meta=meta))
+            ).value
+            for item in found.items:
+                yield item
+            if found.next is None:
+                return
+            after = found.next
+
+    async def versions(self, path: str) -> Sequence[m.VersionItem]:
+        """The states of an artifact that are known, newest first; `trashed` names the copy in the bucket's trash."""
+        target = await self._find(path)
+        return (await self.send(calls.versions(target.project, target.path))).value.items
+
     async def delete(self, path: str, *, if_match: str | None = None, idempotency_key: str | None = None) -> None:
         """Delete an object; the folder follows, and the trash keeps it."""
         await self._run(artifacts.delete(await self._find(path), if_match, idempotency_key, self._patience()))
@@ -330,7 +353,7 @@ class AsyncDorkyClient:
         concurrency: int = AT_ONCE,
         progress: Watching | None = None,
         return_exceptions: bool = False,
-    ) -> list[m.ArtifactItem | ApiError]:
+    ) -> Sequence[m.ArtifactItem | ApiError]:
         """`upload` each, so many at one time; a source may be `(source, to)`. All are tried, whatever becomes of one.
 
         Raises an `ExceptionGroup` of what failed, or (`return_exceptions`) gives each failure in its place.
@@ -348,7 +371,7 @@ class AsyncDorkyClient:
         concurrency: int = AT_ONCE,
         progress: Watching | None = None,
         return_exceptions: bool = False,
-    ) -> list[Fetched | ApiError]:
+    ) -> Sequence[Fetched | ApiError]:
         """`download` each into the folder `dest`, where each keeps its path in its project; one may be `(path, file)`.
 
         As `upload_many`.
@@ -401,7 +424,7 @@ class AsyncDorkyClient:
         except (httpx2.HTTPError, OSError) as exc:
             raise no_answer(exc, self.place, request_id) from exc
 
-    async def _run_many(self, plans: Sequence[Callable[[], Plan[T]]], concurrency: int) -> list[T | ApiError]:
+    async def _run_many(self, plans: Sequence[Callable[[], Plan[T]]], concurrency: int) -> Sequence[T | ApiError]:
         """Each one's result or failure, in order."""
         turns = asyncio.Semaphore(max(1, min(concurrency, MOST_CONNECTIONS)))
 

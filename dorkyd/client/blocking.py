@@ -291,6 +291,26 @@ class DorkyClient:
         target = self._find(path)
         return self._run(artifacts.update_metadata(target, changes, if_match, idempotency_key, self._patience()))
 
+    def list(
+        self, prefix: str | None = None, *, meta: Mapping[str, str] | None = None, page: int = 1000
+    ) -> Iterator[m.ArtifactItem]:
+        """What the bucket is known to hold below `PROJECT:PREFIX` (None: all of the only project), in order, without asking it.
+
+        `meta`: only what has all of this metadata. Fetched a page at a time, as it is read.
+        """
+        target, after = self._run(artifacts.below(prefix)), ""
+        while True:
+            found = (self.send(calls.artifacts(target.project, target.path, after=after, limit=page, meta=meta))).value
+            yield from found.items
+            if found.next is None:
+                return
+            after = found.next
+
+    def versions(self, path: str) -> Sequence[m.VersionItem]:
+        """The states of an artifact that are known, newest first; `trashed` names the copy in the bucket's trash."""
+        target = self._find(path)
+        return (self.send(calls.versions(target.project, target.path))).value.items
+
     def delete(self, path: str, *, if_match: str | None = None, idempotency_key: str | None = None) -> None:
         """Delete an object; the folder follows, and the trash keeps it."""
         self._run(artifacts.delete(self._find(path), if_match, idempotency_key, self._patience()))
@@ -311,7 +331,7 @@ class DorkyClient:
         concurrency: int = AT_ONCE,
         progress: Watching | None = None,
         return_exceptions: bool = False,
-    ) -> list[m.ArtifactItem | ApiError]:
+    ) -> Sequence[m.ArtifactItem | ApiError]:
         """`upload` each, so many at one time; a source may be `(source, to)`. All are tried, whatever becomes of one.
 
         Raises an `ExceptionGroup` of what failed, or (`return_exceptions`) gives each failure in its place.
@@ -329,7 +349,7 @@ class DorkyClient:
         concurrency: int = AT_ONCE,
         progress: Watching | None = None,
         return_exceptions: bool = False,
-    ) -> list[Fetched | ApiError]:
+    ) -> Sequence[Fetched | ApiError]:
         """`download` each into the folder `dest`, where each keeps its path in its project; one may be `(path, file)`.
 
         As `upload_many`.
@@ -377,7 +397,7 @@ class DorkyClient:
         except (httpx2.HTTPError, OSError) as exc:
             raise no_answer(exc, self.place, request_id) from exc
 
-    def _run_many(self, plans: Sequence[Callable[[], Plan[T]]], concurrency: int) -> list[T | ApiError]:
+    def _run_many(self, plans: Sequence[Callable[[], Plan[T]]], concurrency: int) -> Sequence[T | ApiError]:
         """Each one's result or failure, in order."""
 
         def one(make: Callable[[], Plan[T]]) -> T | ApiError:

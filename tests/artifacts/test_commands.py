@@ -111,6 +111,19 @@ def test_json(place: Place, tmp_path: Path) -> None:
     assert (missing.code, json.loads(missing.out)["code"]) == (2, "no-such-artifact")
 
 
+def test_found_by_metadata(place: Place, tmp_path: Path) -> None:
+    """`ls --meta` lists what has all of it, below a prefix, with what it has."""
+    (tmp_path / "f").write_text("x")
+    for name, run in (("a", "1"), ("b", "2"), ("c", "2")):
+        ok(place, "put", "f", f"p:found/{name}", "--meta", f"run={run}", "--meta", "kind=ü", cwd=tmp_path)
+    lines = ok(place, "ls", "p:found/", "--meta", "run=2", "--meta", "kind=ü", cwd=tmp_path).out.splitlines()
+    assert [line.split()[2:] for line in lines] == [["found/b", "kind=ü", "run=2"], ["found/c", "kind=ü", "run=2"]]
+    (line,) = ok(place, "ls", "p", "found/", "--meta", "run=1", "--json", cwd=tmp_path).out.splitlines()
+    assert [item["path"] for item in json.loads(line)["items"]] == ["found/a"]
+    assert "found/a" in ok(place, "ls", "p:found/", "--remote", cwd=tmp_path).out
+    assert ctl(place.daemon, "ls", "--meta", "run", cwd=tmp_path).code == 2
+
+
 def test_inside_the_folder(place: Place) -> None:
     """Without a target a file in the project's folder is awaited under its own path."""
     file = place.daemon.root / "sub" / "awaited.txt"

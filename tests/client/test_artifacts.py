@@ -8,7 +8,7 @@ import io
 import os
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,8 @@ class Awaited:
 
         def call(*args: Any, **more: Any) -> Any:
             found = method(*args, **more)
+            if inspect.isasyncgen(found):
+                return self._runner.run(_listed(found))
             return self._runner.run(_ended(found)) if inspect.isawaitable(found) else found
 
         return call
@@ -51,6 +53,10 @@ class Awaited:
     def done(self) -> None:
         self._runner.run(self._client.close())
         self._runner.close()
+
+
+async def _listed(items: AsyncIterator[Any]) -> list[Any]:
+    return [item async for item in items]
 
 
 async def _ended(what: Any) -> Any:
@@ -181,6 +187,25 @@ def test_metadata(client: Any) -> None:
     with pytest.raises(BadRequest) as refused:
         client.update_metadata("p:meta", {"big": "x" * 5000})
     assert refused.value.code == "metadata-too-large"
+
+
+def test_list(client: Any) -> None:
+    """What is below a prefix, a page at a time, and what has all of some metadata."""
+    client.upload_many([(b"x", f"p:list/{n}") for n in range(5)], metadata={"of": "five"})
+    client.update_metadata("p:list/3", {"odd": "yes"})
+    assert [item.path for item in client.list("p:list/", page=2)] == [f"list/{n}" for n in range(5)]
+    (item,) = client.list("p:", meta={"of": "five", "odd": "yes"})
+    assert (item.path, item.metadata) == ("list/3", {"of": "five", "odd": "yes"})
+    assert [item.path for item in client.list("list/4")] == ["list/4"]
+    assert list(client.list("p:nothing/")) == []
+
+
+def test_versions(client: Any) -> None:
+    """Each state that was replaced is told, newest first."""
+    items = [client.upload(content, "p:versions/v") for content in (b"1", b"22", b"333")]
+    found = client.versions("p:versions/v")[:3]
+    assert [each.version for each in found] == [item.version for item in reversed(items)]
+    assert [each.current for each in found] == [True, False, False]
 
 
 def test_errors(client: Any) -> None:
