@@ -79,3 +79,7 @@ class Repeats:
     def failed(self, op: Op) -> None:
         """Nothing came of it: a repeat is a new try."""
         self._conn.execute("DELETE FROM repeats WHERE op = ? AND answer IS NULL", (op,))
+
+    def forget(self) -> None:
+        """What was answered was true of another bucket, or will never be known there."""
+        self._conn.execute("DELETE FROM repeats")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path as FilePath
 
 import pytest
 
-from dorkyd.buckets.memory import Fault
+from dorkyd.buckets.memory import Fault, MemoryBucket
 from dorkyd.core import metadata
 from dorkyd.core.artifact import Remove, Store, from_text
 from dorkyd.core.model import Path
@@ -181,3 +182,21 @@ def test_a_deletion_is_repeated(world: World) -> None:
     one.settle()
     assert answer.result() is True
     assert one.engine.repeated(KEY) == Answered("{}", False)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_another_bucket(world: World, known: bool) -> None:
+    """The project moves to another bucket: what was answered, or never known, of the former is not told of this one."""
+    one, _ = world.begin({"f": "1"})
+    if known:
+        put(world, one)
+    else:
+        data = b"2"
+        digest = metadata.sha256(hashlib.sha256(data).hexdigest())
+        one.engine.ask(Store(Path("g"), "0" * 32, digest, 1, None, 0, None, {}, None, data), KEY)
+    other = MemoryBucket()
+    one.project = replace(one.project, bucket="mem://other")
+    one.make_bucket = other.client
+    one.restart()
+    one.settle()
+    assert one.engine.repeated(KEY) is None
