@@ -123,6 +123,7 @@ def simulated(tell: Callable[[str], None] | None = None) -> Iterator[dict[str, T
     with pytest.MonkeyPatch.context() as patch:
         trap_commits(patch, traps)
         patch.setattr(schema, "connect", _connect)
+        patch.setattr(schema, "connect_readonly", _connect_readonly)
         # Every journal here was a copy of one that has this program's tables.
         patch.setattr(schema, "prepare", lambda _db, _file: None)
         if tell is not None:
@@ -147,7 +148,24 @@ def _connect(file: Path) -> sqlite3.Connection:
     return conn
 
 
+def _connect_readonly(file: Path) -> sqlite3.Connection:
+    """Only of a journal that nobody has open. Whoever was killed while it opened holds its lock until its frames are gone,
+    which would be waited for.
+    """
+    if file in _connected:
+        _connected[file].close()
+        trying = sqlite3.connect(file, timeout=0.0)
+        try:
+            trying.execute("SELECT 1 FROM meta LIMIT 1").fetchone()
+        except sqlite3.OperationalError:
+            gc.collect()
+        finally:
+            trying.close()
+    return _whole_connect_readonly(file)
+
+
 _whole_connect, _whole_prepare = schema.connect, schema.prepare
+_whole_connect_readonly = schema.connect_readonly
 
 
 @cache
