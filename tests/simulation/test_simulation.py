@@ -1,4 +1,4 @@
-"""The simulator: histories of a few thousand seeds, that the same seed is the same story, and that it notices."""
+"""The simulator: histories of some hundred seeds, that the same seed is the same story, and that it notices."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dorkyd.core.reconcile import reconcile
 from tests.simulation import run
 from tests.simulation.steps import Cycle, Edit, Setting, Settle, Story
 
-HISTORIES = int(os.environ.get("DORKY_HISTORIES", "1200"))
+HISTORIES = int(os.environ.get("DORKY_HISTORIES", "600"))
 """How many are played here; `python -m tests.simulation` plays more."""
 GROUPS = 16
 
