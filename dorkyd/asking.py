@@ -45,6 +45,8 @@ class Asking:
     folder: Folder
     clock: Clock
     device: str
+    waiting: dict[Path, tuple[Asked, Keyed | None, Future[object]]] = field(default_factory=dict)
+    """Asked for and not begun yet."""
     _asked: dict[Op, Future[object]] = field(default_factory=dict)
     """Who waits for each."""
     _ended: list[tuple[Future[object], object, BaseException | None]] = field(default_factory=list)
@@ -78,7 +80,7 @@ class Asking:
         known to be in the bucket.
         """
         ledger = self.journal.ledger
-        if path in in_flight or any(install.path == path for install in ledger.open_installs()):
+        if path in in_flight or path in self.waiting or any(install.path == path for install in ledger.open_installs()):
             raise Stale(f"{path}: it is being synced", code="busy-path")
         if ledger.open_intents(path):
             # How an earlier write ended is not known yet: that look comes first.
@@ -98,6 +100,8 @@ class Asking:
 
     def repeated(self, keyed: Keyed) -> Answered | None:
         """What this very request was answered before (`Repeats.answer`)."""
+        if any(other is not None and other.key == keyed.key for _, other, _ in self.waiting.values()):
+            raise Transient("this very request is under way", code="key-in-use", retry_after_s=1)
         with self.journal.atomic():
             return self.journal.repeats.answer(keyed, self.clock.time_ns())
 
@@ -154,8 +158,9 @@ class Asking:
     def abandon(self) -> None:
         """Nobody will hear how it ends: the next start finds out."""
         self.answer()
-        waiting, self._asked = self._asked, {}
-        for future in waiting.values():
+        futures = [*self._asked.values(), *(future for _, _, future in self.waiting.values())]
+        self._asked, self.waiting = {}, {}
+        for future in dict.fromkeys(futures):
             future.set_exception(Transient("the project is started anew", code="restarting", retry_after_s=1))
 
     # --- inside -------------------------------------------------------------------------------------------------

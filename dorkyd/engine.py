@@ -231,11 +231,12 @@ class Engine:
             try:
                 request, future = self._requests.get_nowait()
             except queue.Empty:
-                return
+                break
             try:
                 future.set_result(request())
             except Exception as exc:  # it belongs to whoever asked
                 future.set_exception(exc)
+        self._begin_asked()
 
     def _next_due(self, now: float) -> float:
         if self._open is None:
@@ -407,10 +408,19 @@ class Engine:
         o.asking.check_free(asked.path, o.jobs.in_flight.keys())
         if isinstance(asked, Store):
             o.asking.check_room(asked.path)
-        with self._recording(o):
-            job = o.asking.begin(asked, keyed, answer)
-        o.jobs.begin(job)
+        o.asking.waiting[asked.path] = (asked, keyed, answer)
         return answer
+
+    def _begin_asked(self) -> None:
+        """Begin all that clients asked for since the last time: one fsync for many."""
+        o = self._open
+        if o is None or not o.asking.waiting:
+            return
+        with self._recording(o):
+            jobs = [o.asking.begin(*waiting) for waiting in o.asking.waiting.values()]
+        o.asking.waiting.clear()
+        for job in jobs:
+            o.jobs.begin(job)
 
     def _remember(self, begun: BegunUpload) -> None:
         """Journal a client's session. From a thread of the pool, which waits for it."""

@@ -300,7 +300,10 @@ def test_a_project_that_is_closed_while_it_works(world: World) -> None:
     """Whoever waits is told; what was sent is found at the next start."""
     one, _ = world.begin({})
     answer = one.engine.ask(storing(one, "g", "x", None))
+    one.engine.run_due(one.clock.monotonic())
+    never = one.engine.ask(storing(one, "h", "x", None))
     one.engine.close()
+    assert isinstance(never.exception(), Transient)
     assert isinstance(answer.exception(), Transient)
     one.pool.run_all()
     world.settle()
