@@ -83,6 +83,7 @@ MAY_IMPORT: dict[str, list[str]] = {
     "api.*": ["api.*", "control", "core.*", "errors"],
     "artifacts": [*PORTS, *STORES, *ENGINE, "control", "bucket_trash"],
     "api.connections": ["api.problems", "peer"],
+    "api.__main__": ["api.routes", ""],
     "api.server": ["api.*", "control", "core.*", "errors", "private"],
     "private": ["errors"],
     "peer": [],

@@ -48,22 +48,28 @@ one = APIRouter(prefix="/v1/projects/{p}", responses=PROBLEMS)
 
 
 def build_app(control: DaemonControl, feeds: Feeds) -> FastAPI:
-    """The application. No documentation pages: they would fetch scripts from the internet."""
+    """The application over a daemon."""
+    app = described(control.version)
+    app.state.control = control
+    app.state.feeds = feeds
+    app.state.waits = Waits()
+    problems.install(app)
+    return app
+
+
+def described(version: str) -> Described:
+    """The routes. No documentation pages: they would fetch scripts from the internet."""
     app = Described(
         title="dorkyd",
-        version=control.version,
-        description=__doc__,
+        version=version,
+        description="The local API of dorkyd: projects in sync, and single artifacts. Errors are problem documents (RFC 9457).",
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.state.control = control
-    app.state.feeds = feeds
-    app.state.waits = Waits()
     app.include_router(router)
     app.include_router(one)
     app.include_router(artifacts.router)
-    problems.install(app)
     return app
 
 
