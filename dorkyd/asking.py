@@ -84,8 +84,9 @@ class Asking:
             raise Stale(f"{path}: it is being synced", code="busy-path")
         if ledger.open_intents(path):
             # How an earlier write ended is not known yet: that look comes first.
-            with self.journal.atomic():
-                self.journal.mark([path], remote=True)
+            if not any(row.remote for row in self.journal.dirty_rows([path])):
+                with self.journal.atomic():
+                    self.journal.mark([path], remote=True)
             raise Stale(f"{path}: an earlier write is being settled", code="busy-path")
 
     def check_room(self, path: Path) -> None:

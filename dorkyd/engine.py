@@ -227,11 +227,9 @@ class Engine:
         self._reopen = self.clock.monotonic() + REOPEN_S
 
     def _answer(self) -> None:
-        while True:
-            try:
-                request, future = self._requests.get_nowait()
-            except queue.Empty:
-                break
+        # Only those that are here: clients that wait for a path ask again and again, and what they wait for is a cycle's work.
+        for _ in range(self._requests.qsize()):
+            request, future = self._requests.get_nowait()
             try:
                 future.set_result(request())
             except Exception as exc:  # it belongs to whoever asked

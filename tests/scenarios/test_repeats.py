@@ -200,3 +200,23 @@ def test_another_bucket(world: World, known: bool) -> None:
     one.restart()
     one.settle()
     assert one.engine.repeated(KEY) is None
+
+
+def test_clients_that_ask_again_and_again_do_not_stop_sync(world: World) -> None:
+    """Requests that come while others are answered wait for the next cycle: what they wait for happens in between."""
+    one, _ = world.begin({"f": "1"})
+    asked = 0
+
+    def again() -> None:
+        nonlocal asked
+        asked += 1
+        if asked < STEPS:
+            one.engine.call(again)
+
+    one.engine.call(again)
+    one.step(0.1)
+    assert asked == 1
+    one.step(0.1)
+    assert asked == 2
+    while asked < STEPS:
+        one.step(0.1)
