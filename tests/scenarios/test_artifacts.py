@@ -376,9 +376,10 @@ def test_the_power_goes_after_the_answer(quick_path: FilePath, staged: bool) -> 
     """What is recorded as staged is on the disk: a file never becomes what a power cut left of a body."""
     world, one, disk = on_a_disk(quick_path)
     answer = one.engine.ask(storing(one, "f", "new text", version_of(world, "f"), staged=staged))
+    one.engine.run_due(one.clock.monotonic())
     one.pool.run_all()
     one.engine.collect()
-    assert answer.exception() is None
+    assert answer.exception(timeout=0) is None
     one.kill()
     disk.power_cut(one.root / ".dorky" / "tmp")
     one.restart()
