@@ -84,6 +84,7 @@ UNREACHED: dict[Site, str] = {
     ("sql INSERT repeats", "repeats.Repeats.begins"): _REPEATS,
     ("sql UPDATE repeats", "repeats.Repeats.ends"): _REPEATS,
     ("sql DELETE repeats", "repeats.Repeats.failed"): _REPEATS,
+    ("sql DELETE repeats", "repeats.Repeats.forget"): _REPEATS,
     ("sql DELETE repeats", "repeats.Repeats.answer"): _REPEATS,
 }
 """What no story passes, and why."""
