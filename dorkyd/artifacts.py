@@ -175,6 +175,7 @@ class Artifacts:
         own: Mapping[str, str] | None,
         media_type: str | None,
         key: str | None,
+        batch: str | None = None,
     ) -> tuple[Artifact, bool]:
         """Write the object; True: it is new. Returns once the bucket holds it. `Refused` (`precondition-failed`)."""
         assert isinstance(body, Incoming)
@@ -187,12 +188,40 @@ class Artifacts:
         def ask(before: ObjectInfo | None) -> Asked:
             mtime_ns = self.engine.clock.time_ns()
             version = before.version if before is not None else None
-            return Store(path, staged, digest, body.size, version, mtime_ns, None, keys, kind, data)
+            return Store(path, staged, digest, body.size, version, mtime_ns, None, keys, kind, data, batch)
 
-        keyed = _keyed(key, "put", path, digest, sorted(own.items()) if own is not None else None, kind, condition)
+        keyed = _keyed(
+            key,
+            "put",
+            path,
+            digest,
+            sorted(own.items()) if own is not None else None,
+            kind,
+            condition,
+            *([batch] if batch else []),
+        )
         found, new = self._write(path, condition, ask, keyed, must_be=False)
         assert found is not None
         return found, new
+
+    def begin_batch(self) -> str:
+        """The name of a new atomic batch."""
+        return _of_engine(self.engine, self.engine.begin_batch)
+
+    def commit_batch(self, batch: str) -> None:
+        """Complete it; returns once the bucket's log names it. May be repeated."""
+        deadline = time.monotonic() + BUSY_S
+        while True:
+            try:
+                if _of_engine(self.engine, lambda: self.engine.commit_batch(batch)):
+                    return
+                what = "the batch is complete, and the bucket's log does not name it yet"
+                waits = Transient(what, code="not-told-yet", retry_after_s=RETRY_S)
+            except Stale as exc:
+                waits = Transient(str(exc), code=exc.code, retry_after_s=RETRY_S)
+            if time.monotonic() > deadline:
+                raise waits
+            time.sleep(_TICK_S)
 
     def knows(self, key: str) -> bool:
         """Some request had this key: what it asks for may be done already."""

@@ -195,6 +195,7 @@ class Asking:
             approved=False,
             at_ns=self.clock.time_ns(),
             asked=True,
+            batch=asked.batch if isinstance(asked, Store) else None,
         )
 
     def _stored(self, asked: Store | Annotate, op: Op, stored: Stored) -> None:

@@ -77,11 +77,22 @@ class ArtifactControl(Protocol):
         own: Mapping[str, str] | None,
         media_type: str | None,
         key: str | None,
+        batch: str | None = None,
     ) -> tuple[Artifact, bool]:
         """Store it; returns once the bucket holds it. True: it is new. None for what the object has shall stay.
 
+        `batch`: it becomes a member of this atomic batch; `Refused` (`no-such-batch`, `batch-full`).
+
         `key`: the request's `Idempotency-Key`. A repeat of the same request is answered as the first was, and touches nothing;
         `Refused` (`key-reused`) for another request, `Transient` (`key-in-use`) while the first is under way.
+        """
+
+    def begin_batch(self) -> str:
+        """The name of a new atomic batch: folders get all that is put into it, or nothing, once it is completed."""
+
+    def commit_batch(self, batch: str) -> None:
+        """Complete a batch; returns once the bucket's log names it. May be repeated. `Refused` (`no-such-batch`) when it took
+        too long or the project was started anew; `Transient` (`busy-batch`, `not-told-yet`).
         """
 
     def knows(self, key: str) -> bool:

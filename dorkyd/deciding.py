@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+from dorkyd.batches import Batches, unknown
 from dorkyd.core import metadata
 from dorkyd.core.clashes import Neighbour, Wait, settle_clash
 from dorkyd.core.model import (
@@ -63,6 +64,10 @@ class Decisions:
     waits: list[Wait] = field(default_factory=list)
     held_back: list[Path] = field(default_factory=list)
     """Arrivals that wait for an ask under way."""
+    late: list[Path] = field(default_factory=list)
+    """Members of a batch that nobody completed, which are put in place without the rest."""
+    ready: set[Path] = field(default_factory=set)
+    """Members of a batch that are put in place together: their bytes are here."""
     absent: bool = False
     """A path of base was found absent here: only true if this is still the folder."""
     gone: bool = False
@@ -77,6 +82,7 @@ class Decider:
     local: LocalSide
     project: Project
     device: str
+    batches: Batches
     unholdable: int = 0
     """Permission bits this file system was seen not to hold: they are left alone."""
     _listed_from_ns: int = 0
@@ -102,12 +108,38 @@ class Decider:
         unknown.difference_update(failing)
         if unknown:
             self._hold_back_arrivals(done, unknown)
+        self._keep_batches(done, at_ns, at_work, busy)
         done.actions = pair_moves(done.actions, in_bucket=copies_safe)
         if not copies_safe:
             done.actions = [_without_copy(action) for action in done.actions]
         if self.local.folder.folds:
             self._one_name_each(done)
         return done
+
+    def _keep_batches(self, done: Decisions, at_ns: int, at_work: Collection[Path], busy: Collection[Path]) -> None:
+        """Members of an atomic batch are put in place together (`dorkyd.core.batches`)."""
+        batches = {a.remote.batch for a in done.actions if isinstance(a, Download)} - {None}
+        for batch in sorted(b for b in batches if b is not None):
+            members = self.journal.batches.members(batch) or []
+            rows = self.journal.dirty_rows(members)
+            stuck = {problem.path for problem, _ in self.journal.ledger.problems()}
+            self._decide_all(
+                [row for row in rows if row.path not in done.rows and row.path not in busy], done, at_ns, at_work
+            )
+            asked = {*(row.path for row in done.asks), *done.changing, *(wait.path for wait in done.waits)}
+            asked.update(a.path for a in done.actions if isinstance(a, Fetch | Look))
+            settled = (done.rows.keys() - asked) | stuck
+            arriving = [
+                (a, done.rows[a.path]) for a in done.actions if isinstance(a, Download) and a.remote.batch == batch
+            ]
+            verdict, late = self.batches.judge(batch, arriving, others_unknown=unknown(members, rows, settled))
+            fetches = {arrival.action.path: arrival.action.remote for arrival in verdict.fetch}
+            waits = {arrival.action.path for arrival in verdict.wait}
+            done.late += late
+            done.ready.update(arrival.action.path for arrival in verdict.go)
+            done.actions = [
+                Fetch(a.path, fetches[a.path]) if a.path in fetches else a for a in done.actions if a.path not in waits
+            ]
 
     def _one_name_each(self, done: Decisions) -> None:
         """Where names fold: a file that arrives under a name which another spelling holds is a problem, and nothing

@@ -27,6 +27,7 @@ from pathlib import Path as FilePath
 
 from dorkyd import halts, schema
 from dorkyd.asking import Asking, check_ready
+from dorkyd.batches import Batches
 from dorkyd.bucket_upkeep import BucketUpkeep
 from dorkyd.carrying import Carrier, Job
 from dorkyd.collecting import Collector, leaves
@@ -91,6 +92,7 @@ class _Open:
     journal: Journal
     local: LocalSide
     contact: Contact
+    batches: Batches
     decider: Decider
     carrier: Carrier
     transfer: Transfer
@@ -246,7 +248,12 @@ class Engine:
         o = self._open
         soonest = [o.local.next_due(now), now + IDLE_S, o.jobs.next_due(), o.upkeep.next_due()]
         # What has waited long enough and is still dirty is work; nothing is decided while the bucket is left alone.
-        waits = [*o.retries.next_due(), *o.deletions.next_due(o.jobs.in_flight), *o.local.next_settled()]
+        waits = [
+            *o.retries.next_due(),
+            *o.batches.next_due(),
+            *o.deletions.next_due(o.jobs.in_flight),
+            *o.local.next_settled(),
+        ]
         decide = min((due for due in waits if due > now), default=math.inf)
         if o.jobs.room > 0 and o.journal.dirty(1, skip=self._not_now(o, now)):
             decide = now
@@ -316,7 +323,7 @@ class Engine:
             return False
         if o.contact.untold or o.local.pending_marks():
             return False
-        return not o.journal.dirty(1, skip=o.retries.stuck())
+        return not o.journal.dirty(1, skip=o.retries.stuck() | o.batches.incomplete())
 
     def paused_until(self) -> int:
         """Wall clock nanoseconds; 0: not paused."""
@@ -406,6 +413,8 @@ class Engine:
         o.asking.check_free(asked.path, o.jobs.in_flight.keys())
         if isinstance(asked, Store):
             o.asking.check_room(asked.path)
+            if asked.batch is not None:
+                o.batches.check(asked.batch)
         o.asking.waiting[asked.path] = (asked, keyed, answer)
         return answer
 
@@ -433,6 +442,17 @@ class Engine:
             self.call(journalled).result(timeout=REMEMBER_S)
         except TimeoutError as exc:
             raise Transient("the engine is busy and has not answered", code="busy", retry_after_s=1) from exc
+
+    def begin_batch(self) -> str:
+        """The name of a new atomic batch."""
+        return self._ready().batches.begin()
+
+    def commit_batch(self, batch: str) -> bool:
+        """See `Batches.commit`."""
+        o = self._ready()
+        if any(isinstance(asked, Store) and asked.batch == batch for asked, _, _ in o.asking.waiting.values()):
+            raise Stale("a write of the batch is under way", code="busy-batch")
+        return o.batches.commit(batch)
 
     def _ready(self) -> _Open:
         """What there is to work with, if the bucket may be written now. Raises why it may not."""
@@ -465,6 +485,10 @@ class Engine:
             raise failure
         if not o.contact.due(now):
             return
+        if not o.asking.waiting:
+            o.batches.expire(now)
+        if o.batches.incomplete() and o.remote.passed_over:
+            o.remote.read_back()
         if self.held is None and o.contact.met and o.journal.get("listed") is not None:
             self._decide(o, now)
             o.contact.announce(now, more_coming=bool(o.jobs.in_flight))
@@ -512,6 +536,8 @@ class Engine:
         carrier, retries = Carrier(journal, local, remote, transfer, self.clock, self.device), Retries(journal)
         stages = self.project.mode not in {Mode.PUSH, Mode.BUCKET}
         storing = Storing(bucket, self.folder, transfer, self.device, stages=stages, remember=self._remember)
+        batches = Batches(journal, self.clock)
+        remote.store_told = batches.store_told
         asking = Asking(journal, remote, storing, self.folder, self.clock, self.device)
         self._open = _Open(
             journal=journal,
@@ -527,7 +553,8 @@ class Engine:
                 self.folder.now_ns,
                 warnings=self.warnings,
             ),
-            decider=Decider(journal, local, self.project, self.device),
+            batches=batches,
+            decider=Decider(journal, local, self.project, self.device, batches),
             carrier=carrier,
             transfer=transfer,
             collector=Collector(journal, carrier, remote, retries, asking, self.clock),
@@ -555,6 +582,7 @@ class Engine:
             with journal.atomic():
                 journal.drop_all_bases()
         asking.at_start()
+        batches.at_start()
         self._open.upkeep.at_start()
         self._open.giving_up.at_start(f"{self.project.bucket} {self.project.endpoint_url or ''}")
         if self._open.push is not None:
@@ -718,7 +746,7 @@ class Engine:
 
     def _not_now(self, o: _Open, now: float) -> set[Path]:
         """Dirty paths that are not to be decided yet."""
-        return self._busy(o, now) | o.deletions.not_now(now, self._seen(o))
+        return self._busy(o, now) | o.batches.not_now(now) | o.deletions.not_now(now, self._seen(o))
 
     def _busy(self, o: _Open, now: float) -> set[Path]:
         """Paths in somebody's hands: a job's, an unsettled install's, or a person's who is still writing."""
@@ -727,7 +755,7 @@ class Engine:
 
     def _seen(self, o: _Open) -> set[Path]:
         """Dirty paths that were looked at since they were marked."""
-        return {*o.jobs.in_flight, *o.retries.waits, *o.retries.queued}
+        return {*o.jobs.in_flight, *o.retries.waits, *o.retries.queued, *o.batches.held}
 
     def _decide(self, o: _Open, now: float) -> None:
         room = o.jobs.room
@@ -799,7 +827,7 @@ class Engine:
                 o.retries.later(wait.path, now)
             jobs += [o.carrier.look(row) for row in decided.asks]
             for action in actions:
-                size = size_of(_bytes_of(action))
+                size = size_of(0 if action.path in decided.ready else _bytes_of(action))
                 if len(jobs) >= room or of_size[size] <= 0:
                     o.retries.queued.add(action.path)
                     continue
@@ -808,6 +836,7 @@ class Engine:
                 job = o.carrier.begin(action, _rows_of(action, decided.rows), counted=counted)
                 if job is not None:
                     jobs.append(job)
+        self._warn_late(decided.late)
         o.local.touched(decided.changing, now)
         for job in jobs:
             if not isinstance(job.action, Look):
@@ -838,6 +867,7 @@ class Engine:
         o.jobs.ended(outcomes)
         o.asking.answer()
         o.retries.queued.clear()
+        o.batches.arrived()
         for outcome in outcomes:
             free = leaves(outcome.job.action) if outcome.failure is None else None
             if free is not None:
@@ -846,6 +876,12 @@ class Engine:
         self._warn_came_back(o.carrier.came_back)
         if failure is not None:
             o.contact.failed(failure, now)
+
+    def _warn_late(self, paths: list[Path]) -> None:
+        if paths:
+            some = ", ".join(repr(path) for path in paths[:5]) + (", …" if len(paths) > 5 else "")
+            what = f"files of an atomic batch that nobody completed were put in place one by one, the last ones: {some}"
+            self.warnings["batch"] = (what, "ask who stored them whether the rest is missing, and to publish it again")
 
     def _warn_came_back(self, paths: list[Path]) -> None:
         if paths:

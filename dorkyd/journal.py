@@ -20,6 +20,7 @@ from typing import Any
 from sqlite_utils import Database
 
 from dorkyd import schema
+from dorkyd.batch_rows import BatchRows
 from dorkyd.core.model import Base, Digest, Op, Path, Remote, StatTuple, Version
 from dorkyd.ledger import Ledger
 from dorkyd.ports import Entry, Known
@@ -89,6 +90,7 @@ class Journal:
         self.ledger = Ledger(self._conn)
         self.sessions = Sessions(self._conn)
         self.repeats = Repeats(self._conn)
+        self.batches = BatchRows(self._conn)
 
     def close(self) -> None:
         """Free the database."""
@@ -323,7 +325,7 @@ class Journal:
         """Remember what many looks told. Not inside `ahead`."""
         self._rising += 1
         self._conn.executemany(
-            "INSERT OR REPLACE INTO remote VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO remote VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 (
                     path,
@@ -340,6 +342,7 @@ class Journal:
                     self._rising,
                     remote.md5,
                     remote.own or None,
+                    remote.batch,
                 )
                 for path, remote in remotes
             ),
@@ -521,7 +524,7 @@ class Journal:
 
 _BASE = "digest, size, version, mode, modified"
 _KNOWN = "digest, size, mtime_ns, ctime_ns, inode, at_ns"
-_REMOTE = "version, size, digest, mode, mtime_ns, modified, op, ancestry, device, looked, md5, own"
+_REMOTE = "version, size, digest, mode, mtime_ns, modified, op, ancestry, device, looked, md5, own, batch"
 
 
 def _columns(table: str, names: str) -> str:
@@ -539,7 +542,7 @@ def _base(row: Sequence[Any]) -> Base:
 
 
 def _remote(row: Sequence[object]) -> Remote:
-    version, size, digest, mode, mtime_ns, modified, op, ancestry, device, looked, md5, own = row
+    version, size, digest, mode, mtime_ns, modified, op, ancestry, device, looked, md5, own, batch = row
     return Remote(
         version=Version(str(version)),
         size=int(str(size)),
@@ -553,6 +556,7 @@ def _remote(row: Sequence[object]) -> Remote:
         looked=bool(looked),
         md5=str(md5) if md5 is not None else None,
         own=str(own or ""),
+        batch=str(batch) if batch is not None else None,
     )
 
 

@@ -45,6 +45,8 @@ class Intent:
     """What the file's own bits were, where `mode` was merged from another's: base takes these, so that the file's are set
     and not the object's. None: they were `mode`.
     """
+    batch: str | None = None
+    """The atomic batch it is of: not announced before that is complete, and then with all of it."""
 
     def wrote(self, version: Version | None, modified: int | None = None) -> Base | None:
         """What base becomes when this took effect. None: it was a delete."""
@@ -145,7 +147,7 @@ class Ledger:
         """About to be sent. An op that was dropped is intended again: its session goes on (`dorkyd.sessions`)."""
         self._conn.executemany(
             "INSERT INTO intents (op, path, verb, digest, size, mode, replaces, version, state, approved, at_ns, asked,"
-            " local_mode) VALUES (?, ?, ?, ?, ?, ?, ?, NULL, 'intended', ?, ?, ?, ?)"
+            " local_mode, batch) VALUES (?, ?, ?, ?, ?, ?, ?, NULL, 'intended', ?, ?, ?, ?, ?)"
             " ON CONFLICT (op) DO UPDATE SET state = 'intended', at_ns = excluded.at_ns, local_mode = excluded.local_mode"
             " WHERE state != 'announce'",
             (
@@ -161,6 +163,7 @@ class Ledger:
                     i.at_ns,
                     int(i.asked),
                     i.local_mode,
+                    i.batch,
                 )
                 for i in intents
             ),
@@ -175,7 +178,9 @@ class Ledger:
         made = list(made)
         self._conn.executemany("DELETE FROM uploads WHERE op = ?", ((op,) for op, _ in made))
         self._conn.executemany(
-            "UPDATE intents SET state = 'announce', version = ? WHERE op = ?", ((version, op) for op, version in made)
+            "UPDATE intents SET state = CASE WHEN batch IS NULL OR state = 'announce' THEN 'announce'"
+            " ELSE 'batched' END, version = ? WHERE op = ?",
+            ((version, op) for op, version in made),
         )
 
     def dropped(self, op: Op) -> None:
@@ -210,6 +215,14 @@ class Ledger:
         """Done and not yet in the bucket's log, oldest first."""
         return self._intents("state = 'announce'", (), limit)
 
+    def next_entry(self, limit: int) -> list[Intent]:
+        """What the next entry of the log tells of: all of one batch, or what is of none."""
+        pending = self.announcements(limit)
+        batch = pending[0].batch if pending else None
+        if batch is not None:
+            return self._intents("state = 'announce' AND batch = ?", (batch,))
+        return [intent for intent in pending if intent.batch is None]
+
     def announcement_count(self) -> int:
         """How many are not yet in the bucket's log."""
         return int(self._conn.execute("SELECT count(*) FROM intents WHERE state = 'announce'").fetchone()[0])
@@ -220,13 +233,28 @@ class Ledger:
 
     def _intents(self, where: str, values: tuple[str, ...], limit: int = -1) -> list[Intent]:
         rows = self._conn.execute(
-            "SELECT op, path, verb, digest, size, mode, replaces, approved, at_ns, version, seq, asked, local_mode"
-            f" FROM intents WHERE {where} ORDER BY seq LIMIT ?",
+            "SELECT op, path, verb, digest, size, mode, replaces, approved, at_ns, version, seq, asked, local_mode,"
+            f" batch FROM intents WHERE {where} ORDER BY seq LIMIT ?",
             (*values, limit),
         )
         return [
-            Intent(op, path, verb, digest, size, mode, replaces, bool(approved), at_ns, version, seq, bool(asked), bits)
-            for op, path, verb, digest, size, mode, replaces, approved, at_ns, version, seq, asked, bits in rows
+            Intent(
+                op,
+                path,
+                verb,
+                digest,
+                size,
+                mode,
+                replaces,
+                bool(approved),
+                at_ns,
+                version,
+                seq,
+                bool(asked),
+                bits,
+                batch,
+            )
+            for op, path, verb, digest, size, mode, replaces, approved, at_ns, version, seq, asked, bits, batch in rows
         ]
 
     # --- installs and what was fetched ----------------------------------------------------------------------------

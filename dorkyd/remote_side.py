@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+from dorkyd.batch_rows import PASSED_AT
 from dorkyd.core import metadata, paths
 from dorkyd.core.logbook import (
     ENTRY_CHANGES,
@@ -38,6 +39,8 @@ _COMPARED = 100_000
 """Paths kept to compare what a listing found with what the log told."""
 _STRANGE = 10_000
 """Keys that can never be files here of which a listing tells; there may be any number."""
+_PASSED = "log_passed"
+"""Where the journal keeps the number up to which entries were passed over unread."""
 _RACES = 50
 """How often an announcement yields to entries of others before it waits for the next cycle."""
 
@@ -75,6 +78,8 @@ class RemoteSide:
     """Nobody knows what this folder was in sync with: a file that was deleted elsewhere meanwhile goes up again."""
     buried: dict[Path, str] = field(default_factory=dict)
     """Then: what the log's last entries tell of as deleted, and by whom."""
+    store_told: Callable[[int | None], None] = lambda _modified: None
+    """Hears of every LastModified."""
     unsure: bool = False
     """An entry made no sense, so that only a listing can tell."""
     _read_at: tuple[float, int] | None = None
@@ -149,6 +154,7 @@ class RemoteSide:
         self.journal.put("project_id", None)
         self.journal.put("log_cursor", None)
         self.journal.put("log_version", None)
+        self.journal.put(_PASSED, None)
         self.journal.put("listed", None)
         self.journal.drop_all_remotes()
         self._highest = 0
@@ -170,6 +176,7 @@ class RemoteSide:
         """
         cursor = self.cursor
         state = self.news.log_from(cursor)
+        self.store_told(state.highest.modified if state.highest is not None else None)
         self._highest = state.highest.number if state.highest is not None else 0
         if cursor == 0:
             # Everything up to here is covered by the full listing that follows.
@@ -212,6 +219,8 @@ class RemoteSide:
         self.unsure = True
         with self.journal.atomic():
             self._advance(last.number, last.version)
+            self.journal.put(_PASSED, str(last.number))
+            self.journal.put(PASSED_AT, str(last.modified) if last.modified is not None else None)
 
     def _in_touch(self) -> None:
         self._read_at = (self.clock.monotonic(), self.clock.time_ns())
@@ -239,6 +248,7 @@ class RemoteSide:
             ledger.announced(change.op for change in entry.changes if change.op in ours)
             ledger.approve(approvals(theirs))
             self.journal.mark([change.path for change in theirs], remote=True)
+            self._complete(entry)
             self._advance(self.cursor + 1, version)
         self._tell(change.path for change in entry.changes)
         for change in theirs:
@@ -246,6 +256,32 @@ class RemoteSide:
                 self.deleted_by[change.path] = entry.device
         while len(self.deleted_by) > _COMPARED:
             del self.deleted_by[next(iter(self.deleted_by))]
+
+    def _complete(self, entry: Entry) -> None:
+        """The entry names a batch that is complete: what waits for that is decided again. In a transaction."""
+        if entry.batch is not None:
+            paths = [change.path for change in entry.changes]
+            self.journal.batches.complete(entry.batch, paths, self.clock.time_ns())
+            self.journal.mark([row.path for row in self.journal.dirty_rows(paths)])
+
+    def read_back(self) -> None:
+        """Some of the log was passed over, and something waits for a batch that is not known to be complete: an entry that
+        was not read may name it. The last ones are read, once.
+        """
+        last = int(self.journal.get(_PASSED) or 0)
+        for number in range(last, max(0, last - READ_AT_ONCE), -1):
+            found = self.news.entry(number)
+            if found is None:
+                break
+            with self.journal.atomic():
+                self._complete(found[0])
+        with self.journal.atomic():
+            self.journal.put(_PASSED, None)
+
+    @property
+    def passed_over(self) -> bool:
+        """Entries of the log were not read."""
+        return self.journal.get(_PASSED) is not None
 
     def _tell(self, told: Iterable[Path]) -> None:
         if len(self._told) > _COMPARED:
@@ -263,7 +299,7 @@ class RemoteSide:
         others kept taking the number).
         """
         ledger = self.journal.ledger
-        pending = ledger.announcements(ENTRY_CHANGES)
+        pending = ledger.next_entry(ENTRY_CHANGES)
         if not pending:
             return 0
         for _ in range(_RACES):
@@ -272,18 +308,20 @@ class RemoteSide:
                 return 0
             number = self.cursor + 1
             try:
-                version = self._create(number, pending)
+                entry = self._entry(pending)
+                version = self._create(number, entry)
             except Stale:
                 before = self.cursor
                 self.poll()
                 if self.cursor == before:
                     break
-                pending = ledger.announcements(ENTRY_CHANGES)
+                pending = ledger.next_entry(ENTRY_CHANGES)
                 if not pending:
                     return 0
                 continue
             with self.journal.atomic():
                 ledger.announced(intent.op for intent in pending)
+                self._complete(entry)
                 self._advance(number, version)
             self._tell(intent.path for intent in pending)
             break
@@ -295,17 +333,17 @@ class RemoteSide:
         with self.journal.atomic():
             ledger.announced([intent.op for intent in ledger.announcements(-1)])
 
-    def _create(self, number: int, pending: Sequence[Intent]) -> Version:
+    def _create(self, number: int, entry: Entry) -> Version:
         if number <= self._highest:
             raise Stale(f"entry {number} of the log is another's, or was removed")
-        return self.news.create(number, self._entry(pending))
+        return self.news.create(number, entry)
 
     def _entry(self, intents: Sequence[Intent]) -> Entry:
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.clock.time_ns() // 1_000_000_000))
         changes = tuple(
             Change(i.path, i.verb, i.op, i.version, i.digest, i.size, i.mode, i.replaces, i.approved) for i in intents
         )
-        return Entry(self.replica, self.device, stamp, changes)
+        return Entry(self.replica, self.device, stamp, changes, batch=intents[0].batch)
 
     # --- the listing --------------------------------------------------------------------------------------------
 
@@ -357,6 +395,7 @@ class RemoteSide:
                     self._strange.append(problem)
                 continue
             shown[Path(listed.key)] = listed
+        self.store_told(max((listed.modified or 0 for listed in shown.values()), default=None))
         with self.journal.atomic():
             differ = self.journal.listing_shows(
                 self._began, ((path, listed.version, listed.modified) for path, listed in shown.items())
@@ -376,6 +415,7 @@ class RemoteSide:
         before = self.journal.remote(path)
         if looked is not None:
             looked = judged(looked, before, self.journal.base(path))
+        self.store_told(looked.modified if looked is not None else None)
         self.journal.set_remote(path, looked)
         if looked is not None:
             self.deleted_by.pop(path, None)

@@ -133,6 +133,16 @@ def m0006_repeated_requests(db: Database) -> None:
     db.execute("CREATE INDEX repeats_by_time ON repeats (at_ns)")
 
 
+@migrations()
+def m0007_batches(db: Database) -> None:
+    """Atomic batches (`dorkyd.batches`): of which one an object and an intent are, and those that are complete."""
+    db.execute("ALTER TABLE remote ADD COLUMN batch TEXT")
+    db.execute("ALTER TABLE intents ADD COLUMN batch TEXT")
+    db.execute(
+        "CREATE TABLE batches (id TEXT PRIMARY KEY, members TEXT NOT NULL, at_ns INTEGER NOT NULL) WITHOUT ROWID"
+    )
+
+
 def prepare(db: Database, file: str) -> None:
     """Bring a database to this schema. `NewerSchema` when a later dorkyd wrote it; nothing is written then."""
     known = {migration.name for migration in migrations.pending(Database(memory=True))}

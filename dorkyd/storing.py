@@ -106,6 +106,8 @@ class Storing:
         own = metadata.user_keys(had) if asked.own is None else dict(asked.own)
         kind = asked.media_type or media_type_of(had)
         meta = self._meta(asked.path, before, own, kind, op, (asked.digest, asked.mtime_ns, asked.mode))
+        if asked.batch is not None:
+            meta[metadata.BATCH] = asked.batch
         check_room(meta)
         kept = True
         if before is not None and judge(_remote(before)).digest != asked.digest:

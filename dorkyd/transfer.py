@@ -520,4 +520,5 @@ def _with_digest(remote: Remote, digest: Digest) -> Remote:
         ancestry=remote.ancestry,
         device=remote.device,
         own=remote.own,
+        batch=remote.batch,
     )

@@ -44,6 +44,8 @@ STALL_S = 60.0
 
 router = APIRouter(prefix="/v1/projects/{p}/artifacts", responses=PROBLEMS, tags=["artifacts"])
 
+batches = APIRouter(prefix="/v1/projects/{p}/batches", responses=PROBLEMS, tags=["artifacts"])
+
 ArtifactPath = Annotated[str, InPath(description="Relative, POSIX separators; a slash in it may be written %2F.")]
 _BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 _BODY = {"requestBody": {"required": True, "content": {USUAL_TYPE: _BINARY}}}
@@ -196,12 +198,13 @@ async def stat(request: Request, project: Project, path: ArtifactPath) -> Respon
 async def put(request: Request, project: Project, path: ArtifactPath) -> Response:
     """Store the body; answers once the bucket holds it, then it appears in the folder. `If-Match`, `If-None-Match`,
     `Content-Type`, `Content-Digest`, `Dorky-Metadata` (a JSON object of texts) and `Idempotency-Key` are heeded: a repeat
-    with the same key is answered as the first was (another request with it is 422, one under way 409).
+    with the same key is answered as the first was (another request with it is 422, one under way 409). `Dorky-Batch`: it
+    becomes a member of that atomic batch, and appears in folders with all of it.
     """
     desk, headers = project.artifacts, request.headers
     condition = conditions.condition_of(headers)
     own, digest = conditions.metadata_of(headers), conditions.expected_digest(headers)
-    key = conditions.key_of(headers)
+    key, batch = conditions.key_of(headers), headers.get(conditions.BATCH)
     if key is None or not await _run(request, lambda: desk.knows(key)):
         await _run(request, lambda: desk.check(path, condition))
     body = desk.incoming()
@@ -210,7 +213,9 @@ async def put(request: Request, project: Project, path: ArtifactPath) -> Respons
         if digest is not None and body.digest() != digest:
             raise Refused("the body is not what Content-Digest says", code="digest-mismatch", hint="send it again")
         kind = headers.get("content-type")
-        artifact, new = await _wait(request, lambda: desk.put(path, body, condition, own=own, media_type=kind, key=key))
+        artifact, new = await _wait(
+            request, lambda: desk.put(path, body, condition, own=own, media_type=kind, key=key, batch=batch)
+        )
     finally:
         with anyio.CancelScope(shield=True):
             await run_sync(body.discard)
@@ -224,6 +229,24 @@ async def delete(request: Request, project: Project, path: ArtifactPath) -> Resp
     key = conditions.key_of(request.headers)
     await _wait(request, lambda: project.artifacts.delete(path, condition, key))
     return Response(status_code=204)
+
+
+# --- atomic batches ---------------------------------------------------------------------------------------------------
+
+
+@batches.post("", response_model=m.Batch, status_code=201)
+async def begin_batch(request: Request, project: Project) -> m.Batch:
+    """Begin an atomic batch: artifacts that are put with `Dorky-Batch: ID` wait in every folder until it is completed, and
+    then appear together. One that is not completed within 14 minutes is published file by file.
+    """
+    return m.Batch(id=await _run(request, project.artifacts.begin_batch))
+
+
+@batches.post("/{batch}/commit", response_model=m.Batch)
+async def commit_batch(request: Request, project: Project, batch: str) -> m.Batch:
+    """Complete a batch, once every PUT of it is answered. Returns when the bucket's log names it. May be repeated."""
+    await _wait(request, lambda: project.artifacts.commit_batch(batch))
+    return m.Batch(id=batch)
 
 
 # --- bytes in and out -------------------------------------------------------------------------------------------------

@@ -17,6 +17,8 @@ from dorkyd.errors import Refused
 
 METADATA = "Dorky-Metadata"
 """A JSON object of texts, ASCII with JSON's own escapes."""
+BATCH = "Dorky-Batch"
+"""The atomic batch that an artifact is put into."""
 _TAG = re.compile(r'(?:W/)?"([\x21\x23-\x7e\x80-\xff]*)"|([^\s,"]+)')
 _RANGE = re.compile(r"bytes=(\d{0,19})-(\d{0,19})")
 _DIGEST = re.compile(r"sha-256=:([A-Za-z0-9+/=]{44}):")

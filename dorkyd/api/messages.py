@@ -369,6 +369,13 @@ class Stopping(Answer):
     pid: int
 
 
+class Batch(Answer):
+    """An atomic batch of artifacts."""
+
+    id: str
+    """What PUT names in `Dorky-Batch`."""
+
+
 # --- requests ---------------------------------------------------------------------------------------------------------
 
 

@@ -70,6 +70,7 @@ def described(version: str) -> Described:
     app.include_router(router)
     app.include_router(one)
     app.include_router(artifacts.router)
+    app.include_router(artifacts.batches)
     return app
 
 

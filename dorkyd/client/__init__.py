@@ -11,9 +11,9 @@ since each carries a key by which the daemon knows a request again.
 from __future__ import annotations
 
 from dorkyd.client.artifacts import Fetched
-from dorkyd.client.awaiting import AsyncArtifact, AsyncDorkyClient
-from dorkyd.client.blocking import DorkyClient
+from dorkyd.client.awaiting import AsyncArtifact, AsyncBatch, AsyncDorkyClient
+from dorkyd.client.blocking import Batch, DorkyClient
 from dorkyd.client.bodies import Progress
 from dorkyd.client.wire import Reply
 
-__all__ = ["AsyncArtifact", "AsyncDorkyClient", "DorkyClient", "Fetched", "Progress", "Reply"]
+__all__ = ["AsyncArtifact", "AsyncBatch", "AsyncDorkyClient", "Batch", "DorkyClient", "Fetched", "Progress", "Reply"]

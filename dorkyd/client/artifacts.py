@@ -23,6 +23,7 @@ from dorkyd.client.waiting import Until, until
 BODY_S = 120.0
 """How long a body may stand still."""
 METADATA = "Dorky-Metadata"
+BATCH = "Dorky-Batch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,7 @@ def upload(
     for_s: float,
     progress: bodies.Watching | None,
     cwd: str | None,
+    batch: str | None = None,
 ) -> Plan[m.ArtifactItem]:
     """Store bytes. Without `to`, a file in a project's folder is only awaited."""
     body = bodies.upload_of(source)
@@ -91,6 +93,8 @@ def upload(
     headers = {**_changing(idempotency_key), **_conditions(if_match, if_none_match)}
     if metadata is not None:
         headers[METADATA] = json.dumps(dict(metadata), separators=(",", ":"))
+    if batch is not None:
+        headers[BATCH] = batch
     kind = bodies.media_type_of(target.path)
     if kind is not None:
         headers["Content-Type"] = kind

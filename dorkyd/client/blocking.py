@@ -18,7 +18,7 @@ from dorkyd.api import calls
 from dorkyd.api import messages as m
 from dorkyd.api.calls import Call
 from dorkyd.api.failures import ApiError
-from dorkyd.client import artifacts, many
+from dorkyd.client import artifacts, batches, many
 from dorkyd.client.artifacts import Fetched
 from dorkyd.client.bodies import CHUNK_BYTES, Source, Watching, Writable
 from dorkyd.client.many import AT_ONCE, Download, Upload
@@ -357,6 +357,18 @@ class DorkyClient:
         plans = many.downloads(paths, dest, for_s=self.retry_for_s, progress=progress, cwd=working_directory())
         return many.outcomes(self._run_many(plans, concurrency), return_exceptions=return_exceptions)
 
+    @contextlib.contextmanager
+    def batch(self, project: str | None = None) -> Iterator[Batch]:
+        """Publish several artifacts as one: teammates' folders, and the one here, receive all of them or none.
+
+        They are stored by the batch's `upload` and `upload_many`, and published together when the block ends. When it ends
+        with an exception, or takes longer than 14 minutes (`NotFound`, `no-such-batch`), what was stored is published file by
+        file, a quarter of an hour after each was stored. At most 500 artifacts (`batch-full`). `project` None: the only one.
+        """
+        began = self._run(batches.begin(project, self._patience()))
+        yield Batch(self, began)
+        self._run(batches.commit(began, self._patience()))
+
     # --- inside -------------------------------------------------------------------------------------------------
 
     def _patience(self) -> Patience:
@@ -418,3 +430,64 @@ def _own_daemon(uid: int, event: str, info: Mapping[str, Any]) -> None:
     if is_foreign(uid, event, info):
         info["return_value"].close()
         raise not_ours()
+
+
+class Batch:
+    """An atomic batch on its way (`DorkyClient.batch`). `to` is a path in its project, or `PROJECT:PATH`; None: the base name."""
+
+    def __init__(self, client: DorkyClient, began: batches.Began) -> None:
+        self._client = client
+        self._began = began
+
+    @property
+    def id(self) -> str:
+        """What the daemon calls it."""
+        return self._began.id
+
+    def upload(
+        self,
+        source: Source,
+        to: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        *,
+        if_match: str | None = None,
+        if_none_match: str | None = None,
+        progress: Watching | None = None,
+    ) -> m.ArtifactItem:
+        """As `DorkyClient.upload`: returns once the bucket has it. No folder has it before the batch is published."""
+        return self._client._run(  # noqa: SLF001 - of one module
+            artifacts.upload(
+                source,
+                self._began.place(to),
+                metadata=metadata,
+                idempotency_key=None,
+                if_match=if_match,
+                if_none_match=if_none_match,
+                for_s=self._client.retry_for_s,
+                progress=progress,
+                cwd=working_directory(),
+                batch=self._began.id,
+            )
+        )
+
+    def upload_many(
+        self,
+        sources: Iterable[Upload],
+        to: str | None = None,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        concurrency: int = AT_ONCE,
+        progress: Watching | None = None,
+    ) -> list[m.ArtifactItem | ApiError]:
+        """As `DorkyClient.upload_many`. Raises an `ExceptionGroup` of what failed, so that the batch is not published."""
+        plans = many.uploads(
+            sources,
+            to,
+            metadata=metadata,
+            for_s=self._client.retry_for_s,
+            progress=progress,
+            cwd=working_directory(),
+            batch=self._began,
+        )
+        found = self._client._run_many(plans, concurrency)  # noqa: SLF001 - of one module
+        return many.outcomes(found, return_exceptions=False)

@@ -11,6 +11,7 @@ from dorkyd.api.failures import ApiError, BadRequest, Failed
 from dorkyd.api.messages import ArtifactItem
 from dorkyd.client import artifacts, bodies
 from dorkyd.client.artifacts import Fetched
+from dorkyd.client.batches import Began
 from dorkyd.client.plans import Patience, Plan
 
 T = TypeVar("T")
@@ -33,13 +34,15 @@ def uploads(
     for_s: float,
     progress: bodies.Watching | None,
     cwd: str | None,
+    batch: Began | None = None,
 ) -> list[Callable[[], Plan[ArtifactItem]]]:
     """One plan for each, made when its turn comes. `to` is a folder, for those that say nothing themselves."""
-    if to is not None and not to.endswith((":", "/")):
+    if to and not to.endswith((":", "/")):
         to += "/"
 
     def one(source: Upload) -> Plan[ArtifactItem]:
         data, place = source if isinstance(source, tuple) else (source, to)
+        place = place if batch is None else batch.place(place)
         return artifacts.upload(
             data,
             place,
@@ -50,6 +53,7 @@ def uploads(
             for_s=for_s,
             progress=progress,
             cwd=cwd,
+            batch=batch.id if batch is not None else None,
         )
 
     return [lambda source=source: one(source) for source in sources]  # type: ignore[misc]

@@ -84,6 +84,8 @@ class Store:
     """None: that of the replaced state stays."""
     data: bytes | None = field(default=None, repr=False)
     """A small body, whole; None: it is staged already."""
+    batch: str | None = None
+    """The atomic batch that it is to be a member of."""
 
 
 @dataclass(frozen=True, slots=True)

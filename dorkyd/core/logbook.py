@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeGuard
 
+from dorkyd.core.metadata import is_batch
 from dorkyd.core.model import PERMISSION_BITS, Op, Path, ReplicaId, Version
 from dorkyd.core.paths import parse
 from dorkyd.core.settings import TrashLimits
@@ -64,6 +65,8 @@ class Entry:
     changes: tuple[Change, ...]
     whole: bool = True
     """False: part of it made no sense; list the bucket to be sure."""
+    batch: str | None = None
+    """The atomic batch that is complete with these changes, which are all of it."""
 
 
 UNREADABLE = Entry(ReplicaId(""), "", "", (), whole=False)
@@ -108,6 +111,8 @@ def encode_entry(entry: Entry) -> bytes:
         for c in entry.changes
     ]
     document = {"format": FORMAT, "replica": entry.replica, "device": entry.device, "time": entry.time}
+    if entry.batch is not None:
+        document["batch"] = entry.batch
     return json.dumps({**document, "changes": changes}, ensure_ascii=False, separators=(",", ":")).encode()
 
 
@@ -126,6 +131,7 @@ def decode_entry(text: bytes) -> Entry:
         time=(_text(document, "time") or "")[:40],
         changes=tuple(c for c in read if c is not None),
         whole=None not in read,
+        batch=_batch(document),
     )
 
 
@@ -185,6 +191,11 @@ def _text(document: Mapping[str, object], key: str) -> str | None:
     except UnicodeEncodeError:
         return None  # JSON can spell a lone surrogate, which is no text: neither a database nor a key takes it
     return value
+
+
+def _batch(document: Mapping[str, object]) -> str | None:
+    said = _text(document, "batch")
+    return said if said is not None and is_batch(said) else None
 
 
 def _trash_text(limits: TrashLimits) -> dict[str, object]:

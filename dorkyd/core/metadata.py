@@ -19,9 +19,13 @@ MODE = "dorky-mode"
 DEVICE = "dorky-device"
 OP = "dorky-op"
 ANCESTRY = "dorky-ancestry"
+BATCH = "dorky-batch"
+"""The atomic batch that the object belongs to until a log entry names it complete (`dorkyd.core.batches`)."""
 
-OURS = frozenset({SHA256, MTIME, MODE, DEVICE, OP, ANCESTRY})
-"""Keys that sync writes itself; all others are a person's and are carried along."""
+OURS = frozenset({SHA256, MTIME, MODE, DEVICE, OP, ANCESTRY, BATCH})
+"""Keys that sync writes itself; all others are a person's and are carried along. So a write that replaces a member of a
+batch belongs to none.
+"""
 
 UNKNOWN_OP = Op("unknown")
 """Stands in the journal for the op of a state that was never looked at (`Remote.proved`). No object can carry it."""
@@ -101,7 +105,19 @@ def remote_of(version: Version, size: int, modified: int | None, meta: Mapping[s
         ancestry=ancestry,
         device=unquote(meta[DEVICE])[:255] if DEVICE in meta else None,
         own=own_text(meta),
+        batch=batch_of(meta) if op else None,
     )
+
+
+def batch_of(meta: Mapping[str, str]) -> str | None:
+    """The batch that an object belongs to; None: none, or nothing that can be one's name."""
+    said = meta.get(BATCH, "")
+    return said if is_batch(said) else None
+
+
+def is_batch(said: str) -> bool:
+    """It can be the name of a batch."""
+    return _OP.fullmatch(said) is not None
 
 
 def own_text(meta: Mapping[str, str]) -> str:

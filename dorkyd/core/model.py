@@ -87,6 +87,8 @@ class Remote:
     """What the listing told of the bytes (`dorkyd.ports.Listed.md5`); None once `looked`."""
     own: str = ""
     """A person's own keys as the object carries them, a JSON object; empty: none, or nobody looked."""
+    batch: str | None = None
+    """The atomic batch it is a member of; None: none, or nobody looked."""
 
     @property
     def proved(self) -> bool:

@@ -1,0 +1,189 @@
+"""Atomic batches, over time: which members wait here and until when, and our own that are being written.
+
+The rules are `dorkyd.core.batches`'. The store's clock is known from below only: it shows at least the latest
+LastModified that was seen, and as much more as has passed here since. So nobody gives a batch up too early.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+
+from dorkyd.batch_rows import PASSED_AT
+from dorkyd.core.batches import OPEN_S, WAIT_S, Arrival, Verdict, judge
+from dorkyd.core.logbook import ENTRY_CHANGES
+from dorkyd.core.model import Download, Path, Remote, Version
+from dorkyd.errors import Refused, Stale
+from dorkyd.journal import Dirty, Journal
+from dorkyd.ports import Clock
+
+AGAIN_S = 1.0
+"""How often a complete batch is looked at while some of it is on its way."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Hold:
+    due: float
+    """Monotonic: looked at again then."""
+    mark: int
+    """Of its dirty row: a later mark is a reason to look at once."""
+    batch: str
+    complete: bool
+
+
+@dataclass(slots=True)
+class Batches:
+    """For one project; engine thread only."""
+
+    journal: Journal
+    clock: Clock
+    held: dict[Path, _Hold] = field(default_factory=dict)
+    _since: dict[Path, tuple[Version, float]] = field(default_factory=dict)
+    """Since when each is known here."""
+    _ahead_s: float = -math.inf
+    """The store's clock, less the monotonic one, at least."""
+    _open: dict[str, float] = field(default_factory=dict)
+    """Our own that are being written, and when each began."""
+
+    # --- theirs ---------------------------------------------------------------------------------------------------
+
+    def store_told(self, modified: int | None) -> None:
+        """The store's clock shows at least this."""
+        if modified is not None:
+            self._ahead_s = max(self._ahead_s, modified - self.clock.monotonic())
+
+    def judge(
+        self, batch: str, arriving: Iterable[tuple[Download, Dirty]], *, others_unknown: bool
+    ) -> tuple[Verdict, list[Path]]:
+        """Decide about the arrivals of one batch, and remember which wait. Then the late ones of which a person is told."""
+        now = self.clock.monotonic()
+        complete = self.journal.batches.members(batch) is not None
+        rows = {action.path: row for action, row in arriving}
+        arrivals = [Arrival(action, self._staged(action), self._left_s(action, now)) for action, _ in arriving]
+        verdict = judge(arrivals, complete=complete, others_unknown=others_unknown)
+        late = [arrival.action for arrival in verdict.late if self._surely_late(arrival.action, now)]
+        for arrival in (*verdict.go, *verdict.late):
+            self.held.pop(arrival.action.path, None)
+            self._since.pop(arrival.action.path, None)
+        for arrival in verdict.wait:
+            due = now + (min(AGAIN_S, arrival.left_s) if complete else arrival.left_s)
+            path = arrival.action.path
+            self.held[path] = _Hold(due, rows[path].mark, batch, complete)
+        return verdict, [action.path for action in late]
+
+    def _surely_late(self, action: Download, now: float) -> bool:
+        """Nobody completed its batch. False: an entry that was passed over unread may have."""
+        if self._since.get(action.path, (None, now))[1] < now:
+            return True
+        passed_at, modified = self.journal.get(PASSED_AT), action.remote.modified
+        return modified is not None and (passed_at is None or modified > int(passed_at))
+
+    def _staged(self, action: Download) -> bool:
+        remote = action.remote
+        return any(
+            had.version == remote.version and had.digest == remote.digest and had.digest is not None
+            for had in self.journal.ledger.fetched(action.path)
+        )
+
+    def _left_s(self, action: Download, now: float) -> float:
+        remote: Remote = action.remote
+        self.store_told(remote.modified)
+        version, since = self._since.get(action.path, (None, now))
+        if version != remote.version:
+            since = now
+            self._since[action.path] = (remote.version, now)
+        left = since + WAIT_S - now
+        if remote.modified is not None:
+            left = min(left, remote.modified + WAIT_S - (now + self._ahead_s))
+        return left
+
+    def not_now(self, now: float) -> set[Path]:
+        """Paths that wait, and were not marked again since."""
+        if not self.held:
+            return set()
+        rows = {row.path: row for row in self.journal.dirty_rows(self.held)}
+        for path in self.held.keys() - rows.keys():
+            del self.held[path]
+        return {path for path, hold in self.held.items() if hold.due > now and rows[path].mark == hold.mark}
+
+    def incomplete(self) -> set[Path]:
+        """Paths that wait for somebody else."""
+        return {path for path, hold in self.held.items() if not hold.complete}
+
+    def next_due(self) -> list[float]:
+        """When each is looked at again."""
+        return [hold.due for hold in self.held.values()]
+
+    def arrived(self) -> None:
+        """Something that was under way has ended: a batch may have all of its members here."""
+        for path in [path for path, hold in self.held.items() if hold.complete]:
+            del self.held[path]
+
+    # --- ours -----------------------------------------------------------------------------------------------------
+
+    def at_start(self) -> None:
+        """Whoever wrote a batch when this ended has gone."""
+        with self.journal.atomic():
+            self.journal.batches.give_up(None)
+
+    def begin(self) -> str:
+        """A new batch."""
+        batch = self.clock.random_id()
+        self._open[batch] = self.clock.monotonic()
+        return batch
+
+    def check(self, batch: str) -> None:
+        """`Refused` (`no-such-batch`, `batch-full`) when nothing can be added to it."""
+        self._require(batch)
+        ours = self.journal.batches.ours(batch)
+        if ours.intended + ours.written >= ENTRY_CHANGES:
+            raise Refused(
+                f"a batch holds at most {ENTRY_CHANGES} files",
+                code="batch-full",
+                hint="publish several batches, or one archive",
+            )
+
+    def commit(self, batch: str) -> bool:
+        """All of it is written. True: it is told of in the bucket's log; False: it will be. May be repeated.
+
+        `Stale` (`busy-batch`) while the outcome of one of its writes is not known, `Refused` (`no-such-batch`).
+        """
+        rows = self.journal.batches
+        if rows.members(batch) is not None:
+            self._open.pop(batch, None)
+            return True
+        ours = rows.ours(batch)
+        if ours.committed:
+            return False
+        self._require(batch)
+        if ours.intended:
+            raise Stale("a write of the batch is under way", code="busy-batch")
+        with self.journal.atomic():
+            rows.commit(batch)
+            if not ours.written:
+                rows.complete(batch, (), self.clock.time_ns())
+        self._open.pop(batch, None)
+        return not ours.written
+
+    def expire(self, now: float) -> None:
+        """Give up those that took too long: other devices do not wait for them any more."""
+        for batch in [batch for batch, began in self._open.items() if now > began + OPEN_S]:
+            del self._open[batch]
+            with self.journal.atomic():
+                self.journal.batches.give_up(batch)
+
+    def _require(self, batch: str) -> None:
+        if batch not in self._open:
+            raise Refused(
+                f"there is no batch {batch!r} that can be written to: it was completed, took over"
+                f" {OPEN_S / 60:.0f} minutes, or the project was started anew",
+                code="no-such-batch",
+                hint="begin another one; what was stored stays, and is published file by file",
+            )
+
+
+def unknown(members: Collection[Path], rows: Iterable[Dirty], settled: Collection[Path]) -> bool:
+    """Some dirty member is not decided."""
+    wanted = set(members)
+    return any(row.path in wanted and row.path not in settled for row in rows)
