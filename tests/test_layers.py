@@ -36,9 +36,9 @@ FAMILIES = {
 """Adapters, and the modules that each is made of."""
 
 PORTS = ["ports", "core.*", "errors"]
-STORES = ["journal", "ledger", "schema", "sessions", "repeats"]
+STORES = ["journal", "ledger", "schema", "sessions", "repeats", "batch_rows"]
 ENGINE = [
-    *("asking", "storing", "artifacts", "reading_artifacts"),
+    *("asking", "batches", "storing", "artifacts", "reading_artifacts"),
     *(
         "transfer",
         "recovery",
