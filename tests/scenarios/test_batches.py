@@ -9,12 +9,12 @@ from pathlib import Path as FilePath
 
 import pytest
 
-from dorkyd.buckets.memory import MemoryBucket
+from dorkyd.buckets.memory import Fault, MemoryBucket
 from dorkyd.core.artifact import Remove
 from dorkyd.core.batches import OPEN_S, WAIT_S
 from dorkyd.core.logbook import ENTRY_CHANGES
 from dorkyd.core.model import Path, Version
-from dorkyd.errors import Refused, Stale
+from dorkyd.errors import Refused, Stale, Transient
 from tests.devices import Device, Kill, World, trap_commits
 from tests.scenarios.test_artifacts import ask, no_leftovers, storing, version_of
 
@@ -108,6 +108,23 @@ def test_all_or_none_at_every_step(world: World) -> None:
     assert world.moved("B") == {}, "nothing is fetched twice"
     assert no_leftovers(*world.devices)
     assert "batch" not in two.engine.warnings
+
+
+@pytest.mark.parametrize("verb", ["HEAD", "GET"])
+def test_one_member_comes_late(world: World, verb: str) -> None:
+    """The entry was read, and one object cannot be looked at or fetched yet: the others wait for it."""
+    one, two, _ = world.devices
+    cut = [True]
+    fault = Fault(Transient("connection reset"), "before")
+    world.faults = lambda who, what, key: fault if cut[0] and (who, what, key) == ("B", verb, "d/c") else None
+    publish(one, write(world, one))
+    two.look(whole=False)
+    for _ in steps(two, 5):
+        assert not whole(two)
+    cut[0] = False
+    for _ in steps(two, 20):
+        whole(two)
+    assert whole(two)
 
 
 def test_nobody_completes_it(world: World) -> None:
