@@ -36,7 +36,8 @@ MUTANTS = (
     Mutant(
         "announcement-dropped",
         "ledger",
-        "            \"UPDATE intents SET state = 'announce', version = ? WHERE op = ?\"",
+        "            \"UPDATE intents SET state = CASE WHEN batch IS NULL OR state = 'announce' THEN 'announce'\"\n"
+        "            \" ELSE 'batched' END, version = ? WHERE op = ?\"",
         '            "DELETE FROM intents WHERE ? IS NOT op AND op = ?"',
         "what was done is never told to the others",
         "rule 1: recording turns the intent into an announcement",
