@@ -36,6 +36,7 @@ _FALLBACK = "only where the file system or the system lacks a call"
 _NEW = "newer than the last telling of all stories: `python -m tests.kills --write` says whether one passes it"
 _TCP = "only with a TCP listener, which writes its token once"
 _REPEATS = "inside a transaction whose end is a point; each step in `tests/scenarios/test_repeats.py`"
+_BATCHES = "each step in `tests/scenarios/test_batches.py`"
 _EARLY = "told, but done before the story arms its victim"
 UNREACHED: dict[Site, str] = {
     ("bucket.abandon", "transfer.Transfer.upload"): "only when a person's own keys change during a large upload",
@@ -86,6 +87,17 @@ UNREACHED: dict[Site, str] = {
     ("sql DELETE repeats", "repeats.Repeats.failed"): _REPEATS,
     ("sql DELETE repeats", "repeats.Repeats.forget"): _REPEATS,
     ("sql DELETE repeats", "repeats.Repeats.answer"): _REPEATS,
+    ("sql COMMIT", "batches.Batches.at_start"): _BATCHES,
+    ("sql COMMIT", "batches.Batches.commit"): _BATCHES,
+    ("sql COMMIT", "batches.Batches.expire"): _BATCHES,
+    ("sql COMMIT", "remote_side.RemoteSide.read_back"): _BATCHES,
+    ("sql DELETE batches", "batch_rows.BatchRows.complete"): _BATCHES,
+    ("sql INSERT batches", "batch_rows.BatchRows.complete"): _BATCHES,
+    ("sql UPDATE intents", "batch_rows.BatchRows.commit"): _BATCHES,
+    ("sql UPDATE intents", "batch_rows.BatchRows.give_up"): _BATCHES,
+    ("statement", "CREATE batches"): _BATCHES,
+    ("statement", "DELETE batches"): _BATCHES,
+    ("statement", "INSERT batches"): _BATCHES,
 }
 """What no story passes, and why."""
 

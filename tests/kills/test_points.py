@@ -88,6 +88,6 @@ def test_every_step_is_passed_by_a_story() -> None:
 def test_what_is_noted_is_so() -> None:
     """Neither the list of what was passed nor that of what cannot be names anything that the code has not."""
     assert passed() <= sites() | written(), f"{PASSED.name} is old: run `python -m tests.kills --write`"
-    assert UNREACHED.keys() <= sites()
+    assert UNREACHED.keys() <= sites() | written()
     assert not passed() & UNREACHED.keys()
     assert all(UNREACHED.values())
