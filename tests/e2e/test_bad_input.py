@@ -172,7 +172,7 @@ def test_refused_requests(daemon: RealDaemon, tmp_path: Path) -> None:
         (["restore", "p:kept.txt"], 2, "dorkyctl trash"),
         (["approve", "p", "12345678"], 2, "not halted"),
         (["pause", "p", "--for", "soon"], 2, "1h30m"),
-        (["put", "kept.txt"], 2, "not built yet"),
+        (["put", "nowhere.txt"], 2, "nowhere.txt cannot be read"),
         (["frobnicate"], 2, "frobnicate"),
     ):
         ran = ctl(daemon, *arguments)
