@@ -36,6 +36,7 @@ from dorkyd.core.model import (
     StepAside,
     Upload,
 )
+from dorkyd.core.paths import without_conflict
 from dorkyd.core.safety import approval_key
 from dorkyd.errors import SessionGone
 from dorkyd.journal import Dirty, Journal
@@ -45,7 +46,7 @@ from dorkyd.ports import Clock, Known
 from dorkyd.recovery import Landed
 from dorkyd.remote_side import RemoteSide
 from dorkyd.sessions import BegunUpload
-from dorkyd.transfer import AtHand, Moved, Placed, Sent, Transfer
+from dorkyd.transfer import SECRET_BITS, AtHand, Moved, Placed, Sent, Transfer
 from dorkyd.transfer import Fetched as FetchedBytes
 
 _TRASHED_AT_HAND = 2
@@ -159,16 +160,29 @@ class Carrier:
 
     def _upload(self, action: Upload, rows: tuple[Dirty, ...]) -> Job:
         """A large one gets its session first, and goes on with it however often it is interrupted."""
+        secret = self._is_secret(action)
         if not self.transfer.needs_session(action):
             op = self._intend("put", action.path, action.local, action.mode, action.replaces)
-            return Job(action, rows, lambda: self.transfer.upload(action, op), action.local.size, (op,))
+            run = lambda: self.transfer.upload(action, op, secret=secret)
+            return Job(action, rows, run, action.local.size, (op,))
         begun = self.journal.sessions.fitting(action)
         if begun is None:
             op, begin = Op(self.clock.random_id()), BeginUpload(action)
             kept = self.journal.sessions.has_kept(action)
-            return Job(begin, rows, lambda: self.transfer.begin_upload(begin, op, kept=kept))
+            return Job(begin, rows, lambda: self.transfer.begin_upload(begin, op, kept=kept, secret=secret))
         self._intend("put", action.path, action.local, action.mode, action.replaces, begun.op)
-        return Job(action, rows, lambda: self.transfer.upload(action, begun.op, begun), action.local.size, (begun.op,))
+        run = lambda: self.transfer.upload(action, begun.op, begun, secret=secret)
+        return Job(action, rows, run, action.local.size, (begun.op,))
+
+    def _is_secret(self, action: Upload) -> bool:
+        """It is to be encrypted for what it is, though no pattern covers its name: a copy or a new name of content that is
+        encrypted, or the conflict copy of a file that is.
+        """
+        original = without_conflict(action.path)
+        remote = self.journal.remote(original) if original != action.path else None
+        if remote is not None and remote.sealed is not None:
+            return True
+        return action.local.size > 0 and self.journal.is_sealed_content(action.local.digest)
 
     def _intend(
         self, verb: IntentVerb, path: Path, local: Local, mode: int, replaces: Remote | None, op: Op | None = None
@@ -237,6 +251,8 @@ class Carrier:
         )
         self.journal.ledger.installing([install])
         mode, mtime_ns = action.mode, remote.mtime_ns
+        if remote.sealed is not None:
+            mode = (0o600 if mode is None else mode) & ~SECRET_BITS
         run = lambda: self.transfer.install(install, replaced, mode=mode, mtime_ns=mtime_ns)
         return Job(action, rows, run, 0, (), install)
 
@@ -299,7 +315,8 @@ class Carrier:
                 self._moved_local(action)
             case SetMode():
                 assert isinstance(result, Local)
-                self.unholdable |= result.mode ^ action.mode
+                unheld = result.mode ^ action.mode
+                self.unholdable |= unheld if action.remote.sealed is None else unheld & ~SECRET_BITS
                 self.journal.set_base(action.path, _agreed(action.local, action.remote, action.mode))
                 self._log("set-mode", action.path, action.remote.device, action.local.digest)
             case StepAside():
@@ -438,6 +455,7 @@ class Carrier:
             ancestry=metadata.descend(replaced),
             device=self.device,
             own=replaced.own if replaced is not None else "",
+            sealed=written.sealed,
         )
         buried_by = self.remote.buried.pop(path, None) if replaced is None else None
         if buried_by is not None:

@@ -14,28 +14,34 @@ from dorkyd.core import metadata
 from dorkyd.core.clashes import Neighbour, Wait, settle_clash
 from dorkyd.core.model import (
     Action,
+    Adopt,
     Base,
     DeleteLocal,
     Download,
     Fetch,
     Local,
     Look,
+    MoveRemote,
     PatchMode,
     Path,
     Problem,
     Remote,
+    SetMode,
     StepAside,
     Upload,
 )
 from dorkyd.core.moves import pair_moves
 from dorkyd.core.paths import ancestors, fold
-from dorkyd.core.reconcile import reconcile
+from dorkyd.core.reconcile import merged_mode, reconcile
 from dorkyd.core.safety import allowed
+from dorkyd.core.sealing import recognised
 from dorkyd.core.settings import Mode, Project
 from dorkyd.errors import PathProblem, Stale
 from dorkyd.journal import Dirty, Journal
+from dorkyd.keyring import Keyring
 from dorkyd.local_side import IGNORE_FILE, LocalSide
 from dorkyd.ports import ABSENT, Observation
+from dorkyd.transfer import SECRET_BITS
 
 _BELOW = 50
 """How many keys below a path are looked at to see whether its name is taken as a folder."""
@@ -83,6 +89,8 @@ class Decider:
     project: Project
     device: str
     batches: Batches
+    keyring: Keyring | None = None
+    """None: nothing is encrypted here."""
     unholdable: int = 0
     """Permission bits this file system was seen not to hold: they are left alone."""
     _listed_from_ns: int = 0
@@ -109,12 +117,30 @@ class Decider:
         if unknown:
             self._hold_back_arrivals(done, unknown)
         self._keep_batches(done, at_ns, at_work, busy)
-        done.actions = pair_moves(done.actions, in_bucket=copies_safe)
+        done.actions = [
+            action
+            for paired in pair_moves(done.actions, in_bucket=copies_safe)
+            for action in self._no_plain_copy(paired)
+        ]
         if not copies_safe:
             done.actions = [_without_copy(action) for action in done.actions]
         if self.local.folder.folds:
             self._one_name_each(done)
         return done
+
+    def _no_plain_copy(self, action: Action) -> Sequence[Action]:
+        """A copy keeps its bytes as they are stored. A name that is to be encrypted gets them anew, unless they are so in the
+        epoch in force.
+        """
+        if not isinstance(action, MoveRemote) or self.keyring is None:
+            return (action,)
+        source, current = self.journal.remote(action.delete.path), self.keyring.keys.current
+        sealed = source is not None and source.sealed is not None
+        if not sealed and (source is None or source.looked) and not self.keyring.covers(action.path):
+            return (action,)
+        if sealed and source is not None and current is not None and source.epoch == current.id:
+            return (action,)
+        return (action.upload, action.delete)
 
     def _keep_batches(self, done: Decisions, at_ns: int, at_work: Collection[Path], busy: Collection[Path]) -> None:
         """Members of an atomic batch are put in place together (`dorkyd.core.batches`)."""
@@ -197,6 +223,8 @@ class Decider:
 
     def _one(self, row: Dirty, done: Decisions, at_ns: int) -> None:
         path = row.path
+        if self._stays_shut(row, done):
+            return
         try:
             seen: Observation = self.local.observe(path, at_ns)
         except Stale:
@@ -209,12 +237,14 @@ class Decider:
             done.problems.append(seen)
             return
         base, remote = self.journal.base(path), self.journal.remote(path)
-        local = self._with_holdable_mode(seen, base) if isinstance(seen, Local) else None
+        local = self._with_holdable_mode(seen, base, remote) if isinstance(seen, Local) else None
+        if remote is not None and remote.sealed is not None and remote.digest is None:
+            remote = self._recognised(path, base, local, remote)
         if base is None and local is not None and remote is not None:
             remote = self._proved(path, local, remote)
         done.absent |= seen is ABSENT and base is not None
         done.gone |= remote is None and base is not None
-        action = reconcile(path, base, local, remote)
+        action = self._resealed(path, base, local, remote, reconcile(path, base, local, remote))
         if remote is not None or isinstance(action, Upload):
             above = [n for a in ancestors(path) if (n := self._neighbour(a)) is not None]
             below = self._below(path) if remote is None else []
@@ -241,6 +271,59 @@ class Decider:
                 # A look at a neighbour, which may not succeed for long.
                 done.waits.append(Wait(path, result.path))
 
+    def _stays_shut(self, row: Dirty, done: Decisions) -> bool:
+        """Without its key an encrypted path is a problem, never an edit or a deletion; and of one that is to be encrypted it
+        must be known how its object is stored.
+        """
+        keyring, path = self.keyring, row.path
+        if keyring is None:
+            return False
+        remote = self.journal.remote(path)
+        problem = keyring.problem(path, remote)
+        if problem is not None:
+            done.problems.append(problem)
+            return True
+        if remote is not None and not remote.looked and keyring.covers(path):
+            done.asks.append(row)
+            return True
+        return False
+
+    def _recognised(self, path: Path, base: Base | None, local: Local | None, remote: Remote) -> Remote:
+        """An encrypted object says which content it holds to who has that content: the file here, base, or another file of
+        this folder, which then need not be fetched.
+        """
+        if self.keyring is None:
+            return remote
+        likely = [side.digest for side in (local, base) if side is not None]
+        contents = self.keyring.keys.contents
+        found = recognised(remote, contents, likely) or recognised(remote, contents, self.journal.sealed_contents())
+        if found is None:
+            return remote
+        remote = replace(remote, digest=found)
+        if local is not None and local.digest == found:
+            remote = replace(remote, size=local.size)
+        elif base is not None and base.digest == found:
+            remote = replace(remote, size=base.size)
+        self.journal.set_remote(path, remote)
+        return remote
+
+    def _resealed(
+        self, path: Path, base: Base | None, local: Local | None, remote: Remote | None, action: Action | None
+    ) -> Action | None:
+        """Both sides hold the same content, and the object is plain where a pattern covers it now, or of an epoch that
+        somebody left: it is sent again, encrypted to the epoch in force.
+        """
+        keyring = self.keyring
+        if keyring is None or local is None or remote is None or not remote.looked:
+            return action
+        if not isinstance(action, Adopt | SetMode | PatchMode | None) or self.project.mode is Mode.PULL:
+            return action
+        current = keyring.keys.current
+        covered = remote.sealed is not None or keyring.covers(path)
+        if current is None or not covered or remote.epoch == current.id:
+            return action
+        return Upload(path, local, remote, merged_mode(base, local, remote))
+
     def _proved(self, path: Path, local: Local, remote: Remote) -> Remote:
         """Joining: an object of which nothing is known but a listing, which says that it holds what the file holds. No
         request is needed then. What only a look would tell is either read again before each write (a person's keys, the
@@ -259,10 +342,12 @@ class Decider:
         self.journal.prove(path, found)
         return found
 
-    def _with_holdable_mode(self, local: Local, base: Base | None) -> Local:
-        if not self.unholdable or base is None or base.mode is None:
+    def _with_holdable_mode(self, local: Local, base: Base | None, remote: Remote | None) -> Local:
+        """Bits that the file system cannot hold are left alone, and those that a file has lost for being a secret."""
+        left_alone = self.unholdable | (SECRET_BITS if remote is not None and remote.sealed is not None else 0)
+        if not left_alone or base is None or base.mode is None:
             return local
-        return replace(local, mode=(local.mode & ~self.unholdable) | (base.mode & self.unholdable))
+        return replace(local, mode=(local.mode & ~left_alone) | (base.mode & left_alone))
 
     def _neighbour(self, path: Path) -> Neighbour | None:
         remote = self.journal.remote(path)

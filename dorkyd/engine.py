@@ -59,6 +59,8 @@ from dorkyd.errors import Blocked, DorkyError, Refused, Stale, Transient
 from dorkyd.giving_up import GivingUp
 from dorkyd.jobs import Jobs, Pool, size_of
 from dorkyd.journal import Dirty, Journal
+from dorkyd.keyring import KEY_PROBLEMS, Keyring
+from dorkyd.keys import KeyHome
 from dorkyd.local_side import IGNORE_FILE, LocalSide
 from dorkyd.news import News
 from dorkyd.opening import Opened, Opener
@@ -67,6 +69,7 @@ from dorkyd.recovery import settle_install
 from dorkyd.remote_side import Emptied, RemoteSide, Rewound
 from dorkyd.repeats import Answered, Keyed
 from dorkyd.retries import Retries
+from dorkyd.sealing import Sealing
 from dorkyd.sessions import BegunUpload
 from dorkyd.storing import Storing
 from dorkyd.transfer import Transfer
@@ -94,6 +97,7 @@ class _Open:
     contact: Contact
     batches: Batches
     decider: Decider
+    keyring: Keyring | None
     carrier: Carrier
     transfer: Transfer
     collector: Collector
@@ -126,6 +130,10 @@ class Engine:
     make_watcher: Callable[[Callable[[Path, bool], bool]], Watcher | None]
     make_push: Callable[[], Push | None] = lambda: None
     """Hears of the bucket's own events; None: polls alone."""
+    key_home: KeyHome | None = None
+    """Where this machine's own key is. None: nothing can be encrypted."""
+    pinned: Callable[[], str | None] = lambda: None
+    """The fingerprint of the project's keys that the team's git repository tells."""
     wake: Callable[[], None] = lambda: None
     random: Callable[[], float] = lambda: 0.5
     """0 to 1, for jitter."""
@@ -485,6 +493,7 @@ class Engine:
             raise failure
         if not o.contact.due(now):
             return
+        self._follow_keys(o)
         if not o.asking.waiting:
             o.batches.expire(now)
         if o.batches.incomplete() and o.remote.passed_over:
@@ -520,9 +529,14 @@ class Engine:
         """Work with this folder and journal from here on: first find what happened while nobody looked."""
         journal = opened.journal
         self._identity = opened.identity
-        bucket = self.open_bucket(journal.get("project_id") is not None)
+        store = self.open_bucket(journal.get("project_id") is not None)
+        bucket, keyring, sealing = store, None, None
+        if self.key_home is not None:
+            keyring = Keyring(store, self.key_home, self.clock, self.project.encrypt, self.pinned)
+            keyring.opens(opened.identity.project_id)
+            bucket = sealing = Sealing(store, keyring, self.folder, self.clock, self.project.compress)
         remote = RemoteSide(
-            News(bucket),
+            News(store),
             journal,
             self.clock,
             self.device,
@@ -530,9 +544,10 @@ class Engine:
             read_only=self.project.mode is Mode.PULL,
             journal_lost=opened.warning is not None,
             trash=self.project.bucket_trash or TrashLimits(),
+            keyring=keyring,
         )
         local = LocalSide(self.folder, journal, self.project, self.make_watcher)
-        transfer = Transfer(bucket, self.folder, self.clock, self.device)
+        transfer = Transfer(bucket, self.folder, self.clock, self.device, sealing)
         carrier, retries = Carrier(journal, local, remote, transfer, self.clock, self.device), Retries(journal)
         stages = self.project.mode not in {Mode.PUSH, Mode.BUCKET}
         storing = Storing(bucket, self.folder, transfer, self.device, stages=stages, remember=self._remember)
@@ -554,7 +569,8 @@ class Engine:
                 warnings=self.warnings,
             ),
             batches=batches,
-            decider=Decider(journal, local, self.project, self.device, batches),
+            decider=Decider(journal, local, self.project, self.device, batches, keyring),
+            keyring=keyring,
             carrier=carrier,
             transfer=transfer,
             collector=Collector(journal, carrier, remote, retries, asking, self.clock),
@@ -563,7 +579,7 @@ class Engine:
             deletions=Deletions(journal, self.project),
             retries=retries,
             jobs=Jobs(self.pool, lambda: self.wake()),  # noqa: PLW0108 - wake may be set later
-            upkeep=Upkeep(journal, self.folder, local, self.project, self.clock, self.device),
+            upkeep=Upkeep(journal, self.folder, local, self.project, self.clock, self.device, transfer.blinded),
             bucket_upkeep=BucketUpkeep(self.project, bucket, remote.news, journal, self.clock, self.random),
             push=self.make_push(),
         )
@@ -678,6 +694,27 @@ class Engine:
             journal.mark(journal.unagreed())
             journal.mark(list(journal.base_paths()))
             journal.put("mode", self.project.mode)
+
+    def _follow_keys(self, o: _Open) -> None:
+        """Other keys or patterns are in force: look at what they concern again, and say what is wrong with them."""
+        if o.keyring is None or not o.contact.met:
+            return
+        keys = o.keyring.keys
+        if keys.why is not None and o.keyring.in_use:
+            self.warnings["keys"] = (keys.why.detail, keys.why.hint)
+        else:
+            self.warnings.pop("keys", None)
+        epoch = keys.current.id if keys.current is not None else ""
+        applied = repr((keys.listed.number, o.keyring.chosen, epoch, sorted(keys.opened)))
+        if o.journal.get("keys_applied") == applied or not o.keyring.in_use:
+            return
+        stuck = [problem.path for problem, _ in o.journal.ledger.problems() if problem.code in KEY_PROBLEMS]
+        with o.journal.atomic():
+            o.journal.mark([path for path in o.journal.known_paths() if o.keyring.covers(path)])
+            o.journal.mark(o.journal.sealed_otherwise(epoch))
+            o.journal.mark(stuck)
+            o.journal.put("keys_applied", applied)
+        o.retries.changed(set(stuck))
 
     def _settle_installs(self, o: _Open, now: float) -> None:
         """Installs left open, by a kill or by a failure midway, are settled before their paths are decided."""

@@ -325,7 +325,7 @@ class Journal:
         """Remember what many looks told. Not inside `ahead`."""
         self._rising += 1
         self._conn.executemany(
-            "INSERT OR REPLACE INTO remote VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO remote VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 (
                     path,
@@ -343,6 +343,7 @@ class Journal:
                     remote.md5,
                     remote.own or None,
                     remote.batch,
+                    remote.sealed,
                 )
                 for path, remote in remotes
             ),
@@ -357,6 +358,39 @@ class Journal:
             "UPDATE remote SET digest = ?, ancestry = ? WHERE path = ? AND version = ?",
             (remote.digest, " ".join(remote.ancestry), path, remote.version),
         )
+
+    def sealed_contents(self) -> list[Digest]:
+        """What the encrypted objects that are known hold, as far as that is known."""
+        rows = self._conn.execute(
+            "SELECT b.digest FROM base b JOIN remote r ON r.path = b.path WHERE r.sealed IS NOT NULL"
+            " UNION SELECT digest FROM remote WHERE sealed IS NOT NULL AND digest IS NOT NULL"
+        )
+        return [Digest(row[0]) for row in rows]
+
+    def is_sealed_content(self, digest: Digest) -> bool:
+        """Some encrypted object that is known holds this."""
+        rows = self._conn.execute(
+            "SELECT 1 FROM remote r LEFT JOIN base b ON b.path = r.path WHERE r.sealed IS NOT NULL"
+            " AND (r.digest = ?1 OR b.digest = ?1) LIMIT 1",
+            (digest,),
+        )
+        return rows.fetchone() is not None
+
+    def sealed_otherwise(self, epoch: str) -> list[Path]:
+        """Encrypted objects of other epochs."""
+        rows = self._conn.execute(
+            "SELECT path FROM remote WHERE sealed IS NOT NULL AND sealed NOT LIKE ? || ':%'", (epoch,)
+        )
+        return [Path(row[0]) for row in rows]
+
+    def any_sealed(self) -> bool:
+        """Some encrypted object is known."""
+        return self._conn.execute("SELECT 1 FROM remote WHERE sealed IS NOT NULL LIMIT 1").fetchone() is not None
+
+    def known_paths(self) -> Iterator[Path]:
+        """Paths of base and of objects that are known."""
+        for (path,) in self._conn.execute("SELECT path FROM base UNION SELECT path FROM remote"):
+            yield Path(path)
 
     def remotes_below(self, folder: Path, limit: int) -> list[tuple[Path, Remote]]:
         """Known objects inside a folder."""
@@ -524,7 +558,7 @@ class Journal:
 
 _BASE = "digest, size, version, mode, modified"
 _KNOWN = "digest, size, mtime_ns, ctime_ns, inode, at_ns"
-_REMOTE = "version, size, digest, mode, mtime_ns, modified, op, ancestry, device, looked, md5, own, batch"
+_REMOTE = "version, size, digest, mode, mtime_ns, modified, op, ancestry, device, looked, md5, own, batch, sealed"
 
 
 def _columns(table: str, names: str) -> str:
@@ -542,7 +576,7 @@ def _base(row: Sequence[Any]) -> Base:
 
 
 def _remote(row: Sequence[object]) -> Remote:
-    version, size, digest, mode, mtime_ns, modified, op, ancestry, device, looked, md5, own, batch = row
+    version, size, digest, mode, mtime_ns, modified, op, ancestry, device, looked, md5, own, batch, sealed = row
     return Remote(
         version=Version(str(version)),
         size=int(str(size)),
@@ -557,6 +591,7 @@ def _remote(row: Sequence[object]) -> Remote:
         md5=str(md5) if md5 is not None else None,
         own=str(own or ""),
         batch=str(batch) if batch is not None else None,
+        sealed=str(sealed) if sealed is not None else None,
     )
 
 

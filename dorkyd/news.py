@@ -27,6 +27,7 @@ from dorkyd.core.logbook import (
     encode_project,
     entry_key,
     entry_number,
+    with_encryption,
     with_floor,
     with_trash,
 )
@@ -198,6 +199,16 @@ class News:
         document, version, text = found
         if document.trash != limits:
             self._bucket.put(PROJECT, Bytes(with_trash(text, limits)), replaces=version, meta={})
+
+    def tell_encryption(self, *, keys: int, patterns: Sequence[str], epoch: str, project_id: str) -> None:
+        """Let the project's document tell of the member list. `Stale` as for `raise_floor`."""
+        found = self._document()
+        if found is None or found[0].project_id != project_id:
+            raise Stale("the project's document is not the one known")
+        document, version, text = found
+        if document.keys < keys:
+            told = with_encryption(text, keys=keys, patterns=patterns, epoch=epoch)
+            self._bucket.put(PROJECT, Bytes(told), replaces=version, meta={})
 
     def create_project(self, document: ProjectDocument) -> None:
         """Write the project's document. `Stale` when there is one."""

@@ -28,6 +28,8 @@ class ObjectInfo:
     """The store's LastModified, whole seconds since the epoch; None where the store has none."""
     meta: Mapping[str, str]
     """User metadata, raw, keys in lower case (`dorkyd.core.metadata` reads it)."""
+    stored_otherwise: bool = False
+    """What a reading yields is not the stored bytes (`dorkyd.sealing`): `size` is theirs, and says nothing of what comes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,8 @@ class Written:
     version: Version
     modified: int | None = None
     """As `ObjectInfo.modified`; None: the reply did not say."""
+    sealed: str | None = None
+    """As `Remote.sealed`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,10 +19,12 @@ from dorkyd.core.logbook import (
     ProjectDocument,
     approvals,
 )
-from dorkyd.core.model import Base, Path, Problem, Remote, ReplicaId, Version
+from dorkyd.core.model import Base, Digest, Path, Problem, Remote, ReplicaId, Version
+from dorkyd.core.sealing import keyed_of
 from dorkyd.core.settings import TrashLimits
 from dorkyd.errors import Stale
 from dorkyd.journal import Journal
+from dorkyd.keyring import Keyring
 from dorkyd.ledger import Intent
 from dorkyd.news import Logged, News
 from dorkyd.ports import Clock, Listed
@@ -80,6 +82,10 @@ class RemoteSide:
     """Then: what the log's last entries tell of as deleted, and by whom."""
     store_told: Callable[[int | None], None] = lambda _modified: None
     """Hears of every LastModified."""
+    keyring: Keyring | None = None
+    """Follows the project's keys with every meeting. None: nothing is encrypted here."""
+    keys_told: int = 0
+    """The highest number of the member list that the log told of."""
     unsure: bool = False
     """An entry made no sense, so that only a listing can tell."""
     _read_at: tuple[float, int] | None = None
@@ -117,6 +123,8 @@ class RemoteSide:
             return Rewound("the bucket prefix now belongs to another project")
         with self.journal.atomic():
             self.journal.put("project_id", document.project_id)
+        if self.keyring is not None:
+            self.keyring.met(document.project_id, max(document.keys, self.keys_told))
         return document.project_id
 
     def found_again(self, project_id: str | None) -> None:
@@ -250,6 +258,10 @@ class RemoteSide:
             self.journal.mark([change.path for change in theirs], remote=True)
             self._complete(entry)
             self._advance(self.cursor + 1, version)
+        if entry.keys > self.keys_told:
+            self.keys_told = entry.keys
+            if self.keyring is not None:
+                self.keyring.told(entry.keys)
         self._tell(change.path for change in entry.changes)
         for change in theirs:
             if change.verb == "delete":
@@ -340,10 +352,19 @@ class RemoteSide:
 
     def _entry(self, intents: Sequence[Intent]) -> Entry:
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.clock.time_ns() // 1_000_000_000))
-        changes = tuple(
-            Change(i.path, i.verb, i.op, i.version, i.digest, i.size, i.mode, i.replaces, i.approved) for i in intents
-        )
-        return Entry(self.replica, self.device, stamp, changes, batch=intents[0].batch)
+        changes = tuple(self._change(intent) for intent in intents)
+        keys = self.keyring.keys.listed.number if self.keyring is not None else 0
+        return Entry(self.replica, self.device, stamp, changes, batch=intents[0].batch, keys=keys)
+
+    def _change(self, i: Intent) -> Change:
+        """What is told of it. Of encrypted content neither digest nor size: its keyed digest, where that is known."""
+        digest, size = i.digest, i.size
+        remote = self.journal.remote(i.path)
+        sealed = remote.sealed if remote is not None else None
+        if sealed is not None or (self.keyring is not None and self.keyring.hides(i.path)):
+            same = remote is not None and remote.version == i.version
+            digest, size = Digest(keyed_of(sealed)) if same and sealed is not None else None, None
+        return Change(i.path, i.verb, i.op, i.version, digest, size, i.mode, i.replaces, i.approved)
 
     # --- the listing --------------------------------------------------------------------------------------------
 
@@ -415,6 +436,9 @@ class RemoteSide:
         before = self.journal.remote(path)
         if looked is not None:
             looked = judged(looked, before, self.journal.base(path))
+            if before is not None and looked.sealed is not None and looked.sealed == before.sealed:
+                # The same content, whatever else changed: what is known of it stands.
+                looked = replace(looked, digest=before.digest, size=before.size)
         self.store_told(looked.modified if looked is not None else None)
         self.journal.set_remote(path, looked)
         if looked is not None:

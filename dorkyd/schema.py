@@ -143,6 +143,12 @@ def m0007_batches(db: Database) -> None:
     )
 
 
+@migrations()
+def m0008_sealed_objects(db: Database) -> None:
+    """Of an encrypted object: its key's epoch and its keyed digest. All are looked at again for that."""
+    db.execute("ALTER TABLE remote ADD COLUMN sealed TEXT")
+
+
 def prepare(db: Database, file: str) -> None:
     """Bring a database to this schema. `NewerSchema` when a later dorkyd wrote it; nothing is written then."""
     known = {migration.name for migration in migrations.pending(Database(memory=True))}

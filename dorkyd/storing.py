@@ -18,6 +18,7 @@ from dorkyd.core import metadata
 from dorkyd.core.artifact import MEDIA_TYPE, Annotate, Remove, Store, check_room, media_type_of
 from dorkyd.core.model import Digest, Op, Path, Remote, Version
 from dorkyd.errors import Blocked, Refused, Stale, Transient, Unsupported
+from dorkyd.ledger import NOBODYS
 from dorkyd.ports import Body, Bucket, Folder, ObjectInfo, Session, Written
 from dorkyd.sessions import BegunUpload
 from dorkyd.transfer import Transfer
@@ -103,7 +104,7 @@ class Storing:
         """Send a staged body. `Stale` when the object is no longer what it replaces."""
         before = self._expect(asked.path, asked.replaces)
         had: Mapping[str, str] = before.meta if before is not None else {}
-        own = metadata.user_keys(had) if asked.own is None else dict(asked.own)
+        own = metadata.user_keys(had) if asked.own is None else {**asked.own, **metadata.how_stored(had)}
         kind = asked.media_type or media_type_of(had)
         meta = self._meta(asked.path, before, own, kind, op, (asked.digest, asked.mtime_ns, asked.mode))
         if asked.batch is not None:
@@ -115,9 +116,9 @@ class Storing:
         body: Body = StagedBody(self._folder, asked.staged, asked.size, asked.digest)
         if asked.data is not None:
             body = SmallBody(asked.data, asked.digest)
-        session = self._session(asked, op, meta, kept=kept)
+        session = self._session(asked, op, body, meta, kept=kept)
         send = lambda: self._bucket.put(asked.path, body, replaces=asked.replaces, meta=meta, session=session)
-        stored = self._written(asked.path, op, asked.size, meta, send, kept)
+        stored = self._written(asked.path, op, asked.size, meta, send, kept, asked.digest)
         if self.stages:
             return replace(stored, staged=self._stage(asked, stored.remote.mode))
         if asked.data is None:
@@ -133,7 +134,8 @@ class Storing:
         if _remote(before).op != asked.op:
             raise Stale(f"{asked.path}: the object's metadata changed")
         was = judge(_remote(before))
-        meta = self._meta(asked.path, before, asked.own, asked.media_type, op, (was.digest, was.mtime_ns, was.mode))
+        own = {**asked.own, **metadata.how_stored(before.meta)}
+        meta = self._meta(asked.path, before, own, asked.media_type, op, (was.digest, was.mtime_ns, was.mode))
         check_room(meta)
         version = before.version
         send = lambda: self._bucket.copy(asked.path, asked.path, source_version=version, replaces=version, meta=meta)
@@ -180,12 +182,13 @@ class Storing:
             return False
         return None
 
-    def _session(self, asked: Store, op: Op, meta: Mapping[str, str], *, kept: bool) -> Session | None:
+    def _session(self, asked: Store, op: Op, body: Body, meta: Mapping[str, str], *, kept: bool) -> Session | None:
         """For a body that goes in parts. Whoever sends it again begins anew: its session is given up then."""
         over = self._bucket.sessions_over
         if over is None or asked.size <= over:
             return None
-        session = self._bucket.begin(asked.path, asked.size, replaces=asked.replaces, meta=meta)
+        size = self._transfer.stored_size(asked.path, body, meta)
+        session = self._bucket.begin(asked.path, size, replaces=asked.replaces, meta=meta)
         begun = BegunUpload(op, asked.path, asked.digest, asked.replaces, NO_MODE, session, "", kept)
         try:
             self._remember(begun)
@@ -206,7 +209,8 @@ class Storing:
         file: tuple[Digest | None, int | None, int | None],
     ) -> dict[str, str]:
         digest, mtime_ns, mode = file
-        if digest is None:
+        sealed = metadata.sealed_word(own)
+        if digest is None and sealed is None:
             raise Refused(
                 f"{path}: another tool wrote this object, and its content is not known yet",
                 code="digest-unknown",
@@ -218,12 +222,21 @@ class Storing:
         if kind is not None:
             user[MEDIA_TYPE] = kind
         ancestry = metadata.descend(_remote(before)) if before is not None else ()
+        # Of an encrypted object its own keyed digest is carried along.
+        digest = digest or NOBODYS
         return metadata.encode(
             digest=digest, mtime_ns=mtime_ns, mode=mode, device=self._device, op=op, ancestry=ancestry, user=user
         )
 
     def _written(
-        self, path: Path, op: Op, size: int, meta: Mapping[str, str], send: Callable[[], Written], kept: bool
+        self,
+        path: Path,
+        op: Op,
+        size: int,
+        meta: Mapping[str, str],
+        send: Callable[[], Written],
+        kept: bool,
+        digest: Digest | None = None,
     ) -> Stored:
         """Send it, and know it again when the reply is lost."""
         try:
@@ -233,9 +246,15 @@ class Storing:
             found = self._bucket.head(path)
             if found is None or _remote(found).op != op:
                 raise
-            return Stored(found, _remote(found), kept)
+            remote = _remote(found)
+            if remote.sealed is not None and digest is not None:
+                remote = replace(remote, digest=digest, size=size)
+            return Stored(found, remote, kept)
         info = ObjectInfo(written.version, size, written.modified, meta)
-        return Stored(info, _remote(info), kept)
+        remote = replace(_remote(info), sealed=written.sealed)
+        return Stored(
+            info, remote if digest is None or written.sealed is None else replace(remote, digest=digest), kept
+        )
 
     def _expect(self, path: Path, version: Version | None) -> ObjectInfo | None:
         return self._transfer.expect(path, version) if version is not None else None

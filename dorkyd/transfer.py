@@ -36,9 +36,10 @@ from dorkyd.core.model import (
     Version,
 )
 from dorkyd.core.paths import ancestors, conflict_name, step_aside
-from dorkyd.errors import DiskFull, PathProblem, SessionGone, Stale, Transient, Unsupported
+from dorkyd.errors import DiskFull, Integrity, PathProblem, SessionGone, Stale, Transient, Unsupported
 from dorkyd.ledger import Install
-from dorkyd.ports import ABSENT, Bucket, Clock, Folder, ObjectInfo, Session, Trashed, Written
+from dorkyd.ports import ABSENT, Body, Bucket, Chunk, Clock, Folder, ObjectInfo, Reading, Session, Trashed, Written
+from dorkyd.sealing import Sealing
 from dorkyd.sessions import BegunUpload
 
 _HASH_DIGITS = (6, 12, 24, 64)
@@ -47,6 +48,8 @@ _NO_FOLDER = frozenset({"not-a-folder", "symlink", "special"})
 """What stands where a folder belongs."""
 _ASIDE = 8
 """How often a folder for conflict copies may itself be something else."""
+SECRET_BITS = 0o077
+"""What nobody but the owner may do with a file that is encrypted in the bucket. Base has what the object says all the same."""
 _FETCHES = 2
 """A body that does not match its claimed digest is fetched once more: a line fault differs, a false claim repeats."""
 
@@ -128,8 +131,12 @@ class Placed:
 class Transfer:
     """The hands of one project. Thread-safe: it keeps nothing but its tools."""
 
-    def __init__(self, bucket: Bucket, folder: Folder, clock: Clock, device: str) -> None:
+    def __init__(
+        self, bucket: Bucket, folder: Folder, clock: Clock, device: str, sealing: Sealing | None = None
+    ) -> None:
+        """`sealing`: what `bucket` is, where it encrypts. None: it does not."""
         self._bucket = bucket
+        self._sealing = sealing
         self._folder = folder
         self._clock = clock
         self._device = device
@@ -166,6 +173,8 @@ class Transfer:
         for _ in range(_FETCHES):
             info, digest = self._receive(path, remote.version, staged)
             claimed = _remote(info).digest
+            if info.stored_otherwise:
+                info = replace(info, size=self._folder.staged_size(staged) or 0)
             if claimed is None or digest == claimed:
                 return Fetched(_with_digest(_remote(info), digest))
             if digest == seen:
@@ -200,18 +209,20 @@ class Transfer:
             info = reading.info
             hashing = hashlib.sha256() if have == 0 else None
             with self._folder.stage(staged, resume=left is not None) as out:
-                for chunk in reading:
+                for chunk in self._trusted(reading, staged):
                     have += len(chunk)
-                    if have > info.size:
+                    if have > info.size and not info.stored_otherwise:
                         break
                     out.write(chunk)
                     if hashing is not None:
                         hashing.update(chunk)
-        if have > info.size:
+        if info.stored_otherwise:
+            pass  # all of it came, and is what the object claims: else reading it would have raised
+        elif have > info.size:
             # However much more would come: it is not this object, and nothing of it is of use to a next try.
             self._folder.unstage(staged)
             raise Transient(f"{path}: more than its {info.size} bytes arrived")
-        if have != info.size:
+        elif have != info.size:
             raise Transient(f"{path}: {have} of {info.size} bytes arrived")
         if hashing is not None:
             return info, metadata.sha256(hashing.hexdigest())
@@ -220,6 +231,14 @@ class Transfer:
             raise Stale(f"{path}: the staged file is gone")
         return info, digest
 
+    def _trusted(self, reading: Reading, staged: str) -> Iterator[Chunk]:
+        """The bytes. Of an object that turns out to be tampered with, nothing stays in staging."""
+        try:
+            yield from reading
+        except Integrity:
+            self._folder.unstage(staged)
+            raise
+
     # --- remote effects -----------------------------------------------------------------------------------------
 
     def needs_session(self, upload: Upload) -> bool:
@@ -227,44 +246,51 @@ class Transfer:
         over = self._bucket.sessions_over
         return over is not None and upload.local.size > over
 
-    def begin_upload(self, action: BeginUpload, op: Op, *, kept: bool) -> BegunUpload:
+    def begin_upload(self, action: BeginUpload, op: Op, *, kept: bool, secret: bool = False) -> BegunUpload:
         """Begin a large upload. What it will replace is kept now: the condition at its end is on that same state. `kept`:
-        it was already.
+        it was already. `secret`: as for `upload`.
         """
         upload = action.upload
-        meta = self._meta_of(upload, op)
+        meta = self._meta_of(upload, op, secret=secret)
         replaces = upload.replaces.version if upload.replaces is not None else None
         kept = kept or self._keep_replaced(upload)
-        session = self._bucket.begin(upload.path, upload.local.size, replaces=replaces, meta=meta)
+        size = self.stored_size(upload.path, FileBody(self._folder, upload.path, upload.local), meta)
+        session = self._bucket.begin(upload.path, size, replaces=replaces, meta=meta)
         return BegunUpload(
             op, upload.path, upload.local.digest, replaces, upload.mode, session, _fingerprint(meta), kept
         )
 
-    def upload(self, action: Upload, op: Op, begun: BegunUpload | None = None) -> Sent:
+    def stored_size(self, path: Path, body: Body, meta: Mapping[str, str]) -> int:
+        """How many bytes the object will have, before a session for them is begun."""
+        return body.size if self._sealing is None else self._sealing.stored_size(path, body, meta)
+
+    def upload(self, action: Upload, op: Op, begun: BegunUpload | None = None, *, secret: bool = False) -> Sent:
         """Send a file's bytes, keeping a person's own keys on the object it replaces. `begun`: go on with that session;
-        `SessionGone` when it is of no use any more.
+        `SessionGone` when it is of no use any more. `secret`: it is to be encrypted, whatever the patterns say.
         """
-        meta = self._meta_of(action, op)
+        meta = self._meta_of(action, op, secret=secret)
         replaces = action.replaces.version if action.replaces is not None else None
         if begun is None:
             kept = self._keep_replaced(action)
             return Sent(self._send(action.path, action.local, replaces, meta), kept)
         if _fingerprint(meta) != begun.meta:
-            self._bucket.abandon(action.path, begun.session)
+            self.abandon(begun)
             raise SessionGone(f"{action.path}: the object's own keys changed since its upload began")
         return Sent(self._send(action.path, action.local, replaces, meta, begun.session), begun.kept)
 
     def abandon(self, begun: BegunUpload) -> None:
         """Give a session up; the store keeps nothing of it."""
         self._bucket.abandon(begun.path, begun.session)
+        if self._sealing is not None:
+            self._sealing.forget(begun.op)
 
-    def _meta_of(self, action: Upload, op: Op) -> dict[str, str]:
+    def _meta_of(self, action: Upload, op: Op, *, secret: bool) -> dict[str, str]:
         """What the object's metadata will be. Raises `Stale` when the object it replaces changed."""
-        user: Mapping[str, str] = {}
+        user: Mapping[str, str] = {metadata.EPOCH: ""} if secret else {}
         ancestry: tuple[Op, ...] = ()
         if action.replaces is not None:
             info = self.expect(action.path, action.replaces.version)
-            user = metadata.user_keys(info.meta)
+            user = {**user, **metadata.user_keys(info.meta)}
             ancestry = metadata.descend(_remote(info))
         return metadata.encode(
             digest=action.local.digest,
@@ -402,7 +428,7 @@ class Transfer:
             return Placed()
         if digest == install.expected and not install.keep_both:
             return Placed(trashed=self._folder.to_trash(install.staged, install.path), trashed_digest=digest)
-        copy, reused = conflict_copy(self._folder, install.staged, install.path, install.mtime_ns, digest, self._device)
+        copy, reused = self._conflict_copy(install, digest)
         if reused:
             trashed = self._folder.to_trash(install.staged, install.path)
             return Placed(trashed=trashed, trashed_digest=digest, copy=copy)
@@ -424,10 +450,20 @@ class Transfer:
             return Placed(trashed=trashed, trashed_digest=digest)
         if put_in(self._folder, install.staged, install.path):
             return Placed(restored=True)
-        copy, reused = conflict_copy(self._folder, install.staged, install.path, install.mtime_ns, digest, self._device)
+        copy, reused = self._conflict_copy(install, digest)
         if reused:
             return Placed(self._folder.to_trash(install.staged, install.path), digest, copy)
         return Placed(copy=copy)
+
+    def _conflict_copy(self, install: Install, digest: Digest) -> tuple[Path, bool]:
+        blinded = self.blinded(digest)
+        return conflict_copy(
+            self._folder, install.staged, install.path, install.mtime_ns, digest, self._device, blinded
+        )
+
+    def blinded(self, digest: Digest) -> Digest:
+        """What a conflict copy's name may tell of its content."""
+        return digest if self._sealing is None else self._sealing.blinded(digest)
 
     def move_local(self, action: MoveLocal) -> None:
         """Rename inside the folder. Not journalled: after a kill either name holds the bytes, and looking tells."""
@@ -449,20 +485,21 @@ class Transfer:
 
     def set_mode(self, action: SetMode) -> Local:
         """Set a file's permission bits."""
-        return self._folder.set_mode(action.path, action.mode, action.local)
+        mode = action.mode & ~SECRET_BITS if action.remote.sealed is not None else action.mode
+        return self._folder.set_mode(action.path, mode, action.local)
 
 
 def conflict_copy(
-    folder: Folder, staged: str, path: Path, mtime_ns: int, digest: Digest, device: str
+    folder: Folder, staged: str, path: Path, mtime_ns: int, digest: Digest, device: str, shown: Digest | None = None
 ) -> tuple[Path, bool]:
     """Put staged bytes beside `path` under their conflict name. True: a copy with these bytes was there already and
-    the staged file is still in staging.
+    the staged file is still in staging. `shown`: what the name tells of the digest, if not the digest itself.
 
     Where a folder above has become something else by now, beside where it would have stepped aside to.
     """
     for beside in _places(folder, path):
         for digits in _HASH_DIGITS:
-            name = conflict_name(beside, device=device, mtime_ns=mtime_ns, digest=digest, digits=digits)
+            name = conflict_name(beside, device=device, mtime_ns=mtime_ns, digest=shown or digest, digits=digits)
             there = folder.observe(name, None)
             if isinstance(there, Local) and there.digest == digest:
                 return name, True
@@ -521,4 +558,5 @@ def _with_digest(remote: Remote, digest: Digest) -> Remote:
         device=remote.device,
         own=remote.own,
         batch=remote.batch,
+        sealed=remote.sealed,
     )

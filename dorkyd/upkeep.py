@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from dorkyd.core.model import Digest, Path
@@ -19,6 +19,7 @@ from dorkyd.journal import Journal
 from dorkyd.ledger import NOBODYS, Displaced, Event, Fetched
 from dorkyd.local_side import LocalSide
 from dorkyd.ports import Clock, Folder, Trashed
+from dorkyd.sealing import op_of
 from dorkyd.transfer import conflict_copy
 
 _log = logging.getLogger("dorkyd.upkeep")
@@ -44,6 +45,8 @@ class Upkeep:
     project: Project
     clock: Clock
     device: str
+    blinded: Callable[[Digest], Digest] = lambda digest: digest
+    """As `Transfer.blinded`."""
     _due: dict[str, float] = field(default_factory=dict)
     """Monotonic time of the next check, by name in the trash."""
     _since_start: list[Displaced] = field(default_factory=list)
@@ -57,7 +60,16 @@ class Upkeep:
             else:
                 # Usually most of the trash: a part in each cycle, so that sync need not wait for all of it.
                 self._since_start.append(displaced)
+        self._drop_sealed()
         self._adopt_strays()
+
+    def _drop_sealed(self) -> None:
+        """Ciphertext that no upload goes on with. Its name proves that it never came out of a folder (`dorkyd.sealing`)."""
+        wanted = {begun.op for begun in self.journal.sessions.all()}
+        for name in self.folder.staged():
+            op = op_of(name)
+            if op is not None and op not in wanted:
+                self.folder.unstage(name)
 
     def next_due(self) -> float:
         """When `run_due` has something to do, monotonic seconds."""
@@ -174,7 +186,7 @@ class Upkeep:
         and each later check tries again.
         """
         try:
-            copy, reused = conflict_copy(self.folder, staged, path, at_ns, digest, self.device)
+            copy, reused = conflict_copy(self.folder, staged, path, at_ns, digest, self.device, self.blinded(digest))
         except PathProblem:
             trashed = self.folder.to_trash(staged, path)
             row = Displaced(trashed.name, path, NOBODYS, trashed.size, None, at_ns, len(CHECKS_S))
@@ -220,6 +232,7 @@ class Upkeep:
         # The second name: where a file system cannot exchange, what came out waits there (`dorkyd.recovery`).
         explained = {name for install in ledger.open_installs() for name in (install.staged, f"{install.staged}.out")}
         explained.update(ledger.incoming())
+        explained.update(name for name in self.folder.staged() if op_of(name) is not None)
         fetched = {row.staged: row for row in ledger.all_fetched()}
         present = set(self.folder.staged())
         with self.journal.atomic():

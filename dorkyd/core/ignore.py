@@ -171,6 +171,32 @@ class IgnoreRules:
         return None
 
 
+class Patterns:
+    """Gitignore patterns that choose paths: for encryption, for compression. What a folder is chosen for holds for all below
+    it, and copies belong where their originals do. Pure; may be shared between threads.
+    """
+
+    def __init__(self, patterns: tuple[str, ...] = ()) -> None:
+        """Raises `Refused` for a pattern that `check` would report."""
+        self.texts = patterns
+        try:
+            self._list = _List([_rule(line, line) for text in patterns for _, line in _lines(text)])
+        except ValueError as exc:
+            raise Refused(str(exc), code="bad-pattern", hint="write it as in .gitignore") from exc
+
+    def cover(self, path: Path) -> bool:
+        """The path is chosen, or a folder above it is."""
+        if not self.texts:
+            return False
+        bare = without_conflict(path)
+        chosen = [(above, True) for above in ancestors(bare)] + [(bare, False)]
+        return any(self._chosen(each, is_folder=is_folder) for each, is_folder in chosen)
+
+    def _chosen(self, path: Path, *, is_folder: bool) -> bool:
+        found = self._list.last_match(path, name(path), is_folder)
+        return found is not None and not found.lifts
+
+
 def _fixed(path: Path, last: str) -> str | None:
     """What no rule can change: the rule's text, "" for never ignored; None: rules decide."""
     if is_reserved(last):

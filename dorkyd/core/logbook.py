@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeGuard
 
@@ -67,6 +67,8 @@ class Entry:
     """False: part of it made no sense; list the bucket to be sure."""
     batch: str | None = None
     """The atomic batch that is complete with these changes, which are all of it."""
+    keys: int = 0
+    """The member list has so many changes (`dorkyd.core.members`). 0: it tells nothing of that."""
 
 
 UNREADABLE = Entry(ReplicaId(""), "", "", (), whole=False)
@@ -81,6 +83,8 @@ class ProjectDocument:
     """Log entries below this number may be gone."""
     trash: TrashLimits = field(default_factory=TrashLimits)
     """Of the bucket's trash."""
+    keys: int = 0
+    """The member list has at least so many changes. A hint: the list is believed for its signatures."""
 
 
 def entry_key(number: int) -> str:
@@ -113,6 +117,8 @@ def encode_entry(entry: Entry) -> bytes:
     document = {"format": FORMAT, "replica": entry.replica, "device": entry.device, "time": entry.time}
     if entry.batch is not None:
         document["batch"] = entry.batch
+    if entry.keys:
+        document["keys"] = entry.keys
     return json.dumps({**document, "changes": changes}, ensure_ascii=False, separators=(",", ":")).encode()
 
 
@@ -132,6 +138,7 @@ def decode_entry(text: bytes) -> Entry:
         changes=tuple(c for c in read if c is not None),
         whole=None not in read,
         batch=_batch(document),
+        keys=_keys(document.get("keys")),
     )
 
 
@@ -150,7 +157,9 @@ def decode_project(text: bytes) -> ProjectDocument | None:
     floor = document.get("floor", 1)
     if project_id is None or not _PROJECT_ID.fullmatch(project_id) or not _is_number(floor, LAST_NUMBER + 1):
         return None
-    return ProjectDocument(project_id, floor, _trash(document.get("trash")))
+    words = document.get("encryption")
+    keys = _keys(words.get("list")) if isinstance(words, dict) else 0
+    return ProjectDocument(project_id, floor, _trash(document.get("trash")), keys)
 
 
 def with_floor(text: bytes, floor: int) -> bytes:
@@ -167,6 +176,14 @@ def with_trash(text: bytes, limits: TrashLimits) -> bytes:
     before = document.get("trash")
     trash = {**(before if isinstance(before, dict) else {}), **_trash_text(limits)}
     return json.dumps({**document, "trash": trash}, ensure_ascii=False).encode()
+
+
+def with_encryption(text: bytes, *, keys: int, patterns: Sequence[str], epoch: str) -> bytes:
+    """As `with_floor`, with what is encrypted and how: for people and other programs. What devices go by is signed."""
+    document = _document(text)
+    assert document is not None
+    words = {"patterns": list(patterns), "epoch": epoch, "list": keys}
+    return json.dumps({**document, "encryption": words}, ensure_ascii=False).encode()
 
 
 def approvals(changes: Iterable[Change]) -> list[tuple[Path, Version]]:
@@ -191,6 +208,10 @@ def _text(document: Mapping[str, object], key: str) -> str | None:
     except UnicodeEncodeError:
         return None  # JSON can spell a lone surrogate, which is no text: neither a database nor a key takes it
     return value
+
+
+def _keys(said: object) -> int:
+    return said if _is_number(said, LAST_NUMBER) else 0
 
 
 def _batch(document: Mapping[str, object]) -> str | None:

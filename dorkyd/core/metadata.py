@@ -22,6 +22,19 @@ ANCESTRY = "dorky-ancestry"
 BATCH = "dorky-batch"
 """The atomic batch that the object belongs to until a log entry names it complete (`dorkyd.core.batches`)."""
 
+HMAC = "dorky-hmac"
+"""Of an encrypted object, in the place of a digest: HMAC-SHA256 of the content's SHA-256 under its epoch's key."""
+EPOCH = "dorky-key"
+"""Of an encrypted object: the epoch whose identity opens it (`dorkyd.core.members`)."""
+CODEC = "dorky-codec"
+"""What was done to the bytes before they were encrypted: `zstd`."""
+ENCODING = "dorky-encoding"
+"""What was done to bytes that are not encrypted: `zstd`. Said in `Content-Encoding` too where the store has that."""
+HOW_STORED = frozenset({HMAC, EPOCH, CODEC, ENCODING})
+"""Keys that say how an object's bytes are stored. They go with the bytes: a copy of the bytes carries them along, and who
+sends bytes anew writes them anew (`dorkyd.sealing`). They are no person's own.
+"""
+
 OURS = frozenset({SHA256, MTIME, MODE, DEVICE, OP, ANCESTRY, BATCH})
 """Keys that sync writes itself; all others are a person's and are carried along. So a write that replaces a member of a
 batch belongs to none.
@@ -32,6 +45,7 @@ UNKNOWN_OP = Op("unknown")
 
 _HEX64 = re.compile(r"[0-9a-f]{64}")
 _OP = re.compile(r"[0-9a-f]{16,64}")
+_EPOCH = re.compile(r"[0-9a-z][0-9a-z-]{0,63}")
 _INT = re.compile(r"-?[0-9]{1,19}")
 _OCTAL = re.compile(r"[0-7]{1,6}")
 _MTIME_LIMIT = 2**63
@@ -79,8 +93,29 @@ def descend(replaced: Remote | None) -> tuple[Op, ...]:
 
 
 def user_keys(meta: Mapping[str, str]) -> dict[str, str]:
-    """A person's own keys."""
+    """A person's own keys, and those that go with the bytes."""
     return {key: value for key, value in meta.items() if key not in OURS}
+
+
+def how_stored(meta: Mapping[str, str]) -> dict[str, str]:
+    """The keys that go with the bytes."""
+    return {key: value for key, value in meta.items() if key in HOW_STORED}
+
+
+def sealed_word(meta: Mapping[str, str]) -> str | None:
+    """As `Remote.sealed`: which epoch's key opens the object, and the keyed digest of what it holds. None: it is plain. An
+    epoch without a digest that makes sense is encrypted all the same.
+    """
+    epoch = meta.get(EPOCH, "")
+    if not is_epoch(epoch):
+        return None
+    keyed = meta.get(HMAC, "")
+    return f"{epoch}:{keyed if _HEX64.fullmatch(keyed) else ''}"
+
+
+def is_epoch(said: str) -> bool:
+    """It can be the name of an epoch of the project's keys."""
+    return _EPOCH.fullmatch(said) is not None
 
 
 def remote_of(version: Version, size: int, modified: int | None, meta: Mapping[str, str]) -> Remote:
@@ -94,10 +129,13 @@ def remote_of(version: Version, size: int, modified: int | None, meta: Mapping[s
     mtime_text = meta.get(MTIME, "")
     ancestry = tuple(Op(word) for word in meta.get(ANCESTRY, "").split()[:ANCESTRY_OPS] if _OP.fullmatch(word))
     mtime_ns = int(mtime_text) if _INT.fullmatch(mtime_text) else None
+    sealed = sealed_word(meta)
+    # What says the digest of its plain bytes, too, was not written by us: nobody who can list the bucket shall test guesses.
+    claimed = op is not None and sealed is None and _HEX64.fullmatch(digest_text) is not None
     return Remote(
         version=version,
         size=size,
-        digest=sha256(digest_text) if op and _HEX64.fullmatch(digest_text) else None,
+        digest=sha256(digest_text) if claimed else None,
         mode=int(mode_text, 8) & PERMISSION_BITS if _OCTAL.fullmatch(mode_text) else None,
         mtime_ns=mtime_ns if mtime_ns is not None and abs(mtime_ns) < _MTIME_LIMIT else None,
         modified=modified,
@@ -106,6 +144,7 @@ def remote_of(version: Version, size: int, modified: int | None, meta: Mapping[s
         device=unquote(meta[DEVICE])[:255] if DEVICE in meta else None,
         own=own_text(meta),
         batch=batch_of(meta) if op else None,
+        sealed=sealed,
     )
 
 
@@ -122,7 +161,7 @@ def is_batch(said: str) -> bool:
 
 def own_text(meta: Mapping[str, str]) -> str:
     """A person's own keys, as `Remote.own` has them."""
-    own = {key: _utf8(value) for key, value in user_keys(meta).items()}
+    own = {key: _utf8(value) for key, value in user_keys(meta).items() if key not in HOW_STORED}
     return json.dumps(own, sort_keys=True, separators=(",", ":")) if own else ""
 
 
@@ -143,6 +182,7 @@ def disowned(remote: Remote, digest: Digest | None) -> Remote:
         mode=remote.mode,
         ancestry=ancestry,
         own=remote.own,
+        sealed=remote.sealed,
     )
 
 

@@ -89,6 +89,15 @@ class Remote:
     """A person's own keys as the object carries them, a JSON object; empty: none, or nobody looked."""
     batch: str | None = None
     """The atomic batch it is a member of; None: none, or nobody looked."""
+    sealed: str | None = None
+    """Encrypted: the key's epoch, a colon, and the keyed digest of its content. `digest` is None until somebody here knows
+    which content that is, and `size` is the ciphertext's until then. None: plain, or nobody looked.
+    """
+
+    @property
+    def epoch(self) -> str | None:
+        """The epoch whose key opens it; None: it is plain, or nobody looked."""
+        return None if self.sealed is None else self.sealed.partition(":")[0]
 
     @property
     def proved(self) -> bool:

@@ -99,6 +99,10 @@ class Project:
     """Of this project. What is changed alone holds at once; the project is not started anew."""
     push: PushQueue | None = None
     """None: news comes by polls alone."""
+    encrypt: tuple[str, ...] = ()
+    """Gitignore patterns of what leaves this machine encrypted only, beside the project's own."""
+    compress: tuple[str, ...] = ()
+    """Gitignore patterns of what is compressed before it is sent from here (and before it is encrypted)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,354 @@
+"""A bucket whose objects are encrypted where they must be: plain bytes above, stored bytes below.
+
+The one seam. Whoever reads and writes objects through it (transfers, clients of the API, the bucket's trash, snapshots)
+inherits the class without knowing of it:
+
+- An upload is encrypted when a pattern covers its key, or when its metadata say that what it replaces was (`dorky-key`,
+  which goes with the bytes, `metadata.HOW_STORED`). Without the key that is `Blocked`, never a plain upload.
+- What is read is decrypted by what the object says of itself, and verified (`dorkyd.codecs`) before it ends.
+- A copy inside the store keeps its bytes, so it keeps its class, and no key is needed.
+- What lies under `.dorky/` is ours and plain, but for `.dorky/trash/` and `.dorky/objects/`, which hold copies of objects.
+
+Sizes and digests that the store tells are those of stored bytes. `ObjectInfo.stored_otherwise` says so.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
+from typing import BinaryIO
+
+from dorkyd import codecs
+from dorkyd.codecs import ZSTD, Coding
+from dorkyd.core import metadata
+from dorkyd.core.ignore import Patterns
+from dorkyd.core.model import Digest, Path, Version
+from dorkyd.core.sealing import outward
+from dorkyd.errors import DiskFull, SessionGone, Stale
+from dorkyd.keyring import Keyring
+from dorkyd.ports import Body, Bucket, Chunk, Clock, Folder, Listed, ObjectInfo, Reading, Requests, Session, Written
+
+SEALED = "sealed-"
+"""How the staged names of ciphertext begin. Nothing that comes out of a folder ever has such a name, so that what has one is
+ours to remove.
+"""
+IN_MEMORY_BYTES = 1024 * 1024
+"""A body up to this size is encrypted in memory."""
+_OURS, _COPIES = ".dorky/", (".dorky/trash/", ".dorky/objects/")
+
+
+@dataclass(frozen=True, slots=True)
+class _Small:
+    """Stored bytes in memory."""
+
+    data: bytes
+    digest: Digest
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return len(self.data)
+
+    def open(self) -> BinaryIO:
+        """From the first byte."""
+        return io.BytesIO(self.data)
+
+
+@dataclass(frozen=True, slots=True)
+class _Staged:
+    """Stored bytes in staging."""
+
+    folder: Folder
+    name: str
+    size: int
+    digest: Digest
+
+    def open(self) -> BinaryIO:
+        """From the first byte. `Stale` when it is gone."""
+        return self.folder.open_staged(self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A download that is decoded as it comes."""
+
+    reading: Reading
+    info: ObjectInfo
+    coding: Coding
+    skip: int
+    """Plain bytes that are not wanted."""
+
+    def __iter__(self) -> Iterator[Chunk]:
+        left = self.skip
+        sealed = metadata.sealed_word(self.info.meta)
+        for piece in codecs.opened(self.reading, self.reading.info.size, self.coding, sealed):
+            if left >= len(piece):
+                left -= len(piece)
+                continue
+            yield piece[left:]
+            left = 0
+
+
+class Sealing:
+    """See the module. A `Bucket`; from any thread."""
+
+    def __init__(
+        self, inner: Bucket, keyring: Keyring, folder: Folder, clock: Clock, compress: tuple[str, ...] = ()
+    ) -> None:
+        self._inner = inner
+        self._keyring = keyring
+        self._folder = folder
+        self._clock = clock
+        self._compress = Patterns(compress)
+
+    # --- what is passed on --------------------------------------------------------------------------------------
+
+    @property
+    def url(self) -> str:
+        """As the port says."""
+        return self._inner.url
+
+    @property
+    def versioned(self) -> bool:
+        """As the port says."""
+        return self._inner.versioned
+
+    @property
+    def requests(self) -> Requests:
+        """As the port says."""
+        return self._inner.requests
+
+    @property
+    def sessions_over(self) -> int | None:
+        """As the port says."""
+        return self._inner.sessions_over
+
+    @property
+    def inner(self) -> Bucket:
+        """The store as it is."""
+        return self._inner
+
+    def read(self, key: str, *, limit: int = 16 * 1024 * 1024) -> tuple[ObjectInfo, bytes] | None:
+        """As the port says. For what is ours under `.dorky/`, which is plain."""
+        return self._inner.read(key, limit=limit)
+
+    def abandon(self, key: str, session: Session) -> None:
+        """As the port says."""
+        self._inner.abandon(key, session)
+
+    def delete(self, key: str, *, replaces: Version) -> None:
+        """As the port says."""
+        self._inner.delete(key, replaces=replaces)
+
+    def blinded(self, digest: Digest) -> Digest:
+        """What the name of a conflict copy may tell of its content: with secrets about, only this machine can tell that it is
+        the same.
+        """
+        return Digest(f"blinded:{self._keyring.home.blinded(digest)}") if self._keyring.in_use else digest
+
+    def list(self, prefix: str = "", *, start_after: str = "") -> Iterator[Sequence[Listed]]:
+        """As the port says."""
+        return self._inner.list(prefix, start_after=start_after)
+
+    def close(self) -> None:
+        """As the port says."""
+        self._inner.close()
+
+    def __getattr__(self, name: str) -> object:
+        """What an adapter has beside the port (`Inspectable`)."""
+        return getattr(self._inner, name)
+
+    # --- reading ------------------------------------------------------------------------------------------------
+
+    def head(self, key: str) -> ObjectInfo | None:
+        """As the port says."""
+        info = self._inner.head(key)
+        return None if info is None else _shown(info)
+
+    @contextmanager
+    def get(self, key: str, *, if_match: Version | None = None, start: int = 0) -> Iterator[Reading]:
+        """As the port says. `Blocked` (`no-key`); `Integrity` (`tampered`) at the end of what is not to be trusted."""
+        with ExitStack() as stack:
+            reading = stack.enter_context(self._inner.get(key, if_match=if_match, start=start))
+            info = _shown(reading.info)
+            if not info.stored_otherwise:
+                yield reading
+                return
+            coding = self._coding_of(info.meta)
+            if start:
+                # Only from the beginning can it be decoded.
+                stack.close()
+                reading = stack.enter_context(self._inner.get(key, if_match=info.version, start=0))
+            yield _Opened(reading, info, coding, start)
+
+    def _coding_of(self, meta: Mapping[str, str]) -> Coding:
+        epoch = meta.get(metadata.EPOCH)
+        key = self._keyring.reading(epoch) if epoch is not None and metadata.is_epoch(epoch) else None
+        packed = metadata.CODEC if key is not None else metadata.ENCODING
+        return Coding(key, meta.get(packed) == ZSTD)
+
+    # --- writing ------------------------------------------------------------------------------------------------
+
+    def put(
+        self,
+        key: str,
+        body: Body,
+        *,
+        replaces: Version | None,
+        meta: Mapping[str, str],
+        session: Session | None = None,
+    ) -> Written:
+        """As the port says. `Blocked` (`no-key` and others) for what must be encrypted and cannot be."""
+        if session is not None:
+            return self._go_on(key, body, replaces, meta, session)
+        coding = self._coding_for(key, meta)
+        if coding.plain:
+            return self._inner.put(key, body, replaces=replaces, meta=_bare(meta))
+        name = self._name(meta, coding)
+        try:
+            stored = self._encoded(body, coding, name)
+            if coding.key is not None and self._keyring.writing().id != coding.key.id:
+                raise Stale(f"{key}: somebody left the team while it was encrypted")
+            told = _told(meta, coding)
+            written = self._inner.put(key, stored, replaces=replaces, meta=told)
+        finally:
+            self._folder.unstage(name)
+        return replace(written, sealed=metadata.sealed_word(told))
+
+    def stored_size(self, key: str, body: Body, meta: Mapping[str, str]) -> int:
+        """Make ready what `begin` will announce the size of, and `put` with its session sends, after a restart too. Bytes."""
+        coding = self._coding_for(key, meta)
+        if coding.plain:
+            return body.size
+        for name in self._kept(meta):
+            self._folder.unstage(name)
+        name = self._name(meta, coding)
+        stored = self._encoded(body, coding, name, keep=True)
+        # Durable, since the session will be: other bytes would not be what it holds a part of.
+        self._folder.seal(name, mode=0o600, mtime_ns=None)
+        return stored.size
+
+    def begin(self, key: str, size: int, *, replaces: Version | None, meta: Mapping[str, str]) -> Session:
+        """As the port says, with the size that `stored_size` told."""
+        coding = self._coding_kept(meta)
+        told = _bare(meta) if coding is None else _told(meta, coding)
+        return self._inner.begin(key, size, replaces=replaces, meta=told)
+
+    def forget(self, op: str) -> None:
+        """An upload that was made ready is wanted no more."""
+        for name in self._kept({metadata.OP: op}):
+            self._folder.unstage(name)
+
+    def _go_on(
+        self, key: str, body: Body, replaces: Version | None, meta: Mapping[str, str], session: Session
+    ) -> Written:
+        coding = self._coding_kept(meta)
+        if coding is None:
+            if not self._coding_for(key, meta).plain:
+                raise SessionGone(f"{key}: what its upload was begun with is gone")
+            return self._inner.put(key, body, replaces=replaces, meta=_bare(meta), session=session)
+        if coding.key is not None and self._keyring.writing().id != coding.key.id:
+            self._inner.abandon(key, session)
+            self.forget(meta.get(metadata.OP, ""))
+            raise SessionGone(f"{key}: somebody left the team since its upload began")
+        name = self._kept(meta)[0]
+        size, digest = self._folder.staged_size(name), self._folder.staged_digest(name)
+        if size is None or digest is None:
+            raise SessionGone(f"{key}: what its upload was begun with is gone")
+        told = _told(meta, coding)
+        stored = _Staged(self._folder, name, size, digest)
+        written = self._inner.put(key, stored, replaces=replaces, meta=told, session=session)
+        self._folder.unstage(name)
+        return replace(written, sealed=metadata.sealed_word(told))
+
+    def copy(
+        self,
+        source: str,
+        key: str,
+        *,
+        source_version: Version,
+        replaces: Version | None,
+        meta: Mapping[str, str] | None,
+    ) -> Written:
+        """As the port says. Metadata that take the place of the source's must carry on how its bytes are stored."""
+        if meta is not None and metadata.sealed_word(meta) is not None:
+            meta = {name: value for name, value in meta.items() if name != metadata.SHA256}
+        written = self._inner.copy(source, key, source_version=source_version, replaces=replaces, meta=meta)
+        return written if meta is None else replace(written, sealed=metadata.sealed_word(meta))
+
+    # --- inside -------------------------------------------------------------------------------------------------
+
+    def _coding_for(self, key: str, meta: Mapping[str, str]) -> Coding:
+        """How an object with this key is to be stored."""
+        if key.startswith(_OURS) and not key.startswith(_COPIES):
+            return Coding()
+        path = Path(key)
+        packed = self._compress.cover(path)
+        sealed = metadata.EPOCH in meta or self._keyring.covers(path)
+        return Coding(self._keyring.writing() if sealed else None, packed)
+
+    def _encoded(self, body: Body, coding: Coding, name: str, *, keep: bool = False) -> _Small | _Staged:
+        """The stored form of a body. `Stale` when it is no longer what was observed."""
+        if body.size <= IN_MEMORY_BYTES and not keep:
+            out = io.BytesIO()
+            with body.open() as plain:
+                stored = codecs.store(plain, out, coding, body.digest)
+            return _Small(out.getvalue(), stored.digest)
+        try:
+            with body.open() as plain, self._folder.stage(name) as staged:
+                stored = codecs.store(plain, staged, coding, body.digest)
+        except BaseException as exc:
+            with suppress(Stale):
+                self._folder.unstage(name)
+            if isinstance(exc, DiskFull):
+                what = f"no space left on the folder's disk to encrypt {body.size} bytes"
+                raise DiskFull(what, hint=exc.hint) from exc
+            raise
+        return _Staged(self._folder, name, stored.size, stored.digest)
+
+    def _name(self, meta: Mapping[str, str], coding: Coding) -> str:
+        """A staged name that tells whose it is, and how it is coded: nothing else needs to remember that."""
+        op = meta.get(metadata.OP) or self._clock.random_id()
+        epoch = coding.key.id if coding.key is not None else ""
+        return f"{SEALED}{op}.{epoch}.{ZSTD if coding.zstd else ''}"
+
+    def _kept(self, meta: Mapping[str, str]) -> Sequence[str]:
+        op = meta.get(metadata.OP)
+        return [name for name in self._folder.staged() if op is not None and name.startswith(f"{SEALED}{op}.")]
+
+    def _coding_kept(self, meta: Mapping[str, str]) -> Coding | None:
+        """How what `stored_size` made ready is coded; None: nothing is."""
+        for name in self._kept(meta):
+            _, epoch, packed = name.split(".", 2)
+            return Coding(self._keyring.reading(epoch) if epoch else None, packed == ZSTD)
+        return None
+
+
+def op_of(name: str) -> str | None:
+    """The op of a staged name that `Sealing` made; None: it is another's."""
+    return name.removeprefix(SEALED).partition(".")[0] if name.startswith(SEALED) else None
+
+
+def _shown(info: ObjectInfo) -> ObjectInfo:
+    """A sealed object's own word of its plain digest is nobody's of ours."""
+    if metadata.sealed_word(info.meta) is not None:
+        meta = {name: value for name, value in info.meta.items() if name != metadata.SHA256}
+        return replace(info, meta=meta, stored_otherwise=True)
+    return replace(info, stored_otherwise=True) if info.meta.get(metadata.ENCODING) == ZSTD else info
+
+
+def _bare(meta: Mapping[str, str]) -> dict[str, str]:
+    """Of bytes that are stored as they are."""
+    return {name: value for name, value in meta.items() if name not in metadata.HOW_STORED}
+
+
+def _told(meta: Mapping[str, str], coding: Coding) -> dict[str, str]:
+    """What the object will say of itself."""
+    told = _bare(meta)
+    if coding.key is not None:
+        told = outward(told, coding.key.content)
+    if coding.zstd:
+        told[metadata.CODEC if coding.key is not None else metadata.ENCODING] = ZSTD
+    return told
