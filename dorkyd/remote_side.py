@@ -20,7 +20,7 @@ from dorkyd.core.logbook import (
     approvals,
 )
 from dorkyd.core.model import Base, Digest, Path, Problem, Remote, ReplicaId, Version
-from dorkyd.core.sealing import keyed_of
+from dorkyd.core.sealing import claims_content, keyed_of
 from dorkyd.core.settings import TrashLimits
 from dorkyd.errors import Stale
 from dorkyd.journal import Journal
@@ -436,7 +436,7 @@ class RemoteSide:
         before = self.journal.remote(path)
         if looked is not None:
             looked = judged(looked, before, self.journal.base(path))
-            if before is not None and looked.sealed is not None and looked.sealed == before.sealed:
+            if before is not None and looked.sealed == before.sealed and claims_content(looked):
                 # The same content, whatever else changed: what is known of it stands.
                 looked = replace(looked, digest=before.digest, size=before.size)
         self.store_told(looked.modified if looked is not None else None)

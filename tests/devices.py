@@ -24,6 +24,8 @@ from dorkyd.decisions import Decisions
 from dorkyd.engine import Engine
 from dorkyd.folder import LocalFolder
 from dorkyd.journal import Journal
+from dorkyd.keyring import Keyring
+from dorkyd.keys import KeyHome
 from dorkyd.news import Bytes
 from dorkyd.ports import Bucket, Folder, Marks
 
@@ -216,6 +218,7 @@ class Device:
         bucket: Callable[[], Bucket],
         *,
         wrap: Callable[[Folder], Folder] = lambda folder: folder,
+        keys: bool = False,
         **settings: object,
     ) -> None:
         self.name = name
@@ -234,6 +237,7 @@ class Device:
             Project(name="p", path=str(self.root), bucket="mem://b", settle_s=0.0),
             **settings,  # type: ignore[arg-type]
         )
+        self.key_home = KeyHome(base / f"{name}-keys") if keys else None
         self.engine = self._engine()
 
     def _engine(self) -> Engine:
@@ -246,6 +250,7 @@ class Device:
             pool=self.pool,
             device=self.name,
             make_watcher=lambda _skip: self._watcher(),
+            key_home=self.key_home,
         )
 
     def _watcher(self) -> FakeWatcher | None:
@@ -317,6 +322,13 @@ class Device:
     def journal(self) -> Journal:
         assert self.engine.journal is not None
         return self.engine.journal
+
+    @property
+    def keyring(self) -> Keyring:
+        """Of a device that was made with `keys`."""
+        assert self.engine._open is not None
+        assert self.engine._open.keyring is not None
+        return self.engine._open.keyring
 
     @property
     def decisions(self) -> Decisions:

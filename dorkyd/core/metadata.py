@@ -182,7 +182,8 @@ def disowned(remote: Remote, digest: Digest | None) -> Remote:
         mode=remote.mode,
         ancestry=ancestry,
         own=remote.own,
-        sealed=remote.sealed,
+        # That it is encrypted still holds; what it says of its content is of another state.
+        sealed=f"{remote.epoch}:" if remote.sealed is not None else None,
     )
 
 

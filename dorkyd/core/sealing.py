@@ -42,6 +42,11 @@ def recognised(remote: Remote, keys: Mapping[str, ContentKey], candidates: Itera
     return None if key is None else next((d for d in candidates if key.word(d) == remote.sealed), None)
 
 
+def claims_content(remote: Remote) -> bool:
+    """It is encrypted, and says what it holds in a way that may be believed."""
+    return remote.sealed is not None and not remote.sealed.endswith(":")
+
+
 def keyed_of(sealed: str) -> str:
     """The keyed digest of `Remote.sealed`, with its algorithm."""
     return KEYED + sealed.partition(":")[2]
