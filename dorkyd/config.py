@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote, unquote, urlsplit
 
+import yaml
+
 from dorkyd.config_listen import listen_of
 from dorkyd.config_nodes import Source, Table, folder_name, items_of
 from dorkyd.config_overlaps import refuse_overlaps
@@ -33,10 +35,9 @@ _DAY_S = 86_400
 _PROJECT_KEYS = frozenset(
     {"name", "path", "bucket", "mode", "endpoint_url", "region", "profile", "single_writer", "ignore"}
     | {"settle_s", "hold_s", "list_every_s", "poll_s", "guard", "trash", "bucket_trash", "bandwidth", "push"}
+    | {"encrypt", "compress"}
 )
-_UNBUILT = {
-    key: f"`{key}` is not built yet; remove it, dorkyd will not pretend to obey it" for key in ("encrypt", "convert")
-}
+_UNBUILT = {key: f"`{key}` is not built yet; remove it, dorkyd will not pretend to obey it" for key in ("convert",)}
 _FOR = {"endpoint_url": "s3:// and gs://", "region": "s3://", "profile": "s3://"}
 """The schemes of the buckets that a setting is for."""
 _PROJECT_NAME = re.compile(r"\w(?:[\w .+@-]*[\w.+@-])?")
@@ -81,6 +82,23 @@ class Loaded:
     settings: Settings
     text: str
     """The file's text, empty when there is no file: compare it to notice an edit."""
+
+
+def key_folder(homes: Homes) -> Path:
+    """Where this machine's own key is."""
+    return homes.config_file.parent / "keys"
+
+
+def pinned_fingerprint(folder: str) -> str | None:
+    """The `fingerprint` that a folder's `.dorky.yaml` names: what a team trusts comes with its git repository, never with
+    the bucket. None: it names none, or cannot be read.
+    """
+    try:
+        words = yaml.safe_load((Path(folder) / ".dorky.yaml").read_text())
+    except (OSError, ValueError, yaml.YAMLError):
+        return None
+    said = words.get("fingerprint") if isinstance(words, dict) else None
+    return said if isinstance(said, str) else None
 
 
 def find_homes(environ: Mapping[str, str]) -> Homes:
@@ -223,7 +241,7 @@ def _project(table: Table, homes: Homes, poll_s: float) -> Project:
         region=table.text("region"),
         profile=table.text("profile"),
         single_writer=_or(table.boolean("single_writer"), _PROJECT.single_writer),
-        ignore=_ignore(table),
+        ignore=_patterns(table, "ignore"),
         settle_s=settle_s,
         hold_s=hold_s,
         list_every_s=table.number("list_every_s", 0.05, 30 * _DAY_S, "seconds"),
@@ -233,6 +251,8 @@ def _project(table: Table, homes: Homes, poll_s: float) -> Project:
         bucket_trash=_trash(table, "bucket_trash"),
         bandwidth=_bandwidth(table),
         push=_push(table, bucket),
+        encrypt=_patterns(table, "encrypt"),
+        compress=_patterns(table, "compress"),
     )
 
 
@@ -346,15 +366,15 @@ def _endpoint(table: Table) -> str | None:
     return given.rstrip("/")
 
 
-def _ignore(table: Table) -> tuple[str, ...]:
+def _patterns(table: Table, key: str) -> tuple[str, ...]:
     patterns = []
-    for node, pattern in table.texts("ignore") or []:
+    for node, pattern in table.texts(key) or []:
         if "\n" in pattern or not pattern.strip() or pattern.startswith("#"):
             raise table.source.wrong(
-                node, "an entry of `ignore` must be one gitignore pattern (write \\# for a leading #)"
+                node, f"an entry of `{key}` must be one gitignore pattern (write \\# for a leading #)"
             )
         for bad in check(pattern):
-            raise table.source.wrong(node, f"in `ignore`: {bad.detail}")
+            raise table.source.wrong(node, f"in `{key}`: {bad.detail}")
         patterns.append(pattern)
     return tuple(patterns)
 

@@ -237,7 +237,9 @@ class Contact:
         """Changes wait to be announced. What a mode that never writes finds untold waits for another mode: to others it is
         a change that a listing finds.
         """
-        return self.project.mode is not Mode.PULL and bool(self.journal.ledger.announcements(1))
+        if self.project.mode is Mode.PULL:
+            return False
+        return self.remote.keys_untold or bool(self.journal.ledger.announcements(1))
 
     def announce(self, now: float, *, more_coming: bool) -> None:
         """Put recorded changes into the log, several together while more are coming."""

@@ -21,6 +21,7 @@ from dorkyd.core.report import (
     ProblemItem,
     ProjectStatus,
     SyncResult,
+    Team,
     TrashItem,
     Warning,
     Why,
@@ -105,12 +106,40 @@ class ArtifactControl(Protocol):
         """Merge metadata into the object's: None takes a name away. `key` as for `put`."""
 
 
+class TeamControl(Protocol):
+    """A project's keys. From any thread; every method blocks and asks the bucket. `Refused` says why not."""
+
+    def list(self) -> Team:
+        """As the bucket says now."""
+
+    def begin(self, member: str, recovery: str) -> Team:
+        """Make the project's keys: this machine's key and the recovery key (its public part) are the first members.
+        `Refused` (`keys-exist`, `no-key`).
+        """
+
+    def add(self, member: str, key: str) -> Team:
+        """Let one more read everything. `Refused` (`member-exists`, `bad-key`, `bad-name`)."""
+
+    def remove(self, member: str) -> Team:
+        """Take one off the list: what is encrypted from here on they cannot read. `Refused` (`no-such-member`)."""
+
+    def trust(self, fingerprint: str) -> Team:
+        """A person compared the fingerprint. `Refused` (`other-fingerprint`, `no-list`)."""
+
+    def encrypt(self, more: Sequence[str], less: Sequence[str]) -> Team:
+        """Change the project's patterns. `Refused` (`bad-pattern`)."""
+
+
 class ProjectControl(Protocol):
     """One project. Paths are relative POSIX strings; a malformed one raises `Refused`."""
 
     @property
     def artifacts(self) -> ArtifactControl:
         """Its objects."""
+
+    @property
+    def team(self) -> TeamControl:
+        """Its keys."""
 
     @property
     def name(self) -> str:
@@ -225,6 +254,9 @@ class DaemonControl(Protocol):
 
     def warnings(self) -> Sequence[Warning]:
         """About the daemon as a whole, e.g. a configuration edit that was not taken."""
+
+    def unlock(self, passphrase: str) -> None:
+        """Open this machine's key for the daemon's life. `Refused` (`wrong-passphrase`, `no-key`)."""
 
     def stop(self) -> None:
         """End the daemon; returns at once."""

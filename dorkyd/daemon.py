@@ -40,6 +40,7 @@ from dorkyd.core.settings import Bandwidth, Mode, Project, Settings
 from dorkyd.engine import Engine
 from dorkyd.errors import Busy, Configuration, DorkyError, Refused, Stale, Transient
 from dorkyd.folder import LocalFolder
+from dorkyd.keys import KeyHome
 from dorkyd.notify import Notifier
 from dorkyd.pool import TransferPool
 from dorkyd.ports import Bucket, Push, Watcher
@@ -99,6 +100,8 @@ class Daemon:
     """The rates that all projects pay to."""
     _limits: dict[str, Limits] = field(default_factory=dict)
     """By project."""
+    _keys: KeyHome | None = None
+    """Made once: it holds an opened key."""
     _tcp: TcpDoor | None = None
     """Once it runs."""
     _bad_edit: str = ""
@@ -172,6 +175,18 @@ class Daemon:
             change = lambda text: set_bandwidth(text, name, up=up, down=down)
             self._apply(config.edit(self.loaded, change, host=self.host))
             return self._shared.bandwidth if name is None else self._limits[name].bandwidth
+
+    @property
+    def _key_home(self) -> KeyHome:
+        if self._keys is None:
+            self._keys = KeyHome(config.key_folder(self.loaded.homes))
+        return self._keys
+
+    def unlock(self, passphrase: str) -> None:
+        """Open this machine's key, and let every project look at its files again."""
+        self._key_home.unlock(passphrase)
+        for runner in list(self._runners.values()):
+            runner.sync(wait=False, timeout_s=None)
 
     def warnings(self) -> Sequence[Warning]:
         """About the daemon as a whole."""
@@ -312,6 +327,8 @@ class Daemon:
             make_watcher=lambda skip: None if folderless else _watch(project.path, skip, lambda: engine.wake()),  # noqa: PLW0108 - wake is set later
             random=random.random,
             make_push=lambda: _push(project),
+            key_home=self._key_home,
+            pinned=lambda: config.pinned_fingerprint(project.path),
         )
         runner = ProjectRunner(engine, self._published, limits)
         runner.start()

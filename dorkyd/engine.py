@@ -285,6 +285,11 @@ class Engine:
         return self._open.contact.bucket if self._open is not None else None
 
     @property
+    def keyring(self) -> Keyring | None:
+        """None while the folder is not open, and where nothing can be encrypted."""
+        return self._open.keyring if self._open is not None else None
+
+    @property
     def jobs(self) -> list[Job]:
         """What is under way."""
         return list({id(job): job for job in self._open.jobs.in_flight.values()}.values()) if self._open else []

@@ -82,6 +82,8 @@ class Keyring:
     pinned: Callable[[], str | None] = lambda: None
     """The fingerprint that the team's git repository tells."""
     keys: Keys = field(default_factory=Keys)
+    made: int = 0
+    """The number of a change that was made here and is to be told of; 0: none is."""
     project: str = ""
     """Its id; empty until the bucket was met."""
     _chosen: Patterns = field(default_factory=Patterns)
@@ -178,6 +180,12 @@ class Keyring:
         """Look whether the list changed, unless that was asked just now."""
         with self._lock:
             if self.project and (at_once or self.clock.monotonic() - self._checked > FRESH_S):
+                self.follow()
+
+    def look(self) -> None:
+        """Look at the list, though nobody may have told that there is one."""
+        with self._lock:
+            if self.project:
                 self.follow()
 
     def told(self, number: int) -> None:
@@ -333,6 +341,7 @@ class Keyring:
             self.home.trust(self.project, Trust(members.fingerprint(document)))
             self.keys = Keys()
             self.follow()
+            self.made = 1
             return self.keys
 
     def add(self, member: Member) -> Keys:
@@ -396,6 +405,7 @@ class Keyring:
                     self._create(keys.listed.number + 1, self._signed(made, keys.listed, own))
                 except Stale:
                     continue
+                self.made = keys.listed.number + 1
                 self.follow()
                 return self.keys
         raise Transient("others keep changing the member list", code="contended", retry_after_s=1)

@@ -41,6 +41,7 @@ from dorkyd.errors import DorkyError, Refused
 from dorkyd.opening import retire
 from dorkyd.ports import Bucket, Throttle
 from dorkyd.reading import Reader
+from dorkyd.team import TeamDesk
 
 _log = logging.getLogger("dorkyd.project")
 
@@ -82,6 +83,7 @@ class ProjectRunner:
         self._publish = publish
         self._decisions = Decisions(engine)
         self._artifacts = Artifacts(engine)
+        self._team = TeamDesk(engine)
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._tickets: list[_Ticket] = []
@@ -351,6 +353,11 @@ class ProjectRunner:
     def artifacts(self) -> Artifacts:
         """Its objects, for clients."""
         return self._artifacts
+
+    @property
+    def team(self) -> TeamDesk:
+        """Its keys, for clients."""
+        return self._team
 
     def status(self) -> ProjectStatus:
         """The last published."""

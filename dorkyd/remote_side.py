@@ -306,13 +306,18 @@ class RemoteSide:
         self.journal.put("log_cursor", str(number))
         self.journal.put("log_version", version)
 
+    @property
+    def keys_untold(self) -> bool:
+        """This device changed the member list, and the log does not say so yet."""
+        return self.keyring is not None and self.keyring.made > 0
+
     def announce(self) -> int:
         """Put recorded changes into the log. Returns how many are still to be announced (more than fit an entry, or
         others kept taking the number).
         """
         ledger = self.journal.ledger
         pending = ledger.next_entry(ENTRY_CHANGES)
-        if not pending:
+        if not pending and not self.keys_untold:
             return 0
         for _ in range(_RACES):
             if self.full:
@@ -328,7 +333,7 @@ class RemoteSide:
                 if self.cursor == before:
                     break
                 pending = ledger.next_entry(ENTRY_CHANGES)
-                if not pending:
+                if not pending and not self.keys_untold:
                     return 0
                 continue
             with self.journal.atomic():
@@ -336,6 +341,8 @@ class RemoteSide:
                 self._complete(entry)
                 self._advance(number, version)
             self._tell(intent.path for intent in pending)
+            if self.keyring is not None and entry.keys >= self.keyring.made:
+                self.keyring.made = 0
             break
         return ledger.announcement_count()
 
@@ -354,7 +361,7 @@ class RemoteSide:
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.clock.time_ns() // 1_000_000_000))
         changes = tuple(self._change(intent) for intent in intents)
         keys = self.keyring.keys.listed.number if self.keyring is not None else 0
-        return Entry(self.replica, self.device, stamp, changes, batch=intents[0].batch, keys=keys)
+        return Entry(self.replica, self.device, stamp, changes, batch=intents[0].batch if intents else None, keys=keys)
 
     def _change(self, i: Intent) -> Change:
         """What is told of it. Of encrypted content neither digest nor size: its keyed digest, where that is known."""

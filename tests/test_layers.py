@@ -36,9 +36,11 @@ FAMILIES = {
 """Adapters, and the modules that each is made of."""
 
 PORTS = ["ports", "core.*", "errors"]
+KEYS = ["keys", "keyring", "codecs", "sealing"]
+"""Encryption: over a bucket, so that all above see plain bytes."""
 STORES = ["journal", "ledger", "schema", "sessions", "repeats", "batch_rows"]
 ENGINE = [
-    *("asking", "batches", "storing", "artifacts", "reading_artifacts"),
+    *("asking", "batches", "storing", "artifacts", "reading_artifacts", "team"),
     *(
         "transfer",
         "recovery",
@@ -73,15 +75,20 @@ MAY_IMPORT: dict[str, list[str]] = {
     **{name: [*PORTS, *STORES] for name in STORES},
     **{name: [*PORTS, *members] for members in FAMILIES.values() for name in members},
     # What works on ports and the journal. `news` is an adapter that takes a bucket: the bucket's own words.
-    **{name: [*PORTS, *STORES, *ENGINE, "news", "bucket_trash"] for name in ENGINE},
+    **{name: [*PORTS, *STORES, *KEYS, *ENGINE, "news", "bucket_trash"] for name in ENGINE},
+    "keys": ["core.*", "errors", "durable", "private"],
+    "codecs": ["core.*", "errors", "keys"],
+    "keyring": [*PORTS, "keys", "news"],
+    "sealing": [*PORTS, "keys", "keyring", "codecs"],
+    "team": [*PORTS, *STORES, "engine", "keyring", "news"],
     # First contact with a bucket was taken out of the engine, and proves its conditions.
-    **{name: [*PORTS, *STORES, *ENGINE, "news", "buckets.probe"] for name in ("engine", "contact")},
+    **{name: [*PORTS, *STORES, *KEYS, *ENGINE, "news", "buckets.probe"] for name in ("engine", "contact")},
     "bucket_upkeep": [*PORTS, *STORES, "news", "compaction", "bucket_trash"],
     "api.messages": ["core.*"],
     "api.failures": [],
     "api.calls": ["api.messages", "core.*"],
     "api.*": ["api.*", "control", "core.*", "errors"],
-    "artifacts": [*PORTS, *STORES, *ENGINE, "control", "bucket_trash"],
+    "artifacts": [*PORTS, *STORES, *KEYS, *ENGINE, "control", "bucket_trash"],
     "api.connections": ["api.problems", "peer"],
     "api.__main__": ["api.routes", ""],
     "api.server": ["api.*", "control", "core.*", "errors", "private"],
@@ -104,6 +111,7 @@ MAY_IMPORT: dict[str, list[str]] = {
         "errors",
         "locate",
         "private",
+        "keys",
         *CONFIG,
         "",
     ],
@@ -132,6 +140,9 @@ LIBRARIES: dict[str, tuple[list[str], bool]] = {
     "watchdog": (["watcher", "inotify"], False),
     "pathspec": (["core.ignore"], False),
     "yaml": (CONFIG, False),
+    "pyrage": (["keys", "keyring", "codecs"], False),
+    "cryptography": (["keys"], False),
+    "zstandard": (["codecs"], False),
     "fastapi": (["api.*"], False),
     "starlette": (["api.*"], False),
     "uvicorn": (["api.*"], False),

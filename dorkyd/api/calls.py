@@ -188,6 +188,41 @@ def resolve(project: str, path: str, keep: str) -> Call[m.Page[m.ConflictItem]]:
     return Call("POST", _one(project, "resolve"), m.Page[m.ConflictItem], body={"path": path, "keep": keep})
 
 
+def unlock(passphrase: str) -> Call[m.Unlocked]:
+    """Open this machine's key."""
+    return Call("POST", "/v1/key/unlock", m.Unlocked, body={"passphrase": passphrase})
+
+
+def team(project: str) -> Call[m.Team]:
+    """Who may read what is encrypted."""
+    return Call("GET", _one(project, "team"), m.Team)
+
+
+def begin_keys(project: str, member: str, recovery: str) -> Call[m.Team]:
+    """Make the project's keys."""
+    return Call("POST", _one(project, "keys"), m.Team, body={"member": member, "recovery": recovery})
+
+
+def add_member(project: str, member: str, key: str) -> Call[m.Team]:
+    """Let one more read."""
+    return Call("POST", _one(project, "team/add"), m.Team, body={"member": member, "key": key})
+
+
+def remove_member(project: str, member: str) -> Call[m.Team]:
+    """Take one off the list."""
+    return Call("POST", _one(project, "team/remove"), m.Team, body={"member": member})
+
+
+def trust(project: str, fingerprint: str) -> Call[m.Team]:
+    """Trust the project's keys."""
+    return Call("POST", _one(project, "team/trust"), m.Team, body={"fingerprint": fingerprint})
+
+
+def encrypt(project: str, add: Sequence[str] = (), remove: Sequence[str] = ()) -> Call[m.Team]:
+    """Change what is encrypted."""
+    return Call("POST", _one(project, "encrypt"), m.Team, body={"add": list(add), "remove": list(remove)})
+
+
 def restore(project: str, path: str, name: str | None = None) -> Call[m.FileItem]:
     """Bring a trashed file back."""
     return Call("POST", _one(project, "restore"), m.FileItem, body=_given({"path": path, "name": name}))

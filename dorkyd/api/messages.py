@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 from dorkyd.core.report import HaltReason, State
 
@@ -428,6 +428,78 @@ class ResolveRequest(Request):
 
     path: Said = Field(min_length=1)
     keep: Literal["mine", "theirs", "both"]
+
+
+class TeamMember(Answer):
+    """One who may read what is encrypted."""
+
+    name: str
+    key: str
+    may_change: bool
+    me: bool
+
+
+class Team(Answer):
+    """Who may read what is encrypted, and what that is."""
+
+    fingerprint: str
+    number: int
+    epoch: str
+    members: list[TeamMember]
+    patterns: list[str]
+    pending: int
+    """Encrypted objects that are still to be encrypted anew."""
+    trouble: str = ""
+    hint: str = ""
+    rotate: list[str] = []
+    """After a removal: what that person could read."""
+
+
+class Unlocked(Answer):
+    """This machine's key is open."""
+
+    unlocked: bool = True
+
+
+class UnlockRequest(Request):
+    """Open this machine's key for the daemon's life."""
+
+    passphrase: SecretStr = Field(min_length=1, max_length=1024)
+
+
+class KeysRequest(Request):
+    """Make a project's keys."""
+
+    member: Said = Field(min_length=1)
+    recovery: Said = Field(min_length=1)
+    """The recovery key's public part."""
+
+
+class MemberRequest(Request):
+    """Let one more read what is encrypted."""
+
+    member: Said = Field(min_length=1)
+    key: Said = Field(min_length=1)
+    """Public."""
+
+
+class GoneRequest(Request):
+    """Take one off the list."""
+
+    member: Said = Field(min_length=1)
+
+
+class TrustRequest(Request):
+    """A person compared the fingerprint."""
+
+    fingerprint: Said = Field(min_length=1)
+
+
+class PatternsRequest(Request):
+    """Change what is encrypted."""
+
+    add: list[Said] = []
+    remove: list[Said] = []
 
 
 class MetadataRequest(Request):

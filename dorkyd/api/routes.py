@@ -351,6 +351,52 @@ def restore(project: Project, body: m.RestoreRequest) -> m.FileItem:
     return m.FileItem.model_validate(project.restore(body.path, body.name))
 
 
+# --- keys -------------------------------------------------------------------------------------------------------------
+
+
+@router.post("/key/unlock")
+def unlock(body: m.UnlockRequest, control: Control) -> m.Unlocked:
+    """Open this machine's key, which a passphrase protects, for the daemon's life."""
+    control.unlock(body.passphrase.get_secret_value())
+    return m.Unlocked()
+
+
+@one.get("/team")
+def team(project: Project) -> m.Team:
+    """Who may read what is encrypted, by the signed list in the bucket."""
+    return m.Team.model_validate(project.team.list())
+
+
+@one.post("/keys", status_code=201)
+def begin_keys(project: Project, body: m.KeysRequest) -> m.Team:
+    """Make the project's keys: this machine's key and the recovery key are the first members."""
+    return m.Team.model_validate(project.team.begin(body.member, body.recovery))
+
+
+@one.post("/team/add")
+def add_member(project: Project, body: m.MemberRequest) -> m.Team:
+    """Let one more read everything that is encrypted."""
+    return m.Team.model_validate(project.team.add(body.member, body.key))
+
+
+@one.post("/team/remove")
+def remove_member(project: Project, body: m.GoneRequest) -> m.Team:
+    """Take one off the list. Current files are encrypted anew; `rotate` is what that person could read."""
+    return m.Team.model_validate(project.team.remove(body.member))
+
+
+@one.post("/team/trust")
+def trust(project: Project, body: m.TrustRequest) -> m.Team:
+    """Trust the project's keys by their fingerprint, which a person compared."""
+    return m.Team.model_validate(project.team.trust(body.fingerprint))
+
+
+@one.post("/encrypt")
+def encrypt(project: Project, body: m.PatternsRequest) -> m.Team:
+    """Change the patterns of what is encrypted."""
+    return m.Team.model_validate(project.team.encrypt(body.add, body.remove))
+
+
 # --- what a later version builds --------------------------------------------------------------------------------------
 
 

@@ -132,6 +132,41 @@ class FileItem:
 
 
 @dataclass(frozen=True, slots=True)
+class TeamMember:
+    """One who may read what is encrypted."""
+
+    name: str
+    key: str
+    """What they gave to be added: public."""
+    may_change: bool
+    """They can add and remove members."""
+    me: bool
+    """It is this machine's key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Team:
+    """Who may read what is encrypted, and how far that is carried out."""
+
+    fingerprint: str
+    """To be compared with teammates; empty: the project has no keys yet."""
+    number: int
+    """How many changes the list has had."""
+    epoch: str
+    """What is written with; empty: there is none."""
+    members: tuple[TeamMember, ...]
+    patterns: tuple[str, ...]
+    """What is encrypted: the project's patterns and this machine's."""
+    pending: int
+    """Encrypted objects that are still to be encrypted anew to this epoch."""
+    trouble: str = ""
+    """Why nothing can be encrypted or decrypted here; empty: all is well."""
+    hint: str = ""
+    rotate: tuple[str, ...] = ()
+    """After a removal: what that person could read, to be changed at its source."""
+
+
+@dataclass(frozen=True, slots=True)
 class ConflictItem:
     """A conflict copy that waits for a person."""
 

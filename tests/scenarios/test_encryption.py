@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from pathlib import Path
+import pathlib
 
 import pytest
 
 from dorkyd.core import members, metadata
-from dorkyd.core.model import Path as P
+from dorkyd.core.model import Path
 from dorkyd.keys import new_identity, own_key
 from dorkyd.news import Bytes
 from tests.devices import Device, World
@@ -18,7 +18,7 @@ SECRET = "PASSWORD=correct horse battery staple, and more of it\n"
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
+def world(tmp_path: pathlib.Path) -> World:
     """Devices with keys, over one bucket."""
     return World(tmp_path)
 
@@ -72,7 +72,11 @@ def everything(world: World) -> bytes:
     for page in bucket.list():
         for listed in page:
             with bucket.get(listed.key) as reading:
-                seen += [listed.key.encode(), b"".join(bytes(c) for c in reading), json.dumps(dict(reading.info.meta)).encode()]
+                seen += [
+                    listed.key.encode(),
+                    b"".join(bytes(c) for c in reading),
+                    json.dumps(dict(reading.info.meta)).encode(),
+                ]
     return b"\n".join(seen)
 
 
@@ -110,7 +114,7 @@ def test_nothing_in_the_bucket_tells_of_the_content(world: World) -> None:
         assert data not in seen
         for digest in (hashlib.sha256(data).hexdigest(), hashlib.md5(data, usedforsecurity=False).hexdigest()):
             assert digest.encode() not in seen
-            assert digest[:6].encode() not in b"\n".join(key.encode() for key in world.keys())
+            assert digest[:6].encode() not in "\n".join(world.keys()).encode()
         assert f'"{len(data)}"'.encode() not in seen
         assert f": {len(data)},".encode() not in seen
         assert f":{len(data)},".encode() not in seen
@@ -296,7 +300,7 @@ def test_a_tampered_object_is_refused_and_the_file_stays(world: World) -> None:
 
 def test_a_forged_object_is_refused(world: World) -> None:
     """Anyone can encrypt to a public key; only who holds the identity can make the keyed digest."""
-    import pyrage  # noqa: PLC0415
+    import pyrage
 
     ann = founded(world)
     bob = joined(world, ann, "bob")
@@ -418,7 +422,7 @@ def test_a_list_that_is_not_right_is_refused(world: World, what: str) -> None:
 
 def test_a_planted_identity_is_refused(world: World) -> None:
     """An epoch's key must be the one that the signed list names."""
-    import pyrage  # noqa: PLC0415
+    import pyrage
 
     ann = founded(world)
     epoch = ann.keyring.keys.listed.epochs[0].id
@@ -466,5 +470,5 @@ def test_the_log_tells_keyed_digests_and_no_sizes(world: World) -> None:
     assert told[".env"]["digest"] == "hmac-sha256:" + meta(world, ".env")["dorky-hmac"]
     assert told[".env"]["size"] is None
     assert told["plain"]["size"] == 1
-    assert ann.journal.base(P(".env")) is not None
+    assert ann.journal.base(Path(".env")) is not None
     assert metadata.sealed_word(meta(world, ".env")) is not None
