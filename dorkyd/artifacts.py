@@ -9,11 +9,12 @@ changed between its look and its write.
 from __future__ import annotations
 
 import hashlib
+import io
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from typing import BinaryIO, TypeVar, cast
 
 from dorkyd.asking import GONE, RETRY_S, check_reachable, check_ready
@@ -30,6 +31,7 @@ from dorkyd.core.artifact import (
     Remove,
     Store,
     artifact_of,
+    artifact_of_remote,
     checked_name,
     checked_type,
     encoded,
@@ -41,9 +43,10 @@ from dorkyd.core.settings import Mode
 from dorkyd.decisions import checked
 from dorkyd.engine import Engine
 from dorkyd.errors import Refused, Stale, Transient
-from dorkyd.ports import Bucket, Listed, ObjectInfo
+from dorkyd.ports import Bucket, Listed, ObjectInfo, Reading
 from dorkyd.reading import Reader
 from dorkyd.repeats import Answered, Keyed
+from dorkyd.sealing import SEALED
 from dorkyd.storing import Stored
 
 T = TypeVar("T")
@@ -122,7 +125,27 @@ class Artifacts:
         info = self._bucket().head(path)
         if info is None:
             raise _missing(path)
-        return _artifact(path, info)
+        return self._as_known(path, info) or self._measured(path, info)
+
+    def _as_known(self, path: Path, info: ObjectInfo) -> Artifact | None:
+        """What is encrypted or packed does not tell its size and digest: the journal may know them. None: it does not."""
+        artifact = _artifact(path, info)
+        if not info.stored_otherwise:
+            return artifact
+        reader = Reader(self.engine.journal_file, self.engine.project, self.engine.device)
+        known = next((each for each in reader.artifacts(path, "", 1, {}) if each.path == path), None)
+        if known is None or known.version != info.version or known.digest is None:
+            return None
+        return replace(artifact, digest=known.digest, size=known.size)
+
+    def _measured(self, path: Path, info: ObjectInfo) -> Artifact:
+        """Nobody here has read it yet: read it."""
+        seen, size = hashlib.sha256(), 0
+        with self._bucket().get(path, if_match=info.version) as reading:
+            for chunk in reading:
+                seen.update(chunk)
+                size += len(chunk)
+        return replace(_artifact(path, info), digest=metadata.sha256(seen.hexdigest()), size=size)
 
     def list(self, prefix: str, after: str, limit: int, having: Mapping[str, str]) -> Sequence[Artifact]:
         """What the bucket is known to hold, without asking it."""
@@ -133,8 +156,31 @@ class Artifacts:
     @contextmanager
     def open(self, artifact: Artifact, start: int = 0) -> Iterator[Iterator[bytes]]:
         """Its bytes from an offset on. `Stale` when it is no longer what was looked at."""
-        with self._bucket().get(artifact.path, if_match=artifact.version, start=start) as reading:
-            yield map(bytes, reading)
+        with ExitStack() as stack:
+            bucket = self._bucket()
+            reading = stack.enter_context(bucket.get(artifact.path, if_match=artifact.version, start=start))
+            if not reading.info.stored_otherwise:
+                yield map(bytes, reading)
+                return
+            # Not a byte of it is told before all of it was found to be what it claims.
+            whole = stack.enter_context(self._verified(reading))
+            yield iter(lambda: whole.read(SMALL_BYTES), b"")
+
+    @contextmanager
+    def _verified(self, reading: Reading) -> Iterator[BinaryIO]:
+        """What a reading yields, once it has ended well."""
+        if reading.info.size <= SMALL_BYTES:
+            yield io.BytesIO(b"".join(bytes(chunk) for chunk in reading))
+            return
+        folder, name = self.engine.folder, f"{SEALED}{self.engine.clock.random_id()}.read."
+        try:
+            with folder.stage(name) as out:
+                for chunk in reading:
+                    out.write(chunk)
+            with folder.open_staged(name) as whole:
+                yield whole
+        finally:
+            folder.unstage(name)
 
     def versions(self, text: str) -> Sequence[ArtifactVersion]:
         """The state now, those that the bucket's trash keeps, and those that this device's history tells of."""
@@ -283,7 +329,9 @@ class Artifacts:
                 continue
             if isinstance(done, Answered):
                 return _told(done)
-            return (_artifact(path, done.info), before is None) if isinstance(done, Stored) else (None, False)
+            return (
+                (artifact_of_remote(path, done.remote), before is None) if isinstance(done, Stored) else (None, False)
+            )
         raise Transient(f"{path}: others keep writing to it", code="contended", retry_after_s=1)
 
     def _repeated(self, keyed: Keyed) -> tuple[Artifact | None, bool] | None:
@@ -300,7 +348,7 @@ class Artifacts:
             return None if told is None else _told(told)
 
     def _hold(self, path: Path, condition: Condition, before: ObjectInfo | None) -> None:
-        now = _artifact(path, before) if before is not None else None
+        now = (self._as_known(path, before) or _artifact(path, before)) if before is not None else None
         if not condition.holds(now.version if now else None, now.digest if now else None):
             what = "is not what the condition says" if before is not None else "does not exist"
             raise Refused(

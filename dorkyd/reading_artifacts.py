@@ -9,7 +9,10 @@ from dorkyd.core.artifact import Artifact, artifact_of_remote, encoded_value
 from dorkyd.core.model import Digest, Path, Remote, Version
 from dorkyd.reading_rows import behind
 
-_KNOWN = "r.version, r.size, coalesce(r.digest, CASE WHEN r.version = b.version THEN b.digest END), r.modified, r.device, r.own"
+_KNOWN = (
+    # Of what is encrypted and known by its base alone, the object tells another size.
+    "r.version, CASE WHEN r.digest IS NULL AND r.version = b.version THEN b.size ELSE r.size END, coalesce(r.digest, CASE WHEN r.version = b.version THEN b.digest END), r.modified, r.device, r.own"
+)
 
 
 def artifacts_of(

@@ -168,7 +168,8 @@ class Transfer:
 
     def _fetch(self, path: Path, remote: Remote, staged: str, at_hand: AtHand) -> Fetched:
         if remote.digest is not None and self._copy_at_hand(remote.digest, staged, at_hand):
-            return Fetched(remote)
+            size = self._folder.staged_size(staged) if remote.sealed is not None else None
+            return Fetched(remote if size is None else replace(remote, size=size))
         seen: Digest | None = None
         for _ in range(_FETCHES):
             info, digest = self._receive(path, remote.version, staged)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import pathlib
 
 import pytest
 
+from dorkyd.buckets.memory import Fault, MemoryBucket
 from dorkyd.core import members, metadata
 from dorkyd.core.model import Path
 from dorkyd.keys import new_identity, own_key
 from dorkyd.news import Bytes
-from tests.devices import Device, World
+from tests.devices import Device, Kill, World, trap_commits
 
 SECRET = "PASSWORD=correct horse battery staple, and more of it\n"
 
@@ -472,3 +474,145 @@ def test_the_log_tells_keyed_digests_and_no_sizes(world: World) -> None:
     assert told["plain"]["size"] == 1
     assert ann.journal.base(Path(".env")) is not None
     assert metadata.sealed_word(meta(world, ".env")) is not None
+
+
+# --- large ones, and the worst instants -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def parts(quick_path: pathlib.Path) -> World:
+    """A bucket where more than 300 bytes go in parts of 100."""
+    return World(quick_path, MemoryBucket(sessions_over=300, part_bytes=100))
+
+
+STRIDE = 1 if os.environ.get("DORKY_FULL") == "1" else 13
+"""Every so-many-th step is the last; all of them where there is time."""
+LARGE = "".join(f"line {n} of a large secret\n" for n in range(20))
+
+
+def dies_at(world: World, device: Device, request: int, key: str) -> None:
+    """The device ends when it sends its so-many-th PUT of the object; the store does not get that one."""
+    left = [request]
+
+    def fault(who: str, verb: str, which: str) -> Fault | None:
+        if (who, verb, which) == (device.name, "PUT", key) and left[0] > 0:
+            left[0] -= 1
+            if left[0] == 0:
+                device.trap.dead = True
+                raise Kill
+        return None
+
+    world.faults = fault
+
+
+def sealed_names(device: Device) -> list[str]:
+    """Ciphertext in staging."""
+    return [file.name for file in (device.root / ".dorky" / "tmp").glob("sealed-*")]
+
+
+def test_a_large_upload_goes_on_after_a_kill_with_the_same_ciphertext(parts: World) -> None:
+    """What the store has of it is not sent again, and nothing is left in staging afterwards."""
+    ann = founded(parts)
+    bob = joined(parts, ann, "bob")
+    parts.settle()
+    ann.write(".env", LARGE)
+    dies_at(parts, ann, 5, ".env")
+    with pytest.raises(Kill):
+        ann.settle()
+    (name,) = sealed_names(ann)
+    data = (ann.root / ".dorky" / "tmp" / name).read_bytes()
+    ann.restart()
+    parts.forget()
+    parts.settle()
+    assert bob.read(".env") == LARGE
+    with parts.store.client().get(".env") as reading:
+        assert b"".join(bytes(chunk) for chunk in reading) == data
+    assert parts.moved("ann")["PUT"] < len(data) // 100
+    assert sealed_names(ann) == []
+
+
+def test_a_large_upload_that_was_begun_before_a_removal_begins_anew(parts: World) -> None:
+    """Its ciphertext is of the epoch that somebody left."""
+    ann = founded(parts)
+    joined(parts, ann, "bob")
+    cid = joined(parts, ann, "cid")
+    parts.settle()
+    cid.write(".env", LARGE)
+    dies_at(parts, cid, 5, ".env")
+    with pytest.raises(Kill):
+        cid.settle()
+    ann.keyring.remove("bob")
+    cid.restart()
+    cid.settle()
+    assert meta(parts, ".env")["dorky-key"] == ann.keyring.keys.listed.epochs[-1].id
+    assert sealed_names(cid) == []
+    ann.settle()
+    assert ann.read(".env") == LARGE
+
+
+def test_lost_ciphertext_of_a_large_upload_is_made_anew(parts: World) -> None:
+    """Without it the session is of no use."""
+    ann = founded(parts)
+    ann.write(".env", LARGE)
+    dies_at(parts, ann, 5, ".env")
+    with pytest.raises(Kill):
+        ann.settle()
+    for name in sealed_names(ann):
+        (ann.root / ".dorky" / "tmp" / name).unlink()
+    ann.restart()
+    ann.settle()
+    assert ann.problems() == {}
+    assert parts.objects()[".env"].startswith("age-enc")
+
+
+def _story(world: World) -> tuple[Device, Device]:
+    """Both hold a secret; another goes up large, one is edited on both sides, one is plain and to be encrypted."""
+    ann = founded(world, encrypt=())
+    bob = joined(world, ann, "bob", encrypt=())
+    ann.write("plain", LARGE)
+    ann.keyring.encrypt((".env*",))
+    ann.write(".env", "A=1\n")
+    world.settle()
+    ann.keyring.encrypt((".env*", "plain"))
+    ann.keyring.remove("recovery")
+    ann.write(".env", "A=ann\n")
+    bob.write(".env", "A=bob\n")
+    ann.write(".env.large", LARGE + "2")
+    return ann, bob
+
+
+@pytest.mark.parametrize(("who", "after"), [("ann", False), ("bob", True)])
+def test_a_kill_at_any_step_loses_and_betrays_nothing(
+    parts: World, monkeypatch: pytest.MonkeyPatch, who: str, after: bool
+) -> None:
+    """Encrypting anew, a large upload, a conflict: whoever is killed wherever, all ends encrypted, equal and whole."""
+    steps = 0
+    at = 1
+    while True:
+        world = World(parts.base / f"at{at}", MemoryBucket(sessions_over=300, part_bytes=100))
+        ann, bob = _story(world)
+        victim = ann if who == "ann" else bob
+        trap_commits(monkeypatch, {who: victim.trap})
+        victim.trap.set(at, after=after)
+        try:
+            world.settle()
+        except Kill:
+            victim.restart()
+        else:
+            steps = victim.trap.count
+            break
+        finally:
+            monkeypatch.undo()
+        world.settle()
+        assert all(text.startswith("age-enc") for text in world.objects().values()), at
+        assert {"A=ann\n", "A=bob\n"} <= set(ann.tree().values()), at
+        assert ann.tree() == bob.tree(), at
+        assert ann.tree()["plain"] == LARGE
+        assert ann.tree()[".env.large"] == LARGE + "2"
+        epoch = ann.keyring.keys.listed.epochs[-1].id
+        assert {meta(world, key)["dorky-key"] for key in world.objects()} == {epoch}, at
+        assert sealed_names(ann) == sealed_names(bob) == []
+        for device in (ann, bob):
+            device.kill()
+        at += STRIDE
+    assert steps > 20
