@@ -4,7 +4,7 @@
 and opens the epochs' identities with this machine's own key. The engine's thread calls it with every meeting of the bucket;
 whoever encrypts asks `fresh` first, so that nothing is written to an epoch that somebody left. From any thread.
 
-Without patterns and without a list in the bucket none of this costs a request.
+Without patterns and without a list in the bucket this costs one request a start.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from threading import RLock
 import pyrage
 
 from dorkyd.core import members
-from dorkyd.core.ignore import Patterns
+from dorkyd.core.ignore import Patterns, check
 from dorkyd.core.members import NOBODY, Epoch, Member, MemberList
 from dorkyd.core.model import Path, Problem, Remote
 from dorkyd.core.sealing import ContentKey
@@ -166,7 +166,8 @@ class Keyring:
         with self._lock:
             self.opens(project)
             self._number = max(self._number, number, 1 if self.pinned() is not None else 0)
-            if self.in_use:
+            if self.in_use or self._checked == float("-inf"):
+                # Once in any case: what the project encrypts must be known before its first file leaves here.
                 self.follow()
 
     def home_knows(self) -> bool:
@@ -198,14 +199,39 @@ class Keyring:
     def follow(self) -> None:
         """Read what is new of the list and open what it gives us."""
         with self._lock:
+            claimed: tuple[str, ...] = ()
             try:
                 listed, print_ = self._read()
-                self.keys = self._opened(listed, print_)
             except Blocked as exc:
-                # What was believed before is not thrown away, and nothing is done with it.
+                # What was believed before is not thrown away, and nothing is done with it. What is covered may be said by
+                # a list that is not believed: to keep too much back betrays nothing.
                 self.keys = replace(self.keys, why=Why(exc.code, str(exc), exc.hint))
-            self._chosen = Patterns(tuple(dict.fromkeys((*self.patterns, *self.keys.listed.patterns))))
+                claimed = self._claimed()
+            else:
+                try:
+                    self.keys = self._opened(listed, print_)
+                except Blocked as exc:
+                    why = Why(exc.code, str(exc), exc.hint)
+                    self.keys = Keys(listed, print_, self.keys.opened, self.keys.me, why)
+            self._chosen = Patterns(tuple(dict.fromkeys((*self.patterns, *self.keys.listed.patterns, *claimed))))
             self._checked = self.clock.monotonic()
+
+    def _claimed(self) -> tuple[str, ...]:
+        """Every pattern that this machine saw in a list of the project, or that the bucket's documents tell of now."""
+        try:
+            trusted = self.home.trust_of(self.project)
+        except Blocked:
+            trusted = None
+        found = list(trusted.patterns) if trusted is not None else []
+        for number in range(1, members.MOST_DOCUMENTS):
+            try:
+                document = self._document(number)
+            except Blocked:
+                continue
+            if document is None:
+                break
+            found += members.claimed_patterns(document)
+        return tuple(dict.fromkeys(pattern for pattern in found if not check(pattern)))
 
     def _read(self) -> tuple[MemberList, str]:
         """The newest list that follows from what is trusted, and its fingerprint."""
@@ -215,7 +241,7 @@ class Keyring:
             listed, print_ = self._from_the_first(trusted)
         if listed is NOBODY:
             return NOBODY, ""
-        for _ in range(10_000):
+        for _ in range(members.MOST_DOCUMENTS):
             document = self._document(listed.number + 1)
             if document is None:
                 break
@@ -224,7 +250,7 @@ class Keyring:
         if seen is not None and listed.number < seen.number:
             raise _rewound(seen.number, listed.number)
         if seen is None or listed.number > seen.number:
-            self.home.trust(self.project, Trust(print_, listed.number, listed.head))
+            self.home.trust(self.project, Trust(print_, listed.number, listed.head, listed.patterns))
         self._number = max(self._number, listed.number)
         return listed, print_
 

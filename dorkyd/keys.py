@@ -162,6 +162,8 @@ class Trust:
     number: int = 0
     head: str = ""
     """As `MemberList.head`, of that number."""
+    patterns: tuple[str, ...] = ()
+    """What it encrypts: nothing of that leaves in plain although a later start cannot read the list."""
 
 
 @dataclass(slots=True)
@@ -227,7 +229,8 @@ class KeyHome:
         """None: nobody said yet what to trust. `Blocked` (`key-file`) when it cannot be read."""
         try:
             words = json.loads(self._trust_file(project).read_text())
-            return Trust(str(words["fingerprint"]), int(words["number"]), str(words["head"]))
+            patterns = tuple(str(pattern) for pattern in words["encrypt"])
+            return Trust(str(words["fingerprint"]), int(words["number"]), str(words["head"]), patterns)
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError) as exc:
@@ -237,7 +240,12 @@ class KeyHome:
         """From here on."""
         make_private(self.folder)
         make_private(self.folder / "trust")
-        words = {"fingerprint": trusted.fingerprint, "number": trusted.number, "head": trusted.head}
+        words = {
+            "fingerprint": trusted.fingerprint,
+            "number": trusted.number,
+            "head": trusted.head,
+            "encrypt": list(trusted.patterns),
+        }
         write_private(self._trust_file(project), json.dumps(words).encode())
 
     def _trust_file(self, project: str) -> Path:

@@ -38,6 +38,7 @@ from dorkyd.buckets.s3_body import Checked
 from dorkyd.buckets.s3_client import CONNECT_S, SILENT_S, SILENT_WRITE_S
 from dorkyd.buckets.s3_errors import Asked, Meaning, meaning_of
 from dorkyd.buckets.s3_reading import opened, version_of
+from dorkyd.core.metadata import content_encoding
 from dorkyd.core.model import Version
 from dorkyd.errors import AuthExpired, Blocked, Denied, Stale, Transient
 from dorkyd.ports import Body, Listed, ObjectInfo, Reading
@@ -243,9 +244,11 @@ class FastLane(S3Bucket):
         import obstore  # noqa: PLC0415  as above
 
         data = _whole(body)
+        packed = content_encoding(metadata)
+        attributes = {**metadata, **({"Content-Encoding": packed} if packed is not None else {})}
         self._calls.count("PUT", key, up=len(data))
         try:
-            reply = obstore.put(store, full, data, mode=mode, attributes=dict(metadata), use_multipart=False)
+            reply = obstore.put(store, full, data, mode=mode, attributes=attributes, use_multipart=False)
         except Exception as error:  # as in `_try_get`
             refused = self._refused(error)
             if refused.untrusted:

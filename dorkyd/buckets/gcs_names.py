@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from dorkyd.buckets.sense import sense
+from dorkyd.core.metadata import content_encoding
 from dorkyd.core.model import Version
 from dorkyd.errors import Configuration, Transient, Unsupported
 from dorkyd.ports import ObjectInfo
@@ -72,9 +73,11 @@ def resource_of(key: str, full: str, meta: Mapping[str, str]) -> dict[str, Any]:
             code="metadata",
             hint="shorten the metadata",
         )
+    packed = content_encoding(meta)
     return {
         "name": full,
         "contentType": "application/octet-stream",
+        **({"contentEncoding": packed} if packed is not None else {}),
         "metadata": {name.lower(): value for name, value in meta.items()},
     }
 

@@ -30,7 +30,7 @@ from dorkyd.buckets.s3_calls import Calls, Connection
 from dorkyd.buckets.s3_client import connect
 from dorkyd.buckets.s3_copies import Copies
 from dorkyd.buckets.s3_errors import code_of, status_of
-from dorkyd.buckets.s3_names import decoded, metadata_of, parse_url
+from dorkyd.buckets.s3_names import decoded, encoding_of, metadata_of, parse_url
 from dorkyd.buckets.s3_parts import Parts
 from dorkyd.buckets.s3_reading import S3Reading, info_of, md5_of, opened, quoted, seconds_of, version_of
 from dorkyd.buckets.s3_uploads import Uploads
@@ -215,7 +215,7 @@ class S3Bucket:
         metadata = None if meta is None else metadata_of(key, meta)
         directive: dict[str, Any] = {"MetadataDirective": "COPY"}
         if metadata is not None:
-            directive = {"MetadataDirective": "REPLACE", "Metadata": metadata}
+            directive = {"MetadataDirective": "REPLACE", "Metadata": metadata, **encoding_of(metadata)}
 
         def send(condition: dict[str, Any]) -> dict[str, Any]:
             try:
@@ -339,6 +339,7 @@ class S3Bucket:
                     ContentLength=body.size,
                     ChecksumSHA256=base64.b64encode(bytes.fromhex(hex_of(body.digest))).decode(),
                     Metadata=metadata,
+                    **encoding_of(metadata),
                     **condition,
                 )
             except Exception as error:

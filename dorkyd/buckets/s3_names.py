@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote_plus, urlsplit
 
+from dorkyd.core.metadata import content_encoding
 from dorkyd.errors import Configuration, Unsupported
 
 _META_KEY = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -30,6 +31,12 @@ def decoded(entry: Mapping[str, Any], reply: Mapping[str, Any]) -> str:
     if "%" not in key and "+" not in key:
         return key
     return unquote_plus(key, errors="surrogateescape") if reply.get("EncodingType") == "url" else key
+
+
+def encoding_of(meta: Mapping[str, str]) -> dict[str, str]:
+    """The header that says how the object's bytes are packed, as boto3 names it. Empty: they are not."""
+    packed = content_encoding(meta)
+    return {} if packed is None else {"ContentEncoding": packed}
 
 
 def metadata_of(key: str, meta: Mapping[str, str]) -> dict[str, str]:

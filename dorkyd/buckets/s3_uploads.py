@@ -22,6 +22,7 @@ from typing import Any
 
 from dorkyd.buckets.s3_calls import Calls
 from dorkyd.buckets.s3_errors import code_of, status_of
+from dorkyd.buckets.s3_names import encoding_of
 from dorkyd.errors import Blocked, DorkyError, SessionGone, Stale, Transient, Unsupported
 from dorkyd.ports import Session
 
@@ -95,6 +96,7 @@ class Uploads:
 
     def begin(self, key: str, *, guarded: bool, **params: Any) -> Upload:
         """Begin one. `params`: the object's metadata and headers, as boto3 names them."""
+        params |= encoding_of(params.get("Metadata") or {})
         if guarded and self._knows_crc32:
             try:
                 made = self._begin(key, ChecksumAlgorithm="CRC32", **params)

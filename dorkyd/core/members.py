@@ -27,6 +27,7 @@ FORMAT = 1
 RECOVERY = "recovery"
 """The member that is a printed key and no person."""
 MOST_MEMBERS = 500
+MOST_DOCUMENTS = 10_000
 DOCUMENT_BYTES = 1024 * 1024
 """A document of more is none of ours."""
 HINT = "ask your team what happened to the bucket; nothing was changed here"
@@ -209,6 +210,15 @@ def follow(before: MemberList, document: bytes, project: str, verify: Verify) ->
         raise _wrong(number, f"does not bear the signature of {signer.name}")
     _check_rules(before, made, number)
     return made
+
+
+def claimed_patterns(document: bytes) -> tuple[str, ...]:
+    """What a document says is encrypted, whoever wrote it. Total."""
+    try:
+        found = json.loads(json.loads(document)["body"])["encrypt"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return ()
+    return tuple(pattern for pattern in found if isinstance(pattern, str)) if isinstance(found, list) else ()
 
 
 def _check_rules(before: MemberList, made: MemberList, number: int) -> None:

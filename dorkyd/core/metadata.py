@@ -102,6 +102,11 @@ def how_stored(meta: Mapping[str, str]) -> dict[str, str]:
     return {key: value for key, value in meta.items() if key in HOW_STORED}
 
 
+def content_encoding(meta: Mapping[str, str]) -> str | None:
+    """What HTTP shall say of the object's bytes, so that other tools unpack them."""
+    return "zstd" if meta.get(ENCODING) == "zstd" else None
+
+
 def sealed_word(meta: Mapping[str, str]) -> str | None:
     """As `Remote.sealed`: which epoch's key opens the object, and the keyed digest of what it holds. None: it is plain. An
     epoch without a digest that makes sense is encrypted all the same.

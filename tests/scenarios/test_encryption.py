@@ -166,6 +166,36 @@ def test_before_anybody_made_keys_a_covered_file_waits(world: World) -> None:
     assert world.objects()[".env"].startswith("age-enc")
 
 
+def test_a_key_that_cannot_be_opened_lets_nothing_out_in_plain(world: World) -> None:
+    """After a start: what is encrypted is known though nothing can be, by the list, and by memory where that is not right."""
+    ann = founded(world, encrypt=())
+    ann.keyring.encrypt(("secret/",))
+    ann.settle()
+    assert ann.key_home is not None
+    key = ann.key_home.file.read_bytes()
+    for number, harm in enumerate((ann.key_home.file.unlink, lambda: world.remove(members.key_of_document(2)))):
+        harm()
+        ann.restart()
+        ann.write(f"secret/{number}", SECRET)
+        ann.settle()
+        assert ann.problems()[f"secret/{number}"] in {"no-key", "key-list-rewound"}
+        assert f"secret/{number}" not in world.objects()
+        ann.key_home.file.write_bytes(key)
+
+
+def test_a_newcomer_lets_nothing_out_in_plain_that_the_list_covers(world: World) -> None:
+    """Though nobody compared the fingerprint yet."""
+    ann = founded(world, encrypt=())
+    ann.keyring.encrypt(("secret/",))
+    ann.settle()
+    eve = world.device("eve", keys=True)
+    eve.write("secret/mine", SECRET)
+    eve.write("plain", "1")
+    eve.settle()
+    assert eve.problems() == {"secret/mine": "key-untrusted"}
+    assert world.objects() == {"plain": "1"}
+
+
 def test_a_lost_key_takes_nothing_along(world: World) -> None:
     """A device that had the key and lost it deletes and changes nothing of what is encrypted, whatever became of its files."""
     ann = founded(world)
