@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from tests.bench import large, latency, many, unchanged
+from tests.bench import large, latency, many, sealed, unchanged
 from tests.bench.goals import Goal, verdicts
 from tests.bench.measure import Sample
 from tests.bench.stage import Case, Stage, shuffled
@@ -70,6 +70,8 @@ CASES: Mapping[str, Entry] = {
     "renamed": Entry(many.renamed),
     "up": Entry(large.up, 3, _large("rclone copy", "s5cmd cp", "aws s3 cp")),
     "down": Entry(large.down, 3, _large("rclone copy", "s5cmd cp", "aws s3 cp")),
+    "sealed-up": Entry(sealed.up, 3, [Goal(2, sealed.PLAIN), Goal(200, column="peak MB")]),
+    "sealed-down": Entry(sealed.down, 3, [Goal(2, sealed.PLAIN), Goal(200, column="peak MB")]),
     "killed": Entry(large.killed, 1, [Goal(200, column="peak MB")]),
     "latency": Entry(
         latency.latency,

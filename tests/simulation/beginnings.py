@@ -16,6 +16,7 @@ from pathlib import Path
 from dorkyd.buckets.memory import _Object
 from dorkyd.core.model import StatTuple
 from tests.devices import Device
+from tests.simulation import sealed
 from tests.simulation.steps import TREES, Setting
 from tests.stamps import Stamps
 
@@ -39,6 +40,8 @@ class Beginning:
     files: dict[str, list[_File]] = field(default_factory=dict)
     folders: dict[str, list[str]] = field(default_factory=dict)
     clocks: dict[str, tuple[float, int, int]] = field(default_factory=dict)
+    keys: dict[str, bytes] = field(default_factory=dict)
+    """Files of the devices' key, where all is encrypted."""
 
     def wind(self, device: Device) -> None:
         """Its clock and its ids go on from there."""
@@ -83,6 +86,9 @@ def _make(setting: Setting) -> Beginning:
 
     base = place()
     play = Play(replace(setting, joined=False, tree=0), base)
+    if setting.sealed:
+        play.rest(play.devices[0])
+        sealed.found(play.devices[0])
     for path, text in TREES[setting.tree].items():
         play.people["A"]._put(path, text, "write")
     play.people["A"].stamps.see(base / "A")
@@ -93,6 +99,7 @@ def _make(setting: Setting) -> Beginning:
         ids = next(device.clock._ids)
         made.clocks[device.name] = (device.clock.now + 100.0, device.clock.wall_ns + 100 * 10**9, ids)
         made.files[device.name], made.folders[device.name] = _copied(base, device.name, play.stamps[device.name])
+    made.keys = {str(f.relative_to(base)): f.read_bytes() for f in (base / "keys").rglob("*") if f.is_file()}
     store = play.store._store
     made.objects, made.writes = dict(store.objects), store.writes
     play.close()
@@ -116,6 +123,13 @@ def _copied(base: Path, name: str, stamps: Stamps) -> tuple[list[_File], list[st
                     told = stamps.told(StatTuple(info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino))
                 files.append(_File(path, full.read_bytes(), info.st_mode & 0o777, info.st_mtime_ns, told))
     return files, [name, f"{name}-state", *folders]
+
+
+def restore_keys(base: Path, beginning: Beginning) -> None:
+    """Lay the devices' key."""
+    for path, data in beginning.keys.items():
+        (base / path).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (base / path).write_bytes(data)
 
 
 def restore(base: Path, name: str, beginning: Beginning, stamps: Stamps) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from dorkyd.core import metadata
 from dorkyd.core.ignore import IgnoreRules
 from dorkyd.core.model import Path
 from dorkyd.core.paths import is_under
 from tests.devices import Device
+from tests.simulation import sealed
 from tests.simulation.play import Play
 
 Shape = dict[str, tuple[str, int]]
@@ -19,7 +21,7 @@ _COPY = re.compile(r" \(conflict [^()]*\)")
 def settle(play: Play) -> None:
     """All is well again; then everything that must hold."""
     lone = _lone(play)
-    mine = _shape(play.device(lone)) if lone is not None else None
+    mine = _shape(play, play.device(lone)) if lone is not None else None
     for device in play.devices:
         device.trap.unset()
         play.orders[device.name].clear()
@@ -62,7 +64,7 @@ def _isolated(play: Play, stuck: set[str]) -> None:
         for device in play.devices:
             device.look()
             play._busy(device, 60)
-    shapes = {device.name: _shape(device) for device in play.devices}
+    shapes = {device.name: _shape(play, device) for device in play.devices}
     objects = _objects(play)
     bad = {Path(path) for path in stuck}
     contents = {
@@ -97,7 +99,7 @@ def _check(play: Play, mine: Shape | None) -> None:
         }
         assert not problems, (device.name, problems)
     rules = _rules(play.devices[0])
-    whole = [_shape(device) for device in play.devices]
+    whole = [_shape(play, device) for device in play.devices]
     shapes = [{p: held for p, held in shape.items() if not rules.skip(Path(p), False)} for shape in whole]
     first = shapes[0]
     infos = {key: found.info for key, found in play.store._store.objects.items() if not key.startswith(".dorky/")}
@@ -114,7 +116,8 @@ def _check(play: Play, mine: Shape | None) -> None:
     for path, (_, mode) in first.items():
         info = infos[path]
         remote = metadata.remote_of(info.version, info.size, info.modified, info.meta)
-        assert path in untold or remote.mode == mode, f"{path}: the object says mode {remote.mode}, the folders {mode}"
+        said = None if remote.mode is None else remote.mode & _bits(play)
+        assert path in untold or said == mode, f"{path}: the object says mode {remote.mode}, the folders {mode}"
     if mine is not None:
         kept = {p: held for p, held in mine.items() if not rules.skip(Path(p), False)}
         assert first == kept, f"the lone editor's folder did not win: {first}, not {kept}"
@@ -122,6 +125,10 @@ def _check(play: Play, mine: Shape | None) -> None:
     _copies(play, objects)
     _journals(play, first)
     known = {name for device in play.devices for name in (device.name, f"{device.name}-state")}
+    if play.setting.sealed:
+        known.add("keys")
+        plain = [key for key, obj in play.store._store.objects.items() if _must_be_sealed(key, obj.data, obj.info.meta)]
+        assert not plain, f"in the bucket in plain: {plain}"
     assert {p.name for p in play.base.iterdir()} == known, "something was written outside the folders"
 
 
@@ -137,7 +144,7 @@ def _left_to_persons(play: Play) -> bool:
 def _nothing_lost(play: Play) -> None:
     """What somebody wrote and nobody gave up is there: as a file, an object or a conflict copy."""
     account = play.account
-    live = {text for device in play.devices for text, _ in _shape(device).values()} | set(_objects(play).values())
+    live = {text for device in play.devices for text, _ in _shape(play, device).values()} | set(_objects(play).values())
     lost = account.written - account.given_up - live
     kept = {text for device in play.devices for text in device.trashed()} if lost & account.late else set()
     lost -= kept & account.late
@@ -206,13 +213,25 @@ def _rules(device: Device) -> IgnoreRules:
     return device.engine.rules()
 
 
-def _shape(device: Device) -> Shape:
-    return {path: (text, (device.root / path).stat().st_mode & 0o777) for path, text in device.tree().items()}
+def _bits(play: Play) -> int:
+    """Permission bits that all agree on: a downloaded secret is its owner's alone."""
+    return sealed.OWNER if play.setting.sealed else 0o777
+
+
+def _must_be_sealed(key: str, data: bytes, meta: Mapping[str, str]) -> bool:
+    """What a device wrote of somebody's content, and is plain."""
+    ours = key.startswith(".dorky/") and not key.startswith(".dorky/trash/")
+    return not ours and "dorky-op" in meta and not data.startswith(b"age-encryption.org/v1")
+
+
+def _shape(play: Play, device: Device) -> Shape:
+    bits = _bits(play)
+    return {path: (text, (device.root / path).stat().st_mode & bits) for path, text in device.tree().items()}
 
 
 def _objects(play: Play) -> dict[str, str]:
     return {
-        key: found.data.decode(errors="replace")
+        key: (sealed.opened(found.data) if play.setting.sealed else found.data).decode(errors="replace")
         for key, found in play.store._store.objects.items()
         if not key.startswith(".dorky/")
     }

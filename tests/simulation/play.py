@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from dorkyd.buckets.memory import MemoryBucket
 from dorkyd.core.settings import Guard
 from dorkyd.errors import DorkyError
 from dorkyd.news import Bytes
 from tests.devices import DAWN_NS, Device, Kill
-from tests.simulation.beginnings import Beginning, begin, restore
+from tests.simulation import sealed
+from tests.simulation.beginnings import Beginning, begin, restore, restore_keys
 from tests.simulation.machines import Orders, Pipe, Tally, due, folder
 from tests.simulation.people import Account, Person
 from tests.simulation.steps import (
@@ -73,13 +75,15 @@ class Play:
             etags=setting.etags,
             seconds=self._store_s if setting.seconds else None,
             sessions_over=1 if setting.sessions else None,
-            part_bytes=1,
+            part_bytes=16 if setting.sealed else 1,
         )
         self.orders: dict[str, Orders] = {}
         self.stamps: dict[str, Stamps] = {}
+        beginning = begin(setting) if setting.joined else None
+        if setting.sealed and beginning is not None:
+            restore_keys(base, beginning)
         self.devices: list[Device] = []
         self.people: dict[str, Person] = {}
-        beginning = begin(setting) if setting.joined else None
         for name in NAMES[: setting.devices]:
             self._device(name, beginning)
         self.account.written.update(TREES[setting.tree].values())
@@ -118,7 +122,11 @@ class Play:
             return told_bucket(pipe.client(), name, self.told) if self.told is not None else pipe.client()
 
         guard = Guard(percent=100, files=1000)
-        device = Device(self.base, name, make_bucket, wrap=make_folder, guard=guard)  # type: ignore[arg-type]
+        more: dict[str, Any] = {"encrypt": sealed.PATTERNS} if self.setting.sealed else {}
+        device = Device(self.base, name, make_bucket, wrap=make_folder, guard=guard, **more)  # type: ignore[arg-type]
+        if self.setting.sealed:
+            device.key_home = sealed.key_home(self.base)
+            device.engine = device._engine()
         if beginning is not None:
             beginning.wind(device)
         self.devices.append(device)

@@ -14,12 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from dorkyd import schema
+from dorkyd import codecs, schema
 from dorkyd.journal import Journal
 from tests.devices import Trap, trap_commits
 from tests.simulation import beginnings
 from tests.simulation.checks import settle
 from tests.simulation.play import Play
+from tests.simulation.sealed import TurningAge
 from tests.simulation.shrink import shorter
 from tests.simulation.steps import Setting, Settle, Step, Story
 from tests.simulation.stories import Author
@@ -124,6 +125,7 @@ def simulated(tell: Callable[[str], None] | None = None) -> Iterator[dict[str, T
         trap_commits(patch, traps)
         patch.setattr(schema, "connect", _connect)
         patch.setattr(schema, "connect_readonly", _connect_readonly)
+        patch.setattr(codecs, "pyrage", TurningAge)
         # Every journal here was a copy of one that has this program's tables.
         patch.setattr(schema, "prepare", lambda _db, _file: None)
         if tell is not None:

@@ -38,6 +38,8 @@ class Setting:
     """Every upload goes in several requests."""
     pace: int = 1
     """How many times slower the file system's clock is."""
+    sealed: bool = False
+    """Every file is encrypted in the bucket. Only where all `joined`."""
 
 
 TREES: tuple[dict[str, str], ...] = (
