@@ -37,9 +37,32 @@ _NEW = "newer than the last telling of all stories: `python -m tests.kills --wri
 _TCP = "only with a TCP listener, which writes its token once"
 _REPEATS = "inside a transaction whose end is a point; each step in `tests/scenarios/test_repeats.py`"
 _BATCHES = "each step in `tests/scenarios/test_batches.py`"
+_SEALED = "no story has keys yet; devices are killed there in `tests/scenarios/test_encryption.py` and the simulator"
 _EARLY = "told, but done before the story arms its victim"
 UNREACHED: dict[Site, str] = {
-    ("bucket.abandon", "transfer.Transfer.upload"): "only when a person's own keys change during a large upload",
+    **dict.fromkeys(
+        (
+            ("bucket.put", "keyring.Keyring._create"),
+            ("bucket.put", "keyring.Keyring._wrap"),
+            ("bucket.put", "news.News.tell_encryption"),
+            ("folder.seal", "sealing.Sealing.stored_size"),
+            ("folder.stage", "artifacts.Artifacts._verified"),
+            ("folder.stage", "sealing.Sealing._encoded"),
+            ("folder.unstage", "artifacts.Artifacts._verified"),
+            ("folder.unstage", "sealing.Sealing._encoded"),
+            ("folder.unstage", "sealing.Sealing._go_on"),
+            ("folder.unstage", "sealing.Sealing.forget"),
+            ("folder.unstage", "sealing.Sealing.put"),
+            ("folder.unstage", "sealing.Sealing.stored_size"),
+            ("folder.unstage", "transfer.Transfer._trusted"),
+            ("folder.unstage", "upkeep.Upkeep._drop_sealed"),
+            ("os.replace", "keys.KeyHome.keep"),
+            ("os.replace", "keys.write_private"),
+            ("os.unlink", "keys.write_private"),
+            ("sql COMMIT", "engine.Engine._follow_keys"),
+        ),
+        _SEALED,
+    ),
     ("bucket.delete", "bucket_trash.purge"): _EARLY,
     ("bucket.delete", "doctor_bucket._Trial._clean"): "only what an earlier trial left",
     ("bucket.put", "news.News.limit_trash"): _EARLY,
