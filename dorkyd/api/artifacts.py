@@ -22,7 +22,7 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from dorkyd.api import conditions
+from dorkyd.api import conditions, naming
 from dorkyd.api import messages as m
 from dorkyd.api.connections import MOST_CONNECTIONS
 from dorkyd.api.depending import Project
@@ -93,7 +93,7 @@ def item_of(artifact: Artifact) -> m.ArtifactItem:
 # --- what belongs to an artifact --------------------------------------------------------------------------------------
 
 
-@router.get("/{path:path}/metadata", response_model=m.ArtifactItem)
+@router.get(f"/{{path:{naming.BEFORE}}}/metadata", response_model=m.ArtifactItem)
 async def metadata(request: Request, project: Project, path: ArtifactPath) -> Response:
     """The standard fields and the client's own metadata."""
     if _is_name(request, b"/metadata"):
@@ -102,9 +102,11 @@ async def metadata(request: Request, project: Project, path: ArtifactPath) -> Re
     return _told(artifact)
 
 
-@router.patch("/{path:path}/metadata", response_model=m.ArtifactItem)
+@router.patch(f"/{{path:{naming.BEFORE}}}/metadata", response_model=m.ArtifactItem)
 async def annotate(request: Request, project: Project, path: ArtifactPath, body: m.MetadataRequest) -> Response:
     """Merge metadata into the artifact's, without its bytes: null takes a name away. `If-Match` as for PUT."""
+    if _is_name(request, b"/metadata"):
+        raise HTTPException(405)
     condition = conditions.condition_of(request.headers)
     key = conditions.key_of(request.headers)
     artifact = await _wait(request, lambda: project.artifacts.annotate(path, body.metadata, condition, key))
@@ -121,7 +123,7 @@ def _is_name(request: Request, suffix: bytes) -> bool:
     return not raw.endswith(suffix)
 
 
-@router.get("/{path:path}/versions", response_model=m.Page[m.VersionItem])
+@router.get(f"/{{path:{naming.BEFORE}}}/versions", response_model=m.Page[m.VersionItem])
 async def versions(request: Request, project: Project, path: ArtifactPath) -> Response:
     """The states that are known, newest first: what stands there, what the trash keeps, what the history tells of."""
     if _is_name(request, b"/versions"):
@@ -158,7 +160,7 @@ def _pair(text: str) -> tuple[str, str]:
 # --- an artifact ------------------------------------------------------------------------------------------------------
 
 
-@router.get("/{path:path}", response_class=Response, responses=_FOUND)
+@router.get(f"/{{path:{naming.WHOLE}}}", response_class=Response, responses=_FOUND)
 async def fetch(request: Request, project: Project, path: ArtifactPath) -> Response:
     """The bytes, as the bucket holds them. `Range`, `If-Range`, `If-Match`, `If-None-Match`."""
     opened = await _run(request, lambda: _open(project.artifacts, path, request.headers))
@@ -176,7 +178,7 @@ async def fetch(request: Request, project: Project, path: ArtifactPath) -> Respo
     )
 
 
-@router.head("/{path:path}", response_class=Response, responses={304: _FOUND[304]})
+@router.head(f"/{{path:{naming.WHOLE}}}", response_class=Response, responses={304: _FOUND[304]})
 async def stat(request: Request, project: Project, path: ArtifactPath) -> Response:
     """What GET would tell, without the bytes."""
     artifact = await _run(request, lambda: project.artifacts.stat(path))
@@ -189,7 +191,7 @@ async def stat(request: Request, project: Project, path: ArtifactPath) -> Respon
 
 
 @router.put(
-    "/{path:path}",
+    f"/{{path:{naming.WHOLE}}}",
     response_model=m.ArtifactItem,
     status_code=201,
     responses={200: {"model": m.ArtifactItem, "description": "It replaced what was there."}},
@@ -222,7 +224,7 @@ async def put(request: Request, project: Project, path: ArtifactPath) -> Respons
     return _told(artifact, 201 if new else 200)
 
 
-@router.delete("/{path:path}", status_code=204, response_class=Response)
+@router.delete(f"/{{path:{naming.WHOLE}}}", status_code=204, response_class=Response)
 async def delete(request: Request, project: Project, path: ArtifactPath) -> Response:
     """Delete it from the bucket, whose trash keeps it, then from the folder. `If-Match` as for PUT."""
     condition = conditions.condition_of(request.headers)
