@@ -356,6 +356,22 @@ def test_some_of_many_fail(client: Any, tmp_path: Path) -> None:
         client.download_many(["p:../../etc/passwd"], tmp_path)
 
 
+def test_two_of_many_for_one_place(client: Any, tmp_path: Path) -> None:
+    """What goes to one place does not overwrite each other: the first is carried out, the others are refused."""
+    for folder in "ab":
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "same").write_text(folder)
+    sources = [tmp_path / "a" / "same", tmp_path / "b" / "same"]
+    found = client.upload_many(sources, "p:once/", return_exceptions=True, concurrency=1)
+    assert [getattr(each, "code", None) for each in found] == [None, "same-place"]
+    client.upload_many([(b"1", "p:one/x"), (b"2", "p:two/x")])
+    found = client.download_many(
+        [("p:one/x", tmp_path / "x"), ("p:two/x", tmp_path / "a" / ".." / "x")], return_exceptions=True, concurrency=1
+    )
+    assert [getattr(each, "code", None) for each in found] == [None, "same-place"]
+    assert (tmp_path / "x").read_bytes() == b"1"
+
+
 # --- over TCP ---------------------------------------------------------------------------------------------------------
 
 
