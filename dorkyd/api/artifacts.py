@@ -8,7 +8,7 @@ artifact, whatever its name.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,6 +19,7 @@ from anyio.to_thread import run_sync
 from fastapi import APIRouter, Query, Request
 from fastapi import Path as InPath
 from fastapi.responses import JSONResponse, Response, StreamingResponse
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
@@ -107,7 +108,7 @@ async def annotate(request: Request, project: Project, path: ArtifactPath, body:
     """Merge metadata into the artifact's, without its bytes: null takes a name away. `If-Match` as for PUT."""
     if _is_name(request, b"/metadata"):
         raise HTTPException(405)
-    condition = conditions.condition_of(request.headers)
+    condition = conditions.condition_of_write(request.headers)
     key = conditions.key_of(request.headers)
     artifact = await _wait(request, lambda: project.artifacts.annotate(path, body.metadata, condition, key))
     return _told(artifact)
@@ -204,7 +205,8 @@ async def put(request: Request, project: Project, path: ArtifactPath) -> Respons
     becomes a member of that atomic batch, and appears in folders with all of it.
     """
     desk, headers = project.artifacts, request.headers
-    condition = conditions.condition_of(headers)
+    conditions.check_body(headers)
+    condition = conditions.condition_of_write(headers)
     own, digest = conditions.metadata_of(headers), conditions.expected_digest(headers)
     key, batch = conditions.key_of(headers), headers.get(conditions.BATCH)
     if key is None or not await _run(request, lambda: desk.knows(key)):
@@ -227,7 +229,7 @@ async def put(request: Request, project: Project, path: ArtifactPath) -> Respons
 @router.delete(f"/{{path:{naming.WHOLE}}}", status_code=204, response_class=Response)
 async def delete(request: Request, project: Project, path: ArtifactPath) -> Response:
     """Delete it from the bucket, whose trash keeps it, then from the folder. `If-Match` as for PUT."""
-    condition = conditions.condition_of(request.headers)
+    condition = conditions.condition_of_write(request.headers)
     key = conditions.key_of(request.headers)
     await _wait(request, lambda: project.artifacts.delete(path, condition, key))
     return Response(status_code=204)
@@ -292,7 +294,7 @@ class _Opened:
         return last - first + 1
 
 
-def _open(desk: ArtifactControl, path: str, headers: Mapping[str, str]) -> _Opened:
+def _open(desk: ArtifactControl, path: str, headers: Headers) -> _Opened:
     """Looks again when the object changes between look and read."""
     condition = conditions.condition_of(headers)
     for last in (False, False, True):

@@ -204,9 +204,19 @@ def _spot(error: Mapping[str, Any]) -> str:
 _HTTP: Mapping[int, tuple[str, str, str]] = {
     408: ("too-slow", "temporary", "The body did not arrive in time."),
     416: ("bad-range", "invalid-request", "There are no such bytes."),
-    400: ("unreadable-body", "invalid-request", "The body did not arrive whole and in time, or is not JSON."),
+    400: (
+        "unreadable-body",
+        "invalid-request",
+        "The body is a part, did not arrive whole and in time, or is not JSON.",
+    ),
     404: ("no-such-route", "not-found", ""),
     405: ("method-not-allowed", "invalid-request", ""),
+    411: (
+        "length-required",
+        "invalid-request",
+        "A body needs Content-Length, 0 for an empty one, or Transfer-Encoding: chunked.",
+    ),
+    415: ("content-encoding", "invalid-request", "A body is stored as it comes: send it without Content-Encoding."),
     413: ("too-large", "invalid-request", "The body is too large."),
 }
 """What the framework refuses: code, kind, and what to say; "": what was asked for."""
