@@ -140,7 +140,10 @@ def foreign(what: str) -> Response:
     return answer(403, "denied", "Not from here", detail, hint=hint, code=f"foreign-{what}")
 
 
-_WHERE = "Send `Authorization: Bearer TOKEN`; the token is in the file `token` of the daemon's state directory."
+_WHERE = (
+    "Send `Authorization: Bearer TOKEN`; the token is in the file `token` of the daemon's state directory. DorkyClient finds it"
+    " there as the daemon's user with the same DORKY_HOME; elsewhere set DORKY_TOKEN or give `token=`."
+)
 
 
 def no_token() -> Response:

@@ -8,6 +8,7 @@ import io
 import os
 import random
 import threading
+import traceback
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -389,6 +390,7 @@ def test_the_token_from_the_environment(place: Place, monkeypatch: pytest.Monkey
     with DorkyClient(url_of(place)) as client, pytest.raises(NotAllowed) as refused:
         client.health()
     assert refused.value.code == "token-missing"
+    assert "DORKY_TOKEN" in "".join(traceback.format_exception(refused.value)), "also where nobody catches it"
     monkeypatch.setenv("DORKY_TOKEN", (place.daemon.home / "state" / "token").read_text())
     with DorkyClient(url_of(place)) as client:
         assert client.health().status == "ok"

@@ -228,7 +228,7 @@ def test_a_teammate_overtakes_a_lost_reply(world: World, condition: str | None) 
     """The reply is lost, a teammate replaces what was stored, and the store's library sends again and is refused: the write
     happened, so it is not done a second time over the teammate's, nor told as refused.
     """
-    one, two = world.begin({"f": "1"} if condition is None else {})
+    one, _ = world.begin({"f": "1"} if condition is None else {})
     steps = ["stored", "overtaken"]
 
     def faults(who: str, what: str, key: str) -> Fault | None:
