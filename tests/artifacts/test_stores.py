@@ -106,6 +106,7 @@ def test_a_large_body(place: Place) -> None:
             yield block
 
     made = place.put("large", blocks())
+    assert made.status_code == 201, made.text
     assert made.json()["digest"] == f"sha256:{hashing.hexdigest()}"
     sent_mb, got = memory_mb(pid) - before, hashlib.sha256()
     with place.http.stream("GET", place.url("large")) as answer:
