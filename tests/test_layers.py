@@ -41,6 +41,7 @@ ENGINE = [
     *("asking", "batches", "storing", "artifacts", "reading_artifacts"),
     *(
         "transfer",
+        "hashing",
         "recovery",
         "carrying",
         "deciding",
@@ -123,7 +124,7 @@ stands nowhere here is the composition root or a part of it (`test_who_stands_un
 
 LIBRARIES: dict[str, tuple[list[str], bool]] = {
     "boto3": (["buckets.s3_client", "buckets.s3_inspect", "push"], True),
-    "botocore": (["buckets.s3_client", "buckets.s3_identity", "buckets.s3_inspect", "push"], True),
+    "botocore": (["buckets.s3_client", "buckets.s3_identity", "buckets.s3_inspect", "buckets.s3_pieces", "push"], True),
     "google.cloud": (["buckets.gcs"], True),
     "google.auth": (["buckets.gcs"], True),
     "google_crc32c": (["buckets.gcs_body"], True),
