@@ -774,6 +774,8 @@ class Engine:
             # An ignore file is applied before anything else.
             rows = ignore_rows
         if not rows:
+            if not o.jobs.in_flight and not o.deletions.waiting:
+                o.carrier.rests()
             return
         o.decider.unholdable = o.carrier.unholdable
         at_ns, busy = self.folder.now_ns(), self._busy(o, now)

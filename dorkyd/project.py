@@ -41,6 +41,7 @@ from dorkyd.errors import DorkyError, Refused
 from dorkyd.opening import retire
 from dorkyd.ports import Bucket, Throttle
 from dorkyd.reading import Reader
+from dorkyd.restoring import Restoring
 
 _log = logging.getLogger("dorkyd.project")
 
@@ -430,10 +431,9 @@ class ProjectRunner:
 
     def restore(self, path: str, name: str | None) -> FileItem:
         """As `ProjectControl.restore`."""
-        self._decide(lambda: self._decisions.restore(path, name))
-        found = self._ask(lambda: self._engine.folder.observe(checked(path), None))
-        digest, size, mode = getattr(found, "digest", None), getattr(found, "size", 0), getattr(found, "mode", None)
-        return FileItem(Path(path), digest, size, None, mode, "changing")
+        outcome = Restoring(self._engine).restore(path, name, None)[0]
+        self._ask(self._observe)
+        return FileItem(outcome.path, outcome.digest, outcome.size or 0, None, outcome.mode, "changing")
 
     def purge_trash(self) -> None:
         """Keep the trash to its limits: slow upkeep, asked for by the daemon's scheduler."""

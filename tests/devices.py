@@ -27,6 +27,8 @@ from dorkyd.folder import LocalFolder
 from dorkyd.journal import Journal
 from dorkyd.news import Bytes
 from dorkyd.ports import Bucket, Folder, Marks
+from dorkyd.restoring import Outcome, Restoring
+from dorkyd.undoing import Undoing, Undone
 
 
 class Kill(BaseException):
@@ -334,6 +336,12 @@ class Device:
     @property
     def decisions(self) -> Decisions:
         return Decisions(self.engine)
+
+    def restore(self, path: str, at: str | None = None, to: str | None = None) -> list[Outcome]:
+        return Restoring(self.engine).restore(path, at, to)
+
+    def undo(self) -> Undone:
+        return Undoing(self.engine).undo(dry_run=False)
 
     # --- what a person does and sees ------------------------------------------------------------------------------
 

@@ -39,7 +39,7 @@ PORTS = ["ports", "core.*", "errors"]
 STORES = ["journal", "ledger", "schema", "sessions", "repeats", "batch_rows"]
 ENGINE = [
     *("asking", "batches", "storing", "artifacts", "reading_artifacts"),
-    *("placing", "contents"),
+    *("placing", "contents", "reinstating", "restoring", "undoing", "versions", "reading_history"),
     *(
         "transfer",
         "recovery",
