@@ -237,7 +237,7 @@ def _in_store(bucket: Bucket, ask: Callable[..., Iterable[StoredVersion]]) -> li
     if store is None:
         return []
     try:
-        return [_stored(state) for state in ask(store) if not state.deleted]
+        return [_stored(state) for state in ask(store) if not state.deleted and not state.current]
     except Blocked:
         return []  # what may not be listed is not there for us
 
@@ -249,7 +249,7 @@ def _all_in_store(bucket: Bucket, beginning: str) -> Iterator[tuple[Path, Copied
     try:
         for page in store.versions(beginning):
             for state in page:
-                if not state.deleted and not state.key.startswith(".dorky/"):
+                if not state.deleted and not state.current and not state.key.startswith(".dorky/"):
                     yield Path(state.key), _stored(state)
     except Blocked:
         return

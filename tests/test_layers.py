@@ -40,6 +40,7 @@ STORES = ["journal", "ledger", "schema", "sessions", "repeats", "batch_rows"]
 ENGINE = [
     *("asking", "batches", "storing", "artifacts", "reading_artifacts"),
     *("placing", "contents", "reinstating", "restoring", "undoing", "versions", "reading_history"),
+    *("emptying", "diffing", "auditing"),
     *(
         "transfer",
         "recovery",
@@ -79,6 +80,7 @@ MAY_IMPORT: dict[str, list[str]] = {
     **{name: [*PORTS, *STORES, *ENGINE, "news", "buckets.probe"] for name in ("engine", "contact")},
     # It looks for the layer of a bucket that keeps versions.
     "contents": [*PORTS, *STORES, *ENGINE, "bucket_trash", "buckets.probe"],
+    "auditing": [*PORTS, *STORES, *ENGINE, "news", "compaction"],
     "bucket_upkeep": [*PORTS, *STORES, "news", "compaction", "bucket_trash"],
     "api.messages": ["core.*"],
     "api.failures": [],
