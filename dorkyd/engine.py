@@ -129,6 +129,8 @@ class Engine:
     wake: Callable[[], None] = lambda: None
     random: Callable[[], float] = lambda: 0.5
     """0 to 1, for jitter."""
+    author: str = ""
+    """The person who works here, as they call themselves; empty: nobody said."""
 
     held: halts.Held | None = None
     warnings: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -530,6 +532,7 @@ class Engine:
             read_only=self.project.mode is Mode.PULL,
             journal_lost=opened.warning is not None,
             trash=self.project.bucket_trash or TrashLimits(),
+            author=self.author,
         )
         local = LocalSide(self.folder, journal, self.project, self.make_watcher)
         transfer = Transfer(bucket, self.folder, self.clock, self.device)
