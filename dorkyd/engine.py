@@ -327,6 +327,11 @@ class Engine:
             return False
         return not o.journal.dirty(1, skip=o.retries.stuck() | o.batches.incomplete())
 
+    @property
+    def half_here(self) -> set[Path]:
+        """Objects of atomic batches that are not complete."""
+        return self._open.batches.incomplete() if self._open is not None else set()
+
     def paused_until(self) -> int:
         """Wall clock nanoseconds; 0: not paused."""
         text = self._open.journal.get("paused_until") if self._open is not None else None
