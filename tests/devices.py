@@ -19,7 +19,10 @@ from pathlib import Path
 import pytest
 
 from dorkyd.buckets.memory import Fault, Faults, MemoryBucket
+from dorkyd.checkout import Checkout
+from dorkyd.commits import Commits
 from dorkyd.core import model
+from dorkyd.core.report import State, SyncResult
 from dorkyd.core.settings import Project
 from dorkyd.decisions import Decisions
 from dorkyd.engine import Engine
@@ -335,6 +338,20 @@ class Device:
     @property
     def decisions(self) -> Decisions:
         return Decisions(self.engine)
+
+    @property
+    def commits(self) -> Commits:
+        """Commits, asked for by a person at this device."""
+        return Commits(self.engine, self._settled, at_once=1)
+
+    @property
+    def checkout(self) -> Checkout:
+        """Commits brought back, as above."""
+        return Checkout(self.commits)
+
+    def _settled(self) -> SyncResult:
+        self.settle()
+        return SyncResult(self.engine.held is None, State.IN_SYNC if self.engine.held is None else State.HALTED, "")
 
     # --- what a person does and sees ------------------------------------------------------------------------------
 
