@@ -58,7 +58,7 @@ class Auditing:
                 f"SELECT {_COLUMNS} FROM changes{where} ORDER BY number, place LIMIT ?",  # noqa: S608 - constants
                 (*values, limit),
             )
-            return [AuditItem(*row[:12], bool(row[12]), row[13]) for row in rows]
+            return [AuditItem(*row) for row in rows]
 
     # --- inside ---------------------------------------------------------------------------------------------------
 

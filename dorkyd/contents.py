@@ -58,6 +58,8 @@ class Wanted:
     """A name in the folder's trash that is said to hold it."""
     stored: str | None = None
     """The store's own name for the state (`StoredVersion.id`), where that is known to be kept."""
+    kept: str | None = None
+    """A key that is said to hold it: asked for first of all that the bucket may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +216,8 @@ class Contents:
         not be listed is not there for us.
         """
         path = wanted.path
+        if wanted.kept is not None:
+            yield partial(bucket.get, wanted.kept)
         now = bucket.head(path)
         if now is not None and (wanted.version == now.version or wanted.digest == _remote(now).digest is not None):
             yield partial(bucket.get, path, if_match=now.version)

@@ -19,7 +19,10 @@ from pathlib import Path
 import pytest
 
 from dorkyd.buckets.memory import Fault, Faults, MemoryBucket
+from dorkyd.checkout import Checkout
+from dorkyd.commits import Commits
 from dorkyd.core import model
+from dorkyd.core.report import State, SyncResult
 from dorkyd.core.settings import Project
 from dorkyd.decisions import Decisions
 from dorkyd.engine import Engine
@@ -260,6 +263,7 @@ class Device:
             clock=self.clock,
             pool=self.pool,
             device=self.name,
+            author=f"{self.name}'s owner",
             make_watcher=lambda _skip: self._watcher(),
         )
 
@@ -342,6 +346,20 @@ class Device:
 
     def undo(self) -> Undone:
         return Undoing(self.engine).undo(dry_run=False)
+
+    @property
+    def commits(self) -> Commits:
+        """Commits, asked for by a person at this device."""
+        return Commits(self.engine, self._settled, at_once=1)
+
+    @property
+    def checkout(self) -> Checkout:
+        """Commits brought back, as above."""
+        return Checkout(self.commits)
+
+    def _settled(self) -> SyncResult:
+        self.settle()
+        return SyncResult(self.engine.held is None, State.IN_SYNC if self.engine.held is None else State.HALTED, "")
 
     # --- what a person does and sees ------------------------------------------------------------------------------
 

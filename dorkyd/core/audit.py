@@ -79,7 +79,7 @@ def items_of(number: int, entry: Entry) -> Iterator[AuditItem]:
             place,
             entry.time,
             entry.device,
-            getattr(entry, "author", ""),
+            entry.author,
             entry.replica,
             change.verb,
             change.path,

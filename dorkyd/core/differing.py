@@ -51,11 +51,11 @@ def compare(path: str, labels: tuple[str, str], before: bytes | None, after: byt
     told = differ.diff(one, two) if differ is not None else None
     if differ is not None and told is not None:
         return Compared(differ.kind, told)
-    sides = _lines(one), _lines(two)
-    if sides[0] is None or sides[1] is None:
+    older, newer = _lines(one), _lines(two)
+    if older is None or newer is None:
         return Compared("binary", "")
     names = [f"{side}/{path}" if there is not None else "/dev/null" for side, there in (("a", before), ("b", after))]
-    found = difflib.unified_diff(*sides, *names, *labels, n=CONTEXT_LINES)
+    found = difflib.unified_diff(older, newer, names[0], names[1], labels[0], labels[1], n=CONTEXT_LINES)
     return Compared(
         "text", "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in found)
     )
