@@ -22,6 +22,7 @@ from dorkyd.core.logbook import Entry
 from dorkyd.core.model import Version
 from dorkyd.engine import Engine
 from dorkyd.news import Logged, News
+from dorkyd.reading_rows import rfc3339
 from dorkyd.versions import Versions
 
 AT_ONCE = 8
@@ -142,10 +143,10 @@ def _where(wanted: Filter, after: str) -> tuple[str, list[str | int]]:
         )
     if wanted.verbs:
         add(f"verb IN ({', '.join('?' for _ in wanted.verbs)})", *wanted.verbs)
-    if wanted.since is not None:
-        add("at >= ?", wanted.since)
-    if wanted.until is not None:
-        add("at < ?", wanted.until)
+    if wanted.since_ns is not None:
+        add("at >= ?", rfc3339(wanted.since_ns))
+    if wanted.until_ns is not None:
+        add("at < ?", rfc3339(wanted.until_ns))
     return (f" WHERE {' AND '.join(parts)}" if parts else ""), values
 
 

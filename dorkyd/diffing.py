@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from dorkyd.contents import Contents
 from dorkyd.core.differing import MOST_BYTES, Compared, compare
-from dorkyd.core.model import Digest, Local, Path, Version
+from dorkyd.core.model import Digest, Local, Path
+from dorkyd.core.past import Difference, Side
 from dorkyd.core.settings import Mode
 from dorkyd.core.timeline import PathVersion
 from dorkyd.decisions import checked
@@ -17,29 +18,6 @@ from dorkyd.engine import Engine
 from dorkyd.errors import Refused
 from dorkyd.restoring import Restoring
 from dorkyd.versions import States, Versions, wanted_of
-
-
-@dataclass(frozen=True, slots=True)
-class Side:
-    """One of the two."""
-
-    label: str
-    """What it is, for people."""
-    digest: Digest | None
-    size: int | None
-    version: Version | None
-    there: bool = True
-    """False: nothing is."""
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """How they differ."""
-
-    path: Path
-    before: Side
-    after: Side
-    compared: Compared
 
 
 @dataclass(frozen=True, slots=True)

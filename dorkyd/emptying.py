@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from dorkyd.bucket_trash import Kept, copies_below, copies_of, kept_of
 from dorkyd.contents import Contents
 from dorkyd.core.model import Path
+from dorkyd.core.past import Emptied
 from dorkyd.core.report import TrashItem
 from dorkyd.core.settings import Mode
 from dorkyd.decisions import checked
@@ -26,16 +27,6 @@ SLICE = 100
 """So many are removed between two cycles."""
 _SECOND_NS = 10**9
 FOLDER, BUCKET = "folder", "bucket"
-
-
-@dataclass(frozen=True, slots=True)
-class Emptied:
-    """What was removed for good."""
-
-    removed: int
-    bytes: int
-    kept: int
-    """Items that were meant and stayed: written to since, or still needed."""
 
 
 @dataclass(frozen=True, slots=True)

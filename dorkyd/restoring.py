@@ -5,11 +5,11 @@ What stands in the place goes to the trash, so that a restore can be restored fr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dorkyd.core.model import Digest, Local, Path
+from dorkyd.core.model import Local, Path
 from dorkyd.core.moments import moment_ns
+from dorkyd.core.past import Outcome
 from dorkyd.core.settings import Mode
 from dorkyd.core.timeline import PathVersion, at_time
 from dorkyd.decisions import checked
@@ -19,21 +19,6 @@ from dorkyd.ledger import Event
 from dorkyd.ports import ABSENT
 from dorkyd.reinstating import Reinstatement, reinstate, why
 from dorkyd.versions import States, Versions, wanted_of
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What came of one path."""
-
-    path: Path
-    """Where it is now."""
-    digest: Digest | None
-    size: int | None
-    mode: int | None
-    done: bool
-    detail: str = ""
-    """Where it was left: why."""
-    code: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,16 +135,11 @@ class Restoring:
     def _outcome(self, state: PathVersion, place: Path, failure: DorkyError | None) -> Outcome:
         if failure is not None:
             told = why(failure)
-            return Outcome(place, state.digest, state.size, state.mode, False, str(told), told.code)
+            return Outcome(place, state.digest, state.size, state.mode, False, str(told), told.code, state.version)
         there = self.engine.folder.observe(place, None)
         if not isinstance(there, Local):
-            return Outcome(place, state.digest, state.size, state.mode, True)
-        return Outcome(place, there.digest, there.size, there.mode, True)
+            return Outcome(place, state.digest, state.size, state.mode, True, version=state.version)
+        return Outcome(place, there.digest, there.size, there.mode, True, version=state.version)
 
     def _is_folder(self, path: Path) -> bool:
         return bool(Versions(self.engine).below(path))
-
-
-def left(outcomes: Sequence[Outcome]) -> list[Outcome]:
-    """Those that nothing came of."""
-    return [outcome for outcome in outcomes if not outcome.done]

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from dorkyd import schema
 from dorkyd.contents import Contents, Wanted
 from dorkyd.core.model import Digest, Local, Path, Version
+from dorkyd.core.past import Outcome, Undone
 from dorkyd.engine import Engine
 from dorkyd.errors import DorkyError, Refused, Stale
 from dorkyd.ledger import Event
@@ -23,7 +24,6 @@ from dorkyd.ports import ABSENT, Observation
 from dorkyd.reading_history import LEFT, UNDONE, Step, last_action
 from dorkyd.reading_rows import rfc3339
 from dorkyd.reinstating import Reinstatement, Removal, reinstate, remove, why
-from dorkyd.restoring import Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,20 +39,6 @@ class Change:
     mode_before: int | None
     mode_after: int | None
     action: str
-
-
-@dataclass(frozen=True, slots=True)
-class Undone:
-    """What an undo did, or would do."""
-
-    action: str
-    at: str
-    """RFC 3339: when the action ended."""
-    device: str
-    """Whose change it was."""
-    verbs: dict[str, int]
-    """How many paths were changed in which way."""
-    items: list[Outcome]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from dorkyd.core.logbook import Entry
 from dorkyd.core.model import Path, Version
 
+LOCAL_VERBS = {"put": ("put", "upload"), "delete": ("delete-local", "delete-remote"), "undo": ("undo", "not-undone")}
+"""The same for what a device did itself, whose history has finer words."""
 VERBS = {
     "upload": ("put",),
     "write": ("put", "copy"),
@@ -66,9 +68,13 @@ class Filter:
     """A device, an author, or a part of an author's name."""
     verbs: tuple[str, ...] = ()
     """Empty: all."""
-    since: str | None = None
-    """RFC 3339, UTC."""
-    until: str | None = None
+    since_ns: int | None = None
+    """Not before this time, wall clock."""
+    until_ns: int | None = None
+    """Before this time."""
+
+
+EVERYTHING = Filter()
 
 
 def items_of(number: int, entry: Entry) -> Iterator[AuditItem]:
