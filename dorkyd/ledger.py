@@ -418,6 +418,23 @@ class Ledger:
             ),
         )  # fmt: skip
 
+    def undoing(self, at_ns: int, events: Sequence[Event]) -> None:
+        """About to be taken back: what carries it to the bucket is known for that, whatever happens on the way. These rows
+        become what came of it (`undone`).
+        """
+        self._conn.executemany(
+            "DELETE FROM history WHERE action = ? AND path = ? AND verb = 'undoing'",
+            ((e.action, e.path) for e in events),
+        )
+        self.log(at_ns, events)
+
+    def undone(self, events: Iterable[Event]) -> None:
+        """What came of what was to be taken back."""
+        self._conn.executemany(
+            "UPDATE history SET verb = ?, detail = ? WHERE action = ? AND path = ? AND verb = 'undoing'",
+            ((e.verb, e.detail, e.action, e.path) for e in events),
+        )
+
     def trim_history(self, keep: int) -> None:
         """Forget all but the newest."""
         self._conn.execute("DELETE FROM history WHERE seq <= (SELECT max(seq) FROM history) - ?", (keep,))
