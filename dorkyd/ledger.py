@@ -420,13 +420,12 @@ class Ledger:
 
     def undoing(self, at_ns: int, events: Sequence[Event]) -> None:
         """About to be taken back: what carries it to the bucket is known for that, whatever happens on the way. These rows
-        become what came of it (`undone`).
+        become what came of it (`undone`). One that a run before this wrote stays where it is: what that run carried to the
+        bucket came after it.
         """
-        self._conn.executemany(
-            "DELETE FROM history WHERE action = ? AND path = ? AND verb = 'undoing'",
-            ((e.action, e.path) for e in events),
-        )
-        self.log(at_ns, events)
+        rows = self._conn.execute("SELECT action, path FROM history WHERE verb = 'undoing'").fetchall()
+        begun = {(action, path) for action, path in rows}
+        self.log(at_ns, [event for event in events if (event.action, event.path) not in begun])
 
     def undone(self, events: Iterable[Event]) -> None:
         """What came of what was to be taken back."""
