@@ -123,6 +123,7 @@ UNREACHED: dict[Site, str] = {
     ("sql COMMIT", "placing.Placer.set_mode"): _PAST,
     ("sql COMMIT", "placing.Placer.take_out_all"): _PAST,
     ("sql COMMIT", "placing.Placer.tell"): _PAST,
+    ("sql COMMIT", "placing.Placer.undoing"): _PAST,
     ("statement", "ALTER approvals"): _PAST,
     ("statement", "ALTER history"): _PAST,
     ("statement", "CREATE history_by_action"): _PAST,
