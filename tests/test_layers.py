@@ -26,6 +26,7 @@ FAMILIES = {
         "durable",
         "streams",
         "recent",
+        "basecopies",
         "faults",
     ],
     "watcher": ["watcher", "inotify", "hints"],
@@ -41,6 +42,8 @@ ENGINE = [
     *("asking", "batches", "storing", "artifacts", "reading_artifacts"),
     *(
         "transfer",
+        "merging",
+        "tripwire",
         "recovery",
         "carrying",
         "deciding",
