@@ -8,7 +8,7 @@ transactions; a batch of them is one fsync.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from dorkyd.core import metadata
 from dorkyd.core.artifact import Annotate, Asked, Remove, Store
@@ -37,11 +37,14 @@ from dorkyd.core.model import (
     Upload,
     Version,
 )
+from dorkyd.core.reconcile import merged_mode
 from dorkyd.core.safety import approval_key
+from dorkyd.core.secrets import installed_mode, is_private
 from dorkyd.errors import SessionGone
 from dorkyd.journal import Dirty, Journal
 from dorkyd.ledger import Displaced, Event, Fetched, Install, Intent, IntentVerb
 from dorkyd.local_side import LocalSide
+from dorkyd.merging import Merging, Plan, Staged
 from dorkyd.ports import Clock, Known
 from dorkyd.recovery import Landed
 from dorkyd.remote_side import RemoteSide
@@ -100,6 +103,7 @@ class Carrier:
     transfer: Transfer
     clock: Clock
     device: str
+    merging: Merging
     unholdable: int = 0
     """Permission bits that a file was seen not to take."""
     touched: list[Path] = field(default_factory=list)
@@ -116,6 +120,8 @@ class Carrier:
     """Writes to be recorded, since then."""
     _clashing: list[Path] = field(default_factory=list)
     """Paths whose object came or went, since then."""
+    _told: dict[str, str] = field(default_factory=dict)
+    """What the history will say of a merge, by its staged name."""
 
     def __post_init__(self) -> None:
         # Across restarts, or a file's looser bits here would be sent for its own.
@@ -125,6 +131,7 @@ class Carrier:
 
     def begin(self, action: Action, rows: tuple[Dirty, ...], *, counted: bool = True) -> Job | None:
         """Journal what is about to happen. None: it is all in the journal already (no bytes move)."""
+        self.merging.before(action)
         match action:
             case Adopt() | Forget():
                 self._settle_at_once(action, rows)
@@ -154,7 +161,10 @@ class Carrier:
             case MoveLocal():
                 return Job(action, rows, lambda: self.transfer.move_local(action))
             case SetMode():
-                return Job(action, rows, lambda: self.transfer.set_mode(action))
+                mode = installed_mode(action.path, action.mode)
+                assert mode is not None
+                allowed = replace(action, mode=mode)
+                return Job(action, rows, lambda: self.transfer.set_mode(allowed))
             case StepAside():
                 return Job(action, rows, lambda: self.transfer.step_aside(action))
 
@@ -227,6 +237,10 @@ class Carrier:
         return AtHand(self.local.at_hand(digest), self.journal.ledger.displaced_with(digest, _TRASHED_AT_HAND))
 
     def _install(self, action: Download | KeepBoth, staged: str, rows: tuple[Dirty, ...]) -> Job:
+        self.merging.before_install(action.path, staged, action.remote.digest, action.remote.size)
+        merged = self.merging.merged(action, staged) if isinstance(action, KeepBoth) else None
+        if isinstance(action, KeepBoth) and merged is not None:
+            return self._merge(action, merged, rows)
         replaced = action.replaces if isinstance(action, Download) else action.local
         remote = action.remote
         install = Install(
@@ -244,8 +258,42 @@ class Carrier:
         )
         self.journal.ledger.installing([install])
         mode, mtime_ns = action.mode, remote.mtime_ns
-        run = lambda: self.transfer.install(install, replaced, mode=mode, mtime_ns=mtime_ns)
+        private = installed_mode(action.path, mode)
+        run = lambda: self.transfer.install(install, replaced, mode=private, mtime_ns=mtime_ns)
         return Job(action, rows, run, 0, (), install)
+
+    def _merge(self, action: KeepBoth, plan: Plan, rows: tuple[Dirty, ...]) -> Job:
+        """The merge into staging first; decided anew, it takes the file's place, as an edit of the object that it was merged
+        with.
+        """
+        path, local, remote = action.path, action.local, action.remote
+        merged = self.merging.ready(path, plan)
+        if merged is None:
+            name = self.merging.name()
+            return Job(Fetch(path, remote), rows, lambda: self.merging.stage(name, path, plan))
+        self.merging.taken(path)
+        install = Install(
+            verb="install",
+            path=path,
+            staged=merged.name,
+            staged_digest=merged.digest,
+            version=remote.version,
+            size=len(plan.data),
+            mode=action.mode,
+            modified=remote.modified,
+            expected=local.digest,
+            keep_both=False,
+            mtime_ns=local.stat.mtime_ns,
+            agreed=remote.digest,
+            agreed_size=remote.size,
+        )
+        self._told[merged.name] = plan.told
+        self.journal.ledger.set_fetched(Fetched(merged.name, path, remote.version, merged.digest))
+        self.journal.ledger.installing([install])
+        mode = installed_mode(path, merged_mode(self.journal.base(path), local, remote))
+        return Job(
+            action, rows, lambda: self.transfer.install(install, local, mode=mode, mtime_ns=None), 0, (), install
+        )
 
     def _install_row(self, action: DeleteLocal) -> Install:
         install = Install(
@@ -295,6 +343,9 @@ class Carrier:
             case MoveRemote():
                 assert isinstance(result, Moved)
                 self._moved_remote(action, job.ops, result)
+            case Fetch() if isinstance(result, Staged):
+                self.merging.staged(result)
+                return
             case Fetch():
                 assert isinstance(result, tuple)
                 self._fetched(action, *result)
@@ -316,7 +367,7 @@ class Carrier:
                 self._moved_local(action)
             case SetMode():
                 assert isinstance(result, Local)
-                self.unholdable |= result.mode ^ action.mode
+                self.unholdable |= result.mode ^ (installed_mode(action.path, action.mode) or 0)
                 self.journal.set_base(action.path, _agreed(action.local, action.remote, action.mode))
                 self._log(
                     "set-mode",
@@ -386,6 +437,9 @@ class Carrier:
             return
         assert install.staged_digest is not None
         base = Base(install.staged_digest, install.size, install.version, install.mode, install.modified)
+        if install.agreed is not None and install.agreed_size is not None:
+            base = replace(base, digest=install.agreed, size=install.agreed_size)
+            self.touched.append(install.path)
         self.journal.set_base(install.path, base)
         if placed.stands is not None:
             # Its bytes were hashed as they came: no need to read them again.
@@ -398,12 +452,13 @@ class Carrier:
             at_ns,
             [
                 Event(
-                    "download",
+                    "download" if install.agreed is None else "merge",
                     install.path,
                     device or "another tool",
                     install.staged_digest,
                     install.size,
                     install.version,
+                    self._told.pop(install.staged, ""),
                     action=action,
                     before=install.expected or placed.copied,
                     replaces=replaces,
@@ -511,7 +566,8 @@ class Carrier:
         self._written.append(_Written(path, base, remote, op, event, rows))
         if replaced is None:
             self._clashing.append(path)
-        if mode != local.mode:
+        if mode != local.mode or is_private(path):
+            # A private file's own bits are no part of what was sent: they are looked at next.
             self.touched.append(path)
         self._settled(path)
 
@@ -575,6 +631,7 @@ class Carrier:
             self.journal.set_remote(action.path, fetched.remote)
 
     def _settled(self, path: Path) -> None:
+        self.merging.forget(path)
         self.journal.ledger.clear_problem(path)
         self.journal.ledger.unapprove(path)
 

@@ -16,12 +16,14 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote, unquote, urlsplit
 
+from yaml import ScalarNode
+
 from dorkyd.config_listen import listen_of
 from dorkyd.config_nodes import Source, Table, folder_name, items_of
 from dorkyd.config_overlaps import refuse_overlaps
 from dorkyd.core.ignore import check
 from dorkyd.core.paths import is_reserved
-from dorkyd.core.settings import LEAST_RATE, Bandwidth, Guard, Mode, Project, PushQueue, Settings, TrashLimits
+from dorkyd.core.settings import LEAST_RATE, Bandwidth, Guard, Mode, Project, PushQueue, Settings, TrashLimits, Tripwire
 from dorkyd.durable import fsync
 from dorkyd.errors import Configuration
 from dorkyd.private import make_parents
@@ -32,7 +34,20 @@ SOCKET_BYTES = 100
 _DAY_S = 86_400
 _PROJECT_KEYS = frozenset(
     {"name", "path", "bucket", "mode", "endpoint_url", "region", "profile", "single_writer", "ignore"}
-    | {"settle_s", "hold_s", "list_every_s", "poll_s", "guard", "trash", "bucket_trash", "bandwidth", "push"}
+    | {
+        "settle_s",
+        "hold_s",
+        "list_every_s",
+        "poll_s",
+        "guard",
+        "trash",
+        "bucket_trash",
+        "bandwidth",
+        "push",
+        "merge_env",
+        "tripwire",
+        "allow",
+    }
 )
 _UNBUILT = {
     key: f"`{key}` is not built yet; remove it, dorkyd will not pretend to obey it" for key in ("encrypt", "convert")
@@ -231,7 +246,7 @@ def _project(table: Table, homes: Homes, poll_s: float) -> Project:
         region=table.text("region"),
         profile=table.text("profile"),
         single_writer=_or(table.boolean("single_writer"), _PROJECT.single_writer),
-        ignore=_ignore(table),
+        ignore=_patterns(table, "ignore"),
         settle_s=settle_s,
         hold_s=hold_s,
         list_every_s=table.number("list_every_s", 0.05, 30 * _DAY_S, "seconds"),
@@ -241,6 +256,9 @@ def _project(table: Table, homes: Homes, poll_s: float) -> Project:
         bucket_trash=_trash(table, "bucket_trash"),
         bandwidth=_bandwidth(table),
         push=_push(table, bucket),
+        tripwire=_tripwire(table),
+        allow=_patterns(table, "allow"),
+        merge_env=_or(table.boolean("merge_env"), _PROJECT.merge_env),
     )
 
 
@@ -291,7 +309,7 @@ def _mode(table: Table) -> Mode:
 
 def _no_mode(table: Table) -> Mode:
     """Of a project without a folder."""
-    for key in ("mode", "ignore"):
+    for key in ("mode", "ignore", "tripwire", "allow", "merge_env"):
         if key in table.values:
             raise table.wrong(key, f"`{key}` is of projects with a folder: add a `path`, or remove it")
     return Mode.BUCKET
@@ -354,17 +372,29 @@ def _endpoint(table: Table) -> str | None:
     return given.rstrip("/")
 
 
-def _ignore(table: Table) -> tuple[str, ...]:
+def _patterns(table: Table, key: str) -> tuple[str, ...]:
     patterns = []
-    for node, pattern in table.texts("ignore") or []:
+    for node, pattern in table.texts(key) or []:
         if "\n" in pattern or not pattern.strip() or pattern.startswith("#"):
             raise table.source.wrong(
-                node, "an entry of `ignore` must be one gitignore pattern (write \\# for a leading #)"
+                node, f"an entry of `{key}` must be one gitignore pattern (write \\# for a leading #)"
             )
         for bad in check(pattern):
-            raise table.source.wrong(node, f"in `ignore`: {bad.detail}")
+            raise table.source.wrong(node, f"in `{key}`: {bad.detail}")
         patterns.append(pattern)
     return tuple(patterns)
+
+
+def _tripwire(table: Table) -> Tripwire | None:
+    node = table.values.get("tripwire")
+    # A bare `off` is a boolean to YAML.
+    off = isinstance(node, ScalarNode) and node.tag == "tag:yaml.org,2002:bool" and node.value.lower() == "off"
+    given = "off" if off else table.text("tripwire")
+    if given is None:
+        return None
+    if given not in set(Tripwire):
+        raise table.wrong("tripwire", f"`tripwire` is `{given}`; it must be ask or off")
+    return Tripwire(given)
 
 
 def _guard(table: Table) -> Guard:

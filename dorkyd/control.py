@@ -222,6 +222,11 @@ class DaemonControl(Protocol):
         for one that is too low, `Refused` with `no-such-project`.
         """
 
+    def allow(self, name: str, patterns: Sequence[str]) -> Sequence[str]:
+        """Write patterns of what the tripwire lets pass to the configuration; the project is started anew with them.
+        Returns all there are. `Configuration` for one that is no pattern, `Refused` with `no-such-project`.
+        """
+
     def warnings(self) -> Sequence[Warning]:
         """About the daemon as a whole, e.g. a configuration edit that was not taken."""
 

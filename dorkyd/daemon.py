@@ -32,7 +32,7 @@ from dorkyd.api.tcp import TcpDoor
 from dorkyd.buckets import open_bucket, prepare
 from dorkyd.buckets.limits import Limited, Limits, Pair
 from dorkyd.buckets.retry import Patience, Retrying
-from dorkyd.config_edit import add_project, remove_project, set_bandwidth
+from dorkyd.config_edit import add_patterns, add_project, remove_project, set_bandwidth
 from dorkyd.control import NewProject, ProjectControl
 from dorkyd.core.model import Path
 from dorkyd.core.printable import printable
@@ -173,6 +173,14 @@ class Daemon:
             change = lambda text: set_bandwidth(text, name, up=up, down=down)
             self._apply(config.edit(self.loaded, change, host=self.host))
             return self._shared.bandwidth if name is None else self._limits[name].bandwidth
+
+    def allow(self, name: str, patterns: Sequence[str]) -> Sequence[str]:
+        """Write patterns to the configuration, and start the project anew with them."""
+        with self._guard:
+            self.project(name)
+            change = lambda text: add_patterns(text, name, "allow", patterns)
+            self._apply(config.edit(self.loaded, change, host=self.host))
+            return next(project.allow for project in self.loaded.settings.projects if project.name == name)
 
     def warnings(self) -> Sequence[Warning]:
         """About the daemon as a whole."""

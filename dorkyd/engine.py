@@ -61,6 +61,7 @@ from dorkyd.giving_up import GivingUp
 from dorkyd.jobs import Jobs, Pool, size_of
 from dorkyd.journal import Dirty, Journal
 from dorkyd.local_side import IGNORE_FILE, LocalSide
+from dorkyd.merging import Merging
 from dorkyd.news import News
 from dorkyd.opening import Opened, Opener
 from dorkyd.ports import Bucket, Clock, Folder, Identity, Push, Watcher
@@ -71,6 +72,7 @@ from dorkyd.retries import Retries
 from dorkyd.sessions import BegunUpload
 from dorkyd.storing import Storing
 from dorkyd.transfer import AtHand, Transfer
+from dorkyd.tripwire import Tripped
 from dorkyd.upkeep import Upkeep
 
 STALE_S = 0.2
@@ -96,6 +98,7 @@ class _Open:
     batches: Batches
     decider: Decider
     carrier: Carrier
+    merging: Merging
     transfer: Transfer
     collector: Collector
     asking: Asking
@@ -385,6 +388,8 @@ class Engine:
         """Slow upkeep: keep the trash, the bucket's log and its trash to their limits."""
         if self._open is not None and self.held is None and self._same_folder():
             self._open.upkeep.purge()
+            if not self._open.jobs.in_flight:
+                self._open.merging.purge()
             if self._open.contact.met:
                 self._open.bucket_upkeep.run_due(self._open.remote.cursor, self.pool.submit)
 
@@ -552,7 +557,9 @@ class Engine:
         )
         local = LocalSide(self.folder, journal, self.project, self.make_watcher)
         transfer = Transfer(bucket, self.folder, self.clock, self.device)
-        carrier, retries = Carrier(journal, local, remote, transfer, self.clock, self.device), Retries(journal)
+        merging = Merging(journal, self.folder, self.project, self.clock)
+        carrier = Carrier(journal, local, remote, transfer, self.clock, self.device, merging)
+        retries = Retries(journal)
         stages = self.project.mode not in {Mode.PUSH, Mode.BUCKET}
         storing = Storing(bucket, self.folder, transfer, self.device, stages=stages, remember=self._remember)
         batches = Batches(journal, self.clock)
@@ -573,8 +580,11 @@ class Engine:
                 warnings=self.warnings,
             ),
             batches=batches,
-            decider=Decider(journal, local, self.project, self.device, batches),
+            decider=Decider(
+                journal, local, self.project, self.device, batches, Tripped(journal, self.folder, self.project)
+            ),
             carrier=carrier,
+            merging=merging,
             transfer=transfer,
             collector=Collector(journal, carrier, remote, retries, asking, self.clock),
             asking=asking,
@@ -603,6 +613,7 @@ class Engine:
         asking.at_start()
         batches.at_start()
         self._open.upkeep.at_start()
+        merging.at_start()
         self._open.giving_up.at_start(f"{self.project.bucket} {self.project.endpoint_url or ''}")
         if self._open.push is not None:
             self._open.push.start(lambda: self.wake())  # noqa: PLW0108 - wake may be set later
@@ -842,6 +853,7 @@ class Engine:
             o.retries.fine(row.path for row in (*decided.clean, *decided.ignored))
             for row in decided.clean:
                 o.journal.ledger.unapprove(row.path)
+                o.merging.forget(row.path)
             for problem in decided.problems:
                 o.retries.problem(problem, now)
             for wait in decided.waits:

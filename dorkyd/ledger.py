@@ -82,6 +82,12 @@ class Install:
     mtime_ns: int
     """Of what stood there, for the name of a conflict copy; 0 when nothing did."""
     id: int = 0
+    agreed: Digest | None = None
+    """install: the object's content, where what is put in place is a merge of it: base becomes this, and the file is an
+    edit of it. None: they are one.
+    """
+    agreed_size: int | None = None
+    """Its bytes."""
 
     @property
     def takes_away(self) -> bool:
@@ -274,10 +280,10 @@ class Ledger:
         """About to be swapped in, or taken out."""
         self._conn.executemany(
             "INSERT INTO installs (verb, path, staged, staged_digest, version, size, mode, modified, expected, keep_both,"
-            " mtime_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " mtime_ns, agreed, agreed_size) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 (i.verb, i.path, i.staged, i.staged_digest, i.version, i.size, i.mode, i.modified, i.expected,
-                 int(i.keep_both), i.mtime_ns)
+                 int(i.keep_both), i.mtime_ns, i.agreed, i.agreed_size)
                 for i in installs
             ),
         )  # fmt: skip
@@ -285,8 +291,8 @@ class Ledger:
     def open_installs(self) -> list[Install]:
         """Begun, with no outcome recorded; oldest first."""
         rows = self._conn.execute(
-            "SELECT verb, path, staged, staged_digest, version, size, mode, modified, expected, keep_both, mtime_ns, id"
-            " FROM installs ORDER BY id"
+            "SELECT verb, path, staged, staged_digest, version, size, mode, modified, expected, keep_both, mtime_ns, id,"
+            " agreed, agreed_size FROM installs ORDER BY id"
         )
         return [
             Install(
@@ -302,6 +308,8 @@ class Ledger:
                 keep_both=bool(row[9]),
                 mtime_ns=row[10],
                 id=row[11],
+                agreed=row[12],
+                agreed_size=row[13],
             )
             for row in rows
         ]

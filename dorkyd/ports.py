@@ -413,6 +413,9 @@ class Folder(Protocol):
     def open(self, path: Path, expected: Local) -> BinaryIO:
         """The file's bytes. `Stale` when its stat tuple is no longer `expected.stat`."""
 
+    def peek(self, path: Path, expected: Local, limit: int) -> bytes:
+        """The file's first bytes, at most `limit`. `Stale` as for `open`."""
+
     def taken_by(self, path: Path) -> str | None:
         """Where names fold: the name, here or in a folder above, that stands where one of this path's would have to
         be. None: none does, or this file system does not fold names.
@@ -450,6 +453,19 @@ class Folder(Protocol):
 
     def unstage(self, name: str) -> None:
         """Remove a staged file, which the caller can prove we fetched. Absent is fine."""
+
+    # what both sides held
+    def keep(self, digest: Digest, data: bytes) -> None:
+        """Keep the bytes of a small file, named by their digest, mode 0600. Not durable, and need not be."""
+
+    def kept(self, digest: Digest) -> bytes | None:
+        """Bytes that were kept, proved by their digest; None: they are not here, or damaged."""
+
+    def all_kept(self) -> Sequence[Digest]:
+        """What is kept."""
+
+    def unkeep(self, digest: Digest) -> None:
+        """Keep it no longer. Absent is fine."""
 
     # effects
     def swap_in(self, name: str, path: Path, expected: Local | None) -> StatTuple | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from dorkyd.core.model import Digest, Path, Version
 from dorkyd.core.timeline import Copied, Done
 
-SYNCS = ("upload", "download", "delete-local", "delete-remote", "move", "set-mode")
+SYNCS = ("upload", "download", "merge", "delete-local", "delete-remote", "move", "set-mode")
 """Verbs of what sync did to a path, all of which can be undone."""
 UNDOING, UNDONE, LEFT = "undoing", "undo", "not-undone"
 """What an undo writes for each path: before it touches any, and what came of it."""

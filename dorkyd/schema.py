@@ -153,6 +153,13 @@ def m0008_actions(db: Database) -> None:
     db.execute("ALTER TABLE approvals ADD COLUMN decided TEXT NOT NULL DEFAULT ''")
 
 
+@migrations()
+def m0010_merges(db: Database) -> None:
+    """Installs of what was merged (`dorkyd.merging`): base becomes the object merged in, not what is put in place."""
+    db.execute("ALTER TABLE installs ADD COLUMN agreed TEXT")
+    db.execute("ALTER TABLE installs ADD COLUMN agreed_size INTEGER")
+
+
 def prepare(db: Database, file: str) -> None:
     """Bring a database to this schema. `NewerSchema` when a later dorkyd wrote it; nothing is written then."""
     known = {migration.name for migration in migrations.pending(Database(memory=True))}

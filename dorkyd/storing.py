@@ -17,6 +17,7 @@ from typing import BinaryIO
 from dorkyd.core import metadata
 from dorkyd.core.artifact import MEDIA_TYPE, Annotate, Remove, Store, check_room, media_type_of
 from dorkyd.core.model import Digest, Op, Path, Remote, Version
+from dorkyd.core.secrets import installed_mode
 from dorkyd.errors import Blocked, Refused, Stale, Transient, Unsupported
 from dorkyd.ports import Body, Bucket, Folder, ObjectInfo, Session, Written
 from dorkyd.sessions import BegunUpload
@@ -169,7 +170,8 @@ class Storing:
                 with self._folder.stage(asked.staged) as out:
                     out.write(asked.data)
             # Bits that keep us from reading it come when it is put in place.
-            bits = None if mode is None else mode | 0o600
+            bits = installed_mode(asked.path, mode)
+            bits = None if bits is None else bits | 0o600
             self._folder.seal(asked.staged, mode=bits, mtime_ns=asked.mtime_ns)
         except (Stale, Transient, Blocked) as exc:
             _log.warning("verb=stage path=%r outcome=%s", asked.path, exc.code)

@@ -37,6 +37,7 @@ from dorkyd.core.model import (
     Version,
 )
 from dorkyd.core.paths import ancestors, conflict_name, step_aside
+from dorkyd.core.secrets import installed_mode
 from dorkyd.errors import DiskFull, PathProblem, SessionGone, Stale, Transient, Unsupported
 from dorkyd.hashing import Hashing
 from dorkyd.ledger import Install
@@ -159,7 +160,7 @@ class Transfer:
         """
         try:
             fetched = self._fetch(path, remote, staged, at_hand)
-            mode = fetched.remote.mode
+            mode = installed_mode(path, fetched.remote.mode)
             # Bits that keep us from reading it come when it is put in place.
             self._folder.seal(staged, mode=None if mode is None else mode | 0o600, mtime_ns=fetched.remote.mtime_ns)
             return fetched

@@ -41,7 +41,7 @@ class Kill(BaseException):
 
 FOLDER_EFFECTS = frozenset({
     "write_identity", "update_identity", "stage", "stage_copy", "seal", "unstage", "swap_in", "take_out", "put_in", "rename", "set_mode",
-    "drop_empty_parents", "to_trash", "trash_to_stage", "purge",
+    "drop_empty_parents", "to_trash", "trash_to_stage", "purge", "keep", "unkeep",
 })  # fmt: skip
 BUCKET_EFFECTS = frozenset({"begin", "put", "copy", "delete", "abandon"})
 

@@ -26,6 +26,7 @@ FAMILIES = {
         "durable",
         "streams",
         "recent",
+        "basecopies",
         "faults",
     ],
     "watcher": ["watcher", "inotify", "hints"],
@@ -44,6 +45,8 @@ ENGINE = [
     *(
         "transfer",
         "hashing",
+        "merging",
+        "tripwire",
         "recovery",
         "carrying",
         "deciding",

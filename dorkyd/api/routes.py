@@ -330,6 +330,12 @@ def set_limit(p: str, body: m.LimitRequest, control: Control) -> m.Bandwidth:
     return m.Bandwidth.model_validate(control.limit(p, up=body.up, down=body.down))
 
 
+@one.post("/allow")
+def allow(p: str, body: m.AllowRequest, control: Control) -> m.Allowed:
+    """Let paths that look like secrets be uploaded in plain: gitignore patterns, written to the configuration."""
+    return m.Allowed(patterns=list(control.allow(p, body.patterns)))
+
+
 @one.post("/approve")
 def approve(project: Project, body: m.TokenRequest) -> m.ProjectStatus:
     """Let through exactly what the halt showed."""

@@ -5,9 +5,22 @@ from __future__ import annotations
 from dorkyd.cli.app import run
 
 # Imported for their commands, in the order in which help lists them.
-from dorkyd.cli import lifecycle, status, projects, halts, files, history, artifacts, later  # isort: skip
+from dorkyd.cli import lifecycle, status, projects, halts, files, history, artifacts, allow, env, later  # isort: skip
 
-__all__ = ["artifacts", "files", "halts", "history", "later", "lifecycle", "main", "projects", "run", "status"]
+__all__ = [
+    "allow",
+    "artifacts",
+    "env",
+    "files",
+    "halts",
+    "history",
+    "later",
+    "lifecycle",
+    "main",
+    "projects",
+    "run",
+    "status",
+]
 
 
 def main() -> None:

@@ -219,6 +219,10 @@ class AsyncDorkyClient:
         """
         return (await self.send(calls.limit(project, up=up, down=down))).value
 
+    async def allow(self, project: str, patterns: Sequence[str]) -> m.Allowed:
+        """Let paths that look like secrets be uploaded in plain: gitignore patterns. Returns all there are."""
+        return (await self.send(calls.allow(project, patterns))).value
+
     async def approve(self, project: str, token: str) -> m.ProjectStatus:
         """Let through exactly what the halt showed."""
         return (await self.send(calls.approve(project, token))).value

@@ -70,6 +70,7 @@ BUILT_IN: tuple[str, ...] = (
 _FOLDERS_REMEMBERED = 50_000
 _TRAILING_SPACES = re.compile(r"(?<!\\) +\Z")
 _TRAILING_BLANKS = re.compile(r"\s+\Z")
+_SPECIAL = re.compile(r"[\\*?\[\]]| +\Z")
 _BRACKET = re.compile(r"\\.|(\[[!^]?\]?[^\]]*\])")
 _SHORT_FORMS = {".": ".+", "/": ".+/"}  # pathspec's for `*` and `**/*/**`, meant for searching
 _NOT_IN_BRACKET = re.compile(r"\[|\\|--|&&|\|\||~~")
@@ -169,6 +170,36 @@ class IgnoreRules:
             if found is not None and not found.lifts:
                 return found.where
         return None
+
+
+class Patterns:
+    """Gitignore patterns that pick paths for any other purpose. The last that matches decides, `!` takes back, and a folder
+    that is picked is picked with all below it. A conflict copy goes with its original. Pure, as `IgnoreRules`.
+    """
+
+    def __init__(self, texts: tuple[str, ...] = ()) -> None:
+        """Raises `Refused` for a pattern that `check` would report."""
+        try:
+            self._list = _List([_rule(line, line) for text in texts for _, line in _lines(text)])
+        except ValueError as exc:
+            raise Refused(str(exc), hint="correct the pattern in config.yaml") from exc
+        self._any = bool(texts)
+
+    def picks(self, path: Path) -> bool:
+        """Whether a file is picked."""
+        if not self._any:
+            return False
+        bare = without_conflict(path)
+        return any(self._picks(folder, True) for folder in ancestors(bare)) or self._picks(bare, False)
+
+    def _picks(self, path: Path, is_folder: bool) -> bool:
+        found = self._list.last_match(path, name(path), is_folder)
+        return found is not None and not found.lifts
+
+
+def literal(path: Path) -> str:
+    """The pattern that picks exactly this path."""
+    return "/" + _SPECIAL.sub(r"\\\g<0>", path)
 
 
 def _fixed(path: Path, last: str) -> str | None:

@@ -223,6 +223,7 @@ class FakeDaemon:
         self.started = time.monotonic()
         self.held: dict[str, FakeProject] = {}
         self.shared = Bandwidth()
+        self.allowed: list[str] = []
         self.notices: list[report.Warning] = []
         self.stopped = threading.Event()
         self.on_stop: Callable[[], None] = lambda: None
@@ -270,6 +271,10 @@ class FakeDaemon:
         else:
             project.publish(bandwidth=now)
         return now
+
+    def allow(self, name: str, patterns: Sequence[str]) -> Sequence[str]:
+        self.allowed += [pattern for pattern in patterns if pattern not in self.allowed]
+        return self.allowed if self.project(name) else []
 
     def warnings(self) -> Sequence[report.Warning]:
         return self.notices

@@ -176,6 +176,16 @@ def test_limits(served: Served) -> None:
         assert http.post("/v1/limit", json=wrong).status_code == 422
 
 
+def test_allow(served: Served) -> None:
+    """Patterns that the tripwire lets pass are added, and all of them answered."""
+    http = served.http
+    assert http.post("/v1/projects/api/allow", json={"patterns": ["/.env"]}).json() == {"patterns": ["/.env"]}
+    assert http.post("/v1/projects/api/allow", json={"patterns": ["*.pem"]}).json() == {"patterns": ["/.env", "*.pem"]}
+    assert http.post("/v1/projects/none/allow", json={"patterns": ["a"]}).status_code == 404
+    for wrong in ({}, {"patterns": []}, {"patterns": "a"}):
+        assert http.post("/v1/projects/api/allow", json=wrong).status_code == 422
+
+
 def test_actions(served: Served) -> None:
     """Each action reaches the project with what was sent."""
     project = served.project

@@ -193,6 +193,12 @@ def test_limit(at_home: Served, ctl: Ctl) -> None:
     assert at_home.project.status().bandwidth.up == 2 * 1024 * 1024
 
 
+def test_allow(at_home: Served, ctl: Ctl) -> None:
+    """A path becomes the pattern of exactly that path; a pattern is sent as it is."""
+    assert ctl("allow", "api:d/a b.env", "certs/*.pem").out == "api: allowed in plain: /d/a b.env, certs/*.pem\n"
+    assert json.loads(ctl("allow", "[x].env", "--json").out)["patterns"][-1] == "[x].env"
+
+
 def test_add_and_remove(at_home: Served, ctl: Ctl) -> None:
     """A folder is added by its absolute path; a missing one is refused and nothing is made."""
     missing = ctl("add", "gone", "--bucket", "s3://b/x")

@@ -36,6 +36,7 @@ _FALLBACK = "only where the file system or the system lacks a call"
 _NEW = "newer than the last telling of all stories: `python -m tests.kills --write` says whether one passes it"
 _TCP = "only with a TCP listener, which writes its token once"
 _REPEATS = "inside a transaction whose end is a point; each step in `tests/scenarios/test_repeats.py`"
+_MERGES = "each step in `tests/scenarios/test_env_merge.py`; the story of two edits of one .env passes most"
 _BATCHES = "each step in `tests/scenarios/test_batches.py`"
 _PAST = f"{_NEW}; each step of restore and undo in `tests/scenarios/test_asked.py`"
 _AUDIT = "a cache of what the bucket's log says: it may be lost at any time"
@@ -95,6 +96,16 @@ UNREACHED: dict[Site, str] = {
     ("sql INSERT batches", "batch_rows.BatchRows.complete"): _BATCHES,
     ("sql UPDATE intents", "batch_rows.BatchRows.commit"): _BATCHES,
     ("sql UPDATE intents", "batch_rows.BatchRows.give_up"): _BATCHES,
+    ("folder.keep", "merging.Merging._keep"): _MERGES,
+    ("folder.seal", "merging.Merging.stage"): _MERGES,
+    ("folder.stage", "merging.Merging.stage"): _MERGES,
+    ("folder.unkeep", "merging.Merging.purge"): _MERGES,
+    ("folder.unstage", "merging.Merging.forget"): _RACE,
+    ("open for writing", "basecopies.put"): "a descriptor that `os.open` gave, which is a point",
+    ("os.open", "basecopies.put"): _MERGES,
+    ("os.rename", "basecopies.put"): _MERGES,
+    ("os.unlink", "basecopies.remove"): _MERGES,
+    ("statement", "ALTER installs"): "the schema's own migration",
     ("statement", "CREATE batches"): _BATCHES,
     ("statement", "DELETE batches"): _BATCHES,
     ("statement", "INSERT batches"): _BATCHES,

@@ -210,6 +210,24 @@ _story("conflicts", _torn, _resume)
 _story("stepwise conflicts", _torn, _resume, tune=_STEPWISE, schemes=("file",))
 
 
+_ENV = "A=1\nB=1\n"
+
+
+def _variables(world: World) -> None:
+    """Both change another key, one in a file that both hold."""
+    (world.a.root / world.d / ".env").write_text(_ENV)
+    assert world.rest()
+    _pause(world)
+    for daemon, line in ((world.a, "OURS=1"), (world.mate, "THEIRS=1")):
+        (daemon.root / world.d / ".env").write_text(f"{_ENV}{line}\n")
+    # Whole it is nowhere then: this is what both must come to.
+    world.written[world.d].append(f"{_ENV}THEIRS=1\nOURS=1\n".encode())
+    world.mate.sync()
+
+
+_story("two edits of one .env", _variables, _resume)
+
+
 def _clashing(world: World) -> None:
     for name in ("t", "u/x"):
         world.write(world.a, name, name)

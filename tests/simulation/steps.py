@@ -11,7 +11,7 @@ from typing import Literal
 
 Verb = Literal[
     "write", "save", "backup-save", "copy", "move", "swap", "move-folder", "delete", "delete-folder", "turn", "collapse",
-    "chmod", "touch", "ignore", "past",
+    "chmod", "touch", "ignore", "past", "set",
 ]  # fmt: skip
 FaultKind = Literal["stale", "offline", "busy", "lost", "denied"]
 Requests = Literal["any", "write", "read", "list"]
@@ -69,6 +69,8 @@ class Edit:
                 return f"{who}: {p} := {a} (the old one renamed away first, and removed)"
             case "ignore":
                 return f"{who}: .dorkyignore := {a!r}"
+            case "set":
+                return f"{who}: {p} gets the line {a}"
             case "turn":
                 return f"{who}: {p} becomes a folder with {p}/x := {a}"
             case "collapse":

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from tests.simulation.people import IGNORE
+from tests.simulation.people import IGNORE, SHARED
 from tests.simulation.play import NAMES, Play
 from tests.simulation.steps import (
     TREES,
@@ -86,6 +86,9 @@ class Author:
         self._past = random.Random(f"past {seed}")
         self.remembers = self._past.random() < 0.25 and not self.crowded
         self._texts = 0
+        # Dice of its own: stories without it are what they were.
+        self._sets = random.Random(f"variables of {seed}")
+        self.shares = self._sets.random() < 0.15
         self._crowd = rng.choice(("a", "d/new"))
         self._writers = list(self.names)
         if self.crowded:
@@ -129,6 +132,9 @@ class Author:
                 return None
             who = self._writers.pop(rng.randrange(len(self._writers)))
             return Edit(who, rng.choice(("write", "save")), self._crowd, self._text())
+        if self.shares and self._sets.random() < 0.4:
+            self._texts += 1
+            return Edit(self._sets.choice(self.names), "set", SHARED, f"V{self._texts}={self._texts}")
         who = rng.choice(self.editors)
         if "ignore" in self.troubles and rng.random() < 0.25:
             return Edit(who, "ignore", IGNORE, rng.choice(RULES) + f"# {self._text()}\n")
