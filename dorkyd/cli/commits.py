@@ -94,7 +94,7 @@ def checkout(
     Without PATH, files that the commit does not have are taken out as well. The beginning of an ID is enough.
     """
     given = words or []
-    if locked == bool(given and _ID.fullmatch(given[0])) or (locked and len(given) > 1):
+    if (locked and len(given) > 1) or not (locked or given):
         raise typer.BadParameter("give ID and perhaps PATH..., or --locked and perhaps NAME")
     with DorkyClient() as client:
         if locked:
