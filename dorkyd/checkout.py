@@ -17,7 +17,7 @@ from itertools import islice
 from typing import TypeVar
 
 from dorkyd.commits import Commits
-from dorkyd.contents import Brought, Contents, Wanted
+from dorkyd.contents import AT_ONCE, Brought, Contents, Wanted
 from dorkyd.core.commits import Commit, CommitFile, CommitId, object_key
 from dorkyd.core.committed import CheckedOut, Unlike
 from dorkyd.core.lockfile import LOCK_FILE, Lock, decode_lock
@@ -223,20 +223,17 @@ class Checkout:
 
     def _bring(self, plan: _Plan) -> dict[Path, Brought]:
         """All contents into staging, or none."""
-        contents = Contents(self._engine)
+        contents = Contents(self._engine, min(self.commits.at_once, AT_ONCE))
         wanted = [
             Wanted(file.path, file.digest, file.version, file.mode, kept=object_key(file.digest))
             for file, _ in plan.place
         ]
-        brought: dict[Path, Brought] = {}
-        try:
-            for one, found in zip(wanted, contents.bring_all(wanted), strict=True):
-                if isinstance(found, DorkyError):
-                    raise _missing(one.path, found)
-                brought[one.path] = found
-        except BaseException:
-            contents.drop([one.staged for one in brought.values()])
-            raise
+        found = contents.bring_all(wanted) if wanted else []
+        brought = {one.path: each for one, each in zip(wanted, found, strict=True) if isinstance(each, Brought)}
+        for one, each in zip(wanted, found, strict=True):
+            if isinstance(each, DorkyError):
+                contents.drop([held.staged for held in brought.values()])
+                raise _missing(one.path, each)
         return brought
 
     def _do(self, plan: _Plan, brought: Mapping[Path, Brought]) -> tuple[int, int, int]:

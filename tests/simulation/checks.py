@@ -9,6 +9,7 @@ from dorkyd.core.ignore import IgnoreRules
 from dorkyd.core.model import Path
 from dorkyd.core.paths import is_under
 from tests.devices import Device
+from tests.simulation import committing
 from tests.simulation.play import Play
 
 Shape = dict[str, tuple[str, int]]
@@ -119,6 +120,7 @@ def _check(play: Play, mine: Shape | None) -> None:
         kept = {p: held for p, held in mine.items() if not rules.skip(Path(p), False)}
         assert first == kept, f"the lone editor's folder did not win: {first}, not {kept}"
     _nothing_lost(play)
+    committing.check(play)
     _copies(play, objects)
     _journals(play, first)
     known = {name for device in play.devices for name in (device.name, f"{device.name}-state")}
