@@ -64,7 +64,7 @@ def _commit(play: Play, device: Device) -> None:
         engine = device.engine
         return SyncResult(engine.held is None and engine.trouble is None, State.SYNCING, "not at rest")
 
-    made = Commits(device.engine, settle, at_once=1).commit("m")
+    made = Commits(device.engine, settle, at_once=1, wait=_at_once).commit("m")
     play.committed.made[made.named.header.seq] = made.named.id
     play.tally.faults["a commit"] += 1
     play.say(f"   ({device.name}: it is commit {made.named.header.seq})")
@@ -73,7 +73,7 @@ def _commit(play: Play, device: Device) -> None:
 def _check_out(play: Play, device: Device, step: CheckOut) -> None:
     # What a commit brings back is no lone editor's work, and no conflict of two.
     play.account.edits.append(Edit(device.name, "touch", "."))
-    commits = Commits(device.engine, lambda: SyncResult(True, State.IN_SYNC, ""), at_once=1)
+    commits = Commits(device.engine, lambda: SyncResult(True, State.IN_SYNC, ""), at_once=1, wait=_at_once)
     found = commits.list(None, 100)
     if not found:
         return
@@ -84,6 +84,9 @@ def _check_out(play: Play, device: Device, step: CheckOut) -> None:
         if path not in files or files[Path(path)].digest != _digest(text.encode()):
             play.account.given_up.add(text)
     within = bool(play.orders[device.name].edits)
+    if step.overwrite:
+        # What is saved while the checkout looks is an edit in its way as well, and may go to the trash.
+        play.account.late.update(edit.arg for _, edit in play.orders[device.name].edits if edit.arg)
     done = Checkout(commits).checkout(wanted.id, overwrite=step.overwrite)
     play.tally.faults["a checkout"] += 1
     play.say(f"   ({device.name}: {done.placed} placed, {done.taken_out} taken out of commit {wanted.header.seq})")
@@ -94,7 +97,7 @@ def _check_out(play: Play, device: Device, step: CheckOut) -> None:
 
 
 def _collect(play: Play, device: Device, step: Collect) -> None:
-    commits = Commits(device.engine, lambda: SyncResult(True, State.IN_SYNC, ""), at_once=1)
+    commits = Commits(device.engine, lambda: SyncResult(True, State.IN_SYNC, ""), at_once=1, wait=_at_once)
     standing = commits.store().standing()
     play.committed.may_go |= {one.seq for one in standing[: -step.last]}
     done = Collection(commits.store(), device.clock, device.name, Kept(last=step.last)).run(time="t")
@@ -115,6 +118,10 @@ def check(play: Play) -> None:
         for file in commit.files:
             kept = [play.store._store.objects[source.key].data for source in store.kept_under(file.digest)]
             assert any(_digest(data) == file.digest for data in kept), f"commit {seq} lacks the content of {file.path}"
+
+
+def _at_once(_seconds: float) -> None:
+    """Nothing happens by itself meanwhile."""
 
 
 def _digest(data: bytes) -> str:
