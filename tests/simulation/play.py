@@ -15,6 +15,7 @@ from tests.simulation import committing
 from tests.simulation.beginnings import Beginning, begin, restore
 from tests.simulation.machines import Orders, Pipe, Tally, due, folder
 from tests.simulation.people import Account, Person
+from tests.simulation.sharing import a_person_asks
 from tests.simulation.steps import (
     TREES,
     Age,
@@ -33,12 +34,14 @@ from tests.simulation.steps import (
     Mend,
     Open,
     Refused,
+    Restore,
     Setting,
     Settle,
     Skew,
     Step,
     Stranger,
     Sync,
+    Undo,
     Unreadable,
     Upkeep,
     Within,
@@ -226,6 +229,10 @@ class Play:
                 self.say(str(step))
                 device = self.device(who)
                 self._alive(device, lambda: committing.happen(self, device, step))
+            case Restore():
+                self._asks(who, step, lambda device: device.restore(step.path))
+            case Undo():
+                self._asks(who, step, lambda device: device.undo())
             case Open():
                 if self.people[who].open(step.path):
                     self.say(str(step))
@@ -241,6 +248,27 @@ class Play:
         orders.clear()
         orders.unreadable.clear()
         orders.refused.clear()
+
+    def _asks(self, who: str, step: Step, ask: Callable[[Device], object]) -> None:
+        """A person asks for what was before: what stands in the folder then gives way on purpose."""
+        device = self.device(who)
+        if device.engine.journal is None:
+            return
+        self.say(str(step))
+        before = device.tree()
+
+        def act() -> None:
+            try:
+                with a_person_asks():
+                    ask(device)
+            except DorkyError as exc:
+                self.say(f"   ({device.name}: refused, {exc.code})")
+
+        self._alive(device, act)
+        after = device.tree()
+        self.account.given_up |= set(before.values()) - set(after.values())
+        self.account.edits += [Edit(who, "past", path) for path, _ in sorted(before.items() ^ after.items())]
+        self.stamps[who].see(device.root)
 
     def _upkeep(self, device: Device) -> None:
         try:

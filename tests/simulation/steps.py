@@ -11,7 +11,7 @@ from typing import Literal
 
 Verb = Literal[
     "write", "save", "backup-save", "copy", "move", "swap", "move-folder", "delete", "delete-folder", "turn", "collapse",
-    "chmod", "touch", "ignore",
+    "chmod", "touch", "ignore", "past",
 ]  # fmt: skip
 FaultKind = Literal["stale", "offline", "busy", "lost", "denied"]
 Requests = Literal["any", "write", "read", "list"]
@@ -269,6 +269,27 @@ class Upkeep:
 
 
 @dataclass(frozen=True, slots=True)
+class Restore:
+    """A person brings back the state before of a path, or with a closing `/` what is missing of a folder."""
+
+    who: str
+    path: str
+
+    def __str__(self) -> str:
+        return f"{self.who}: restores {self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """A person undoes the last action of sync."""
+
+    who: str
+
+    def __str__(self) -> str:
+        return f"{self.who}: undoes the last action"
+
+
+@dataclass(frozen=True, slots=True)
 class Open:
     """A program opens a file for writing, and keeps it open."""
 
@@ -333,7 +354,7 @@ class Settle:
 
 Step = (
     Edit | Within | Cycle | Work | Sync | Die | Fail | Hang | Land | Disk | Unreadable | Refused | Mend | Skew | Stranger
-    | ForgetUploads | Age | Upkeep | Open | Late | Commit | CheckOut | Collect | Settle
+    | ForgetUploads | Age | Upkeep | Restore | Undo | Open | Late | Commit | CheckOut | Collect | Settle
 )  # fmt: skip
 
 

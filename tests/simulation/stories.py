@@ -29,12 +29,14 @@ from tests.simulation.steps import (
     Mend,
     Open,
     Refused,
+    Restore,
     Setting,
     Settle,
     Skew,
     Step,
     Stranger,
     Sync,
+    Undo,
     Unreadable,
     Upkeep,
     Verb,
@@ -83,6 +85,9 @@ class Author:
         self.names = NAMES[: self.setting.devices]
         self.crowded = rng.random() < 0.12
         self.editors = rng.choice(self.names) if not self.crowded and rng.random() < 0.25 else self.names
+        # Of its own, so that other stories are what they were.
+        self._past = random.Random(f"past {seed}")
+        self.remembers = self._past.random() < 0.25 and not self.crowded
         self._texts = 0
         self._crowd = rng.choice(("a", "d/new"))
         self._writers = list(self.names)
@@ -104,6 +109,9 @@ class Author:
         rng = self.rng
         if self.commits and self._commits.random() < 0.3:
             return self._commit()
+        if self.remembers and self._past.random() < 0.15:
+            who = self._past.choice(self.names)
+            return Undo(who) if self._past.random() < 0.5 else Restore(who, self._past.choice((*PATHS, "d/", "e/")))
         chance = rng.random()
         if chance < 0.38:
             edit = self._edit(play)
