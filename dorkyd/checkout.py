@@ -147,7 +147,21 @@ class Checkout:
             Contents(self._engine).drop([one.staged for one in brought.values()])
         self.commits.note("checkout", Path("."), f"{commit_id[:12]}: {placed} placed, {taken_out} taken out")
         self.commits.settle()
+        self._compare(plan, commit, only)
         return CheckedOut(commit_id, commit.header, placed, modes, taken_out, plan.same, tuple(plan.unlike))
+
+    def _compare(self, plan: _Plan, commit: Commit, only: Sequence[Path]) -> None:
+        """Once both sides agree: what a teammate's change, not known here before, or somebody's save made of it."""
+        told = {one.path for one in plan.unlike}
+        now = self._plan(commit, only)
+        changed = [
+            *(file.path for file, _ in now.place),
+            *(file.path for file, _ in now.modes),
+            *(path for path, _ in now.out),
+        ]
+        why = "it changed meanwhile, here or elsewhere: run the same command again"
+        later = [*now.unlike, *(Unlike(path, why) for path in changed)]
+        plan.unlike += [one for one in later if one.path not in told]
 
     # --- looking --------------------------------------------------------------------------------------------------
 
