@@ -26,10 +26,10 @@ from pathlib import Path as FilePath
 from apscheduler.schedulers.background import BackgroundScheduler
 
 import dorkyd
-from dorkyd import config, logs
+from dorkyd import allocator, config, logs
 from dorkyd.api.server import ApiServer
 from dorkyd.api.tcp import TcpDoor
-from dorkyd.buckets import open_bucket
+from dorkyd.buckets import open_bucket, prepare
 from dorkyd.buckets.limits import Limited, Limits, Pair
 from dorkyd.buckets.retry import Patience, Retrying
 from dorkyd.config_edit import add_project, remove_project, set_bandwidth
@@ -317,6 +317,7 @@ class Daemon:
             make_push=lambda: _push(project),
         )
         runner = ProjectRunner(engine, self._published, limits)
+        threading.Thread(target=prepare, args=(project,), name="prepare", daemon=True).start()
         runner.start()
         return runner
 
@@ -374,6 +375,7 @@ def _login_name() -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of `dorkyd`. Returns the exit code."""
     sys.setswitchinterval(SWITCH_S)
+    allocator.return_large_buffers()
     parser = argparse.ArgumentParser("dorkyd", description="Keeps project folders in sync with buckets you own.")
     parser.add_argument("--version", action="version", version=f"dorkyd {dorkyd.__version__}")
     parser.parse_args(argv)

@@ -28,6 +28,8 @@ class ObjectInfo:
     """The store's LastModified, whole seconds since the epoch; None where the store has none."""
     meta: Mapping[str, str]
     """User metadata, raw, keys in lower case (`dorkyd.core.metadata` reads it)."""
+    md5: str | None = None
+    """As `Listed.md5`: the store's own word on the bytes, which proves that they are whole when they have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -401,6 +403,9 @@ class Folder(Protocol):
 
         Raises `Stale` when the file changed while it was read.
         """
+
+    def stands(self, path: Path, stat: StatTuple) -> bool:
+        """One quick look says that the file is the one that was so. False proves nothing."""
 
     def now_ns(self) -> int:
         """The file system's own time, for the racy rule."""

@@ -43,6 +43,7 @@ ENGINE = [
     *("emptying", "diffing", "auditing", "histories"),
     *(
         "transfer",
+        "hashing",
         "recovery",
         "carrying",
         "deciding",
@@ -146,6 +147,7 @@ MAY_IMPORT: dict[str, list[str]] = {
     "locate": [],
     "pool": ["jobs"],
     "notify": [],
+    "allocator": [],
     "logs": ["core.*"],
     **{name: [*CONFIG, "core.*", "errors", "durable", "private"] for name in CONFIG},
     "": ["client"],
@@ -158,7 +160,7 @@ stands nowhere here is the composition root or a part of it (`test_who_stands_un
 
 LIBRARIES: dict[str, tuple[list[str], bool]] = {
     "boto3": (["buckets.s3_client", "buckets.s3_inspect", "push"], True),
-    "botocore": (["buckets.s3_client", "buckets.s3_identity", "buckets.s3_inspect", "push"], True),
+    "botocore": (["buckets.s3_client", "buckets.s3_identity", "buckets.s3_inspect", "buckets.s3_pieces", "push"], True),
     "google.cloud": (["buckets.gcs"], True),
     "google.auth": (["buckets.gcs"], True),
     "google_crc32c": (["buckets.gcs_body"], True),
