@@ -37,8 +37,24 @@ _NEW = "newer than the last telling of all stories: `python -m tests.kills --wri
 _TCP = "only with a TCP listener, which writes its token once"
 _REPEATS = "inside a transaction whose end is a point; each step in `tests/scenarios/test_repeats.py`"
 _BATCHES = "each step in `tests/scenarios/test_batches.py`"
+_COMMITS = "each step in `tests/scenarios/test_commits_killed.py`, and in time in `tests/e2e/test_commits.py`"
+_CACHE = "a cache of what was read of commits: it may be lost at any time"
 _EARLY = "told, but done before the story arms its victim"
 UNREACHED: dict[Site, str] = {
+    ("bucket.copy", "commit_store.CommitStore.keep"): _COMMITS,
+    ("bucket.delete", "collection.Collection._remove_one"): _COMMITS,
+    ("bucket.delete", "collection.Collection.run"): _COMMITS,
+    ("bucket.delete", "commit_store.CommitStore.remove"): _COMMITS,
+    ("bucket.put", "collection.Collection._condemn"): _COMMITS,
+    ("bucket.put", "commit_store.CommitStore._send"): "only an object too large for the store to copy",
+    ("bucket.put", "commit_store.CommitStore.condemn"): _COMMITS,
+    ("bucket.put", "commit_store.CommitStore.create"): _COMMITS,
+    ("folder.set_mode", "checkout.Checkout._set_modes"): _COMMITS,
+    ("sql COMMIT", "checkout.Checkout._set_modes"): _COMMITS,
+    ("sql COMMIT", "commits.Commits.note"): _COMMITS,
+    ("os.chmod", "commit_cache.CommitCache._try"): _CACHE,
+    ("os.mkdir", "commit_cache.CommitCache._try"): _CACHE,
+    ("os.unlink", "commit_cache.CommitCache._with"): _CACHE,
     ("bucket.abandon", "transfer.Transfer.upload"): "only when a person's own keys change during a large upload",
     ("bucket.delete", "bucket_trash.purge"): _EARLY,
     ("bucket.delete", "doctor_bucket._Trial._clean"): "only what an earlier trial left",
