@@ -47,7 +47,7 @@ _STEP = (
     "SELECT seq, at_ns, verb, path, digest, device, action, before, replaces, mode, mode_before, came_from FROM history"
 )
 _UNTOUCHED = (
-    "verb IN (?, ?, ?, ?, ?, ?) AND action != '' AND NOT EXISTS (SELECT 1 FROM history u WHERE u.action = history.action"
+    f"verb IN ({', '.join('?' * len(SYNCS))}) AND action != '' AND NOT EXISTS (SELECT 1 FROM history u WHERE u.action = history.action"
     " AND u.path = history.path AND u.verb IN ('undo', 'not-undone'))"
 )
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from dorkyd.cli.app import run
 
 # Imported for their commands, in the order in which help lists them.
-from dorkyd.cli import lifecycle, status, projects, halts, files, history, artifacts, allow, env, later  # isort: skip
+from dorkyd.cli import (  # isort: skip
+    lifecycle, status, projects, halts, files, history, commits, artifacts, allow, env, later,
+)  # fmt: skip
 
 __all__ = [
     "allow",
     "artifacts",
+    "commits",
     "env",
     "files",
     "halts",

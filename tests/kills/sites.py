@@ -40,8 +40,27 @@ _MERGES = "each step in `tests/scenarios/test_env_merge.py`; the story of two ed
 _BATCHES = "each step in `tests/scenarios/test_batches.py`"
 _PAST = f"{_NEW}; each step of restore and undo in `tests/scenarios/test_asked.py`"
 _AUDIT = "a cache of what the bucket's log says: it may be lost at any time"
+_COMMITS = "each step in `tests/scenarios/test_commits_killed.py`, and in time in `tests/e2e/test_commits.py`"
+_CACHE = "a cache of what was read of commits: it may be lost at any time"
 _EARLY = "told, but done before the story arms its victim"
 UNREACHED: dict[Site, str] = {
+    ("bucket.copy", "commit_store.CommitStore.keep"): _COMMITS,
+    ("bucket.delete", "collection.Collection._remove_one"): _COMMITS,
+    ("bucket.delete", "collection.Collection.run"): _COMMITS,
+    ("bucket.delete", "commit_store.CommitStore.remove"): _COMMITS,
+    ("bucket.put", "collection.Collection._condemn"): _COMMITS,
+    ("bucket.put", "commit_store.CommitStore._send"): "only an object too large for the store to copy",
+    ("bucket.put", "commit_store.CommitStore.condemn"): _COMMITS,
+    ("bucket.put", "commit_store.CommitStore.create"): _COMMITS,
+    ("folder.set_mode", "checkout.Checkout._set_modes"): _COMMITS,
+    ("sql COMMIT", "checkout.Checkout._set_modes"): _COMMITS,
+    ("sql COMMIT", "commits.Commits.note"): _COMMITS,
+    ("os.chmod", "commit_cache.CommitCache._try"): _CACHE,
+    ("os.mkdir", "commit_cache.CommitCache._try"): _CACHE,
+    ("os.unlink", "commit_cache.CommitCache._with"): _CACHE,
+    ("sql DELETE documents", "commit_cache.CommitCache.keep"): _CACHE,
+    ("sql DELETE headers", "commit_cache.CommitCache.forget"): _CACHE,
+    ("sql INSERT headers", "commit_cache.CommitCache.remember"): _CACHE,
     ("bucket.abandon", "transfer.Transfer.upload"): "only when a person's own keys change during a large upload",
     ("bucket.delete", "bucket_trash.purge"): _EARLY,
     ("bucket.delete", "doctor_bucket._Trial._clean"): "only what an earlier trial left",

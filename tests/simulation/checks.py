@@ -10,6 +10,7 @@ from dorkyd.core.model import Path
 from dorkyd.core.paths import is_under
 from dorkyd.core.secrets import installed_mode
 from tests.devices import Device
+from tests.simulation import committing
 from tests.simulation.people import SHARED, is_shared
 from tests.simulation.play import Play
 
@@ -127,6 +128,7 @@ def _check(play: Play, mine: Shape | None) -> None:
         assert first == kept, f"the lone editor's folder did not win: {first}, not {kept}"
     _nothing_lost(play)
     _no_line_lost(play)
+    committing.check(play)
     _copies(play, objects)
     _journals(play, first)
     known = {name for device in play.devices for name in (device.name, f"{device.name}-state")}

@@ -11,6 +11,7 @@ from dorkyd.core.settings import Guard
 from dorkyd.errors import DorkyError
 from dorkyd.news import Bytes
 from tests.devices import DAWN_NS, Device, Kill
+from tests.simulation import committing
 from tests.simulation.beginnings import Beginning, begin, restore
 from tests.simulation.machines import Orders, Pipe, Tally, due, folder
 from tests.simulation.people import Account, Person
@@ -18,6 +19,9 @@ from tests.simulation.sharing import a_person_asks
 from tests.simulation.steps import (
     TREES,
     Age,
+    CheckOut,
+    Collect,
+    Commit,
     Cycle,
     Die,
     Disk,
@@ -78,6 +82,7 @@ class Play:
             sessions_over=1 if setting.sessions else None,
             part_bytes=1,
         )
+        self.committed = committing.Committed()
         self.orders: dict[str, Orders] = {}
         self.stamps: dict[str, Stamps] = {}
         self.devices: list[Device] = []
@@ -211,6 +216,8 @@ class Play:
                 self.store.forget_sessions()
             case Age():
                 self.say(str(step))
+                if self.committed.made:
+                    self.land_all()  # no request lasts for days
                 self.days += 100
                 for device in self.devices:
                     device.clock.wall_ns += 100 * DAY_S * 10**9
@@ -218,6 +225,10 @@ class Play:
                 self.say(str(step))
                 device = self.device(who)
                 self._alive(device, lambda: self._upkeep(device))
+            case Commit() | CheckOut() | Collect():
+                self.say(str(step))
+                device = self.device(who)
+                self._alive(device, lambda: committing.happen(self, device, step))
             case Restore():
                 self._asks(who, step, lambda device: device.restore(step.path))
             case Undo():

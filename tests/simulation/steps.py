@@ -314,6 +314,39 @@ class Late:
 
 
 @dataclass(frozen=True, slots=True)
+class Commit:
+    """A person commits."""
+
+    who: str
+
+    def __str__(self) -> str:
+        return f"{self.who}: commits"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckOut:
+    """A person checks a commit out: one of those there are."""
+
+    who: str
+    pick: int
+    overwrite: bool
+
+    def __str__(self) -> str:
+        return f"{self.who}: checks a commit out{', over whatever is there' if self.overwrite else ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class Collect:
+    """A person collects garbage, and keeps the last so many commits."""
+
+    who: str
+    last: int
+
+    def __str__(self) -> str:
+        return f"{self.who}: collects garbage, the last {self.last} commits stay"
+
+
+@dataclass(frozen=True, slots=True)
 class Settle:
     """All is well again, every device syncs until nothing moves, and all that must hold is checked."""
 
@@ -323,7 +356,7 @@ class Settle:
 
 Step = (
     Edit | Within | Cycle | Work | Sync | Die | Fail | Hang | Land | Disk | Unreadable | Refused | Mend | Skew | Stranger
-    | ForgetUploads | Age | Upkeep | Restore | Undo | Open | Late | Settle
+    | ForgetUploads | Age | Upkeep | Restore | Undo | Open | Late | Commit | CheckOut | Collect | Settle
 )  # fmt: skip
 
 

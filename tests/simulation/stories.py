@@ -14,6 +14,9 @@ from tests.simulation.play import NAMES, Play
 from tests.simulation.steps import (
     TREES,
     Age,
+    CheckOut,
+    Collect,
+    Commit,
     Cycle,
     Die,
     Disk,
@@ -91,6 +94,9 @@ class Author:
         self.shares = self._sets.random() < 0.15
         self._crowd = rng.choice(("a", "d/new"))
         self._writers = list(self.names)
+        # Drawn apart, so that the stories without commits stay what they were.
+        self._commits = random.Random(f"commits {seed}")
+        self.commits = not self.crowded and self._commits.random() < 0.25
         if self.crowded:
             self.troubles = tuple(kind for kind in self.troubles if kind not in {"late", "stranger", "ignore"})
 
@@ -104,6 +110,8 @@ class Author:
 
     def _next(self, play: Play) -> Step:
         rng = self.rng
+        if self.commits and self._commits.random() < 0.3:
+            return self._commit()
         if self.remembers and self._past.random() < 0.15:
             who = self._past.choice(self.names)
             return Undo(who) if self._past.random() < 0.5 else Restore(who, self._past.choice((*PATHS, "d/", "e/")))
@@ -120,6 +128,16 @@ class Author:
         if play.device(who).pool.jobs and rng.random() < 0.6:
             return Work(who, tuple(rng.randrange(6) for _ in range(rng.randrange(1, 4))))
         return Cycle(who, rng.choice(("", "news", "whole", "whole")), rng.choice((0.0, 0.1, 1.0, 3.0, 20.0)))
+
+    def _commit(self) -> Step:
+        rng = self._commits
+        who = rng.choice(self.names)
+        chance = rng.random()
+        if chance < 0.45:
+            return Commit(who)
+        if chance < 0.75:
+            return CheckOut(who, rng.randrange(4), overwrite=rng.random() < 0.5)
+        return Collect(who, rng.choice((1, 1, 2, 3))) if chance < 0.9 else Age()
 
     def _text(self) -> str:
         self._texts += 1
