@@ -8,7 +8,7 @@ transactions; a batch of them is one fsync.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from dorkyd.core import metadata
 from dorkyd.core.artifact import Annotate, Asked, Remove, Store
@@ -35,13 +35,17 @@ from dorkyd.core.model import (
     SetMode,
     StepAside,
     Upload,
+    Version,
 )
 from dorkyd.core.paths import without_conflict
+from dorkyd.core.reconcile import merged_mode
 from dorkyd.core.safety import approval_key
+from dorkyd.core.secrets import installed_mode, is_private
 from dorkyd.errors import SessionGone
 from dorkyd.journal import Dirty, Journal
 from dorkyd.ledger import Displaced, Event, Fetched, Install, Intent, IntentVerb
 from dorkyd.local_side import LocalSide
+from dorkyd.merging import Merging, Plan, Staged
 from dorkyd.ports import Clock, Known
 from dorkyd.recovery import Landed
 from dorkyd.remote_side import RemoteSide
@@ -100,18 +104,25 @@ class Carrier:
     transfer: Transfer
     clock: Clock
     device: str
+    merging: Merging
     unholdable: int = 0
     """Permission bits that a file was seen not to take."""
     touched: list[Path] = field(default_factory=list)
     """Paths that finishing made: to be looked at like any change."""
+    action: str = ""
+    """Stands for all that is done since the last rest, in the history; empty: nothing yet."""
     came_back: list[Path] = field(default_factory=list)
     """Paths that were deleted elsewhere and are in the bucket again, since the journal that knew was lost."""
+    _copies: dict[Path, str] = field(default_factory=dict)
+    """Conflict copies that were made, with the action that made each: sending one is a part of it."""
     _intents: list[Intent] = field(default_factory=list)
     """To be journalled, since `end_batch`."""
     _written: list[_Written] = field(default_factory=list)
     """Writes to be recorded, since then."""
     _clashing: list[Path] = field(default_factory=list)
     """Paths whose object came or went, since then."""
+    _told: dict[str, str] = field(default_factory=dict)
+    """What the history will say of a merge, by its staged name."""
 
     def __post_init__(self) -> None:
         # Across restarts, or a file's looser bits here would be sent for its own.
@@ -121,6 +132,7 @@ class Carrier:
 
     def begin(self, action: Action, rows: tuple[Dirty, ...], *, counted: bool = True) -> Job | None:
         """Journal what is about to happen. None: it is all in the journal already (no bytes move)."""
+        self.merging.before(action)
         match action:
             case Adopt() | Forget():
                 self._settle_at_once(action, rows)
@@ -150,7 +162,10 @@ class Carrier:
             case MoveLocal():
                 return Job(action, rows, lambda: self.transfer.move_local(action))
             case SetMode():
-                return Job(action, rows, lambda: self.transfer.set_mode(action))
+                mode = installed_mode(action.path, action.mode)
+                assert mode is not None
+                allowed = replace(action, mode=mode)
+                return Job(action, rows, lambda: self.transfer.set_mode(allowed))
             case StepAside():
                 return Job(action, rows, lambda: self.transfer.step_aside(action))
 
@@ -226,14 +241,20 @@ class Carrier:
         if staged is None:
             staged = self.clock.random_id()
             ledger.set_fetched(Fetched(staged, action.path, remote.version, None))
-        at_hand = AtHand()
-        if remote.digest is not None:
-            at_hand = AtHand(self.local.at_hand(remote.digest), ledger.displaced_with(remote.digest, _TRASHED_AT_HAND))
+        at_hand = self.at_hand(remote.digest) if remote.digest is not None else AtHand()
         name = staged
         fetch = Fetch(action.path, remote)
         return Job(fetch, rows, lambda: (name, self.transfer.fetch(action.path, remote, name, at_hand)), remote.size)
 
+    def at_hand(self, digest: Digest) -> AtHand:
+        """Where this disk is remembered to hold a content."""
+        return AtHand(self.local.at_hand(digest), self.journal.ledger.displaced_with(digest, _TRASHED_AT_HAND))
+
     def _install(self, action: Download | KeepBoth, staged: str, rows: tuple[Dirty, ...]) -> Job:
+        self.merging.before_install(action.path, staged, action.remote.digest, action.remote.size)
+        merged = self.merging.merged(action, staged) if isinstance(action, KeepBoth) else None
+        if isinstance(action, KeepBoth) and merged is not None:
+            return self._merge(action, merged, rows)
         replaced = action.replaces if isinstance(action, Download) else action.local
         remote = action.remote
         install = Install(
@@ -251,10 +272,44 @@ class Carrier:
         )
         self.journal.ledger.installing([install])
         mode, mtime_ns = action.mode, remote.mtime_ns
+        private = installed_mode(action.path, mode)
         if remote.sealed is not None:
-            mode = (0o600 if mode is None else mode) & ~SECRET_BITS
-        run = lambda: self.transfer.install(install, replaced, mode=mode, mtime_ns=mtime_ns)
+            private = (0o600 if private is None else private) & ~SECRET_BITS
+        run = lambda: self.transfer.install(install, replaced, mode=private, mtime_ns=mtime_ns)
         return Job(action, rows, run, 0, (), install)
+
+    def _merge(self, action: KeepBoth, plan: Plan, rows: tuple[Dirty, ...]) -> Job:
+        """The merge into staging first; decided anew, it takes the file's place, as an edit of the object that it was merged
+        with.
+        """
+        path, local, remote = action.path, action.local, action.remote
+        merged = self.merging.ready(path, plan)
+        if merged is None:
+            name = self.merging.name()
+            return Job(Fetch(path, remote), rows, lambda: self.merging.stage(name, path, plan))
+        self.merging.taken(path)
+        install = Install(
+            verb="install",
+            path=path,
+            staged=merged.name,
+            staged_digest=merged.digest,
+            version=remote.version,
+            size=len(plan.data),
+            mode=action.mode,
+            modified=remote.modified,
+            expected=local.digest,
+            keep_both=False,
+            mtime_ns=local.stat.mtime_ns,
+            agreed=remote.digest,
+            agreed_size=remote.size,
+        )
+        self._told[merged.name] = plan.told
+        self.journal.ledger.set_fetched(Fetched(merged.name, path, remote.version, merged.digest))
+        self.journal.ledger.installing([install])
+        mode = installed_mode(path, merged_mode(self.journal.base(path), local, remote))
+        return Job(
+            action, rows, lambda: self.transfer.install(install, local, mode=mode, mtime_ns=None), 0, (), install
+        )
 
     def _install_row(self, action: DeleteLocal) -> Install:
         install = Install(
@@ -272,6 +327,16 @@ class Carrier:
         )
         self.journal.ledger.installing([install])
         return install
+
+    def rests(self) -> None:
+        """Nothing is left to do: what comes next is another action."""
+        self.action = ""
+
+    def _action(self, path: Path) -> str:
+        """Which action a step on this path belongs to: the decision that let it through, or the time since the last rest."""
+        self.action = self.action or self.clock.random_id()[-16:]
+        decided = self.journal.ledger.decided(path)
+        return f"approved-{decided}" if decided else self.action
 
     # --- after --------------------------------------------------------------------------------------------------
 
@@ -294,6 +359,9 @@ class Carrier:
             case MoveRemote():
                 assert isinstance(result, Moved)
                 self._moved_remote(action, job.ops, result)
+            case Fetch() if isinstance(result, Staged):
+                self.merging.staged(result)
+                return
             case Fetch():
                 assert isinstance(result, tuple)
                 self._fetched(action, *result)
@@ -315,10 +383,18 @@ class Carrier:
                 self._moved_local(action)
             case SetMode():
                 assert isinstance(result, Local)
-                unheld = result.mode ^ action.mode
+                unheld = result.mode ^ (installed_mode(action.path, action.mode) or 0)
                 self.unholdable |= unheld if action.remote.sealed is None else unheld & ~SECRET_BITS
                 self.journal.set_base(action.path, _agreed(action.local, action.remote, action.mode))
-                self._log("set-mode", action.path, action.remote.device, action.local.digest)
+                self._log(
+                    "set-mode",
+                    action.path,
+                    action.remote.device,
+                    action.local.digest,
+                    before=action.local.digest,
+                    mode=action.mode,
+                    mode_before=action.local.mode,
+                )
             case StepAside():
                 assert isinstance(result, str)
                 self.touched += [action.path, Path(result)]
@@ -335,7 +411,7 @@ class Carrier:
         known = int(self.journal.get(_UNHELD) or 0)
         if placed.unheld & ~known:
             self.journal.put(_UNHELD, str(known | placed.unheld))
-        at_ns = self.clock.time_ns()
+        at_ns, action = self.clock.time_ns(), self._action(install.path)
         if placed.trashed is not None and placed.trashed_digest is not None:
             ledger.displace(
                 Displaced(
@@ -350,24 +426,42 @@ class Carrier:
             )
         if placed.copy is not None:
             self.touched.append(placed.copy)
-            self._log("conflict", install.path, self.device, None, detail=f"kept as {placed.copy!r}")
+            self._copies[placed.copy] = action = self.clock.random_id()[-16:]
+            event = Event("conflict", install.path, self.device, detail=f"kept as {placed.copy!r}", action=action)
+            ledger.log(at_ns, [event])
         if placed.restored or (install.takes_away and placed.copy is not None):
             self.touched.append(install.path)
         if not landed.happened:
             return
         remote = self.journal.remote(install.path)
+        agreed = self.journal.base(install.path) if install.expected is not None or install.keep_both else None
+        replaces, mode_before = (agreed.version, agreed.mode) if agreed is not None else (None, None)
         if install.verb == "discard":
             self.journal.set_base(install.path, None)
             device = self.remote.deleted_by.pop(install.path, None)
-            ledger.log(at_ns, [Event("delete-local", install.path, device or "another device", install.expected)])
+            event = Event(
+                "delete-local",
+                install.path,
+                device or "another device",
+                install.expected,
+                action=action,
+                before=install.expected,
+                replaces=replaces,
+                mode_before=mode_before,
+            )
+            ledger.log(at_ns, [event])
             self._settled(install.path)
             return
         assert install.staged_digest is not None
         base = Base(install.staged_digest, install.size, install.version, install.mode, install.modified)
+        if install.agreed is not None and install.agreed_size is not None:
+            base = replace(base, digest=install.agreed, size=install.agreed_size)
+            self.touched.append(install.path)
         self.journal.set_base(install.path, base)
         if placed.stands is not None:
             # Its bytes were hashed as they came: no need to read them again.
             self.journal.set_known(install.path, Known.proved(placed.stands, install.staged_digest))
+            self.local.put_in_place(install.path, placed.stands)
             # Permission bits are no part of that: a scan would not see that they differ.
             self.touched.append(install.path)
         device = remote.device if remote is not None and remote.version == install.version else None
@@ -375,12 +469,18 @@ class Carrier:
             at_ns,
             [
                 Event(
-                    "download",
+                    "download" if install.agreed is None else "merge",
                     install.path,
                     device or "another tool",
                     install.staged_digest,
                     install.size,
                     install.version,
+                    self._told.pop(install.staged, ""),
+                    action=action,
+                    before=install.expected or placed.copied,
+                    replaces=replaces,
+                    mode=install.mode,
+                    mode_before=mode_before,
                 )
             ],
         )
@@ -439,6 +539,7 @@ class Carrier:
         op: Op,
         rows: tuple[Dirty, ...] = (),
         detail: str = "",
+        came_from: Path | None = None,
     ) -> None:
         """Base is what both hold now. Its mode is the file's: if the object's was merged from another, the next look
         sets the file's.
@@ -462,12 +563,29 @@ class Carrier:
             self.came_back.append(path)
         back = f"{buried_by} had deleted it, which the lost journal knew" if buried_by is not None else ""
         detail = "; ".join(said for said in (detail, back, "" if sent.kept else _NOT_KEPT) if said)
-        event = Event(verb, path, self.device, local.digest, local.size, written.version, detail)
+        # What nobody held before costs no statement.
+        agreed = self.journal.base(path) if replaced is not None else None
+        event = Event(
+            verb,
+            path,
+            self.device,
+            local.digest,
+            local.size,
+            written.version,
+            detail,
+            action=self._copies.pop(path, "") or self._action(path),
+            before=agreed.digest if agreed is not None else (replaced.digest if replaced is not None else None),
+            replaces=replaced.version if replaced is not None else None,
+            mode=local.mode,
+            mode_before=agreed.mode if agreed is not None else None,
+            came_from=came_from,
+        )
         base = Base(local.digest, local.size, written.version, local.mode, written.modified)
         self._written.append(_Written(path, base, remote, op, event, rows))
         if replaced is None:
             self._clashing.append(path)
-        if mode != local.mode:
+        if mode != local.mode or is_private(path):
+            # A private file's own bits are no part of what was sent: they are looked at next.
             self.touched.append(path)
         self._settled(path)
 
@@ -479,12 +597,23 @@ class Carrier:
         if counted:
             self.journal.ledger.count_deletion(self.clock.time_ns(), "remote", action.path)
         detail = "" if kept else _NOT_KEPT
-        self._log("delete-remote", action.path, self.device, action.base.digest, detail=detail)
+        self._log(
+            "delete-remote",
+            action.path,
+            self.device,
+            action.base.digest,
+            detail=detail,
+            before=action.base.digest,
+            replaces=action.replaces,
+            mode_before=action.base.mode,
+        )
         self._settled(action.path)
 
     def _moved_remote(self, action: MoveRemote, ops: Sequence[Op], moved: Moved) -> None:
         upload, delete = action.upload, action.delete
-        self._wrote("move", upload, upload.replaces, moved.sent, ops[0], detail=f"from {delete.path!r}")
+        self._wrote(
+            "move", upload, upload.replaces, moved.sent, ops[0], detail=f"from {delete.path!r}", came_from=delete.path
+        )
         self._record_written()  # before its other half
         if moved.deleted:
             self._deleted_remote(delete, ops[1], counted=False)
@@ -493,13 +622,22 @@ class Carrier:
 
     def _moved_local(self, action: MoveLocal) -> None:
         download, delete = action.download, action.delete
-        base = _agreed(delete.replaces, download.remote, delete.replaces.mode)
+        base, agreed = _agreed(delete.replaces, download.remote, delete.replaces.mode), self.journal.base(download.path)
         self.journal.set_base(download.path, base)
         self.journal.set_base(delete.path, None)
         self.remote.deleted_by.pop(delete.path, None)
         self.touched.append(download.path)
         detail = f"from {delete.path!r}"
-        self._log("move", download.path, download.remote.device, delete.replaces.digest, detail=detail)
+        self._log(
+            "move",
+            download.path,
+            download.remote.device,
+            delete.replaces.digest,
+            detail=detail,
+            before=agreed.digest if agreed is not None else None,
+            mode=base.mode,
+            came_from=delete.path,
+        )
         self._settled(download.path)
         self._settled(delete.path)
 
@@ -511,11 +649,38 @@ class Carrier:
             self.journal.set_remote(action.path, fetched.remote)
 
     def _settled(self, path: Path) -> None:
+        self.merging.forget(path)
         self.journal.ledger.clear_problem(path)
         self.journal.ledger.unapprove(path)
 
-    def _log(self, verb: str, path: Path, device: str | None, digest: Digest | None, *, detail: str = "") -> None:
-        event = Event(verb, path, device or "another tool", digest, detail=detail)
+    def _log(
+        self,
+        verb: str,
+        path: Path,
+        device: str | None,
+        digest: Digest | None,
+        *,
+        detail: str = "",
+        before: Digest | None = None,
+        replaces: Version | None = None,
+        mode: int | None = None,
+        mode_before: int | None = None,
+        came_from: Path | None = None,
+    ) -> None:
+        undoable = verb in {"set-mode", "delete-remote", "move"}
+        event = Event(
+            verb,
+            path,
+            device or "another tool",
+            digest,
+            detail=detail,
+            action=self._action(path) if undoable else "",
+            before=before,
+            replaces=replaces,
+            mode=mode,
+            mode_before=mode_before,
+            came_from=came_from,
+        )
         self.journal.ledger.log(self.clock.time_ns(), [event])
 
 

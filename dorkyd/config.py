@@ -17,13 +17,14 @@ from typing import TypeVar
 from urllib.parse import quote, unquote, urlsplit
 
 import yaml
+from yaml import ScalarNode
 
 from dorkyd.config_listen import listen_of
 from dorkyd.config_nodes import Source, Table, folder_name, items_of
 from dorkyd.config_overlaps import refuse_overlaps
 from dorkyd.core.ignore import check
 from dorkyd.core.paths import is_reserved
-from dorkyd.core.settings import LEAST_RATE, Bandwidth, Guard, Mode, Project, PushQueue, Settings, TrashLimits
+from dorkyd.core.settings import LEAST_RATE, Bandwidth, Guard, Mode, Project, PushQueue, Settings, TrashLimits, Tripwire
 from dorkyd.durable import fsync
 from dorkyd.errors import Configuration
 from dorkyd.private import make_parents
@@ -34,8 +35,22 @@ SOCKET_BYTES = 100
 _DAY_S = 86_400
 _PROJECT_KEYS = frozenset(
     {"name", "path", "bucket", "mode", "endpoint_url", "region", "profile", "single_writer", "ignore"}
-    | {"settle_s", "hold_s", "list_every_s", "poll_s", "guard", "trash", "bucket_trash", "bandwidth", "push"}
-    | {"encrypt", "compress"}
+    | {
+        "settle_s",
+        "hold_s",
+        "list_every_s",
+        "poll_s",
+        "guard",
+        "trash",
+        "bucket_trash",
+        "bandwidth",
+        "push",
+        "merge_env",
+        "tripwire",
+        "allow",
+        "encrypt",
+        "compress",
+    }
 )
 _UNBUILT = {key: f"`{key}` is not built yet; remove it, dorkyd will not pretend to obey it" for key in ("convert",)}
 _FOR = {"endpoint_url": "s3:// and gs://", "region": "s3://", "profile": "s3://"}
@@ -206,11 +221,18 @@ def read_settings(text: str, homes: Homes, *, host: str) -> Settings:
     root = source.compose(text)
     if root is None:
         return Settings(device=host)
-    top = source.table(root, "the configuration", {"device", "poll_s", "projects", "bandwidth", "listen"}, _UNBUILT)
+    top = source.table(
+        root, "the configuration", {"device", "author", "poll_s", "projects", "bandwidth", "listen"}, _UNBUILT
+    )
     poll_s = top.number("poll_s", 0.05, _DAY_S, "seconds")
     device = top.text("device")
     if device is not None and (not device.isprintable() or len(device.encode()) > 64):
         raise top.wrong("device", "`device` must be printable and at most 64 bytes, such as laptop-7")
+    author = top.text("author")
+    if author is not None and (not author.isprintable() or len(author.encode()) > 128):
+        raise top.wrong(
+            "author", "`author` must be printable and at most 128 bytes, such as Ann Lee <ann@acme.example>"
+        )
     read = []
     for node in items_of(source, top.values.get("projects"), "`projects`"):
         table = source.table(node, "a project", _PROJECT_KEYS, _UNBUILT)
@@ -221,6 +243,7 @@ def read_settings(text: str, homes: Homes, *, host: str) -> Settings:
         projects=tuple(project for _, project in read),
         bandwidth=_bandwidth(top),
         listen=listen_of(top),
+        author=author or "",
     )
 
 
@@ -253,6 +276,9 @@ def _project(table: Table, homes: Homes, poll_s: float) -> Project:
         push=_push(table, bucket),
         encrypt=_patterns(table, "encrypt"),
         compress=_patterns(table, "compress"),
+        tripwire=_tripwire(table),
+        allow=_patterns(table, "allow"),
+        merge_env=_or(table.boolean("merge_env"), _PROJECT.merge_env),
     )
 
 
@@ -303,7 +329,7 @@ def _mode(table: Table) -> Mode:
 
 def _no_mode(table: Table) -> Mode:
     """Of a project without a folder."""
-    for key in ("mode", "ignore"):
+    for key in ("mode", "ignore", "tripwire", "allow", "merge_env"):
         if key in table.values:
             raise table.wrong(key, f"`{key}` is of projects with a folder: add a `path`, or remove it")
     return Mode.BUCKET
@@ -377,6 +403,18 @@ def _patterns(table: Table, key: str) -> tuple[str, ...]:
             raise table.source.wrong(node, f"in `{key}`: {bad.detail}")
         patterns.append(pattern)
     return tuple(patterns)
+
+
+def _tripwire(table: Table) -> Tripwire | None:
+    node = table.values.get("tripwire")
+    # A bare `off` is a boolean to YAML.
+    off = isinstance(node, ScalarNode) and node.tag == "tag:yaml.org,2002:bool" and node.value.lower() == "off"
+    given = "off" if off else table.text("tripwire")
+    if given is None:
+        return None
+    if given not in set(Tripwire):
+        raise table.wrong("tripwire", f"`tripwire` is `{given}`; it must be ask or off")
+    return Tripwire(given)
 
 
 def _guard(table: Table) -> Guard:

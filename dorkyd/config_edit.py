@@ -7,7 +7,7 @@ edits. `dorkyd.config.edit` puts the result through the full check and onto the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import yaml
@@ -95,6 +95,49 @@ def set_bandwidth(text: str, name: str | None, *, up: int | None, down: int | No
         if size is not None:
             text = _set_rate(text, name, key, written(size))
     return text
+
+
+def add_patterns(text: str, name: str, key: str, patterns: Sequence[str]) -> str:
+    """The text with these at the end of a project's list `key`, those that are there already left out.
+
+    Raises `Refused` with code `no-such-project`, `Configuration` as `add_project`.
+    """
+    for pattern in patterns:
+        text = _add_pattern(text, name, key, pattern)
+    return text
+
+
+def _add_pattern(text: str, name: str, key: str, pattern: str) -> str:
+    root = _SOURCE.compose(text)
+    items = items_of(_SOURCE, value_of(root, "projects"), "`projects`")
+    place = next((at for at, item in enumerate(items) if _name_of(item) == name), None)
+    table = None if place is None else items[place]
+    if not isinstance(table, yaml.MappingNode):
+        raise Refused(f"no project is named {name}", code="no-such-project", hint="dorkyctl status shows the names")
+    node = value_of(table, key)
+    end = "\r\n" if "\r\n" in text else "\n"
+    there = [str(item.value) for item in node.value] if isinstance(node, yaml.SequenceNode) else []
+    if pattern in there:
+        return text
+    if node is None:
+        edited = _one_more(text, table, f"{key}: [{_quoted(pattern)}]", end)
+    elif isinstance(node, yaml.SequenceNode) and node.value and node.flow_style:
+        last = node.value[-1].end_mark.index
+        edited = f"{text[:last]}, {_quoted(pattern)}{text[last:]}"
+    elif isinstance(node, yaml.SequenceNode) and node.value:
+        line = " " * node.start_mark.column + f"- {_quoted(pattern)}{end}"
+        edited = _after(text, _content_end(node), line, end)
+    else:
+        # Nothing or `[]`.
+        before = text[: node.start_mark.index]
+        space = "" if before.endswith((" ", "\n")) else " "
+        edited = f"{before}{space}[{_quoted(pattern)}]{text[node.end_mark.index :]}"
+    expected, found = (_plain(_SOURCE.compose(each)) for each in (text, edited))
+    assert isinstance(expected, dict)
+    expected["projects"][place][key] = [*there, pattern]
+    if found != expected:
+        raise Configuration("config.yaml cannot be edited in place in this form", hint="edit config.yaml by hand")
+    return edited
 
 
 def _set_rate(text: str, name: str | None, key: str, rate: str) -> str:

@@ -11,7 +11,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from dorkyd.control_commits import CommitControl
+from dorkyd.control_history import HistoryControl
 from dorkyd.core.artifact import Artifact, ArtifactVersion, Condition
+from dorkyd.core.audit import EVERYTHING, Filter
 from dorkyd.core.report import (
     ConflictItem,
     FileItem,
@@ -22,7 +25,6 @@ from dorkyd.core.report import (
     ProjectStatus,
     SyncResult,
     Team,
-    TrashItem,
     Warning,
     Why,
 )
@@ -142,6 +144,14 @@ class ProjectControl(Protocol):
         """Its keys."""
 
     @property
+    def commits(self) -> CommitControl:
+        """Its commits."""
+
+    @property
+    def past(self) -> HistoryControl:
+        """Its history, restores, undo, trash and audit."""
+
+    @property
     def name(self) -> str:
         """Unique among the daemon's projects."""
 
@@ -174,11 +184,8 @@ class ProjectControl(Protocol):
     def problems(self) -> Sequence[ProblemItem]:
         """Paths that cannot sync."""
 
-    def log(self, after: int, limit: int) -> Sequence[LogItem]:
-        """History with seq above `after`, oldest first; `after` -1: the last `limit` of it."""
-
-    def trash(self) -> Sequence[TrashItem]:
-        """What can be restored, newest first."""
+    def log(self, after: int, limit: int, wanted: Filter = EVERYTHING) -> Sequence[LogItem]:
+        """History with seq above `after`, oldest first; `after` -1: the last `limit` of it. `wanted`: only this."""
 
     def resolve(self, path: str, keep: str) -> Sequence[ConflictItem]:
         """Settle a conflict, named by the original or the copy; `keep` is `mine`, `theirs` or `both`. Returns what
@@ -190,9 +197,6 @@ class ProjectControl(Protocol):
 
     def reject(self, token: str) -> ProjectStatus:
         """Undo what the halt showed: nothing is deleted and what is missing is restored."""
-
-    def restore(self, path: str, name: str | None) -> FileItem:
-        """Bring a trashed file back to its place (the newest of that path, or the trash item `name`)."""
 
     def doctor(self, shell: Sequence[str] = ()) -> Sequence[Finding]:
         """Check folder, bucket, permissions, clock, limits; each finding says what to run. `shell`: names of variables
@@ -250,6 +254,11 @@ class DaemonControl(Protocol):
         """Write bandwidth limits, bytes a second, to the configuration; they hold at once. `name` None: of all projects
         together. None leaves a direction as it is, 0 lifts its limit. Returns what is in force then. `Configuration`
         for one that is too low, `Refused` with `no-such-project`.
+        """
+
+    def allow(self, name: str, patterns: Sequence[str]) -> Sequence[str]:
+        """Write patterns of what the tripwire lets pass to the configuration; the project is started anew with them.
+        Returns all there are. `Configuration` for one that is no pattern, `Refused` with `no-such-project`.
         """
 
     def warnings(self) -> Sequence[Warning]:

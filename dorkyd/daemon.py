@@ -11,6 +11,7 @@ import fcntl
 import json
 import logging
 import os
+import pwd
 import random
 import secrets
 import signal
@@ -25,13 +26,13 @@ from pathlib import Path as FilePath
 from apscheduler.schedulers.background import BackgroundScheduler
 
 import dorkyd
-from dorkyd import config, logs
+from dorkyd import allocator, config, logs
 from dorkyd.api.server import ApiServer
 from dorkyd.api.tcp import TcpDoor
-from dorkyd.buckets import open_bucket
+from dorkyd.buckets import open_bucket, prepare
 from dorkyd.buckets.limits import Limited, Limits, Pair
 from dorkyd.buckets.retry import Patience, Retrying
-from dorkyd.config_edit import add_project, remove_project, set_bandwidth
+from dorkyd.config_edit import add_patterns, add_project, remove_project, set_bandwidth
 from dorkyd.control import NewProject, ProjectControl
 from dorkyd.core.model import Path
 from dorkyd.core.printable import printable
@@ -188,6 +189,14 @@ class Daemon:
         for runner in list(self._runners.values()):
             runner.sync(wait=False, timeout_s=None)
 
+    def allow(self, name: str, patterns: Sequence[str]) -> Sequence[str]:
+        """Write patterns to the configuration, and start the project anew with them."""
+        with self._guard:
+            self.project(name)
+            change = lambda text: add_patterns(text, name, "allow", patterns)
+            self._apply(config.edit(self.loaded, change, host=self.host))
+            return next(project.allow for project in self.loaded.settings.projects if project.name == name)
+
     def warnings(self) -> Sequence[Warning]:
         """About the daemon as a whole."""
         found = []
@@ -287,10 +296,11 @@ class Daemon:
         """Start, stop and restart projects so that they are what the settings say."""
         with self._guard:
             before = {p.name: p for p in self.loaded.settings.projects if p.name in self._runners}
-            device_changed = loaded.settings.device != self.loaded.settings.device
+            names = (self.loaded.settings.device, self.loaded.settings.author)
+            renamed = (loaded.settings.device, loaded.settings.author) != names
             wanted = {p.name: p for p in loaded.settings.projects}
             for name, project in before.items():
-                if device_changed or not _same_but_bandwidth(wanted.get(name), project):
+                if renamed or not _same_but_bandwidth(wanted.get(name), project):
                     self._runners.pop(name).stop()
                     del self._limits[name]
             self.loaded, self._bad_edit, self._seen_text = loaded, "", loaded.text
@@ -324,6 +334,7 @@ class Daemon:
             clock=SystemClock(),
             pool=self._pool.lane(),
             device=settings.device,
+            author=settings.author or _login_name(),
             make_watcher=lambda skip: None if folderless else _watch(project.path, skip, lambda: engine.wake()),  # noqa: PLW0108 - wake is set later
             random=random.random,
             make_push=lambda: _push(project),
@@ -331,6 +342,7 @@ class Daemon:
             pinned=lambda: config.pinned_fingerprint(project.path),
         )
         runner = ProjectRunner(engine, self._published, limits)
+        threading.Thread(target=prepare, args=(project,), name="prepare", daemon=True).start()
         runner.start()
         return runner
 
@@ -377,9 +389,18 @@ stopped in between costs a first sync a twelfth of its CPU (`docs/performance.md
 """
 
 
+def _login_name() -> str:
+    """The user of this process, as the system knows them; empty: it does not."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return ""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of `dorkyd`. Returns the exit code."""
     sys.setswitchinterval(SWITCH_S)
+    allocator.return_large_buffers()
     parser = argparse.ArgumentParser("dorkyd", description="Keeps project folders in sync with buckets you own.")
     parser.add_argument("--version", action="version", version=f"dorkyd {dorkyd.__version__}")
     parser.parse_args(argv)

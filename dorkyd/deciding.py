@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from dorkyd.batches import Batches, unknown
 from dorkyd.core import metadata
@@ -35,6 +36,7 @@ from dorkyd.core.paths import ancestors, fold
 from dorkyd.core.reconcile import merged_mode, reconcile
 from dorkyd.core.safety import allowed
 from dorkyd.core.sealing import recognised
+from dorkyd.core.secrets import OWNER_BITS, is_private
 from dorkyd.core.settings import Mode, Project
 from dorkyd.errors import PathProblem, Stale
 from dorkyd.journal import Dirty, Journal
@@ -42,6 +44,7 @@ from dorkyd.keyring import Keyring
 from dorkyd.local_side import IGNORE_FILE, LocalSide
 from dorkyd.ports import ABSENT, Observation
 from dorkyd.transfer import SECRET_BITS
+from dorkyd.tripwire import Tripped
 
 _BELOW = 50
 """How many keys below a path are looked at to see whether its name is taken as a folder."""
@@ -89,6 +92,7 @@ class Decider:
     project: Project
     device: str
     batches: Batches
+    tripwire: Tripped
     keyring: Keyring | None = None
     """None: nothing is encrypted here."""
     unholdable: int = 0
@@ -237,14 +241,20 @@ class Decider:
             done.problems.append(seen)
             return
         base, remote = self.journal.base(path), self.journal.remote(path)
+        open_to_others = isinstance(seen, Local) and is_private(path) and bool(seen.mode & ~OWNER_BITS)
         local = self._with_holdable_mode(seen, base, remote) if isinstance(seen, Local) else None
         if remote is not None and remote.sealed is not None and remote.digest is None:
             remote = self._recognised(path, base, local, remote)
+        if is_private(path):
+            base, local, remote = _owners(base), _owners(local), _owners(remote)
         if base is None and local is not None and remote is not None:
             remote = self._proved(path, local, remote)
         done.absent |= seen is ABSENT and base is not None
         done.gone |= remote is None and base is not None
-        action = self._resealed(path, base, local, remote, reconcile(path, base, local, remote))
+        action = reconcile(path, base, local, remote)
+        if open_to_others and local is not None and remote is not None and isinstance(action, Adopt | None):
+            action = SetMode(path, local, remote, local.mode)
+        action = self._resealed(path, base, local, remote, action)
         if remote is not None or isinstance(action, Upload):
             above = [n for a in ancestors(path) if (n := self._neighbour(a)) is not None]
             below = self._below(path) if remote is None else []
@@ -260,6 +270,8 @@ class Decider:
             result = allowed(result, self.project.mode)
         if local is None and isinstance(result, Fetch | Look) and self.project.mode in {Mode.PUSH, Mode.BUCKET}:
             result = None  # it would only be downloaded
+        if isinstance(result, Upload):
+            result = self.tripwire.holds(result) or result
         if isinstance(result, Problem):
             done.problems.append(result)
             return
@@ -382,6 +394,16 @@ class Decider:
             else:
                 kept.append(action)
         done.actions = kept
+
+
+_Side = TypeVar("_Side", Base, Local, Remote)
+
+
+def _owners(side: _Side | None) -> _Side | None:
+    """A side of a private file: what others may do with it is no part of it, whatever a file or an object says."""
+    if side is None or side.mode is None:
+        return side
+    return replace(side, mode=side.mode & OWNER_BITS)
 
 
 def _without_copy(action: Action) -> Action:

@@ -18,6 +18,7 @@ from dorkyd.doctor_environment import environment_findings
 from dorkyd.doctor_folder import disk_finding, folder_findings, free_bytes, project_id_of
 from dorkyd.doctor_git import git_findings
 from dorkyd.doctor_limits import InotifyLimits, inotify_limits, open_files_finding, open_files_limit, watch_findings
+from dorkyd.doctor_secrets import public_findings
 from dorkyd.doctor_tries import tried
 from dorkyd.ports import Bucket, Clock, Folder
 
@@ -59,5 +60,6 @@ def examine(
         detail = f"{project.bucket} could not be opened"
         return [*found, Finding("bucket", ok=False, detail=detail, hint=hint, code="no-bucket")]
     of_bucket = bucket_findings(project, bucket, project_id_of(folder), clock)
+    of_bucket += tried("secrets", lambda: public_findings(root, folder, known, of_bucket))
     refused = any(finding.code in {"auth", "denied"} for finding in of_bucket)
     return [*found, *environment_findings(project, shell, refused=refused), *of_bucket]

@@ -12,6 +12,7 @@ from pathlib import Path as FilePath
 from dorkyd.core.ignore import IgnoreRules
 from dorkyd.core.model import Path
 from dorkyd.core.report import Finding
+from dorkyd.doctor_secrets import counted, secrets_among
 
 _TIMEOUT_S = 20
 _NEW_FILE = "a-file-that-sync-brings"
@@ -46,6 +47,9 @@ def _asked(git: str, root: FilePath, rules: IgnoreRules) -> Iterator[Finding]:
     tracked = [name for raw in listed.stdout.split(b"\0") if raw and _synced(name := os.fsdecode(raw), rules)]
     if tracked:
         yield tracked_finding(root, tracked)
+    secret = secrets_among(root, tracked)
+    if secret:
+        yield secret_finding(root, secret)
     # Asked about a file, not the folder: `/private/*` with `!/private/.dorky.yaml` ignores all that matters.
     if _git(git, root, "check-ignore", "-q", _NEW_FILE).returncode == 0:
         yield Finding("git", ok=True, detail=f"the git repository at {top} ignores what is in this folder")
@@ -60,6 +64,17 @@ def tracked_finding(root: FilePath, tracked: list[str]) -> Finding:
     hint = f"`git -C {shlex.quote(str(root))} rm -r --cached .` keeps the files and ends git's tracking; or ignore them in .dorkyignore"
     detail = f"{len(tracked)} synced files are also tracked by git: {shown}{more}"
     return Finding("git", ok=False, detail=detail, hint=hint, code="git-tracked")
+
+
+def secret_finding(root: FilePath, secret: list[str]) -> Finding:
+    """Secrets that git tracks are in its history, and with every clone."""
+    names = " ".join(shlex.quote(name) for name in secret[:_NAMED])
+    hint = (
+        f"`git -C {shlex.quote(str(root))} rm --cached {names}` ends that; whoever has a clone has what they hold:"
+        " change it where it came from"
+    )
+    detail = f"git tracks {counted(secret)} that hold secrets or are made for them"
+    return Finding("git", ok=False, detail=detail, hint=hint, code="git-secrets")
 
 
 def exposed_finding(root: FilePath, top: FilePath) -> Finding:

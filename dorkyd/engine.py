@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 import queue
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -38,6 +38,7 @@ from dorkyd.core.model import (
     Action,
     DeleteLocal,
     DeleteRemote,
+    Digest,
     Download,
     Fetch,
     KeepBoth,
@@ -62,6 +63,7 @@ from dorkyd.journal import Dirty, Journal
 from dorkyd.keyring import KEY_PROBLEMS, Keyring
 from dorkyd.keys import KeyHome
 from dorkyd.local_side import IGNORE_FILE, LocalSide
+from dorkyd.merging import Merging
 from dorkyd.news import News
 from dorkyd.opening import Opened, Opener
 from dorkyd.ports import Bucket, Clock, Folder, Identity, Push, Watcher
@@ -72,7 +74,8 @@ from dorkyd.retries import Retries
 from dorkyd.sealing import Sealing
 from dorkyd.sessions import BegunUpload
 from dorkyd.storing import Storing
-from dorkyd.transfer import Transfer
+from dorkyd.transfer import AtHand, Transfer
+from dorkyd.tripwire import Tripped
 from dorkyd.upkeep import Upkeep
 
 STALE_S = 0.2
@@ -99,6 +102,7 @@ class _Open:
     decider: Decider
     keyring: Keyring | None
     carrier: Carrier
+    merging: Merging
     transfer: Transfer
     collector: Collector
     asking: Asking
@@ -137,6 +141,8 @@ class Engine:
     wake: Callable[[], None] = lambda: None
     random: Callable[[], float] = lambda: 0.5
     """0 to 1, for jitter."""
+    author: str = ""
+    """The person who works here, as they call themselves; empty: nobody said."""
 
     held: halts.Held | None = None
     warnings: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -294,6 +300,10 @@ class Engine:
         """What is under way."""
         return list({id(job): job for job in self._open.jobs.in_flight.values()}.values()) if self._open else []
 
+    def at_hand(self, digest: Digest) -> AtHand:
+        """Where this disk is remembered to hold a content: files of the folder, and of its trash. Engine thread."""
+        return self._open.carrier.at_hand(digest) if self._open is not None else AtHand()
+
     @property
     def winding_down(self) -> bool:
         """Jobs of before the last `close` are still under way, and nothing begins before they have ended."""
@@ -337,6 +347,11 @@ class Engine:
         if o.contact.untold or o.local.pending_marks():
             return False
         return not o.journal.dirty(1, skip=o.retries.stuck() | o.batches.incomplete())
+
+    @property
+    def half_here(self) -> set[Path]:
+        """Objects of atomic batches that are not complete."""
+        return self._open.batches.incomplete() if self._open is not None else set()
 
     def paused_until(self) -> int:
         """Wall clock nanoseconds; 0: not paused."""
@@ -386,8 +401,16 @@ class Engine:
         """Slow upkeep: keep the trash, the bucket's log and its trash to their limits."""
         if self._open is not None and self.held is None and self._same_folder():
             self._open.upkeep.purge()
+            if not self._open.jobs.in_flight:
+                self._open.merging.purge()
             if self._open.contact.met:
                 self._open.bucket_upkeep.run_due(self._open.remote.cursor, self.pool.submit)
+
+    def empty_trash(self, names: Sequence[str]) -> set[str]:
+        """Remove these from the folder's trash for good. Returns those that are gone; others were written to since."""
+        if self._open is None or not self._same_folder():
+            raise Refused("the project is not open yet", code="not-open", hint="see `dorkyctl status`")
+        return self._open.upkeep.empty(names)
 
     def open_now(self) -> None:
         """Open at once. `Refused` when the folder is still not what it should be."""
@@ -550,10 +573,13 @@ class Engine:
             journal_lost=opened.warning is not None,
             trash=self.project.bucket_trash or TrashLimits(),
             keyring=keyring,
+            author=self.author,
         )
         local = LocalSide(self.folder, journal, self.project, self.make_watcher)
         transfer = Transfer(bucket, self.folder, self.clock, self.device, sealing)
-        carrier, retries = Carrier(journal, local, remote, transfer, self.clock, self.device), Retries(journal)
+        merging = Merging(journal, self.folder, self.project, self.clock)
+        carrier = Carrier(journal, local, remote, transfer, self.clock, self.device, merging)
+        retries = Retries(journal)
         stages = self.project.mode not in {Mode.PUSH, Mode.BUCKET}
         storing = Storing(bucket, self.folder, transfer, self.device, stages=stages, remember=self._remember)
         batches = Batches(journal, self.clock)
@@ -574,9 +600,12 @@ class Engine:
                 warnings=self.warnings,
             ),
             batches=batches,
-            decider=Decider(journal, local, self.project, self.device, batches, keyring),
+            decider=Decider(
+                journal, local, self.project, self.device, batches, Tripped(journal, self.folder, self.project), keyring
+            ),
             keyring=keyring,
             carrier=carrier,
+            merging=merging,
             transfer=transfer,
             collector=Collector(journal, carrier, remote, retries, asking, self.clock),
             asking=asking,
@@ -605,6 +634,7 @@ class Engine:
         asking.at_start()
         batches.at_start()
         self._open.upkeep.at_start()
+        merging.at_start()
         self._open.giving_up.at_start(f"{self.project.bucket} {self.project.endpoint_url or ''}")
         if self._open.push is not None:
             self._open.push.start(lambda: self.wake())  # noqa: PLW0108 - wake may be set later
@@ -811,6 +841,8 @@ class Engine:
             # An ignore file is applied before anything else.
             rows = ignore_rows
         if not rows:
+            if not o.jobs.in_flight and not o.deletions.waiting:
+                o.carrier.rests()
             return
         o.decider.unholdable = o.carrier.unholdable
         at_ns, busy = self.folder.now_ns(), self._busy(o, now)
@@ -863,6 +895,7 @@ class Engine:
             o.retries.fine(row.path for row in (*decided.clean, *decided.ignored))
             for row in decided.clean:
                 o.journal.ledger.unapprove(row.path)
+                o.merging.forget(row.path)
             for problem in decided.problems:
                 o.retries.problem(problem, now)
             for wait in decided.waits:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import BinaryIO
 
-from dorkyd import looking, marker, permissions, scanning, staging, trash
+from dorkyd import basecopies, looking, marker, permissions, scanning, staging, trash
 from dorkyd.core import paths
 from dorkyd.core.model import Digest, Local, Path, Problem, StatTuple
 from dorkyd.dirfd import (
@@ -168,6 +168,10 @@ class LocalFolder:
         except PathProblem as exc:
             return looking.problem(path, exc)
 
+    def stands(self, path: Path, stat: StatTuple) -> bool:
+        """As the port says."""
+        return self._stands(path, stat)
+
     def now_ns(self) -> int:
         """As the port says."""
         with self._root() as root, _tmp(root) as tmp:
@@ -180,6 +184,16 @@ class LocalFolder:
             return io.BytesIO(read)
         with self._root() as root, self._seen_from(root, path) as spot:
             return reader(looking.open_file_fd(spot, expected.stat), path, expected.stat)
+
+    def peek(self, path: Path, expected: Local, limit: int) -> bytes:
+        """As the port says."""
+        read = self._recent.peek(path, expected.stat)
+        if read is not None:
+            return read[:limit]
+        with self._root() as root, self._seen_from(root, path) as spot:
+            fd = looking.open_file_fd(spot, expected.stat)
+        with reader(fd, path, expected.stat) as stream:
+            return stream.read(limit)
 
     def taken_by(self, path: Path) -> str | None:
         """As the port says."""
@@ -250,6 +264,28 @@ class LocalFolder:
         """As the port says."""
         with self._root() as root, _staged(root, name) as staged:
             staging.unstage(staged)
+
+    # --- what both sides held ----------------------------------------------------------------------------------------
+
+    def keep(self, digest: Digest, data: bytes) -> None:
+        """As the port says."""
+        with self._root() as root, marker.open_ours(root, basecopies.BASE) as base:
+            basecopies.put(base, digest, data)
+
+    def kept(self, digest: Digest) -> bytes | None:
+        """As the port says."""
+        with self._root() as root, marker.open_ours(root, basecopies.BASE) as base:
+            return basecopies.get(base, digest)
+
+    def all_kept(self) -> Sequence[Digest]:
+        """As the port says."""
+        with self._root() as root, marker.open_ours(root, basecopies.BASE) as base:
+            return basecopies.names(base)
+
+    def unkeep(self, digest: Digest) -> None:
+        """As the port says."""
+        with self._root() as root, marker.open_ours(root, basecopies.BASE) as base:
+            basecopies.remove(base, digest)
 
     # --- effects -----------------------------------------------------------------------------------------------------
 

@@ -116,7 +116,7 @@ class Keyring:
 
     def covers(self, path: Path) -> bool:
         """It may leave this machine encrypted only."""
-        return self._chosen.cover(path)
+        return self._chosen.picks(path)
 
     def hides(self, path: Path) -> bool:
         """Neither digest nor size of what it holds may be told. Where the list was not read yet, of nothing."""

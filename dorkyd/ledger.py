@@ -82,6 +82,12 @@ class Install:
     mtime_ns: int
     """Of what stood there, for the name of a conflict copy; 0 when nothing did."""
     id: int = 0
+    agreed: Digest | None = None
+    """install: the object's content, where what is put in place is a merge of it: base becomes this, and the file is an
+    edit of it. None: they are one.
+    """
+    agreed_size: int | None = None
+    """Its bytes."""
 
     @property
     def takes_away(self) -> bool:
@@ -130,6 +136,17 @@ class Event:
     size: int | None = None
     version: Version | None = None
     detail: str = ""
+    action: str = ""
+    """Which action it is a part of: all that was decided together has the same. Empty: nothing that can be undone."""
+    before: Digest | None = None
+    """What the path held before; None: nothing, or nobody knows."""
+    replaces: Version | None = None
+    """The object state that was replaced or deleted."""
+    mode: int | None = None
+    """Permission bits it has since."""
+    mode_before: int | None = None
+    came_from: Path | None = None
+    """The name it had before it was moved."""
 
 
 class Ledger:
@@ -263,10 +280,10 @@ class Ledger:
         """About to be swapped in, or taken out."""
         self._conn.executemany(
             "INSERT INTO installs (verb, path, staged, staged_digest, version, size, mode, modified, expected, keep_both,"
-            " mtime_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " mtime_ns, agreed, agreed_size) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 (i.verb, i.path, i.staged, i.staged_digest, i.version, i.size, i.mode, i.modified, i.expected,
-                 int(i.keep_both), i.mtime_ns)
+                 int(i.keep_both), i.mtime_ns, i.agreed, i.agreed_size)
                 for i in installs
             ),
         )  # fmt: skip
@@ -274,8 +291,8 @@ class Ledger:
     def open_installs(self) -> list[Install]:
         """Begun, with no outcome recorded; oldest first."""
         rows = self._conn.execute(
-            "SELECT verb, path, staged, staged_digest, version, size, mode, modified, expected, keep_both, mtime_ns, id"
-            " FROM installs ORDER BY id"
+            "SELECT verb, path, staged, staged_digest, version, size, mode, modified, expected, keep_both, mtime_ns, id,"
+            " agreed, agreed_size FROM installs ORDER BY id"
         )
         return [
             Install(
@@ -291,6 +308,8 @@ class Ledger:
                 keep_both=bool(row[9]),
                 mtime_ns=row[10],
                 id=row[11],
+                agreed=row[12],
+                agreed_size=row[13],
             )
             for row in rows
         ]
@@ -398,9 +417,29 @@ class Ledger:
     def log(self, at_ns: int, events: Iterable[Event]) -> None:
         """What was done."""
         self._conn.executemany(
-            "INSERT INTO history (at_ns, verb, path, digest, size, version, device, detail)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            ((at_ns, e.verb, e.path, e.digest, e.size, e.version, e.device, e.detail) for e in events),
+            "INSERT INTO history (at_ns, verb, path, digest, size, version, device, detail, action, before, replaces, mode,"
+            " mode_before, came_from) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                (at_ns, e.verb, e.path, e.digest, e.size, e.version, e.device, e.detail, e.action, e.before, e.replaces,
+                 e.mode, e.mode_before, e.came_from)
+                for e in events
+            ),
+        )  # fmt: skip
+
+    def undoing(self, at_ns: int, events: Sequence[Event]) -> None:
+        """About to be taken back: what carries it to the bucket is known for that, whatever happens on the way. These rows
+        become what came of it (`undone`). One that a run before this wrote stays where it is: what that run carried to the
+        bucket came after it.
+        """
+        rows = self._conn.execute("SELECT action, path FROM history WHERE verb = 'undoing'").fetchall()
+        begun = {(action, path) for action, path in rows}
+        self.log(at_ns, [event for event in events if (event.action, event.path) not in begun])
+
+    def undone(self, events: Iterable[Event]) -> None:
+        """What came of what was to be taken back."""
+        self._conn.executemany(
+            "UPDATE history SET verb = ?, detail = ? WHERE action = ? AND path = ? AND verb = 'undoing'",
+            ((e.verb, e.detail, e.action, e.path) for e in events),
         )
 
     def trim_history(self, keep: int) -> None:
@@ -429,11 +468,21 @@ class Ledger:
         rows = self._conn.execute("SELECT path, code, detail, hint, attempts FROM problems ORDER BY path")
         return [(Problem(Path(path), code, detail, hint), attempts) for path, code, detail, hint, attempts in rows]
 
-    def approve(self, keys: Iterable[tuple[Path, Version]]) -> None:
-        """Exactly these deletions may pass the guard."""
+    def approve(self, keys: Iterable[tuple[Path, Version]], *, decided: str = "") -> None:
+        """Exactly these deletions may pass the guard. `decided`: stands for the decision, which can be undone as one."""
         keys = list(keys)
         self._was_approved.update(path for path, _ in keys)
-        self._conn.executemany("INSERT OR IGNORE INTO approvals VALUES (?, ?)", keys)
+        self._conn.executemany(
+            "INSERT OR IGNORE INTO approvals (path, version, decided) VALUES (?, ?, ?)",
+            ((path, version, decided) for path, version in keys),
+        )
+
+    def decided(self, path: Path) -> str:
+        """By which decision a deletion of this path was let through; empty: none, or none of this device's."""
+        if path not in self._was_approved:
+            return ""
+        row = self._conn.execute("SELECT decided FROM approvals WHERE path = ? AND decided != ''", (path,)).fetchone()
+        return str(row[0]) if row is not None else ""
 
     def is_approved(self, key: tuple[Path, Version]) -> bool:
         """Whether a person let this deletion through."""

@@ -28,6 +28,8 @@ class ObjectInfo:
     """The store's LastModified, whole seconds since the epoch; None where the store has none."""
     meta: Mapping[str, str]
     """User metadata, raw, keys in lower case (`dorkyd.core.metadata` reads it)."""
+    md5: str | None = None
+    """As `Listed.md5`: the store's own word on the bytes, which proves that they are whole when they have it."""
     stored_otherwise: bool = False
     """What a reading yields is not the stored bytes (`dorkyd.sealing`): `size` is theirs, and says nothing of what comes."""
 
@@ -253,6 +255,37 @@ class Inspectable(Protocol):
         """Ask, as far as this identity may. What was refused or is not built there is unknown, not an error."""
 
 
+@dataclass(frozen=True, slots=True)
+class StoredVersion:
+    """One state of an object that the store itself keeps (S3 versioning, GCS generations)."""
+
+    key: str
+    version: Version
+    """As `ObjectInfo.version`: on S3 two states of equal bytes have the same."""
+    id: str
+    """The store's own name for exactly this state, opaque: what `open_version` takes."""
+    size: int
+    modified: int | None
+    """When it was written, whole seconds."""
+    current: bool
+    """It is what stands there now."""
+    deleted: bool = False
+    """A mark that the object was deleted: it has no bytes."""
+
+
+@runtime_checkable
+class Versioned(Protocol):
+    """What a bucket may have beside the port, where the store keeps replaced and deleted states by itself."""
+
+    def versions(self, prefix: str) -> Iterator[Sequence[StoredVersion]]:
+        """Pages of all states that are kept of objects whose key begins with `prefix`, in the order of keys, each one's
+        newest first; none where the store keeps none. `Denied` where this identity may not list them.
+        """
+
+    def open_version(self, key: str, id: str) -> AbstractContextManager[Reading]:  # noqa: A002 - the store's word
+        """Open the bytes of exactly this state. `Stale` when the store no longer has it."""
+
+
 # --- folder ----------------------------------------------------------------------------------------------------------
 
 
@@ -375,11 +408,17 @@ class Folder(Protocol):
         Raises `Stale` when the file changed while it was read.
         """
 
+    def stands(self, path: Path, stat: StatTuple) -> bool:
+        """One quick look says that the file is the one that was so. False proves nothing."""
+
     def now_ns(self) -> int:
         """The file system's own time, for the racy rule."""
 
     def open(self, path: Path, expected: Local) -> BinaryIO:
         """The file's bytes. `Stale` when its stat tuple is no longer `expected.stat`."""
+
+    def peek(self, path: Path, expected: Local, limit: int) -> bytes:
+        """The file's first bytes, at most `limit`. `Stale` as for `open`."""
 
     def taken_by(self, path: Path) -> str | None:
         """Where names fold: the name, here or in a folder above, that stands where one of this path's would have to
@@ -418,6 +457,19 @@ class Folder(Protocol):
 
     def unstage(self, name: str) -> None:
         """Remove a staged file, which the caller can prove we fetched. Absent is fine."""
+
+    # what both sides held
+    def keep(self, digest: Digest, data: bytes) -> None:
+        """Keep the bytes of a small file, named by their digest, mode 0600. Not durable, and need not be."""
+
+    def kept(self, digest: Digest) -> bytes | None:
+        """Bytes that were kept, proved by their digest; None: they are not here, or damaged."""
+
+    def all_kept(self) -> Sequence[Digest]:
+        """What is kept."""
+
+    def unkeep(self, digest: Digest) -> None:
+        """Keep it no longer. Absent is fine."""
 
     # effects
     def swap_in(self, name: str, path: Path, expected: Local | None) -> StatTuple | None:

@@ -15,7 +15,9 @@ from pathlib import Path as FilePath
 
 from dorkyd import doctor
 from dorkyd.artifacts import Artifacts
+from dorkyd.committing import Committing
 from dorkyd.core import costs
+from dorkyd.core.audit import EVERYTHING, Filter
 from dorkyd.core.ignore import IgnoreRules
 from dorkyd.core.model import DeleteLocal, DeleteRemote, Download, Fetch, KeepBoth, MoveLocal, Path
 from dorkyd.core.report import (
@@ -31,13 +33,13 @@ from dorkyd.core.report import (
     RequestCounts,
     State,
     SyncResult,
-    TrashItem,
     Warning,
     Why,
 )
 from dorkyd.decisions import Decisions, checked
 from dorkyd.engine import Engine
 from dorkyd.errors import DorkyError, Refused
+from dorkyd.histories import Histories
 from dorkyd.opening import retire
 from dorkyd.ports import Bucket, Throttle
 from dorkyd.reading import Reader
@@ -48,6 +50,8 @@ _log = logging.getLogger("dorkyd.project")
 _FOREVER = 2**62
 _ANSWER_S = 60.0
 """How long an API thread waits for the engine's thread to answer."""
+SETTLE_S = 600.0
+"""How long a commit waits for both sides to agree."""
 RESTART_S = 5.0
 WIND_DOWN_S = 8.0
 """How long a stop waits for transfers under way."""
@@ -84,6 +88,8 @@ class ProjectRunner:
         self._decisions = Decisions(engine)
         self._artifacts = Artifacts(engine)
         self._team = TeamDesk(engine)
+        self._histories = Histories(engine)
+        self._committing = Committing(engine, lambda: self.sync(wait=True, timeout_s=SETTLE_S))
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._tickets: list[_Ticket] = []
@@ -359,6 +365,16 @@ class ProjectRunner:
         """Its keys, for clients."""
         return self._team
 
+    @property
+    def commits(self) -> Committing:
+        """Its commits."""
+        return self._committing
+
+    @property
+    def past(self) -> Histories:
+        """Its past."""
+        return self._histories
+
     def status(self) -> ProjectStatus:
         """The last published."""
         return self._status
@@ -414,13 +430,9 @@ class ProjectRunner:
         """As `ProjectControl.problems`."""
         return self._reader().problems(self._next_tries())
 
-    def log(self, after: int, limit: int) -> Sequence[LogItem]:
+    def log(self, after: int, limit: int, wanted: Filter = EVERYTHING) -> Sequence[LogItem]:
         """As `ProjectControl.log`."""
-        return self._reader().log(after, limit)
-
-    def trash(self) -> Sequence[TrashItem]:
-        """As `ProjectControl.trash`."""
-        return self._reader().trash()
+        return self._reader().log(after, limit, wanted)
 
     def resolve(self, path: str, keep: str) -> Sequence[ConflictItem]:
         """As `ProjectControl.resolve`."""
@@ -434,13 +446,6 @@ class ProjectRunner:
     def reject(self, token: str) -> ProjectStatus:
         """As `ProjectControl.reject`."""
         return self._decide(lambda: self._decisions.reject(token))
-
-    def restore(self, path: str, name: str | None) -> FileItem:
-        """As `ProjectControl.restore`."""
-        self._decide(lambda: self._decisions.restore(path, name))
-        found = self._ask(lambda: self._engine.folder.observe(checked(path), None))
-        digest, size, mode = getattr(found, "digest", None), getattr(found, "size", 0), getattr(found, "mode", None)
-        return FileItem(Path(path), digest, size, None, mode, "changing")
 
     def purge_trash(self) -> None:
         """Keep the trash to its limits: slow upkeep, asked for by the daemon's scheduler."""

@@ -40,6 +40,12 @@ class Recent:
             found = self._drop(path)
         return found[1] if found is not None and found[0] == seen else None
 
+    def peek(self, path: Path, seen: StatTuple) -> bytes | None:
+        """The bytes, which stay."""
+        with self._lock:
+            found = self._files.get(path)
+        return found[1] if found is not None and found[0] == seen else None
+
     def _drop(self, path: Path) -> tuple[StatTuple, bytes] | None:
         found = self._files.pop(path, None)
         if found is not None:

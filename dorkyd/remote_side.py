@@ -72,6 +72,8 @@ class RemoteSide:
     replica: ReplicaId
     read_only: bool = False
     """`mode: pull`: nothing is ever written there."""
+    author: str = ""
+    """Who works here, for people; empty: nobody said."""
     trash: TrashLimits = field(default_factory=TrashLimits)
     """The bucket's, where this device begins the project."""
     deleted_by: dict[Path, str] = field(default_factory=dict)
@@ -361,7 +363,8 @@ class RemoteSide:
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.clock.time_ns() // 1_000_000_000))
         changes = tuple(self._change(intent) for intent in intents)
         keys = self.keyring.keys.listed.number if self.keyring is not None else 0
-        return Entry(self.replica, self.device, stamp, changes, batch=intents[0].batch if intents else None, keys=keys)
+        batch = intents[0].batch if intents else None
+        return Entry(self.replica, self.device, stamp, changes, batch=batch, keys=keys, author=self.author)
 
     def _change(self, i: Intent) -> Change:
         """What is told of it. Of encrypted content neither digest nor size: its keyed digest, where that is known."""

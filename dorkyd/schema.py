@@ -144,7 +144,24 @@ def m0007_batches(db: Database) -> None:
 
 
 @migrations()
-def m0008_sealed_objects(db: Database) -> None:
+def m0008_actions(db: Database) -> None:
+    """What `undo` needs of the history: which rows are one action, and what each path held before."""
+    db.execute("ALTER TABLE history ADD COLUMN action TEXT NOT NULL DEFAULT ''")
+    for column in ("before TEXT", "replaces TEXT", "mode INTEGER", "mode_before INTEGER", "came_from TEXT"):
+        db.execute(f"ALTER TABLE history ADD COLUMN {column}")
+    db.execute("CREATE INDEX history_by_action ON history (action)")
+    db.execute("ALTER TABLE approvals ADD COLUMN decided TEXT NOT NULL DEFAULT ''")
+
+
+@migrations()
+def m0010_merges(db: Database) -> None:
+    """Installs of what was merged (`dorkyd.merging`): base becomes the object merged in, not what is put in place."""
+    db.execute("ALTER TABLE installs ADD COLUMN agreed TEXT")
+    db.execute("ALTER TABLE installs ADD COLUMN agreed_size INTEGER")
+
+
+@migrations()
+def m0012_sealed_objects(db: Database) -> None:
     """Of an encrypted object: its key's epoch and its keyed digest. All are looked at again for that."""
     db.execute("ALTER TABLE remote ADD COLUMN sealed TEXT")
 

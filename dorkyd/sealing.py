@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
@@ -126,8 +126,8 @@ class Sealing:
         return self._inner.sessions_over
 
     @property
-    def inner(self) -> Bucket:
-        """The store as it is."""
+    def bucket(self) -> Bucket:
+        """The store as it is. What one of its layers reads past us is ciphertext until `decoding` had it."""
         return self._inner
 
     def read(self, key: str, *, limit: int = 16 * 1024 * 1024) -> tuple[ObjectInfo, bytes] | None:
@@ -156,10 +156,6 @@ class Sealing:
         """As the port says."""
         self._inner.close()
 
-    def __getattr__(self, name: str) -> object:
-        """What an adapter has beside the port (`Inspectable`)."""
-        return getattr(self._inner, name)
-
     # --- reading ------------------------------------------------------------------------------------------------
 
     def head(self, key: str) -> ObjectInfo | None:
@@ -182,6 +178,13 @@ class Sealing:
                 stack.close()
                 reading = stack.enter_context(self._inner.get(key, if_match=info.version, start=0))
             yield _Opened(reading, info, coding, start)
+
+    @contextmanager
+    def decoding(self, opening: AbstractContextManager[Reading]) -> Iterator[Reading]:
+        """What a layer below opens from its beginning, as `get` shows it."""
+        with opening as reading:
+            info = _shown(reading.info)
+            yield _Opened(reading, info, self._coding_of(info.meta), 0) if info.stored_otherwise else reading
 
     def _coding_of(self, meta: Mapping[str, str]) -> Coding:
         epoch = meta.get(metadata.EPOCH)
@@ -285,7 +288,7 @@ class Sealing:
         if key.startswith(_OURS) and not key.startswith(_COPIES):
             return Coding()
         path = Path(key)
-        packed = self._compress.cover(path)
+        packed = self._compress.picks(path)
         sealed = metadata.EPOCH in meta or self._keyring.covers(path)
         return Coding(self._keyring.writing() if sealed else None, packed)
 

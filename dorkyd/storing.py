@@ -17,6 +17,7 @@ from typing import BinaryIO
 from dorkyd.core import metadata
 from dorkyd.core.artifact import MEDIA_TYPE, Annotate, Remove, Store, check_room, media_type_of
 from dorkyd.core.model import Digest, Op, Path, Remote, Version
+from dorkyd.core.secrets import installed_mode
 from dorkyd.errors import Blocked, Refused, Stale, Transient, Unsupported
 from dorkyd.ledger import NOBODYS
 from dorkyd.ports import Body, Bucket, Folder, ObjectInfo, Session, Written
@@ -171,7 +172,8 @@ class Storing:
                 with self._folder.stage(asked.staged) as out:
                     out.write(asked.data)
             # Bits that keep us from reading it come when it is put in place.
-            bits = None if mode is None else mode | 0o600
+            bits = installed_mode(asked.path, mode)
+            bits = None if bits is None else bits | 0o600
             self._folder.seal(asked.staged, mode=bits, mtime_ns=asked.mtime_ns)
         except (Stale, Transient, Blocked) as exc:
             _log.warning("verb=stage path=%r outcome=%s", asked.path, exc.code)
@@ -244,6 +246,10 @@ class Storing:
         except (Transient, Stale):
             # `Stale` too: a client library may send a request again whose reply was lost, and meet its own write.
             found = self._bucket.head(path)
+            if found is not None and op in _remote(found).ancestry:
+                # It happened, so that nothing may send it again: the next look settles what became of it.
+                what = f"{path}: it was written, and another device has written to it since"
+                raise Transient(what, code="overtaken", hint="look at what is there now", retry_after_s=1) from None
             if found is None or _remote(found).op != op:
                 raise
             remote = _remote(found)

@@ -8,8 +8,9 @@ done nothing or left exactly what its journal row describes.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import BinaryIO
@@ -36,7 +37,9 @@ from dorkyd.core.model import (
     Version,
 )
 from dorkyd.core.paths import ancestors, conflict_name, step_aside
+from dorkyd.core.secrets import installed_mode
 from dorkyd.errors import DiskFull, Integrity, PathProblem, SessionGone, Stale, Transient, Unsupported
+from dorkyd.hashing import Hashing
 from dorkyd.ledger import Install
 from dorkyd.ports import ABSENT, Body, Bucket, Chunk, Clock, Folder, ObjectInfo, Reading, Session, Trashed, Written
 from dorkyd.sealing import Sealing
@@ -50,8 +53,14 @@ _ASIDE = 8
 """How often a folder for conflict copies may itself be something else."""
 SECRET_BITS = 0o077
 """What nobody but the owner may do with a file that is encrypted in the bucket. Base has what the object says all the same."""
-_FETCHES = 2
-"""A body that does not match its claimed digest is fetched once more: a line fault differs, a false claim repeats."""
+BESIDE_BYTES = 16 * 1024 * 1024
+"""What is larger is hashed on a thread beside its writing."""
+_BLOCK_BYTES = 1024 * 1024
+_FETCHES = 4
+"""How often a body that does not match its claimed digest is fetched. One that the store vouches for by its own checksum
+is what the object holds, whatever it claims. Where the store says nothing, or speaks of something else (an ETag under KMS),
+so many equal bodies are: two may be the same line's fault at the same place.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +129,8 @@ class Placed:
     trashed_digest: Digest | None = None
     copy: Path | None = None
     """The conflict copy that holds it."""
+    copied: Digest | None = None
+    """What that copy holds."""
     restored: bool = False
     """A discard found newer bytes and put them back."""
     unheld: int = 0
@@ -156,7 +167,7 @@ class Transfer:
         """
         try:
             fetched = self._fetch(path, remote, staged, at_hand)
-            mode = fetched.remote.mode
+            mode = installed_mode(path, fetched.remote.mode)
             # Bits that keep us from reading it come when it is put in place.
             self._folder.seal(staged, mode=None if mode is None else mode | 0o600, mtime_ns=fetched.remote.mtime_ns)
             return fetched
@@ -167,10 +178,10 @@ class Transfer:
             ) from exc
 
     def _fetch(self, path: Path, remote: Remote, staged: str, at_hand: AtHand) -> Fetched:
-        if remote.digest is not None and self._copy_at_hand(remote.digest, staged, at_hand):
+        if remote.digest is not None and copy_at_hand(self._folder, remote.digest, staged, at_hand):
             size = self._folder.staged_size(staged) if remote.sealed is not None else None
             return Fetched(remote if size is None else replace(remote, size=size))
-        seen: Digest | None = None
+        seen: Counter[Digest] = Counter()
         for _ in range(_FETCHES):
             info, digest = self._receive(path, remote.version, staged)
             claimed = _remote(info).digest
@@ -178,29 +189,18 @@ class Transfer:
                 info = replace(info, size=self._folder.staged_size(staged) or 0)
             if claimed is None or digest == claimed:
                 return Fetched(_with_digest(_remote(info), digest))
-            if digest == seen:
+            seen[digest] += 1
+            if seen[digest] == _FETCHES or (info.md5 is not None and self._staged_md5(staged) == info.md5):
                 return Fetched(metadata.disowned(_remote(info), digest))
-            seen = digest
             self._folder.unstage(staged)
         raise Transient(f"{path}: the bytes received do not match their digest", code="damaged-in-transit")
 
-    def _copy_at_hand(self, digest: Digest, staged: str, at_hand: AtHand) -> bool:
-        """The bytes are what counts, so a copy is believed once it was hashed. What was fetched so far stays only
-        where nothing is at hand.
-        """
-        copies: list[Callable[[], None]] = [
-            *(partial(self._folder.stage_copy, path, local, staged) for path, local in at_hand.files),
-            *(partial(self._folder.trash_to_stage, name, staged, keep=True) for name in at_hand.trashed),
-        ]
-        for copy in copies:
-            self._folder.unstage(staged)
-            with suppress(Stale, PathProblem):
-                copy()
-                if self._folder.staged_digest(staged) == digest:
-                    return True
-        if copies:
-            self._folder.unstage(staged)
-        return False
+    def _staged_md5(self, staged: str) -> str:
+        hashing = hashlib.md5(usedforsecurity=False)
+        with self._folder.open_staged(staged) as file:
+            while block := file.read(_BLOCK_BYTES):
+                hashing.update(block)
+        return hashing.hexdigest()
 
     def _receive(self, path: Path, version: Version, staged: str) -> tuple[ObjectInfo, Digest]:
         """Fetch to the end, going on after what an earlier try left."""
@@ -208,15 +208,17 @@ class Transfer:
         have = left or 0
         with self._bucket.get(path, if_match=version, start=have) as reading:
             info = reading.info
-            hashing = hashlib.sha256() if have == 0 else None
-            with self._folder.stage(staged, resume=left is not None) as out:
+            with ExitStack() as closing:
+                out = closing.enter_context(self._folder.stage(staged, resume=left is not None))
+                large = info.size > BESIDE_BYTES
+                hashing = None if have else closing.enter_context(Hashing()) if large else hashlib.sha256()
                 for chunk in self._trusted(reading, staged):
                     have += len(chunk)
                     if have > info.size and not info.stored_otherwise:
                         break
-                    out.write(chunk)
                     if hashing is not None:
                         hashing.update(chunk)
+                    out.write(chunk)
         if info.stored_otherwise:
             pass  # all of it came, and is what the object claims: else reading it would have raised
         elif have > info.size:
@@ -432,8 +434,8 @@ class Transfer:
         copy, reused = self._conflict_copy(install, digest)
         if reused:
             trashed = self._folder.to_trash(install.staged, install.path)
-            return Placed(trashed=trashed, trashed_digest=digest, copy=copy)
-        return Placed(copy=copy)
+            return Placed(trashed=trashed, trashed_digest=digest, copy=copy, copied=digest)
+        return Placed(copy=copy, copied=digest)
 
     def discard(self, install: Install, action: DeleteLocal) -> Placed:
         """Take a file out of its place and into the trash; newer bytes than expected go back."""
@@ -488,6 +490,25 @@ class Transfer:
         """Set a file's permission bits."""
         mode = action.mode & ~SECRET_BITS if action.remote.sealed is not None else action.mode
         return self._folder.set_mode(action.path, mode, action.local)
+
+
+def copy_at_hand(folder: Folder, digest: Digest, staged: str, at_hand: AtHand) -> bool:
+    """Copy content from this disk into staging. The bytes are what counts, so a copy is believed once it was hashed. What
+    was fetched so far stays only where nothing is at hand.
+    """
+    copies: list[Callable[[], None]] = [
+        *(partial(folder.stage_copy, path, local, staged) for path, local in at_hand.files),
+        *(partial(folder.trash_to_stage, name, staged, keep=True) for name in at_hand.trashed),
+    ]
+    for copy in copies:
+        folder.unstage(staged)
+        with suppress(Stale, PathProblem):
+            copy()
+            if folder.staged_digest(staged) == digest:
+                return True
+    if copies:
+        folder.unstage(staged)
+    return False
 
 
 def conflict_copy(

@@ -11,6 +11,7 @@ import itertools
 import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,7 +19,11 @@ from pathlib import Path
 import pytest
 
 from dorkyd.buckets.memory import Fault, Faults, MemoryBucket
+from dorkyd.checkout import Checkout
+from dorkyd.commits import Commits
 from dorkyd.core import model
+from dorkyd.core.past import Outcome, Undone
+from dorkyd.core.report import State, SyncResult
 from dorkyd.core.settings import Project
 from dorkyd.decisions import Decisions
 from dorkyd.engine import Engine
@@ -28,6 +33,8 @@ from dorkyd.keyring import Keyring
 from dorkyd.keys import KeyHome
 from dorkyd.news import Bytes
 from dorkyd.ports import Bucket, Folder, Marks
+from dorkyd.restoring import Restoring
+from dorkyd.undoing import Undoing
 
 
 class Kill(BaseException):
@@ -36,7 +43,7 @@ class Kill(BaseException):
 
 FOLDER_EFFECTS = frozenset({
     "write_identity", "update_identity", "stage", "stage_copy", "seal", "unstage", "swap_in", "take_out", "put_in", "rename", "set_mode",
-    "drop_empty_parents", "to_trash", "trash_to_stage", "purge",
+    "drop_empty_parents", "to_trash", "trash_to_stage", "purge", "keep", "unkeep",
 })  # fmt: skip
 BUCKET_EFFECTS = frozenset({"begin", "put", "copy", "delete", "abandon"})
 
@@ -208,6 +215,18 @@ class FakeWatcher:
         self.alive = False
 
 
+class InlineEngine(Engine):
+    """Everything runs on one thread: who asks the engine's thread for something is on it."""
+
+    def call(self, request: Callable[[], object]) -> Future[object]:
+        future: Future[object] = Future()
+        try:
+            future.set_result(request())
+        except Exception as exc:  # it belongs to whoever asked
+            future.set_exception(exc)
+        return future
+
+
 class Device:
     """One folder on one machine."""
 
@@ -241,7 +260,7 @@ class Device:
         self.engine = self._engine()
 
     def _engine(self) -> Engine:
-        return Engine(
+        return InlineEngine(
             project=self.project,
             folder=self._trapped(self.wrap(LocalFolder(str(self.root))), FOLDER_EFFECTS),  # type: ignore[arg-type]
             open_bucket=lambda _known: self._trapped(self.make_bucket(), BUCKET_EFFECTS),  # type: ignore[arg-type,return-value]
@@ -249,6 +268,7 @@ class Device:
             clock=self.clock,
             pool=self.pool,
             device=self.name,
+            author=f"{self.name}'s owner",
             make_watcher=lambda _skip: self._watcher(),
             key_home=self.key_home,
         )
@@ -333,6 +353,26 @@ class Device:
     @property
     def decisions(self) -> Decisions:
         return Decisions(self.engine)
+
+    def restore(self, path: str, at: str | None = None, to: str | None = None) -> list[Outcome]:
+        return Restoring(self.engine).restore(path, at, to)
+
+    def undo(self) -> Undone:
+        return Undoing(self.engine).undo(dry_run=False)
+
+    @property
+    def commits(self) -> Commits:
+        """Commits, asked for by a person at this device."""
+        return Commits(self.engine, self._settled, at_once=1, wait=lambda _seconds: None)
+
+    @property
+    def checkout(self) -> Checkout:
+        """Commits brought back, as above."""
+        return Checkout(self.commits)
+
+    def _settled(self) -> SyncResult:
+        self.settle()
+        return SyncResult(self.engine.held is None, State.IN_SYNC if self.engine.held is None else State.HALTED, "")
 
     # --- what a person does and sees ------------------------------------------------------------------------------
 

@@ -88,6 +88,7 @@ def test_every_setting_is_read(homes: config.Homes) -> None:
     """Each setting arrives in its field, sizes as bytes."""
     text = """
 device: laptop-7
+author: Ann Lee
 poll_s: 5
 projects:
   - {name: a, path: ~/a, bucket: "s3://acme/a/", mode: push, endpoint_url: "http://127.0.0.1:9000/", region: eu-west-1,
@@ -97,7 +98,7 @@ projects:
   - {path: /q/b, bucket: "s3://acme/b"}
 """
     settings = read(text, homes)
-    assert settings.device == "laptop-7"
+    assert (settings.device, settings.author) == ("laptop-7", "Ann Lee")
     assert settings.projects[0] == Project(
         name="a",
         path=f"{homes.home}/a",
@@ -174,6 +175,10 @@ HEAD = "projects:\n  - path: /p/api\n    bucket: s3://acme/api\n"
         ("name: 123", '`name` must be text; YAML reads 123 as something else: write "123"'),
         ("name: api:x", "`name` must begin with a letter or digit"),
         ("name: ../x", "`name` must begin with a letter or digit"),
+        ("tripwire: no", "`tripwire` must be text"),
+        ("tripwire: shout", "`tripwire` is `shout`; it must be ask or off"),
+        ("allow: ['[z-a]']", "in `allow`: "),
+        ("merge_env: perhaps", "`merge_env` must be true or false"),
         ("mode: twoway", "`mode` is `twoway`; it must be two-way, push or pull"),
         ("mode: manual", "`mode: manual` is not built yet; use two-way, push or pull"),
         ("encrypt: '.env*'", "`encrypt` must be a list"),
@@ -286,7 +291,7 @@ def test_a_file_of_another_shape_is_refused(text: str, homes: config.Homes) -> N
 
 def test_an_unknown_global_setting_is_refused(homes: config.Homes) -> None:
     """A key of the file itself is checked too; without a near one, all are named."""
-    with pytest.raises(Configuration, match="unknown setting `zzz` in the configuration; known are bandwidth, device"):
+    with pytest.raises(Configuration, match="unknown setting `zzz` in the configuration; known are author, bandwidth"):
         read("zzz: 1\n", homes)
 
 

@@ -5,7 +5,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dorkyd.config_edit import add_project, remove_project, set_bandwidth
+from dorkyd.config_edit import add_patterns, add_project, remove_project, set_bandwidth
 from dorkyd.errors import Configuration, Refused
 
 NEW = {"name": "new", "path": "~/new", "bucket": "s3://acme/new", "region": None}
@@ -191,3 +191,27 @@ def test_a_limit_that_others_refer_to_is_not_changed(text: str) -> None:
     """An anchor would carry the change to where nobody asked for it."""
     with pytest.raises(Configuration):
         set_bandwidth(text, "a", up=2 * MiB, down=None)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("", '    allow: ["/.env", "*.pem"]\n'),
+        ("    allow: []  # none\n", '    allow: ["/.env", "*.pem"]  # none\n'),
+        ("    allow: ['*.pem']\n", "    allow: ['*.pem', \"/.env\"]\n"),
+        ("    allow:\n      - a # why\n", '    allow:\n      - a # why\n      - "/.env"\n      - "*.pem"\n'),
+    ],
+)
+def test_patterns_are_added_once(before: str, after: str) -> None:
+    """At the end of the project's own list, whatever its form; all else stays."""
+    entry = "    bucket: s3://acme/data\n"
+    edited = add_patterns(TWO.replace(entry, entry + before), "data", "allow", ["/.env", "*.pem"])
+    assert edited == TWO.replace(entry, entry + after)
+    assert add_patterns(edited, "data", "allow", ["/.env"]) == edited
+
+
+def test_patterns_of_an_unknown_project_are_refused() -> None:
+    """The code tells programs why."""
+    with pytest.raises(Refused) as raised:
+        add_patterns(TWO, "none", "allow", ["a"])
+    assert raised.value.code == "no-such-project"

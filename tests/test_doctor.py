@@ -23,6 +23,7 @@ from dorkyd.doctor_clock import clock_finding, clock_offset_s
 from dorkyd.doctor_environment import environment_findings
 from dorkyd.doctor_folder import MiB, disk_finding
 from dorkyd.doctor_limits import InotifyLimits, count_folders, inotify_limits, open_files_finding
+from dorkyd.doctor_secrets import public_findings
 from dorkyd.errors import AuthExpired, Denied, DorkyError, Transient
 from dorkyd.news import Bytes, News
 from dorkyd.ports import Body, Bucket, Session, Setting, Written
@@ -430,6 +431,33 @@ def test_tracked_by_git(at: Fixture) -> None:
     assert bad(findings) == [("git", "git-tracked")]
     (tracked,) = [finding for finding in findings if not finding.ok]
     assert tracked.detail == "4 synced files are also tracked by git: 'a', 'b', 'c' and 1 more"
+
+
+@needs_git
+def test_secrets_tracked_by_git(at: Fixture) -> None:
+    """A repository's history and every clone of it have them: told apart from files that are merely tracked."""
+    at.write(".env")
+    at.write("plain")
+    git(at.root.parent, "init")
+    git(at.root, "add", ".env", "plain")
+    (at.root.parent / ".gitignore").write_text("/root/\n")
+    assert bad(found(at)) == [("git", "git-tracked"), ("git", "git-secrets")]
+    (told,) = [finding for finding in found(at) if finding.code == "git-secrets"]
+    assert "1 synced file ('.env')" in told.detail
+    assert "rm --cached .env" in told.hint
+
+
+def test_secrets_in_a_public_bucket(at: Fixture) -> None:
+    """Only where there are both."""
+    public = [Finding("public-access", ok=False, detail="open", code="public-access")]
+    rules = IgnoreRules()
+    at.write("plain")
+    assert list(public_findings(at.root, at.folder, rules, public)) == []
+    at.write("d/.env.prod")
+    assert list(public_findings(at.root, at.folder, rules, [])) == []
+    (finding,) = public_findings(at.root, at.folder, rules, public)
+    assert (finding.code, finding.ok) == ("secrets-public", False)
+    assert "'d/.env.prod'" in finding.detail
 
 
 @needs_git

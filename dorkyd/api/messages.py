@@ -417,6 +417,18 @@ class LimitRequest(Request):
     down: int | None = Field(default=None, ge=0, le=FASTEST)
 
 
+class AllowRequest(Request):
+    """Gitignore patterns of paths that may be uploaded in plain though they look like secrets."""
+
+    patterns: list[Said] = Field(min_length=1, max_length=1000)
+
+
+class Allowed(Answer):
+    """All patterns that the tripwire lets pass."""
+
+    patterns: list[str]
+
+
 class TokenRequest(Request):
     """The halt that is approved or rejected."""
 
@@ -507,11 +519,3 @@ class MetadataRequest(Request):
 
     metadata: dict[Said, Said | None]
     """By name; null takes one away."""
-
-
-class RestoreRequest(Request):
-    """Bring a trashed file back."""
-
-    path: Said = Field(min_length=1)
-    name: Said | None = None
-    """The trash item; None: the newest of that path."""

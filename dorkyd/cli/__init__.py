@@ -5,9 +5,26 @@ from __future__ import annotations
 from dorkyd.cli.app import run
 
 # Imported for their commands, in the order in which help lists them.
-from dorkyd.cli import lifecycle, status, projects, halts, files, artifacts, keys, later  # isort: skip
+from dorkyd.cli import (  # isort: skip
+    lifecycle, status, projects, halts, files, history, commits, artifacts, keys, allow, env, later,
+)  # fmt: skip
 
-__all__ = ["artifacts", "files", "halts", "keys", "later", "lifecycle", "main", "projects", "run", "status"]
+__all__ = [
+    "allow",
+    "artifacts",
+    "commits",
+    "env",
+    "files",
+    "halts",
+    "history",
+    "keys",
+    "later",
+    "lifecycle",
+    "main",
+    "projects",
+    "run",
+    "status",
+]
 
 
 def main() -> None:

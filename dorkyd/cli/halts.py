@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,6 +13,9 @@ from dorkyd.cli import targets
 from dorkyd.cli.app import Json, Name, app, emit, show
 from dorkyd.cli.units import moment, plural, size
 from dorkyd.client import DorkyClient
+from dorkyd.core import model
+from dorkyd.core.dotenv import changes, decode, is_env
+from dorkyd.errors import Refused
 
 First = Annotated[str, typer.Argument(metavar="NAME", help="The project; may be left out inside its folder.")]
 Token = Annotated[str | None, typer.Argument(metavar="TOKEN", help="The token that `dorkyctl status` shows.")]
@@ -37,10 +41,25 @@ def conflicts(name: Name = None, json: Json = False) -> None:
         for item in reply.value.items:
             show(item.path)
             show(f"  {item.copy_}  ({size(item.size)}, from {item.device}, {moment(item.at)})")
+            differs = _keys(client, project, item.path, item.copy_)
+            if differs:
+                show(f"  in the copy: {differs}")
         if reply.value.items:
             show(f"Settle one with: dorkyctl resolve '{project}:PATH' --keep mine|theirs|both")
         else:
             show(f"No conflicts in {project}.")
+
+
+def _keys(client: DorkyClient, project: str, path: str, copy: str) -> str:
+    """Which keys of a `.env` file its copy has otherwise, without a value; empty: it is none, or is not here."""
+    folder = next((Path(each.path) for each in client.projects() if each.name == project), None)
+    if folder is None or not is_env(model.Path(path)):
+        return ""
+    try:
+        texts = [decode((folder / name).read_bytes()) for name in (path, copy)]
+    except (OSError, Refused):
+        return ""  # it is settled by now, or no text: the names are told all the same
+    return ", ".join(f"{key} {what}" for key, what in changes(*texts))
 
 
 @app.command(epilog="Example: dorkyctl problems api")

@@ -7,16 +7,10 @@ import typer
 from dorkyd.cli.app import Failure, app
 
 LATER = (
-    "history",
-    "undo",
     "stage",
     "unstage",
-    "commit",
     "push",
     "pull",
-    "commits",
-    "checkout",
-    "diff",
     "service",
 )
 

@@ -14,7 +14,9 @@ from typing import Any, Self, TypeVar
 
 import httpx2
 
-from dorkyd.api import calls
+from dorkyd.api import calls, commit_calls, history_calls
+from dorkyd.api import commit_messages as c
+from dorkyd.api import history_messages as h
 from dorkyd.api import messages as m
 from dorkyd.api.calls import Call
 from dorkyd.api.failures import ApiError
@@ -149,13 +151,9 @@ class DorkyClient:
         """Paths that cannot sync, and why."""
         return self.send(calls.problems(project)).value.items
 
-    def trash(self, project: str) -> list[m.TrashItem]:
-        """What can be restored, newest first."""
-        return self.send(calls.trash(project)).value.items
-
-    def log(self, project: str, *, after: int = -1, limit: int = 100) -> m.Page[m.LogItem]:
-        """History with seq above `after`, oldest first; -1: the last `limit`."""
-        return self.send(calls.log(project, after=after, limit=limit)).value
+    def log(self, project: str, *, after: int = -1, limit: int = 100, **wanted: str | None) -> m.Page[m.LogItem]:
+        """What this device did and saw, with seq above `after`, oldest first; -1: the last `limit`. Filters as for `audit`."""
+        return self.send(calls.log(project, after=after, limit=limit, wanted=wanted)).value
 
     def follow_log(self, project: str, *, after: int = -1, limit: int = 100) -> Iterator[m.LogItem]:
         """The same, then every line that joins it."""
@@ -192,6 +190,10 @@ class DorkyClient:
         """
         return self.send(calls.limit(project, up=up, down=down)).value
 
+    def allow(self, project: str, patterns: Sequence[str]) -> m.Allowed:
+        """Let paths that look like secrets be uploaded in plain: gitignore patterns. Returns all there are."""
+        return self.send(calls.allow(project, patterns)).value
+
     def approve(self, project: str, token: str) -> m.ProjectStatus:
         """Let through exactly what the halt showed."""
         return self.send(calls.approve(project, token)).value
@@ -204,9 +206,79 @@ class DorkyClient:
         """Settle a conflict (`keep`: mine, theirs, both); returns those that remain."""
         return self.send(calls.resolve(project, path, keep)).value.items
 
-    def restore(self, project: str, path: str, name: str | None = None) -> m.FileItem:
-        """Bring a trashed file back; `name`: that trash item, None: the newest of the path."""
-        return self.send(calls.restore(project, path, name)).value
+    # --- the past -----------------------------------------------------------------------------------------------------
+
+    def history(self, project: str, path: str) -> h.History:
+        """The states of one path, newest first, from every place that knows of any."""
+        return self.send(history_calls.history(project, path)).value
+
+    def restore(self, project: str, path: str, at: str | None = None, to: str | None = None) -> h.Restored:
+        """Bring a file, or with a closing `/` a folder, back as a new version. `at`: a version, a digest, a name in a trash or
+        a time (`2h`); None: the newest state that is not what stands there. `to`: another, free place.
+        """
+        return self.send(history_calls.restore(project, path, at, to)).value
+
+    def undo(self, project: str, *, dry_run: bool = False) -> h.Undone:
+        """Take back the last action that sync took on this device, on both sides."""
+        return self.send(history_calls.undo(project, dry_run=dry_run)).value
+
+    def trash(self, project: str, *, where: str = "folder", path: str | None = None) -> list[m.TrashItem]:
+        """What can be restored, newest first; `where`: `folder` or `bucket`."""
+        return self.send(history_calls.trash(project, where=where, path=path)).value.items
+
+    def empty_trash(
+        self, project: str, *, where: str = "folder", path: str | None = None, older_than_s: float | None = None
+    ) -> h.Emptied:
+        """Remove what is in a trash for good."""
+        call = history_calls.empty_trash(project, where=where, path=path, older_than_s=older_than_s)
+        return self.send(call).value
+
+    def diff(self, project: str, path: str, before: str | None = None, after: str | None = None) -> h.Difference:
+        """Compare two states; without `before` the newest that is not what stands here, without `after` the file here."""
+        return self.send(history_calls.diff(project, path, before, after)).value
+
+    def audit(self, project: str, *, after: str = "", limit: int = 1000, **wanted: str | None) -> h.Audit:
+        """Who changed what, in the order of the bucket's log; `path`, `by`, `action`, `since` and `until` filter."""
+        return self.send(history_calls.audit(project, after=after, limit=limit, wanted=wanted)).value
+
+    # --- commits --------------------------------------------------------------------------------------------------
+
+    def commit(self, project: str, message: str) -> c.Committed:
+        """Commit the project once both sides agree."""
+        return self.send(commit_calls.commit(project, message)).value
+
+    def commits(self, project: str, *, after: str | None = None, limit: int = 1000) -> m.Page[c.CommitItem]:
+        """One page of commits, the newest first; its `next` is the following page's `after`."""
+        return self.send(commit_calls.commits(project, after=after, limit=limit)).value
+
+    def commit_files(self, project: str, commit: str, *, after: str = "", limit: int = 1000) -> c.CommitDocument:
+        """One commit, by the beginning of its id, with a page of its files."""
+        return self.send(commit_calls.commit_files(project, commit, after=after, limit=limit)).value
+
+    def commit_diff(self, project: str, commit: str, to: str | None = None) -> list[c.DifferenceItem]:
+        """What differs between two commits, or (without `to`) between one and what the bucket holds now."""
+        return self.send(commit_calls.commit_diff(project, commit, to)).value.items
+
+    def checkout(
+        self, project: str, commit: str, paths: Sequence[str] = (), *, overwrite: bool = False
+    ) -> c.CheckedOut:
+        """Make the folder what a commit was, or these paths of it. What it replaces goes to the trash."""
+        return self.send(commit_calls.checkout(project, commit, paths, overwrite=overwrite)).value
+
+    def checkout_locked(self, project: str, lock: str, *, overwrite: bool = False) -> c.CheckedOut:
+        """Make the folder exactly what the text of a `dorky.lock` says, or raise how it differs."""
+        return self.send(commit_calls.checkout(project, None, lock=lock, overwrite=overwrite)).value
+
+    def lock(self, project: str, commit: str | None = None) -> str:
+        """The text of `dorky.lock` for a commit, for the last one without `commit`."""
+        return self.send(commit_calls.lock(project, commit)).value.text
+
+    def collect(
+        self, project: str, *, keep_last: int | None = None, keep_days: float | None = None, dry_run: bool = False
+    ) -> c.Collected:
+        """Remove commits past their retention, and contents that no commit has needed for a day."""
+        call = commit_calls.collect(project, keep_last=keep_last, keep_days=keep_days, dry_run=dry_run)
+        return self.send(call).value
 
     # --- artifacts ----------------------------------------------------------------------------------------------
 

@@ -39,6 +39,7 @@ BUILT_IN: tuple[str, ...] = (
     ".git",
     ".dorky",
     "/.dorky.yaml",
+    "dorky.lock",  # it names a commit, and git carries it
     "node_modules",
     "__pycache__",
     ".venv",
@@ -70,6 +71,7 @@ BUILT_IN: tuple[str, ...] = (
 _FOLDERS_REMEMBERED = 50_000
 _TRAILING_SPACES = re.compile(r"(?<!\\) +\Z")
 _TRAILING_BLANKS = re.compile(r"\s+\Z")
+_SPECIAL = re.compile(r"[\\*?\[\]]| +\Z")
 _BRACKET = re.compile(r"\\.|(\[[!^]?\]?[^\]]*\])")
 _SHORT_FORMS = {".": ".+", "/": ".+/"}  # pathspec's for `*` and `**/*/**`, meant for searching
 _NOT_IN_BRACKET = re.compile(r"\[|\\|--|&&|\|\||~~")
@@ -172,29 +174,33 @@ class IgnoreRules:
 
 
 class Patterns:
-    """Gitignore patterns that choose paths: for encryption, for compression. What a folder is chosen for holds for all below
-    it, and copies belong where their originals do. Pure; may be shared between threads.
+    """Gitignore patterns that pick paths for any other purpose. The last that matches decides, `!` takes back, and a folder
+    that is picked is picked with all below it. A conflict copy goes with its original. Pure, as `IgnoreRules`.
     """
 
-    def __init__(self, patterns: tuple[str, ...] = ()) -> None:
+    def __init__(self, texts: tuple[str, ...] = ()) -> None:
         """Raises `Refused` for a pattern that `check` would report."""
-        self.texts = patterns
         try:
-            self._list = _List([_rule(line, line) for text in patterns for _, line in _lines(text)])
+            self._list = _List([_rule(line, line) for text in texts for _, line in _lines(text)])
         except ValueError as exc:
-            raise Refused(str(exc), code="bad-pattern", hint="write it as in .gitignore") from exc
+            raise Refused(str(exc), hint="correct the pattern in config.yaml") from exc
+        self.texts = texts
 
-    def cover(self, path: Path) -> bool:
-        """The path is chosen, or a folder above it is."""
+    def picks(self, path: Path) -> bool:
+        """Whether a file is picked."""
         if not self.texts:
             return False
         bare = without_conflict(path)
-        chosen = [(above, True) for above in ancestors(bare)] + [(bare, False)]
-        return any(self._chosen(each, is_folder=is_folder) for each, is_folder in chosen)
+        return any(self._picks(folder, True) for folder in ancestors(bare)) or self._picks(bare, False)
 
-    def _chosen(self, path: Path, *, is_folder: bool) -> bool:
+    def _picks(self, path: Path, is_folder: bool) -> bool:
         found = self._list.last_match(path, name(path), is_folder)
         return found is not None and not found.lifts
+
+
+def literal(path: Path) -> str:
+    """The pattern that picks exactly this path."""
+    return "/" + _SPECIAL.sub(r"\\\g<0>", path)
 
 
 def _fixed(path: Path, last: str) -> str | None:

@@ -69,6 +69,8 @@ class Entry:
     """The atomic batch that is complete with these changes, which are all of it."""
     keys: int = 0
     """The member list has so many changes (`dorkyd.core.members`). 0: it tells nothing of that."""
+    author: str = ""
+    """The person at that device, as they call themselves; empty: not said."""
 
 
 UNREADABLE = Entry(ReplicaId(""), "", "", (), whole=False)
@@ -115,6 +117,8 @@ def encode_entry(entry: Entry) -> bytes:
         for c in entry.changes
     ]
     document = {"format": FORMAT, "replica": entry.replica, "device": entry.device, "time": entry.time}
+    if entry.author:
+        document["author"] = entry.author
     if entry.batch is not None:
         document["batch"] = entry.batch
     if entry.keys:
@@ -139,6 +143,7 @@ def decode_entry(text: bytes) -> Entry:
         whole=None not in read,
         batch=_batch(document),
         keys=_keys(document.get("keys")),
+        author=(_text(document, "author") or "")[:255],
     )
 
 

@@ -23,6 +23,14 @@ class Mode(StrEnum):
     """A project without a folder: nothing is synced, clients store and fetch objects. That of a project without `path`."""
 
 
+class Tripwire(StrEnum):
+    """What happens before a file that looks like a secret is uploaded in plain for the first time."""
+
+    ASK = "ask"
+    """It is a problem until a person allows it, encrypts it or ignores it."""
+    OFF = "off"
+
+
 @dataclass(frozen=True, slots=True)
 class Guard:
     """When so many deletions are not believed: past `percent` and `files` together, or past `max`, in the window."""
@@ -103,6 +111,12 @@ class Project:
     """Gitignore patterns of what leaves this machine encrypted only, beside the project's own."""
     compress: tuple[str, ...] = ()
     """Gitignore patterns of what is compressed before it is sent from here (and before it is encrypted)."""
+    tripwire: Tripwire | None = None
+    """None: `ask` of S3 and Google Cloud Storage, `off` of a directory."""
+    allow: tuple[str, ...] = ()
+    """Gitignore patterns of paths that the tripwire lets pass."""
+    merge_env: bool = True
+    """Two edits of one `.env*` file come together by key, where they are of different keys (`dorkyd.merging`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,3 +142,5 @@ class Settings:
     """Of all projects together, beside each one's own."""
     listen: Listen | None = None
     """None: the API is on its socket alone."""
+    author: str = ""
+    """The person who works here, in commits and in the bucket's log; empty: the login name."""

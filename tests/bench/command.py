@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from tests.bench import large, latency, many, sealed, unchanged
+from tests.bench import artifacts, commits, large, latency, many, sealed, unchanged
 from tests.bench.goals import Goal, verdicts
 from tests.bench.measure import Sample
 from tests.bench.stage import Case, Stage, shuffled
@@ -73,6 +73,9 @@ CASES: Mapping[str, Entry] = {
     "sealed-up": Entry(sealed.up, 3, [Goal(2, sealed.PLAIN), Goal(200, column="peak MB")]),
     "sealed-down": Entry(sealed.down, 3, [Goal(2, sealed.PLAIN), Goal(200, column="peak MB")]),
     "killed": Entry(large.killed, 1, [Goal(200, column="peak MB")]),
+    "api-up": Entry(artifacts.up, 3, [Goal(round(1 / 0.7, 2), artifacts.OWN)]),
+    "api-down": Entry(artifacts.down, 3, [Goal(round(1 / 0.7, 2), artifacts.OWN)]),
+    "api-small": Entry(artifacts.small, 3),
     "latency": Entry(
         latency.latency,
         15,
@@ -83,6 +86,11 @@ CASES: Mapping[str, Entry] = {
     ),
     "unchanged": Entry(unchanged.unchanged, 1, [Goal(0.15, "rclone bisync")]),
     "one-change": Entry(unchanged.one_change, 3, [Goal(1.1)]),
+    "commits": Entry(
+        commits.commits,
+        3,
+        [Goal(1, row=f"dorkyd {row}") for row in ("commits, all", "diff, read before", "checkout", "commit")],
+    ),
     "idle": Entry(unchanged.idle, 1, [Goal(150, column="peak MB"), Goal(0.01 * unchanged.REST_S, column="CPU s")]),
 }
 

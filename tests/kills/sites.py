@@ -36,10 +36,32 @@ _FALLBACK = "only where the file system or the system lacks a call"
 _NEW = "newer than the last telling of all stories: `python -m tests.kills --write` says whether one passes it"
 _TCP = "only with a TCP listener, which writes its token once"
 _REPEATS = "inside a transaction whose end is a point; each step in `tests/scenarios/test_repeats.py`"
+_MERGES = "each step in `tests/scenarios/test_env_merge.py`; the story of two edits of one .env passes most"
 _BATCHES = "each step in `tests/scenarios/test_batches.py`"
 _SEALED = "no story has keys yet; devices are killed there in `tests/scenarios/test_encryption.py` and the simulator"
+_PAST = f"{_NEW}; each step of restore and undo in `tests/scenarios/test_asked.py`"
+_AUDIT = "a cache of what the bucket's log says: it may be lost at any time"
+_COMMITS = "each step in `tests/scenarios/test_commits_killed.py`, and in time in `tests/e2e/test_commits.py`"
+_CACHE = "a cache of what was read of commits: it may be lost at any time"
 _EARLY = "told, but done before the story arms its victim"
 UNREACHED: dict[Site, str] = {
+    ("bucket.copy", "commit_store.CommitStore.keep"): _COMMITS,
+    ("bucket.delete", "collection.Collection._remove_one"): _COMMITS,
+    ("bucket.delete", "collection.Collection.run"): _COMMITS,
+    ("bucket.delete", "commit_store.CommitStore.remove"): _COMMITS,
+    ("bucket.put", "collection.Collection._condemn"): _COMMITS,
+    ("bucket.put", "commit_store.CommitStore._send"): "only an object too large for the store to copy",
+    ("bucket.put", "commit_store.CommitStore.condemn"): _COMMITS,
+    ("bucket.put", "commit_store.CommitStore.create"): _COMMITS,
+    ("folder.set_mode", "checkout.Checkout._set_modes"): _COMMITS,
+    ("sql COMMIT", "checkout.Checkout._set_modes"): _COMMITS,
+    ("sql COMMIT", "commits.Commits.note"): _COMMITS,
+    ("os.chmod", "commit_cache.CommitCache._try"): _CACHE,
+    ("os.mkdir", "commit_cache.CommitCache._try"): _CACHE,
+    ("os.unlink", "commit_cache.CommitCache._with"): _CACHE,
+    ("sql DELETE documents", "commit_cache.CommitCache.keep"): _CACHE,
+    ("sql DELETE headers", "commit_cache.CommitCache.forget"): _CACHE,
+    ("sql INSERT headers", "commit_cache.CommitCache.remember"): _CACHE,
     **dict.fromkeys(
         (
             ("bucket.put", "keyring.Keyring._create"),
@@ -75,7 +97,6 @@ UNREACHED: dict[Site, str] = {
     ("os.rmdir", "buckets.directory_place.make_room"): "only an empty folder in a directory's place for an object",
     ("sql COMMIT", "collecting.Collector.look_at_kept_folders"): _NEW,
     ("sql COMMIT", "upkeep.Upkeep._adopt_strays"): "only bytes that were fetched and are gone from staging",
-    ("folder.unstage", "decisions.Decisions._put"): _RACE,
     ("folder.unstage", "transfer.Transfer._fetch"): _RACE,
     ("folder.to_trash", "upkeep.Upkeep._keep_beside"): _RACE,
     ("os.unlink", "staging.copy"): _RACE,
@@ -110,7 +131,6 @@ UNREACHED: dict[Site, str] = {
     ("sql DELETE repeats", "repeats.Repeats.failed"): _REPEATS,
     ("sql DELETE repeats", "repeats.Repeats.forget"): _REPEATS,
     ("sql DELETE repeats", "repeats.Repeats.answer"): _REPEATS,
-    ("sql COMMIT", "batches.Batches.at_start"): _BATCHES,
     ("sql COMMIT", "batches.Batches.commit"): _BATCHES,
     ("sql COMMIT", "batches.Batches.expire"): _BATCHES,
     ("sql COMMIT", "remote_side.RemoteSide.read_back"): _BATCHES,
@@ -118,9 +138,53 @@ UNREACHED: dict[Site, str] = {
     ("sql INSERT batches", "batch_rows.BatchRows.complete"): _BATCHES,
     ("sql UPDATE intents", "batch_rows.BatchRows.commit"): _BATCHES,
     ("sql UPDATE intents", "batch_rows.BatchRows.give_up"): _BATCHES,
+    ("folder.keep", "merging.Merging._keep"): _MERGES,
+    ("folder.seal", "merging.Merging.stage"): _MERGES,
+    ("folder.stage", "merging.Merging.stage"): _MERGES,
+    ("folder.unkeep", "merging.Merging.purge"): _MERGES,
+    ("folder.unstage", "merging.Merging.forget"): _RACE,
+    ("open for writing", "basecopies.put"): "a descriptor that `os.open` gave, which is a point",
+    ("os.open", "basecopies.put"): _MERGES,
+    ("os.rename", "basecopies.put"): _MERGES,
+    ("os.unlink", "basecopies.remove"): _MERGES,
+    ("statement", "ALTER installs"): "the schema's own migration",
     ("statement", "CREATE batches"): _BATCHES,
     ("statement", "DELETE batches"): _BATCHES,
     ("statement", "INSERT batches"): _BATCHES,
+    ("bucket.delete", "emptying.Emptying._empty_bucket"): _PAST,
+    ("folder.drop_empty_parents", "placing.Placer.take_out_all"): _PAST,
+    ("folder.seal", "contents.Contents._sealed"): _PAST,
+    ("folder.seal", "decisions.Decisions._resolve_one"): _PAST,
+    ("folder.set_mode", "placing.Placer.set_mode"): _PAST,
+    ("folder.stage", "contents.Contents._take"): _PAST,
+    ("folder.stage_copy", "transfer.copy_at_hand"): _PAST,
+    ("folder.swap_in", "placing.Placer._place"): _PAST,
+    ("folder.take_out", "placing.Placer.take_out_all"): _PAST,
+    ("folder.to_trash", "placing.Placer._to_trash"): _PAST,
+    ("folder.trash_to_stage", "contents.Contents._from_disk"): _PAST,
+    ("folder.trash_to_stage", "transfer.copy_at_hand"): _PAST,
+    ("folder.unstage", "contents.Contents._from_bucket"): _PAST,
+    ("folder.unstage", "contents.Contents._received"): _PAST,
+    ("folder.unstage", "placing.Placer.drop"): _PAST,
+    ("folder.unstage", "transfer.copy_at_hand"): _PAST,
+    ("sql COMMIT", "placing.Placer._place"): _PAST,
+    ("sql COMMIT", "placing.Placer._to_trash"): _PAST,
+    ("sql COMMIT", "placing.Placer.drop"): _PAST,
+    ("sql COMMIT", "placing.Placer.put_all"): _PAST,
+    ("sql COMMIT", "placing.Placer.reserve_many"): _PAST,
+    ("sql COMMIT", "placing.Placer.set_mode"): _PAST,
+    ("sql COMMIT", "placing.Placer.take_out_all"): _PAST,
+    ("sql COMMIT", "placing.Placer.tell"): _PAST,
+    ("sql COMMIT", "placing.Placer.undoing"): _PAST,
+    ("statement", "ALTER approvals"): _PAST,
+    ("statement", "ALTER history"): _PAST,
+    ("statement", "CREATE history_by_action"): _PAST,
+    ("os.unlink", "auditing.Auditing._connected"): _AUDIT,
+    ("sql INSERT changes", "auditing._keep"): _AUDIT,
+    ("sql INSERT entries", "auditing._keep"): _AUDIT,
+    ("statement", "INSERT changes"): _AUDIT,
+    ("statement", "INSERT entries"): _AUDIT,
+    ("statement", "CREATE IF"): _AUDIT,
 }
 """What no story passes, and why."""
 

@@ -9,8 +9,10 @@ from dorkyd.core import metadata
 from dorkyd.core.ignore import IgnoreRules
 from dorkyd.core.model import Path
 from dorkyd.core.paths import is_under
+from dorkyd.core.secrets import installed_mode
 from tests.devices import Device
-from tests.simulation import sealed
+from tests.simulation import committing, sealed
+from tests.simulation.people import SHARED, is_shared
 from tests.simulation.play import Play
 
 Shape = dict[str, tuple[str, int]]
@@ -116,12 +118,18 @@ def _check(play: Play, mine: Shape | None) -> None:
     for path, (_, mode) in first.items():
         info = infos[path]
         remote = metadata.remote_of(info.version, info.size, info.modified, info.meta)
-        said = None if remote.mode is None else remote.mode & _bits(play)
-        assert path in untold or said == mode, f"{path}: the object says mode {remote.mode}, the folders {mode}"
+        told = remote.mode if remote.mode is None else installed_mode(Path(path), remote.mode) & _bits(play)
+        assert path in untold or told == mode, f"{path}: the object says mode {remote.mode}, the folders {mode}"
     if mine is not None:
-        kept = {p: held for p, held in mine.items() if not rules.skip(Path(p), False)}
+        kept = {
+            p: (text, installed_mode(Path(p), mode))
+            for p, (text, mode) in mine.items()
+            if not rules.skip(Path(p), False)
+        }
         assert first == kept, f"the lone editor's folder did not win: {first}, not {kept}"
     _nothing_lost(play)
+    _no_line_lost(play)
+    committing.check(play)
     _copies(play, objects)
     _journals(play, first)
     known = {name for device in play.devices for name in (device.name, f"{device.name}-state")}
@@ -139,6 +147,14 @@ def _left_to_persons(play: Play) -> bool:
     if not play.strangers and not play.ignoring:
         return False
     return any({"clash", "not-a-folder"} & set(device.problems().values()) for device in play.devices)
+
+
+def _no_line_lost(play: Play) -> None:
+    """Whatever was merged, every variable that somebody added is in the file or in a conflict copy of it."""
+    for device in play.devices:
+        shared = [text for path, text in device.tree().items() if is_shared(path)]
+        lost = play.account.lines - {line for text in shared for line in text.splitlines()}
+        assert not lost, f"{device.name} lost of {SHARED}: {sorted(lost)}"
 
 
 def _nothing_lost(play: Play) -> None:

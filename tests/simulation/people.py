@@ -6,11 +6,20 @@ import os
 import shutil
 from collections.abc import Callable
 
+from dorkyd.core.model import Path
+from dorkyd.core.paths import without_conflict
 from tests.devices import Device
 from tests.simulation.steps import Edit
 from tests.stamps import Stamps
 
 IGNORE = ".dorkyignore"
+SHARED = ".env.team"
+"""A file of variables to which everybody adds lines, and to which nobody does anything else."""
+
+
+def is_shared(path: str) -> bool:
+    """`SHARED`, or a conflict copy of it."""
+    return without_conflict(Path(path)) == SHARED
 
 
 class Account:
@@ -22,6 +31,8 @@ class Account:
         """Replaced or deleted by a person on a device that had them, or by another tool in the bucket."""
         self.late: set[str] = set()
         """Written through an open file: somewhere, the trash too, is all that is promised."""
+        self.lines: set[str] = set()
+        """Variables that were added to `SHARED`, which nobody ever takes away."""
         self.edits: list[Edit] = []
         """Since all settled last, those that were possible."""
 
@@ -36,8 +47,8 @@ class Person:
         self._open: list[int] = []
 
     def files(self) -> list[str]:
-        """Every file of the folder, but the one that always stays."""
-        return sorted(self.device.tree().keys() - {"stays"})
+        """Every file of the folder, but the one that always stays and `SHARED`."""
+        return sorted(path for path in self.device.tree() if path != "stays" and not is_shared(path))
 
     def edit(self, edit: Edit) -> None:
         """Do it, where it is possible."""
@@ -56,6 +67,11 @@ class Person:
         match edit.verb:
             case "write" | "save" | "backup-save" | "ignore":
                 return self._put(path, arg, edit.verb)
+            case "set":
+                had = here.read_text() if here.is_file() else ""
+                here.write_text(f"{had}{arg}\n")
+                self._stamp(path)
+                self.account.lines.add(arg)
             case "copy":
                 return (root / arg).is_file() and self._put(path, (root / arg).read_text(), "write")
             case "delete":

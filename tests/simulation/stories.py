@@ -10,11 +10,14 @@ import random
 from collections.abc import Callable
 from dataclasses import replace
 
-from tests.simulation.people import IGNORE
+from tests.simulation.people import IGNORE, SHARED
 from tests.simulation.play import NAMES, Play
 from tests.simulation.steps import (
     TREES,
     Age,
+    CheckOut,
+    Collect,
+    Commit,
     Cycle,
     Die,
     Disk,
@@ -27,12 +30,14 @@ from tests.simulation.steps import (
     Mend,
     Open,
     Refused,
+    Restore,
     Setting,
     Settle,
     Skew,
     Step,
     Stranger,
     Sync,
+    Undo,
     Unreadable,
     Upkeep,
     Verb,
@@ -85,9 +90,18 @@ class Author:
         self.names = NAMES[: self.setting.devices]
         self.crowded = rng.random() < 0.12
         self.editors = rng.choice(self.names) if not self.crowded and rng.random() < 0.25 else self.names
+        # Of its own, so that other stories are what they were.
+        self._past = random.Random(f"past {seed}")
+        self.remembers = self._past.random() < 0.25 and not self.crowded
         self._texts = 0
+        # Dice of its own: stories without it are what they were.
+        self._sets = random.Random(f"variables of {seed}")
+        self.shares = self._sets.random() < 0.15
         self._crowd = rng.choice(("a", "d/new"))
         self._writers = list(self.names)
+        # Drawn apart, so that the stories without commits stay what they were.
+        self._commits = random.Random(f"commits {seed}")
+        self.commits = not self.crowded and self._commits.random() < 0.25
         if self.crowded:
             self.troubles = tuple(kind for kind in self.troubles if kind not in {"late", "stranger", "ignore"})
 
@@ -101,6 +115,11 @@ class Author:
 
     def _next(self, play: Play) -> Step:
         rng = self.rng
+        if self.commits and self._commits.random() < 0.3:
+            return self._commit()
+        if self.remembers and self._past.random() < 0.15:
+            who = self._past.choice(self.names)
+            return Undo(who) if self._past.random() < 0.5 else Restore(who, self._past.choice((*PATHS, "d/", "e/")))
         chance = rng.random()
         if chance < 0.38:
             edit = self._edit(play)
@@ -115,6 +134,16 @@ class Author:
             return Work(who, tuple(rng.randrange(6) for _ in range(rng.randrange(1, 4))))
         return Cycle(who, rng.choice(("", "news", "whole", "whole")), rng.choice((0.0, 0.1, 1.0, 3.0, 20.0)))
 
+    def _commit(self) -> Step:
+        rng = self._commits
+        who = rng.choice(self.names)
+        chance = rng.random()
+        if chance < 0.45:
+            return Commit(who)
+        if chance < 0.75:
+            return CheckOut(who, rng.randrange(4), overwrite=rng.random() < 0.5)
+        return Collect(who, rng.choice((1, 1, 2, 3))) if chance < 0.9 else Age()
+
     def _text(self) -> str:
         self._texts += 1
         return f"w{self._texts}"
@@ -126,6 +155,9 @@ class Author:
                 return None
             who = self._writers.pop(rng.randrange(len(self._writers)))
             return Edit(who, rng.choice(("write", "save")), self._crowd, self._text())
+        if self.shares and self._sets.random() < 0.4:
+            self._texts += 1
+            return Edit(self._sets.choice(self.names), "set", SHARED, f"V{self._texts}={self._texts}")
         who = rng.choice(self.editors)
         if "ignore" in self.troubles and rng.random() < 0.25:
             return Edit(who, "ignore", IGNORE, rng.choice(RULES) + f"# {self._text()}\n")

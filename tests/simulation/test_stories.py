@@ -91,3 +91,12 @@ def test_a_file_is_ignored_while_it_is_sent() -> None:
 def test_what_waits_for_a_name_goes_on_when_the_object_is_gone() -> None:
     """A look that proves it gone frees the names that clash with it: they do not wait out their back-off."""
     _play(Refused("B", "a"), Edit("A", "turn", "a", "w5"), Edit("B", "move", "a", "b/y/z"), setting=Setting(tree=1))
+
+
+def test_variables_come_together() -> None:
+    """Both add one to a file that both hold: neither is lost, wherever a device dies meanwhile."""
+    for at in (0, 4, 8, 12, 16):
+        _play(
+            Edit("A", "set", ".env.team", "V1=1"), Settle(), Edit("A", "set", ".env.team", "V2=2"),
+            Edit("B", "set", ".env.team", "V3=3"), Sync("B"), Die("A", at, after=True), Sync("A"), Settle(),
+        )  # fmt: skip
