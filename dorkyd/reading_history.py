@@ -74,7 +74,7 @@ def trashed(conn: sqlite3.Connection, folder: str | None = None, path: Path | No
         where, values = " WHERE path = ?", (path,)
     elif folder:
         where, values = " WHERE path >= ? AND path < ?", (f"{folder}/", f"{folder}0")
-    rows = conn.execute(f"SELECT path, name, size, version, digest, at_ns FROM displaced{where} ORDER BY at_ns", values)  # noqa: S608 - constants
+    rows = conn.execute(f"SELECT path, name, size, version, digest, at_ns FROM displaced{where} ORDER BY at_ns", values)
     found: dict[Path, list[Copied]] = {}
     for at, name, size, version, digest, until_ns in rows:
         found.setdefault(at, []).append(Copied("trash", name, size, version, digest, until_ns=until_ns))
