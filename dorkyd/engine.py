@@ -60,6 +60,7 @@ from dorkyd.giving_up import GivingUp
 from dorkyd.jobs import Jobs, Pool, size_of
 from dorkyd.journal import Dirty, Journal
 from dorkyd.local_side import IGNORE_FILE, LocalSide
+from dorkyd.manual_rows import PULLING
 from dorkyd.news import News
 from dorkyd.opening import Opened, Opener
 from dorkyd.ports import Bucket, Clock, Folder, Identity, Push, Watcher
@@ -147,6 +148,8 @@ class Engine:
     """A cycle ended in what nobody foresaw: the journal may be damaged where no quick look tells."""
     _outliving: Jobs | None = None
     """Jobs of before the last `close`."""
+    _pulled_with: tuple[int, int] = (1, 1)
+    """The scan and the listing that a pull waits for; a start has one of each."""
     _requests: queue.SimpleQueue[tuple[Callable[[], object], Future[object]]] = field(default_factory=queue.SimpleQueue)
 
     def __post_init__(self) -> None:
@@ -345,6 +348,31 @@ class Engine:
                 self._open.local.scan_due = now
         return self.counters.scans + 1, self.counters.listings_begun + 1
 
+    @property
+    def pulling(self) -> bool:
+        """Mode manual: a person asked for what the bucket holds, and not all of it is here yet."""
+        return self._open is not None and self._open.journal.get(PULLING) is not None
+
+    def pull(self) -> tuple[int, int]:
+        """Mode manual: bring what the bucket holds, as mode pull does, until nothing is left to do; a restart goes on with
+        it. Returns as `look_again`.
+        """
+        o = self._ready()
+        with o.journal.atomic():
+            o.journal.put(PULLING, "1")
+            o.journal.mark(o.journal.manual.behind())
+        self._pulled_with = self.look_again()
+        return self._pulled_with
+
+    def _end_pull(self, o: _Open) -> None:
+        """Both sides were looked at since, and all that was found is done."""
+        if not self.pulling or not self.quiescent():
+            return
+        scan, listing = self._pulled_with
+        if self.counters.scans >= scan and self.counters.listings_done >= listing:
+            with o.journal.atomic():
+                o.journal.put(PULLING, None)
+
     def pause(self, until_ns: int) -> None:
         """Nothing moves until then (wall clock), across restarts. `Refused` while the folder is not open."""
         if self._open is None:
@@ -493,6 +521,7 @@ class Engine:
             self._decide(o, now)
             o.contact.announce(now, more_coming=bool(o.jobs.in_flight))
             o.giving_up.run_due(o.jobs.in_flight.keys(), now)
+            self._end_pull(o)
         o.contact.answered()
 
     def _opened(self, now: float) -> bool:
@@ -678,6 +707,8 @@ class Engine:
             journal.mark(journal.unagreed())
             journal.mark(list(journal.base_paths()))
             journal.put("mode", self.project.mode)
+            journal.put(PULLING, None)
+            journal.manual.forget_apart()
 
     def _settle_installs(self, o: _Open, now: float) -> None:
         """Installs left open, by a kill or by a failure midway, are settled before their paths are decided."""
@@ -771,6 +802,7 @@ class Engine:
         if not rows:
             return
         o.decider.unholdable = o.carrier.unholdable
+        o.decider.pulling = self.pulling
         at_ns, busy = self.folder.now_ns(), self._busy(o, now)
         with o.journal.atomic():
             decided = o.decider.decide(
