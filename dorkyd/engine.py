@@ -148,6 +148,8 @@ class Engine:
     """A cycle ended in what nobody foresaw: the journal may be damaged where no quick look tells."""
     _outliving: Jobs | None = None
     """Jobs of before the last `close`."""
+    pushing: bool = False
+    """Mode manual: a push works with what is staged (`dorkyd.manual_push`)."""
     _pulled_with: tuple[int, int] = (1, 1)
     """The scan and the listing that a pull waits for; a start has one of each."""
     _requests: queue.SimpleQueue[tuple[Callable[[], object], Future[object]]] = field(default_factory=queue.SimpleQueue)
@@ -288,6 +290,11 @@ class Engine:
     def winding_down(self) -> bool:
         """Jobs of before the last `close` are still under way, and nothing begins before they have ended."""
         return self._outliving is not None and self._outliving.running
+
+    @property
+    def unholdable(self) -> int:
+        """Permission bits that this file system was seen not to hold."""
+        return self._open.carrier.unholdable if self._open is not None else 0
 
     @property
     def waiting(self) -> list[DeleteLocal | DeleteRemote]:
