@@ -81,6 +81,9 @@ MAY_IMPORT: dict[str, list[str]] = {
     "api.failures": [],
     "api.calls": ["api.messages", "core.*"],
     "api.*": ["api.*", "control", "core.*", "errors"],
+    "commit_cache": ["core.*", "errors"],
+    # `news` for the bytes of a document as a body.
+    "commit_store": [*PORTS, "commit_cache", "news"],
     "artifacts": [*PORTS, *STORES, *ENGINE, "control", "bucket_trash"],
     "api.connections": ["api.problems", "peer"],
     "api.__main__": ["api.routes", ""],
