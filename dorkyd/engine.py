@@ -38,6 +38,7 @@ from dorkyd.core.model import (
     Action,
     DeleteLocal,
     DeleteRemote,
+    Digest,
     Download,
     Fetch,
     KeepBoth,
@@ -70,7 +71,7 @@ from dorkyd.repeats import Answered, Keyed
 from dorkyd.retries import Retries
 from dorkyd.sessions import BegunUpload
 from dorkyd.storing import Storing
-from dorkyd.transfer import Transfer
+from dorkyd.transfer import AtHand, Transfer
 from dorkyd.upkeep import Upkeep
 
 STALE_S = 0.2
@@ -285,6 +286,10 @@ class Engine:
     def jobs(self) -> list[Job]:
         """What is under way."""
         return list({id(job): job for job in self._open.jobs.in_flight.values()}.values()) if self._open else []
+
+    def at_hand(self, digest: Digest) -> AtHand:
+        """Where this disk is remembered to hold a content: files of the folder, and of its trash. Engine thread."""
+        return self._open.carrier.at_hand(digest) if self._open is not None else AtHand()
 
     @property
     def winding_down(self) -> bool:

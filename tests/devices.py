@@ -11,6 +11,7 @@ import itertools
 import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -206,6 +207,18 @@ class FakeWatcher:
         self.alive = False
 
 
+class InlineEngine(Engine):
+    """Everything runs on one thread: who asks the engine's thread for something is on it."""
+
+    def call(self, request: Callable[[], object]) -> Future[object]:
+        future: Future[object] = Future()
+        try:
+            future.set_result(request())
+        except Exception as exc:  # it belongs to whoever asked
+            future.set_exception(exc)
+        return future
+
+
 class Device:
     """One folder on one machine."""
 
@@ -237,7 +250,7 @@ class Device:
         self.engine = self._engine()
 
     def _engine(self) -> Engine:
-        return Engine(
+        return InlineEngine(
             project=self.project,
             folder=self._trapped(self.wrap(LocalFolder(str(self.root))), FOLDER_EFFECTS),  # type: ignore[arg-type]
             open_bucket=lambda _known: self._trapped(self.make_bucket(), BUCKET_EFFECTS),  # type: ignore[arg-type,return-value]

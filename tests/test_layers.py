@@ -39,6 +39,7 @@ PORTS = ["ports", "core.*", "errors"]
 STORES = ["journal", "ledger", "schema", "sessions", "repeats", "batch_rows"]
 ENGINE = [
     *("asking", "batches", "storing", "artifacts", "reading_artifacts"),
+    *("placing", "contents"),
     *(
         "transfer",
         "recovery",
@@ -76,6 +77,8 @@ MAY_IMPORT: dict[str, list[str]] = {
     **{name: [*PORTS, *STORES, *ENGINE, "news", "bucket_trash"] for name in ENGINE},
     # First contact with a bucket was taken out of the engine, and proves its conditions.
     **{name: [*PORTS, *STORES, *ENGINE, "news", "buckets.probe"] for name in ("engine", "contact")},
+    # It looks for the layer of a bucket that keeps versions.
+    "contents": [*PORTS, *STORES, *ENGINE, "bucket_trash", "buckets.probe"],
     "bucket_upkeep": [*PORTS, *STORES, "news", "compaction", "bucket_trash"],
     "api.messages": ["core.*"],
     "api.failures": [],
