@@ -80,6 +80,8 @@ REOPEN_S = 2.0
 """How often a missing folder is looked for."""
 REMEMBER_S = 10.0
 """How long a thread of the pool waits for the engine's to journal something."""
+PUSH_GRACE_S, PUSH_AGAIN_S = 5.0, 1.0
+"""How long a push of another device's is left to whoever began it; when it is tried again to end what is known here."""
 IDLE_S = 60.0
 """A cycle runs at least this often."""
 UNWATCHED_HINT = "sudo sysctl fs.inotify.max_user_watches=524288 fs.inotify.max_user_instances=512"
@@ -149,6 +151,10 @@ class Engine:
     """A cycle ended in what nobody foresaw: the journal may be damaged where no quick look tells."""
     _outliving: Jobs | None = None
     """Jobs of before the last `close`."""
+    finish_pushes: Callable[[], None] = lambda: None
+    """Carries out what is left of pushes that were cut short, ours and others' (`dorkyd.manual_push`); on the pool."""
+    _finishing: bool = False
+    _finish_due: float = math.inf
     pushing: bool = False
     """Mode manual: a push works with what is staged (`dorkyd.manual_push`)."""
     _pulled_with: tuple[int, int] = (1, 1)
@@ -263,6 +269,8 @@ class Engine:
         decide = min((due for due in waits if due > now), default=math.inf)
         if o.jobs.room > 0 and o.journal.dirty(1, skip=self._not_now(o, now)):
             decide = now
+        if not self._finishing and not self.pushing:
+            decide = min(decide, self._finish_due)
         return max(now, min(*soonest, o.contact.next_due(now, decide=decide)))
 
     # --- what others may see (engine thread, but for `rules` and `journal_file`) ------------------------------------
@@ -375,6 +383,60 @@ class Engine:
             o.journal.mark(o.journal.manual.behind())
         self._pulled_with = self.look_again()
         return self._pulled_with
+
+    def look_for_news(self) -> int:
+        """Read the bucket's news now. Returns what `at_rest` wants to be told."""
+        self._ready()
+        self.look_again(scan=False)
+        return self.counters.bucket_tries
+
+    def at_rest(self, tries: int) -> bool:
+        """The news were read since, and all that they told of was looked at. Raises why that cannot be, for now."""
+        if self.counters.bucket_tries <= tries:
+            return False
+        self._ready()
+        return self.quiescent()
+
+    def push_of(self, batch: str) -> bool:
+        """Some of this batch is still to be told of in the bucket's log."""
+        return self._open is not None and self._open.journal.batches.ours(batch).committed
+
+    @property
+    def copies_safe(self) -> bool:
+        """The store's server-side copies keep their conditions."""
+        return self._open is not None and self._open.contact.copies_safe
+
+    @contextmanager
+    def recording(self) -> Iterator[Journal]:
+        """One transaction that changes what both sides agreed on, for whoever decides beside the cycle. Engine thread."""
+        o = self._ready()
+        with self._recording(o):
+            yield o.journal
+
+    def _finish_pushes(self, o: _Open, now: float) -> None:
+        """Have what others or an earlier start left of pushes carried out, a moment after it was seen: whoever pushes is most
+        likely still at it.
+        """
+        if self.project.mode is Mode.PULL or self.pushing or self._finishing:
+            return
+        if not o.remote.news.plans and not o.journal.manual.pushes():
+            self._finish_due = math.inf
+            return
+        if math.isinf(self._finish_due):
+            self._finish_due = now + (PUSH_GRACE_S if not o.journal.manual.pushes() else 0.0)
+        if now < self._finish_due:
+            return
+        self._finish_due = now + (PUSH_GRACE_S if not o.journal.manual.pushes() else PUSH_AGAIN_S)
+        self._finishing = True
+
+        def finish() -> None:
+            try:
+                self.finish_pushes()
+            finally:
+                self._finishing = False
+                self.wake()
+
+        self.pool.submit(finish)
 
     def _end_pull(self, o: _Open) -> None:
         """Both sides were looked at since, and all that was found is done."""
@@ -534,6 +596,7 @@ class Engine:
             o.contact.announce(now, more_coming=bool(o.jobs.in_flight))
             o.giving_up.run_due(o.jobs.in_flight.keys(), now)
             self._end_pull(o)
+            self._finish_pushes(o, now)
         o.contact.answered()
 
     def _opened(self, now: float) -> bool:

@@ -148,5 +148,3 @@ def _done(change: PlannedChange, now: Remote | None) -> Carried:
 
 def _remote(info: ObjectInfo | None) -> Remote | None:
     return None if info is None else metadata.remote_of(info.version, info.size, info.modified, info.meta)
-
-

@@ -85,7 +85,7 @@ class ManualRows:
     def apart(self, under: Path | None = None) -> dict[Path, Apart]:
         """All of them, or those at and below a path, in order."""
         where, values = ("", ()) if under is None else (" WHERE path = ? OR (path > ? AND path < ?)", _range(under))
-        rows = self._conn.execute(f"SELECT path, here, there FROM apart{where} ORDER BY path", values)
+        rows = self._conn.execute(f"SELECT path, here, there FROM apart{where} ORDER BY path", values)  # noqa: S608 - constant
         return {Path(path): Apart(Differs(here), Differs(there)) for path, here, there in rows}
 
     def behind(self, limit: int = -1) -> list[Path]:
@@ -113,7 +113,7 @@ class ManualRows:
     def staged(self, under: Path | None = None) -> dict[Path, Staged]:
         """All that is staged, or what is at and below a path, in order."""
         where, values = ("", ()) if under is None else (" WHERE path = ? OR (path > ? AND path < ?)", _range(under))
-        rows = self._conn.execute(f"SELECT {_STAGED} FROM staged{where} ORDER BY path", values)
+        rows = self._conn.execute(f"SELECT {_STAGED} FROM staged{where} ORDER BY path", values)  # noqa: S608 - constant
         return {row[0]: Staged(*row) for row in rows}
 
     def staged_names(self) -> set[str]:
@@ -124,7 +124,9 @@ class ManualRows:
 
     def push_begins(self, push: OpenPush) -> None:
         """About to be sent."""
-        self._conn.execute("INSERT OR REPLACE INTO pushes VALUES (?, ?, ?, ?)", (push.id, push.seq, push.plan, push.state))
+        self._conn.execute(
+            "INSERT OR REPLACE INTO pushes VALUES (?, ?, ?, ?)", (push.id, push.seq, push.plan, push.state)
+        )
 
     def push_is(self, commit: str, state: PushState) -> None:
         """How far it is."""
@@ -136,7 +138,9 @@ class ManualRows:
 
     def pushes(self) -> list[OpenPush]:
         """Those that are not over, oldest first."""
-        return [OpenPush(*row) for row in self._conn.execute("SELECT id, seq, plan, state FROM pushes ORDER BY seq, id")]
+        return [
+            OpenPush(*row) for row in self._conn.execute("SELECT id, seq, plan, state FROM pushes ORDER BY seq, id")
+        ]
 
 
 _STAGED = "path, name, digest, size, mode, mtime_ns, over"
@@ -146,7 +150,7 @@ def totals_of(conn: sqlite3.Connection) -> Totals:
     """As `ManualRows.totals`, on any connection."""
     (staged,) = conn.execute("SELECT count(*) FROM staged").fetchone()
     (behind,) = conn.execute("SELECT count(*) FROM apart WHERE there != ''").fetchone()
-    (changed,) = conn.execute(f"SELECT count(*) FROM apart a WHERE here != '' AND NOT {AS_STAGED}").fetchone()
+    (changed,) = conn.execute(f"SELECT count(*) FROM apart a WHERE here != '' AND NOT {AS_STAGED}").fetchone()  # noqa: S608 - constant
     return Totals(staged, changed, behind)
 
 

@@ -79,7 +79,9 @@ class Stage:
             under = _place(text)
             found = self._journal().manual.staged(under)
             if not found:
-                raise Refused(f"nothing is staged of {text!r}", code="not-staged", hint="`dorkyctl status` tells what is")
+                raise Refused(
+                    f"nothing is staged of {text!r}", code="not-staged", hint="`dorkyctl status` tells what is"
+                )
             self.check_free()
             self._replace([], list(found.values()))
             return list(found)
@@ -205,7 +207,9 @@ class Stage:
             outcomes[path] = self._differs(seen, sides[path].base)
             if outcomes[path] or sides[path].staged is not None:
                 wanted[path] = seen
-        made = self._copies({p: seen for p, seen in wanted.items() if seen is not None and outcomes[p]}, sides, outcomes)
+        made = self._copies(
+            {p: seen for p, seen in wanted.items() if seen is not None and outcomes[p]}, sides, outcomes
+        )
         new: list[Staged] = []
         old = [staged for path in wanted if (staged := sides[path].staged) is not None]
         for path, seen in wanted.items():

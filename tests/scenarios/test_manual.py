@@ -150,4 +150,3 @@ def test_back_to_two_way(quick_path: Path) -> None:
     world.settle()
     assert a.tree() == b.tree() == world.objects() == {"f": "mine", "g": "theirs"}
     assert apart(a) == {}
-

@@ -1,0 +1,495 @@
+"""Mode manual: a push, and what is left of pushes that were cut short (docs/decisions/0051-push.md has the order of things).
+
+Runs on the thread of whoever asks, or of the pool; the engine's thread is asked for what the journal knows and records what
+happened. What holds:
+
+1. A push is in the journal before its plan and its commit are in the bucket, and stays there until its number is taken: by it, and
+   all of it is done and told of, or by another commit, and it never happened.
+2. Once its commit exists a push has happened, whatever fails after. The rest is done again until it is done.
+3. Nothing that is staged is let go before a commit has it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+
+from dorkyd.asking import NOT_KEPT
+from dorkyd.commit_cache import CommitCache
+from dorkyd.commit_store import CommitStore, Source, Standing
+from dorkyd.core import pushes
+from dorkyd.core.commits import Commit, CommitFile, CommitId, commit_key, contents, encode, id_of, new_commit
+from dorkyd.core.model import Base, Digest, Op, Path, Remote
+from dorkyd.core.pushes import Plan, PlannedChange
+from dorkyd.core.report import PushResult
+from dorkyd.engine import Engine
+from dorkyd.errors import Blocked, DorkyError, Refused, Stale, Transient
+from dorkyd.journal import Journal
+from dorkyd.ledger import Event, Intent
+from dorkyd.manual_copies import Carried, Copies
+from dorkyd.manual_rows import MESSAGE, PULLING, OpenPush, Staged
+from dorkyd.manual_staging import Stage, ask
+from dorkyd.news import Bytes
+from dorkyd.ports import Body, Bucket
+from dorkyd.storing import StagedBody
+from dorkyd.transfer import Transfer
+
+_log = logging.getLogger("dorkyd.manual_push")
+
+TRIES = 5
+"""How often a push goes on after a commit that changed nothing for it."""
+REST_S = 300.0
+"""How long a push waits until the news are looked at."""
+TELL_S = 30.0
+"""How long it waits until the bucket's log names it."""
+_SOME = 5
+"""Paths named in a refusal."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A push that may be begun."""
+
+    commit: Commit
+    plan: Plan
+    staged: dict[Path, Staged]
+    bases: dict[Path, Base]
+
+
+@dataclass(slots=True)
+class Pushes:
+    """For one project. See the module."""
+
+    engine: Engine
+    tick: Callable[[], None] = lambda: time.sleep(0.02)
+    """Waits a moment for the engine's cycles."""
+    at_once: int = 16
+    """Requests under way together; 1: one after the other."""
+    _guard: threading.Lock = field(default_factory=threading.Lock)
+
+    # --- what is asked for ----------------------------------------------------------------------------------------
+
+    def push(self, message: str | None) -> PushResult:
+        """Send what is staged. Returns once its commit exists and, if that goes well, the plain paths are written and the log
+        names them. `Refused`: `nothing-staged`, `remote-moved`, `outdated`, `pulling`, `clash`, `ignored`, `bad-message`.
+        `Transient` (`outcome-unknown`) when nobody knows yet whether it happened: the next look at the bucket tells.
+        """
+        with self._alone():
+            ask(self.engine, lambda: self._check(self._journal()))
+            self.engine.pushing = True
+            try:
+                return self._push(message)
+            finally:
+                self.engine.pushing = False
+
+    def settle(self) -> None:
+        """Carry out what is left of pushes, our own first. Raises nothing that will pass, or that status tells of anyway."""
+        if not self._guard.acquire(blocking=False):
+            return
+        try:
+            self._settle()
+        except (Stale, Transient, Blocked) as exc:
+            _log.warning("verb=finish-push project=%s outcome=%s", self.engine.project.name, exc.code)
+        finally:
+            self._guard.release()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        if not self._guard.acquire(timeout=0.0):
+            raise Transient("another push is under way", code="pushing", hint="try again", retry_after_s=1)
+        try:
+            yield
+        finally:
+            self._guard.release()
+
+    # --- a push ---------------------------------------------------------------------------------------------------
+
+    def _push(self, message: str | None) -> PushResult:
+        self._settle()
+        for _ in range(TRIES):
+            self._at_rest()
+            store = self._store()
+            parent = self._newest(store)
+            prepared = ask(self.engine, lambda: self._prepare(parent, message))  # noqa: B023 - asked at once
+            keys = self._keep(store, prepared, parent[1] if parent is not None else None)
+            if self._create(store, prepared, keys):
+                return self._finish(prepared)
+            self._settle()
+        raise Transient("others keep committing", code="contended", hint="try again", retry_after_s=1)
+
+    def _at_rest(self) -> None:
+        """Read the news to their end, and let the engine look at all that they tell of."""
+        deadline = time.monotonic() + REST_S
+        tries = ask(self.engine, self.engine.look_for_news)
+        while not ask(self.engine, lambda: self.engine.at_rest(tries)):
+            if time.monotonic() > deadline:
+                raise Transient("there is still something to look at", code="busy", hint="try again", retry_after_s=5)
+            self.tick()
+
+    def _newest(self, store: CommitStore) -> tuple[CommitId, Commit] | None:
+        newest = store.newest()
+        return None if newest is None else store.read(newest)
+
+    def _keep(self, store: CommitStore, prepared: _Prepared, parent: Commit | None) -> list[str]:
+        """Every content that the parent does not need already, kept once. Returns their keys."""
+        had = contents(parent.files) if parent is not None else {}
+        wanted = [file for digest, file in contents(prepared.commit.files).items() if digest not in had]
+        dead = store.dead_names()
+        staged = {row.digest: row for row in prepared.staged.values() if row.digest is not None}
+        safe = self.engine.copies_safe
+
+        def keep(file: CommitFile) -> str:
+            row, base = staged.get(file.digest), prepared.bases.get(file.path)
+            here = base is not None and base.digest == file.digest and base.version is not None
+            sources = [Source(file.path, base.version)] if here and safe and base and base.version else []
+            try:
+                return store.keep(file.digest, sources, dead, file.size, lambda: self._body(row))
+            except Stale as exc:
+                raise self._moved([file.path]) from exc
+
+        return store.each(keep, wanted)
+
+    def _body(self, row: Staged | None) -> Body | None:
+        if row is None or row.name is None or row.digest is None:
+            return None
+        return StagedBody(self.engine.folder, row.name, row.size, row.digest)
+
+    def _create(self, store: CommitStore, prepared: _Prepared, keys: Sequence[str]) -> bool:
+        """Write the plan and the commit. False: its number is another's."""
+        plan, bucket = prepared.plan, self._bucket()
+        text = pushes.encode(plan)
+        opened = OpenPush(plan.commit, plan.seq, text.decode(), "begun")
+        ask(self.engine, lambda: self._note(lambda journal: journal.manual.push_begins(opened)))
+        try:
+            with suppress(Stale):  # a lost reply: the name is nobody else's
+                bucket.put(plan.key, Bytes(text), replaces=None, meta={})
+            if not store.dead_names().isdisjoint(keys):
+                self._forget(plan)
+                return False
+            store.create(prepared.commit)
+        except Stale:
+            # Not before another commit has the number: a first request of ours may still be on its way.
+            if self._is_taken(store, plan.seq):
+                self._forget(plan)
+            return False
+        except Transient as exc:
+            raise Transient(
+                f"the bucket did not answer, and it is not known whether the push happened: {exc}",
+                code="outcome-unknown",
+                hint="`dorkyctl status` tells once the bucket answers; nothing that is staged is lost",
+                retry_after_s=exc.retry_after_s or 5.0,
+                offline=exc.offline,
+            ) from exc
+        ask(self.engine, lambda: self._note(lambda journal: journal.manual.push_is(plan.commit, "won")))
+        return True
+
+    def _finish(self, prepared: _Prepared) -> PushResult:
+        """The push has happened: what fails from here on is done later."""
+        plan, header, told = prepared.plan, prepared.commit.header, False
+        lost: tuple[Path, ...] = ()
+        try:
+            lost = self._carry(plan, mine=True)
+            deadline = time.monotonic() + TELL_S
+            while not (told := self._over(plan)) and time.monotonic() < deadline:
+                self.tick()
+        except (Stale, Transient, Blocked) as exc:
+            _log.warning("verb=push project=%s seq=%d outcome=%s", self.engine.project.name, plan.seq, exc.code)
+        return PushResult(
+            id=plan.commit,
+            seq=plan.seq,
+            message=header.message,
+            author=header.author,
+            device=header.device,
+            time=header.time,
+            paths=len(plan.changes),
+            lost=lost,
+            told=told,
+        )
+
+    # --- on the engine's thread -----------------------------------------------------------------------------------
+
+    def _check(self, journal: Journal) -> None:
+        """What can be said before anything is asked of the bucket."""
+        Stage(self.engine).check_mode()
+        if journal.get(PULLING) is not None:
+            raise Refused("a pull is under way", code="pulling", hint="`dorkyctl status` tells when it is over")
+        staged = journal.manual.staged()
+        if not staged:
+            raise Refused("nothing is staged", code="nothing-staged", hint="dorkyctl stage PATH...")
+        old = [path for path, row in staged.items() if row.over != _digest(journal.base(path))]
+        if old:
+            raise Refused(
+                f"{_named(old)}: staged over a state that a pull has replaced since",
+                code="outdated",
+                hint="stage again what is right now, or `dorkyctl unstage` it",
+            )
+        ignored = [path for path in staged if self.engine.rules().skip(path, False)]
+        if ignored:
+            raise Refused(f"{_named(ignored)}: ignored by now", code="ignored", hint="`dorkyctl unstage` it")
+
+    def _prepare(self, parent: tuple[CommitId, Commit] | None, message: str | None) -> _Prepared:
+        journal, engine = self._journal(), self.engine
+        self._check(journal)
+        behind = journal.manual.behind()
+        if behind:
+            raise self._moved(behind)
+        bases = {path: base for path in list(journal.base_paths()) if (base := journal.base(path)) is not None}
+        staged = {path: row for path, row in journal.manual.staged().items() if _changes(row, bases.get(path))}
+        if not staged:
+            raise Refused(
+                "what is staged is what was last pushed or pulled", code="nothing-staged", hint="see `dorkyctl status`"
+            )
+        files = {path: CommitFile(path, b.digest, b.size, b.mode, b.version) for path, b in bases.items()}
+        changes = []
+        for path, row in staged.items():
+            there = journal.remote(path)
+            if row.digest is None:
+                files.pop(path, None)
+            else:
+                files[path] = CommitFile(path, row.digest, row.size, row.mode, None)
+            if row.digest is not None or there is not None:
+                changes.append(self._planned(row, there))
+        clash = pushes.clash(files)
+        if clash is not None:
+            what = f"{clash[0]!r} would be a file, and a folder that holds {clash[1]!r}"
+            raise Refused(what, code="clash", hint="stage the deletion of one of them as well")
+        project_id, batch = journal.get("project_id") or "", engine.clock.random_id()
+        said = (
+            message
+            or journal.get(MESSAGE)
+            or f"{len(staged)} {'path' if len(staged) == 1 else 'paths'} from {engine.device}"
+        )
+        commit = new_commit(
+            files.values(),
+            parent=(parent[1].header.seq, parent[0]) if parent is not None else None,
+            author=engine.author,
+            device=engine.device,
+            time=_rfc3339(engine.clock.time_ns()),
+            message=said,
+            project=project_id,
+            batch=batch,
+        )
+        plan = Plan(id_of(encode(commit)), commit.header.seq, batch, engine.device, tuple(changes))
+        return _Prepared(commit, plan, staged, bases)
+
+    def _planned(self, row: Staged, there: Remote | None) -> PlannedChange:
+        return PlannedChange(
+            path=row.path,
+            op=Op(self.engine.clock.random_id()),
+            digest=row.digest,
+            size=row.size,
+            mode=row.mode,
+            mtime_ns=row.mtime_ns,
+            replaces=there.version if there is not None else None,
+            replaces_op=there.op if there is not None else None,
+        )
+
+    def _moved(self, behind: Sequence[Path]) -> Refused:
+        return Refused(
+            f"the bucket has moved on since the last pull: {_named(behind)}",
+            code="remote-moved",
+            hint=f"dorkyctl pull {self.engine.project.name}",
+        )
+
+    def _record(self, plan: Plan, carried: Sequence[Carried], *, mine: bool) -> None:
+        """One transaction: base and history of our own push, and what is to be told of whoever's."""
+        engine = self.engine
+        at_ns, of = engine.clock.time_ns(), f"commit {plan.commit[:12]} of {plan.device}"
+        with engine.recording() as journal:
+            for one in carried:
+                change = one.change
+                if mine and one.done:
+                    version = one.remote.version if one.remote is not None else None
+                    modified = one.remote.modified if one.remote is not None else None
+                    base = Base(change.digest, change.size, version, change.mode, modified) if change.digest else None
+                    journal.set_base(change.path, base)
+                    if one.remote is not None or change.digest is None:
+                        journal.set_remote(change.path, one.remote)
+                if one.done:
+                    verb = "delete-remote" if change.digest is None else "upload"
+                    detail = of if one.kept else f"{of}; {NOT_KEPT}"
+                    version = one.remote.version if one.remote is not None else None
+                    event = Event(verb, change.path, plan.device, change.digest, change.size, version, detail)
+                    journal.ledger.log(at_ns, [event])
+            done = {one.change.op: one for one in carried if one.done}
+            for name, changes in plan.batches():
+                journal.batches.tell(_intent(c, done[c.op], name, at_ns) for c in changes if c.op in done)
+            known = {
+                one.change.path for one in carried if mine and one.done and (one.remote or one.change.digest is None)
+            }
+            journal.mark(known)
+            journal.mark([one.change.path for one in carried if one.change.path not in known], remote=True)
+            opened = OpenPush(plan.commit, plan.seq, pushes.encode(plan).decode(), "carried")
+            journal.manual.push_begins(opened)
+            if mine:
+                journal.put(MESSAGE, None)
+        if mine:
+            self._let_go(plan, carried)
+
+    def _let_go(self, plan: Plan, carried: Sequence[Carried]) -> None:
+        """What was staged and is in the commit now is staged no more."""
+        journal = self._journal()
+        staged = journal.manual.staged()
+        pushed = [
+            row
+            for one in carried
+            if (row := staged.get(one.change.path)) is not None
+            and (row.digest, row.mode) == (one.change.digest, one.change.mode)
+        ]
+        with journal.atomic():
+            journal.manual.unstage(row.path for row in pushed)
+        for row in pushed:
+            if row.name is not None:
+                self.engine.folder.unstage(row.name)  # the bucket keeps these bytes, under the commit
+
+    def _note(self, do: Callable[[Journal], None]) -> None:
+        journal = self._journal()
+        with journal.atomic():
+            do(journal)
+
+    def _journal(self) -> Journal:
+        journal = self.engine.journal
+        if journal is None:
+            raise Transient("the project is not open", code="not-open", retry_after_s=1)
+        return journal
+
+    # --- what is left of pushes -----------------------------------------------------------------------------------
+
+    def _settle(self) -> None:
+        store, bucket = self._store(), self._bucket()
+        own = {push.id: push for push in ask(self.engine, lambda: self._journal().manual.pushes())}
+        plans: dict[str, Plan] = {}
+        for push in own.values():
+            plan = pushes.decode(push.plan.encode())
+            if plan is not None:
+                plans[push.id] = plan
+        for page in bucket.list(pushes.PLANS):
+            for listed in page:
+                if pushes.plan_number(listed.key) is None:
+                    continue
+                read = bucket.read(listed.key, limit=pushes.DOCUMENT_BYTES)
+                plan = pushes.decode(read[1]) if read is not None else None
+                if plan is not None and plan.key == listed.key:
+                    plans.setdefault(plan.commit, plan)
+        for plan in sorted(plans.values(), key=lambda one: one.seq):
+            self._settle_one(store, plan, own.get(plan.commit))
+
+    def _settle_one(self, store: CommitStore, plan: Plan, own: OpenPush | None) -> None:
+        if own is not None and own.state == "carried":
+            self._over(plan)
+            return
+        standing = self._standing(store, plan.seq)
+        if standing is None:
+            return  # whoever begins it may be about to decide it
+        if standing.seq != plan.seq:
+            self._forget(plan)  # that number is long gone
+            return
+        commit_id, commit = store.read(standing)
+        if commit_id != plan.commit:
+            self._forget(plan)
+        elif pushes.agrees(plan, commit_id, commit):
+            self._carry(plan, mine=own is not None)
+            self._over(plan)
+
+    def _standing(self, store: CommitStore, seq: int) -> Standing | None:
+        found = store.standing(seq - 1)
+        return found[0] if found else None
+
+    def _is_taken(self, store: CommitStore, seq: int) -> bool:
+        """Another commit has the number."""
+        return self._standing(store, seq) is not None
+
+    def _carry(self, plan: Plan, *, mine: bool) -> tuple[Path, ...]:
+        """Write the plain paths, and record it. Returns those that others changed first."""
+        bucket, engine = self._bucket(), self.engine
+        store = self._store()
+        copies = Copies(
+            bucket=bucket,
+            store=store,
+            folder=engine.folder,
+            transfer=Transfer(bucket, engine.folder, engine.clock, engine.device),
+            device=plan.device,
+            copies_safe=engine.copies_safe,
+            reserve=lambda: ask(engine, engine.receive),
+            drop=lambda staged: ask(engine, lambda: engine.discard(staged)),
+        )
+        carried: list[Carried] = []
+        for name, changes in plan.batches():
+            puts = [change for change in changes if change.digest is not None]
+            deletes = [change for change in changes if change.digest is None]
+            # Deletions last: nobody waits for them, and what takes their place is there by then.
+            for some in (puts, deletes):
+                carried += store.each(lambda change: copies.carry(change, name), some)  # noqa: B023 - called at once
+        ask(engine, lambda: self._record(plan, carried, mine=mine))
+        return tuple(one.change.path for one in carried if not one.done)
+
+    def _over(self, plan: Plan) -> bool:
+        """If the log names all of it, its plan goes. False: not yet."""
+        names = [name for name, _ in plan.batches()]
+        if ask(self.engine, lambda: any(self.engine.push_of(name) for name in names)):
+            return False
+        self._forget(plan)
+        return True
+
+    def _forget(self, plan: Plan) -> None:
+        """It is over, or never happened and never will."""
+        bucket = self._bucket()
+        info = bucket.head(plan.key)
+        if info is not None:
+            try:
+                bucket.delete(plan.key, replaces=info.version)
+            except Stale:
+                _log.info("verb=finish-push seq=%d outcome=others-were-faster", plan.seq)
+        ask(self.engine, lambda: self._note(lambda journal: journal.manual.push_ends(plan.commit)))
+
+    # --- inside ---------------------------------------------------------------------------------------------------
+
+    def _bucket(self) -> Bucket:
+        bucket = self.engine.bucket
+        if bucket is None:
+            raise Transient("the project is not open", code="not-open", retry_after_s=1)
+        return bucket
+
+    def _store(self) -> CommitStore:
+        project_id = ask(self.engine, lambda: self._journal().get("project_id")) or ""
+        return CommitStore(self._bucket(), CommitCache.of(self.engine.journals, project_id), self.at_once)
+
+
+def _changes(row: Staged, base: Base | None) -> bool:
+    """It is not what base has already."""
+    if row.digest is None or base is None:
+        return (row.digest is None) != (base is None)
+    return (row.digest, row.mode) != (base.digest, base.mode)
+
+
+def _intent(change: PlannedChange, carried: Carried, batch: str, at_ns: int) -> Intent:
+    return Intent(
+        op=change.op,
+        path=change.path,
+        verb="copy" if change.digest is not None else "delete",
+        digest=change.digest,
+        size=change.size if change.digest is not None else None,
+        mode=change.mode,
+        replaces=change.replaces,
+        approved=change.digest is None,
+        at_ns=at_ns,
+        version=carried.remote.version if carried.remote is not None else None,
+        batch=batch,
+    )
+
+
+def _digest(base: Base | None) -> Digest | None:
+    return base.digest if base is not None else None
+
+
+def _named(paths: Sequence[Path]) -> str:
+    some = ", ".join(repr(path) for path in paths[:_SOME])
+    return f"{some} and {len(paths) - _SOME} more" if len(paths) > _SOME else some
+
+
+def _rfc3339(time_ns: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time_ns // 1_000_000_000))
