@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import TypeVar
 
-from dorkyd.core.commits import CommitId, Header, decode_header, encode_header, id_of
+from dorkyd.core.commits import CommitId, Named, decode_header, encode_header, id_of
 from dorkyd.core.model import Version
 from dorkyd.errors import Integrity
 
@@ -37,16 +37,6 @@ _TABLES = (
 
 
 @dataclass(frozen=True, slots=True)
-class ReadHeader:
-    """The header of a commit as it stood in the bucket."""
-
-    id: CommitId
-    version: Version
-    """Of the document."""
-    header: Header
-
-
-@dataclass(frozen=True, slots=True)
 class CommitCache:
     """See the module."""
 
@@ -57,20 +47,20 @@ class CommitCache:
         """A project's, in this directory."""
         return cls(state / f"{hashlib.sha256(project_id.encode()).hexdigest()[:32]}.commits")
 
-    def headers(self) -> dict[int, ReadHeader]:
+    def headers(self) -> dict[int, Named]:
         """By number."""
 
-        def read(conn: sqlite3.Connection) -> dict[int, ReadHeader]:
+        def read(conn: sqlite3.Connection) -> dict[int, Named]:
             found = {}
             for seq, version, commit_id, text in conn.execute("SELECT seq, version, id, header FROM headers"):
                 header = decode_header(text, seq)
                 if header is not None:
-                    found[seq] = ReadHeader(CommitId(commit_id), Version(version), header)
+                    found[seq] = Named(CommitId(commit_id), Version(version), header)
             return found
 
         return self._with(read, {})
 
-    def remember(self, headers: Iterable[ReadHeader]) -> None:
+    def remember(self, headers: Iterable[Named]) -> None:
         """Keep these."""
         rows = [(one.header.seq, one.version, one.id, encode_header(one.header)) for one in headers]
         if rows:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeVar
 
-from dorkyd.commit_cache import CommitCache, ReadHeader
+from dorkyd.commit_cache import CommitCache
 from dorkyd.core.commits import (
     COMMITS,
     DOCUMENT_BYTES,
@@ -21,6 +21,7 @@ from dorkyd.core.commits import (
     OBJECTS,
     Commit,
     CommitId,
+    Named,
     commit_key,
     commit_seq,
     decode,
@@ -115,7 +116,7 @@ class CommitStore:
             found = self.standing()
         return found[-1] if found else None
 
-    def headers(self, standing: Sequence[Standing]) -> list[ReadHeader]:
+    def headers(self, standing: Sequence[Standing]) -> list[Named]:
         """Their headers, from here where they were read before. `Integrity` where one is not what the commit after it, or an
         earlier look, says that it is.
         """
@@ -148,7 +149,7 @@ class CommitStore:
         commit, commit_id = decode(text, standing.seq), id_of(text)
         if known is not None and known.id != commit_id:
             raise _changed(standing.seq, known.id, "this device read")
-        self.cache.remember([ReadHeader(commit_id, info.version, commit.header)])
+        self.cache.remember([Named(commit_id, info.version, commit.header)])
         self.cache.keep(commit_id, text)
         return commit_id, commit
 
@@ -175,7 +176,7 @@ class CommitStore:
             if found is None or found[1] != text:
                 raise
             version, modified = found[0].version, found[0].modified
-        self.cache.remember([ReadHeader(commit_id, version, commit.header)])
+        self.cache.remember([Named(commit_id, version, commit.header)])
         self.cache.keep(commit_id, text)
         return commit_id, Standing(commit.header.seq, version, modified)
 
@@ -297,7 +298,7 @@ class CommitStore:
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
 
-    def _read_header(self, standing: Standing) -> ReadHeader:
+    def _read_header(self, standing: Standing) -> Named:
         key, seq = commit_key(standing.seq), standing.seq
         beginning = bytearray()
         with self.bucket.get(key, if_match=standing.version) as reading:
@@ -315,10 +316,10 @@ class CommitStore:
             )
         claimed = info.meta.get(SHA256, "")
         if is_id(claimed):
-            return ReadHeader(CommitId(claimed), info.version, header)
+            return Named(CommitId(claimed), info.version, header)
         # The store lost the metadata: only all of the bytes tell the id.
         commit_id, commit = self.read(standing)
-        return ReadHeader(commit_id, info.version, commit.header)
+        return Named(commit_id, info.version, commit.header)
 
     def _read_condemned(self, listed: Listed) -> Condemned | None:
         found = self.bucket.read(listed.key, limit=CONDEMNED_BYTES)

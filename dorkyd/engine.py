@@ -133,6 +133,8 @@ class Engine:
     wake: Callable[[], None] = lambda: None
     random: Callable[[], float] = lambda: 0.5
     """0 to 1, for jitter."""
+    author: str = ""
+    """The person who works here, as they call themselves; empty: nobody said."""
 
     held: halts.Held | None = None
     warnings: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -347,6 +349,11 @@ class Engine:
         if o.contact.untold or o.local.pending_marks():
             return False
         return not o.journal.dirty(1, skip=o.retries.stuck() | o.batches.incomplete())
+
+    @property
+    def half_here(self) -> set[Path]:
+        """Objects of atomic batches that are not complete."""
+        return self._open.batches.incomplete() if self._open is not None else set()
 
     def paused_until(self) -> int:
         """Wall clock nanoseconds; 0: not paused."""
@@ -634,6 +641,7 @@ class Engine:
             read_only=self.project.mode is Mode.PULL,
             journal_lost=opened.warning is not None,
             trash=self.project.bucket_trash or TrashLimits(),
+            author=self.author,
         )
         local = LocalSide(self.folder, journal, self.project, self.make_watcher)
         transfer = Transfer(bucket, self.folder, self.clock, self.device)

@@ -267,6 +267,7 @@ class Device:
             clock=self.clock,
             pool=self.pool,
             device=self.name,
+            author=f"{self.name}'s owner",
             make_watcher=lambda _skip: self._watcher(),
         )
 

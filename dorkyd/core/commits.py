@@ -98,6 +98,16 @@ class Header:
 
 
 @dataclass(frozen=True, slots=True)
+class Named:
+    """A commit by its id, without its files, as its document stood in the bucket."""
+
+    id: CommitId
+    version: Version
+    """Of the document."""
+    header: Header
+
+
+@dataclass(frozen=True, slots=True)
 class Commit:
     """A commit, whole."""
 
