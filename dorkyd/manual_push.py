@@ -14,20 +14,21 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from dorkyd.asking import NOT_KEPT
 from dorkyd.commit_cache import CommitCache
 from dorkyd.commit_store import CommitStore, Source, Standing
+from dorkyd.commits import Committer, objects_of
 from dorkyd.core import pushes
-from dorkyd.core.commits import Commit, CommitFile, CommitId, commit_key, contents, encode, id_of, new_commit
-from dorkyd.core.model import Base, Digest, Op, Path, Remote
+from dorkyd.core.commits import Commit, CommitFile, CommitId, encode, id_of, new_commit
+from dorkyd.core.model import Base, Digest, Local, Op, Path, Remote
 from dorkyd.core.pushes import Plan, PlannedChange
 from dorkyd.core.report import PushResult
 from dorkyd.engine import Engine
-from dorkyd.errors import Blocked, DorkyError, Refused, Stale, Transient
+from dorkyd.errors import Blocked, Refused, Stale, Transient
 from dorkyd.journal import Journal
 from dorkyd.ledger import Event, Intent
 from dorkyd.manual_copies import Carried, Copies
@@ -36,7 +37,7 @@ from dorkyd.manual_staging import Stage, ask
 from dorkyd.news import Bytes
 from dorkyd.ports import Body, Bucket
 from dorkyd.storing import StagedBody
-from dorkyd.transfer import Transfer
+from dorkyd.transfer import FileBody, Transfer
 
 _log = logging.getLogger("dorkyd.manual_push")
 
@@ -57,7 +58,8 @@ class _Prepared:
     commit: Commit
     plan: Plan
     staged: dict[Path, Staged]
-    bases: dict[Path, Base]
+    sources: dict[Digest, list[Source]]
+    """Object states that hold each content."""
 
 
 @dataclass(slots=True)
@@ -115,8 +117,7 @@ class Pushes:
             store = self._store()
             parent = self._newest(store)
             prepared = ask(self.engine, lambda: self._prepare(parent, message))  # noqa: B023 - asked at once
-            keys = self._keep(store, prepared, parent[1] if parent is not None else None)
-            if self._create(store, prepared, keys):
+            if self._create(store, prepared, parent[1] if parent is not None else None):
                 return self._finish(prepared)
             self._settle()
         raise Transient("others keep committing", code="contended", hint="try again", retry_after_s=1)
@@ -134,46 +135,22 @@ class Pushes:
         newest = store.newest()
         return None if newest is None else store.read(newest)
 
-    def _keep(self, store: CommitStore, prepared: _Prepared, parent: Commit | None) -> list[str]:
-        """Every content that the parent does not need already, kept once. Returns their keys."""
-        had = contents(parent.files) if parent is not None else {}
-        wanted = [file for digest, file in contents(prepared.commit.files).items() if digest not in had]
-        dead = store.dead_names()
-        staged = {row.digest: row for row in prepared.staged.values() if row.digest is not None}
-        safe = self.engine.copies_safe
-
-        def keep(file: CommitFile) -> str:
-            row, base = staged.get(file.digest), prepared.bases.get(file.path)
-            here = base is not None and base.digest == file.digest and base.version is not None
-            sources = [Source(file.path, base.version)] if here and safe and base and base.version else []
-            try:
-                return store.keep(file.digest, sources, dead, file.size, lambda: self._body(row))
-            except Stale as exc:
-                raise self._moved([file.path]) from exc
-
-        return store.each(keep, wanted)
-
-    def _body(self, row: Staged | None) -> Body | None:
-        if row is None or row.name is None or row.digest is None:
-            return None
-        return StagedBody(self.engine.folder, row.name, row.size, row.digest)
-
-    def _create(self, store: CommitStore, prepared: _Prepared, keys: Sequence[str]) -> bool:
-        """Write the plan and the commit. False: its number is another's."""
-        plan, bucket = prepared.plan, self._bucket()
+    def _create(self, store: CommitStore, prepared: _Prepared, parent: Commit | None) -> bool:
+        """Write the plan, the contents and the commit. False: its number is another's, or something changed meanwhile."""
+        plan = prepared.plan
         text = pushes.encode(plan)
         opened = OpenPush(plan.commit, plan.seq, text.decode(), "begun")
         ask(self.engine, lambda: self._note(lambda journal: journal.manual.push_begins(opened)))
+        staged = {row.digest: row for row in prepared.staged.values() if row.digest is not None}
+        sources = prepared.sources if self.engine.copies_safe else {}
+        committer = Committer(store, parent, sources, lambda path, digest: self._body(path, digest, staged))
         try:
             with suppress(Stale):  # a lost reply: the name is nobody else's
-                bucket.put(plan.key, Bytes(text), replaces=None, meta={})
-            if not store.dead_names().isdisjoint(keys):
-                self._forget(plan)
-                return False
-            store.create(prepared.commit)
+                self._bucket().put(plan.key, Bytes(text), replaces=None, meta={})
+            committer.commit(prepared.commit)
         except Stale:
             # Not before another commit has the number: a first request of ours may still be on its way.
-            if self._is_taken(store, plan.seq):
+            if self._standing(store, plan.seq) is not None:
                 self._forget(plan)
             return False
         except Transient as exc:
@@ -186,6 +163,14 @@ class Pushes:
             ) from exc
         ask(self.engine, lambda: self._note(lambda journal: journal.manual.push_is(plan.commit, "won")))
         return True
+
+    def _body(self, path: Path, digest: Digest, staged: Mapping[Digest, Staged]) -> Body | None:
+        """The bytes of a content, where they are here: as they were staged, else as the file has them."""
+        row, folder = staged.get(digest), self.engine.folder
+        if row is not None and row.name is not None:
+            return StagedBody(folder, row.name, row.size, digest)
+        found = folder.observe(path, None)
+        return FileBody(folder, path, found) if isinstance(found, Local) and found.digest == digest else None
 
     def _finish(self, prepared: _Prepared) -> PushResult:
         """The push has happened: what fails from here on is done later."""
@@ -237,13 +222,16 @@ class Pushes:
         behind = journal.manual.behind()
         if behind:
             raise self._moved(behind)
-        bases = {path: base for path in list(journal.base_paths()) if (base := journal.base(path)) is not None}
-        staged = {path: row for path, row in journal.manual.staged().items() if _changes(row, bases.get(path))}
+        staged = {path: row for path, row in journal.manual.staged().items() if _changes(row, journal.base(path))}
         if not staged:
             raise Refused(
                 "what is staged is what was last pushed or pulled", code="nothing-staged", hint="see `dorkyctl status`"
             )
-        files = {path: CommitFile(path, b.digest, b.size, b.mode, b.version) for path, b in bases.items()}
+        files = {file.path: file for file in objects_of(engine)}
+        sources: dict[Digest, list[Source]] = {}
+        for file in files.values():
+            if file.version is not None:
+                sources.setdefault(file.digest, []).append(Source(file.path, file.version))
         changes = []
         for path, row in staged.items():
             there = journal.remote(path)
@@ -274,7 +262,7 @@ class Pushes:
             batch=batch,
         )
         plan = Plan(id_of(encode(commit)), commit.header.seq, batch, engine.device, tuple(changes))
-        return _Prepared(commit, plan, staged, bases)
+        return _Prepared(commit, plan, staged, sources)
 
     def _planned(self, row: Staged, there: Remote | None) -> PlannedChange:
         return PlannedChange(
@@ -328,9 +316,9 @@ class Pushes:
             if mine:
                 journal.put(MESSAGE, None)
         if mine:
-            self._let_go(plan, carried)
+            self._let_go(carried)
 
-    def _let_go(self, plan: Plan, carried: Sequence[Carried]) -> None:
+    def _let_go(self, carried: Sequence[Carried]) -> None:
         """What was staged and is in the commit now is staged no more."""
         journal = self._journal()
         staged = journal.manual.staged()
@@ -359,9 +347,12 @@ class Pushes:
 
     # --- what is left of pushes -----------------------------------------------------------------------------------
 
+    def _open_pushes(self) -> list[OpenPush]:
+        return self._journal().manual.pushes()
+
     def _settle(self) -> None:
         store, bucket = self._store(), self._bucket()
-        own = {push.id: push for push in ask(self.engine, lambda: self._journal().manual.pushes())}
+        own = {push.id: push for push in ask(self.engine, self._open_pushes)}
         plans: dict[str, Plan] = {}
         for push in own.values():
             plan = pushes.decode(push.plan.encode())
@@ -398,10 +389,6 @@ class Pushes:
     def _standing(self, store: CommitStore, seq: int) -> Standing | None:
         found = store.standing(seq - 1)
         return found[0] if found else None
-
-    def _is_taken(self, store: CommitStore, seq: int) -> bool:
-        """Another commit has the number."""
-        return self._standing(store, seq) is not None
 
     def _carry(self, plan: Plan, *, mine: bool) -> tuple[Path, ...]:
         """Write the plain paths, and record it. Returns those that others changed first."""

@@ -127,7 +127,7 @@ def test_an_edit_here_of_what_was_deleted_there_is_not_behind(quick_path: Path) 
 
 def test_a_pull_goes_on_after_a_kill(quick_path: Path) -> None:
     """It was asked for: the next start ends it."""
-    world, a, b = _world(quick_path, f="1", g="2")
+    _, a, b = _world(quick_path, f="1", g="2")
     b.write("f", "x")
     b.write("g", "y")
     b.settle()
