@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from dorkyd.control_manual import ManualControl
 from dorkyd.core.artifact import Artifact, ArtifactVersion, Condition
 from dorkyd.core.report import (
     ConflictItem,
@@ -111,6 +112,10 @@ class ProjectControl(Protocol):
     @property
     def artifacts(self) -> ArtifactControl:
         """Its objects."""
+
+    @property
+    def manual(self) -> ManualControl:
+        """Mode manual."""
 
     @property
     def name(self) -> str:

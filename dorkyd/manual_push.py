@@ -315,24 +315,24 @@ class Pushes:
             journal.manual.push_begins(opened)
             if mine:
                 journal.put(MESSAGE, None)
-        if mine:
-            self._let_go(carried)
+            pushed = self._pushed(journal, carried) if mine else []
+            journal.manual.unstage(row.path for row in pushed)
+            for row in pushed:
+                if row.name is not None:
+                    journal.ledger.comes_in(row.name)  # from here on it is ours to remove
+        for row in pushed:
+            if row.name is not None:
+                engine.discard(row.name)
 
-    def _let_go(self, carried: Sequence[Carried]) -> None:
-        """What was staged and is in the commit now is staged no more."""
-        journal = self._journal()
+    def _pushed(self, journal: Journal, carried: Sequence[Carried]) -> list[Staged]:
+        """What is staged just as the commit has it: the bucket keeps these bytes, under the commit."""
         staged = journal.manual.staged()
-        pushed = [
+        return [
             row
             for one in carried
             if (row := staged.get(one.change.path)) is not None
             and (row.digest, row.mode) == (one.change.digest, one.change.mode)
         ]
-        with journal.atomic():
-            journal.manual.unstage(row.path for row in pushed)
-        for row in pushed:
-            if row.name is not None:
-                self.engine.folder.unstage(row.name)  # the bucket keeps these bytes, under the commit
 
     def _note(self, do: Callable[[Journal], None]) -> None:
         journal = self._journal()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from dorkyd.core.apart import Differs
+from dorkyd.core.model import Path
 from dorkyd.core.report import ChangeItem
 from dorkyd.manual_rows import AS_STAGED
 
@@ -18,11 +19,19 @@ _CHANGES = (
     " LEFT JOIN base b ON b.path = p.path LEFT JOIN remote r ON r.path = p.path"
     " WHERE p.path > ? ORDER BY p.path LIMIT ?"
 )
+_OF_PATH = _CHANGES.replace("WHERE p.path > ? ORDER BY p.path LIMIT ?", "WHERE p.path = ?").replace(
+    "SELECT path FROM staged UNION SELECT path FROM apart", "SELECT ? AS path"
+)
 
 
 def changes(conn: sqlite3.Connection, after: str, limit: int) -> list[ChangeItem]:
     """Paths that are staged or differ, in order, after `after`."""
     return [_item(row) for row in conn.execute(_CHANGES, (after, limit))]
+
+
+def changes_of(conn: sqlite3.Connection, paths: Iterable[Path]) -> list[ChangeItem]:
+    """How these stand now, also where nothing is to be said of one any more."""
+    return [_item(row) for path in paths for row in conn.execute(_OF_PATH, (path, path))]
 
 
 def _item(row: Sequence[Any]) -> ChangeItem:

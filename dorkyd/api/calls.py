@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
+from dorkyd.api import manual_messages as mm
 from dorkyd.api import messages as m
 
 T = TypeVar("T", bound=m.Answer)
@@ -191,3 +192,36 @@ def resolve(project: str, path: str, keep: str) -> Call[m.Page[m.ConflictItem]]:
 def restore(project: str, path: str, name: str | None = None) -> Call[m.FileItem]:
     """Bring a trashed file back."""
     return Call("POST", _one(project, "restore"), m.FileItem, body=_given({"path": path, "name": name}))
+
+
+def changes(project: str, *, after: str = "", limit: int = 1000) -> Call[m.Page[mm.ChangeItem]]:
+    """Mode manual: what is staged or differs."""
+    return Call("GET", _one(project, "changes"), m.Page[mm.ChangeItem], {"after": after, "limit": limit})
+
+
+def stage(project: str, paths: Sequence[str]) -> Call[mm.Staged]:
+    """Mode manual: keep these as they are for the next push."""
+    return Call("POST", _one(project, "stage"), mm.Staged, body={"paths": list(paths)}, patience_s=None)
+
+
+def unstage(project: str, paths: Sequence[str]) -> Call[m.Page[mm.ChangeItem]]:
+    """Mode manual: stage these no more."""
+    return Call("POST", _one(project, "unstage"), m.Page[mm.ChangeItem], body={"paths": list(paths)})
+
+
+def reword(project: str, message: str) -> Call[m.Manual]:
+    """Mode manual: the message of the next push."""
+    return Call("POST", _one(project, "reword"), m.Manual, body={"message": message})
+
+
+def push(project: str, message: str | None = None) -> Call[mm.Pushed]:
+    """Mode manual: send what is staged."""
+    return Call("POST", _one(project, "push"), mm.Pushed, body=_given({"message": message}), patience_s=None)
+
+
+def pull(project: str, timeout_s: float | None = None) -> Call[m.SyncResult]:
+    """Mode manual: bring what the bucket holds."""
+    patience_s = None if timeout_s is None else timeout_s + WAIT_SLACK_S
+    return Call(
+        "POST", _one(project, "pull"), m.SyncResult, body=_given({"timeout_s": timeout_s}), patience_s=patience_s
+    )

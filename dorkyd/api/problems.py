@@ -68,6 +68,7 @@ BY_CODE: Mapping[str, tuple[int, str, str]] = {
     "bad-metadata": (422, "invalid-request", "The metadata cannot be stored"),
     "metadata-too-large": (422, "invalid-request", "The metadata cannot be stored"),
     **dict.fromkeys(("halted", "paused", "mode", "ignored", "clash"), _STATE),
+    **dict.fromkeys(("nothing-staged", "not-staged", "remote-moved", "outdated", "pulling", "not-here"), _STATE),
 }
 """Codes that say more than their class."""
 

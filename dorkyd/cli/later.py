@@ -9,11 +9,7 @@ from dorkyd.cli.app import Failure, app
 LATER = (
     "history",
     "undo",
-    "stage",
-    "unstage",
     "commit",
-    "push",
-    "pull",
     "commits",
     "checkout",
     "diff",

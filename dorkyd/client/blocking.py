@@ -15,6 +15,7 @@ from typing import Any, Self, TypeVar
 import httpx2
 
 from dorkyd.api import calls
+from dorkyd.api import manual_messages as mm
 from dorkyd.api import messages as m
 from dorkyd.api.calls import Call
 from dorkyd.api.failures import ApiError
@@ -207,6 +208,32 @@ class DorkyClient:
     def restore(self, project: str, path: str, name: str | None = None) -> m.FileItem:
         """Bring a trashed file back; `name`: that trash item, None: the newest of the path."""
         return self.send(calls.restore(project, path, name)).value
+
+    # --- mode manual --------------------------------------------------------------------------------------------
+
+    def changes(self, project: str, *, after: str = "", limit: int = 1000) -> m.Page[mm.ChangeItem]:
+        """Paths that are staged, or not what was last pushed or pulled, in order, after `after`."""
+        return self.send(calls.changes(project, after=after, limit=limit)).value
+
+    def stage(self, project: str, paths: Sequence[str]) -> mm.Staged:
+        """Keep these paths of the project as they are for the next push; a folder, or `.`, stands for all that differs."""
+        return self.send(calls.stage(project, paths)).value
+
+    def unstage(self, project: str, paths: Sequence[str]) -> Sequence[mm.ChangeItem]:
+        """Stage these no more; files stay as they are."""
+        return self.send(calls.unstage(project, paths)).value.items
+
+    def reword(self, project: str, message: str) -> m.Manual:
+        """Write down the message of the next push."""
+        return self.send(calls.reword(project, message)).value
+
+    def push(self, project: str, message: str | None = None) -> mm.Pushed:
+        """Send what is staged. `Conflict` with `remote-moved`: pull first."""
+        return self.send(calls.push(project, message)).value
+
+    def pull(self, project: str, timeout_s: float | None = None) -> m.SyncResult:
+        """Bring what the bucket holds; local edits stay, and two edits become a conflict copy."""
+        return self.send(calls.pull(project, timeout_s)).value
 
     # --- artifacts ----------------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from dorkyd.core.commits import COMMITS, decode
 from dorkyd.core.pushes import PLANS
 from dorkyd.core.settings import Mode
 from dorkyd.errors import Refused, Transient
-from tests.devices import Device, Kill, World
+from tests.devices import Device, Kill, Trap, World, trap_commits
 from tests.scenarios.test_manual import apart
 
 
@@ -161,12 +161,16 @@ def test_refused_while_anything_is_behind(quick_path: Path) -> None:
     assert commits(world) == [{"f": "a's", "g": "b's"}]
 
 
-def test_killed_anywhere(quick_path: Path) -> None:
-    """Before or after any effect: either the push never happened and all is staged still, or it did, and ends by itself."""
-    at, outcomes = 1, set()
+def test_killed_anywhere(quick_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before or after any effect or commit of the journal: either the push never happened and all is staged still, or it did,
+    and ends by itself.
+    """
+    at, outcomes, traps = 1, set(), dict[str, Trap]()
+    trap_commits(monkeypatch, traps)
     while True:
         world, (b, a, c) = team(quick_path / str(at), {"f": "1", "g": "2", "h": "3"}, "a", "c")
         want = staged_by(a)
+        traps["a"] = a.trap
         a.trap.set((at + 1) // 2, after=at % 2 == 0)
         try:
             a.pushes.push("killed")
@@ -193,6 +197,7 @@ def test_killed_anywhere(quick_path: Path) -> None:
             assert commits(world) == [want]
         assert a.tree() == want
         at += 1
+        traps.clear()
     assert outcomes == {True, False}
 
 
