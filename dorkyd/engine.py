@@ -157,6 +157,7 @@ class Engine:
     """Carries out what is left of pushes that were cut short, ours and others' (`dorkyd.manual_push`); on the pool."""
     _finishing: bool = False
     _finish_due: float = math.inf
+    _finish_tries: int = 0
     pushing: bool = False
     """Mode manual: a push works with what is staged (`dorkyd.manual_push`)."""
     _pulled_with: tuple[int, int] = (1, 1)
@@ -401,8 +402,9 @@ class Engine:
         """The news were read since, and all that they told of was looked at. Raises why that cannot be, for now."""
         if self.counters.bucket_tries <= tries:
             return False
-        self._ready()
-        return self.quiescent()
+        o = self._ready()
+        stuck = o.retries.stuck() | o.batches.incomplete()
+        return not (o.jobs.in_flight or o.remote.listing or o.journal.manual.unsure(stuck))
 
     def push_of(self, batch: str) -> bool:
         """Some of this batch is still to be told of in the bucket's log."""
@@ -427,13 +429,15 @@ class Engine:
         if self.project.mode is Mode.PULL or self.pushing or self._finishing:
             return
         if not o.remote.news.plans and not o.journal.manual.pushes():
-            self._finish_due = math.inf
+            self._finish_due, self._finish_tries = math.inf, 0
             return
         if math.isinf(self._finish_due):
             self._finish_due = now + (PUSH_GRACE_S if not o.journal.manual.pushes() else 0.0)
         if now < self._finish_due:
             return
-        self._finish_due = now + (PUSH_GRACE_S if not o.journal.manual.pushes() else PUSH_AGAIN_S)
+        own = bool(o.journal.manual.pushes())
+        self._finish_tries += 1
+        self._finish_due = now + min((PUSH_AGAIN_S if own else PUSH_GRACE_S) * 2 ** (self._finish_tries - 1), IDLE_S)
         self._finishing = True
 
         def finish() -> None:

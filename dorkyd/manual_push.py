@@ -1,11 +1,12 @@
-"""Mode manual: a push, and what is left of pushes that were cut short (docs/decisions/0051-push.md has the order of things).
+"""Mode manual: a push (docs/decisions/0051-push.md has the order of things).
 
-Runs on the thread of whoever asks, or of the pool; the engine's thread is asked for what the journal knows and records what
-happened. What holds:
+Runs on the thread of whoever asks; the engine's thread is asked for what the journal knows, and records what happened. What
+holds:
 
 1. A push is in the journal before its plan and its commit are in the bucket, and stays there until its number is taken: by it, and
    all of it is done and told of, or by another commit, and it never happened.
-2. Once its commit exists a push has happened, whatever fails after. The rest is done again until it is done.
+2. Once its commit exists a push has happened, whatever fails after. The rest is done again until it is done
+   (`dorkyd.manual_finishing`).
 3. Nothing that is staged is let go before a commit has it.
 """
 
@@ -18,9 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
-from dorkyd.asking import NOT_KEPT
-from dorkyd.commit_cache import CommitCache
-from dorkyd.commit_store import CommitStore, Source, Standing
+from dorkyd.commit_store import CommitStore, Source
 from dorkyd.commits import Committer, objects_of
 from dorkyd.core import pushes
 from dorkyd.core.commits import Commit, CommitFile, CommitId, encode, id_of, new_commit
@@ -30,14 +29,13 @@ from dorkyd.core.report import PushResult
 from dorkyd.engine import Engine
 from dorkyd.errors import Blocked, Refused, Stale, Transient
 from dorkyd.journal import Journal
-from dorkyd.ledger import Event, Intent
-from dorkyd.manual_copies import Carried, Copies
+from dorkyd.manual_finishing import Finishing, standing_from
 from dorkyd.manual_rows import MESSAGE, PULLING, OpenPush, Staged
 from dorkyd.manual_staging import Stage, ask
 from dorkyd.news import Bytes
-from dorkyd.ports import Body, Bucket
+from dorkyd.ports import Body
 from dorkyd.storing import StagedBody
-from dorkyd.transfer import FileBody, Transfer
+from dorkyd.transfer import FileBody
 
 _log = logging.getLogger("dorkyd.manual_push")
 
@@ -70,8 +68,13 @@ class Pushes:
     tick: Callable[[], None] = lambda: time.sleep(0.02)
     """Waits a moment for the engine's cycles."""
     at_once: int = 16
-    """Requests under way together; 1: one after the other."""
+    """As `Finishing.at_once`."""
     _guard: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def left(self) -> Finishing:
+        """What is left of pushes."""
+        return Finishing(self.engine, self.at_once)
 
     # --- what is asked for ----------------------------------------------------------------------------------------
 
@@ -81,7 +84,7 @@ class Pushes:
         `Transient` (`outcome-unknown`) when nobody knows yet whether it happened: the next look at the bucket tells.
         """
         with self._alone():
-            ask(self.engine, lambda: self._check(self._journal()))
+            ask(self.engine, lambda: self._check(self.left.journal()))
             self.engine.pushing = True
             try:
                 return self._push(message)
@@ -93,7 +96,7 @@ class Pushes:
         if not self._guard.acquire(blocking=False):
             return
         try:
-            self._settle()
+            self.left.run()
         except (Stale, Transient, Blocked) as exc:
             _log.warning("verb=finish-push project=%s outcome=%s", self.engine.project.name, exc.code)
         finally:
@@ -111,15 +114,15 @@ class Pushes:
     # --- a push ---------------------------------------------------------------------------------------------------
 
     def _push(self, message: str | None) -> PushResult:
-        self._settle()
+        self.left.run()
         for _ in range(TRIES):
             self._at_rest()
-            store = self._store()
+            store = self.left.store()
             parent = self._newest(store)
             prepared = ask(self.engine, lambda: self._prepare(parent, message))  # noqa: B023 - asked at once
             if self._create(store, prepared, parent[1] if parent is not None else None):
                 return self._finish(prepared)
-            self._settle()
+            self.left.run()
         raise Transient("others keep committing", code="contended", hint="try again", retry_after_s=1)
 
     def _at_rest(self) -> None:
@@ -140,18 +143,17 @@ class Pushes:
         plan = prepared.plan
         text = pushes.encode(plan)
         opened = OpenPush(plan.commit, plan.seq, text.decode(), "begun")
-        ask(self.engine, lambda: self._note(lambda journal: journal.manual.push_begins(opened)))
+        self.left.note(lambda journal: journal.manual.push_begins(opened))
         staged = {row.digest: row for row in prepared.staged.values() if row.digest is not None}
         sources = prepared.sources if self.engine.copies_safe else {}
         committer = Committer(store, parent, sources, lambda path, digest: self._body(path, digest, staged))
         try:
-            with suppress(Stale):  # a lost reply: the name is nobody else's
-                self._bucket().put(plan.key, Bytes(text), replaces=None, meta={})
+            self._plan(plan, text)
             committer.commit(prepared.commit)
         except Stale:
             # Not before another commit has the number: a first request of ours may still be on its way.
-            if self._standing(store, plan.seq) is not None:
-                self._forget(plan)
+            if standing_from(store, plan.seq) is not None:
+                self.left.forget(plan)
             return False
         except Transient as exc:
             raise Transient(
@@ -161,8 +163,15 @@ class Pushes:
                 retry_after_s=exc.retry_after_s or 5.0,
                 offline=exc.offline,
             ) from exc
-        ask(self.engine, lambda: self._note(lambda journal: journal.manual.push_is(plan.commit, "won")))
+        self.left.note(lambda journal: journal.manual.push_is(plan.commit, "won"))
+        if self.left.bucket().head(plan.key) is None:
+            # Taken for that of a push which another commit, since withdrawn, had shut out.
+            self._plan(plan, text)
         return True
+
+    def _plan(self, plan: Plan, text: bytes) -> None:
+        with suppress(Stale):  # a lost reply: the name is nobody else's
+            self.left.bucket().put(plan.key, Bytes(text), replaces=None, meta={})
 
     def _body(self, path: Path, digest: Digest, staged: Mapping[Digest, Staged]) -> Body | None:
         """The bytes of a content, where they are here: as they were staged, else as the file has them."""
@@ -177,12 +186,16 @@ class Pushes:
         plan, header, told = prepared.plan, prepared.commit.header, False
         lost: tuple[Path, ...] = ()
         try:
-            lost = self._carry(plan, mine=True)
+            lost = self.left.carry(plan, mine=True)
             deadline = time.monotonic() + TELL_S
-            while not (told := self._over(plan)) and time.monotonic() < deadline:
+            while not (told := self.left.is_over(plan)) and time.monotonic() < deadline:
                 self.tick()
         except (Stale, Transient, Blocked) as exc:
             _log.warning("verb=push project=%s seq=%d outcome=%s", self.engine.project.name, plan.seq, exc.code)
+        else:
+            _log.info(
+                "verb=push project=%s seq=%d paths=%d outcome=ok", self.engine.project.name, plan.seq, len(plan.changes)
+            )
         return PushResult(
             id=plan.commit,
             seq=plan.seq,
@@ -217,7 +230,7 @@ class Pushes:
             raise Refused(f"{_named(ignored)}: ignored by now", code="ignored", hint="`dorkyctl unstage` it")
 
     def _prepare(self, parent: tuple[CommitId, Commit] | None, message: str | None) -> _Prepared:
-        journal, engine = self._journal(), self.engine
+        journal, engine = self.left.journal(), self.engine
         self._check(journal)
         behind = journal.manual.behind()
         if behind:
@@ -283,190 +296,12 @@ class Pushes:
             hint=f"dorkyctl pull {self.engine.project.name}",
         )
 
-    def _record(self, plan: Plan, carried: Sequence[Carried], *, mine: bool) -> None:
-        """One transaction: base and history of our own push, and what is to be told of whoever's."""
-        engine = self.engine
-        at_ns, of = engine.clock.time_ns(), f"commit {plan.commit[:12]} of {plan.device}"
-        with engine.recording() as journal:
-            for one in carried:
-                change = one.change
-                if mine and one.done:
-                    version = one.remote.version if one.remote is not None else None
-                    modified = one.remote.modified if one.remote is not None else None
-                    base = Base(change.digest, change.size, version, change.mode, modified) if change.digest else None
-                    journal.set_base(change.path, base)
-                    if one.remote is not None or change.digest is None:
-                        journal.set_remote(change.path, one.remote)
-                if one.done:
-                    verb = "delete-remote" if change.digest is None else "upload"
-                    detail = of if one.kept else f"{of}; {NOT_KEPT}"
-                    version = one.remote.version if one.remote is not None else None
-                    event = Event(verb, change.path, plan.device, change.digest, change.size, version, detail)
-                    journal.ledger.log(at_ns, [event])
-            done = {one.change.op: one for one in carried if one.done}
-            for name, changes in plan.batches():
-                journal.batches.tell(_intent(c, done[c.op], name, at_ns) for c in changes if c.op in done)
-            known = {
-                one.change.path for one in carried if mine and one.done and (one.remote or one.change.digest is None)
-            }
-            journal.mark(known)
-            journal.mark([one.change.path for one in carried if one.change.path not in known], remote=True)
-            opened = OpenPush(plan.commit, plan.seq, pushes.encode(plan).decode(), "carried")
-            journal.manual.push_begins(opened)
-            if mine:
-                journal.put(MESSAGE, None)
-            pushed = self._pushed(journal, carried) if mine else []
-            journal.manual.unstage(row.path for row in pushed)
-            for row in pushed:
-                if row.name is not None:
-                    journal.ledger.comes_in(row.name)  # from here on it is ours to remove
-        for row in pushed:
-            if row.name is not None:
-                engine.discard(row.name)
-
-    def _pushed(self, journal: Journal, carried: Sequence[Carried]) -> list[Staged]:
-        """What is staged just as the commit has it: the bucket keeps these bytes, under the commit."""
-        staged = journal.manual.staged()
-        return [
-            row
-            for one in carried
-            if (row := staged.get(one.change.path)) is not None
-            and (row.digest, row.mode) == (one.change.digest, one.change.mode)
-        ]
-
-    def _note(self, do: Callable[[Journal], None]) -> None:
-        journal = self._journal()
-        with journal.atomic():
-            do(journal)
-
-    def _journal(self) -> Journal:
-        journal = self.engine.journal
-        if journal is None:
-            raise Transient("the project is not open", code="not-open", retry_after_s=1)
-        return journal
-
-    # --- what is left of pushes -----------------------------------------------------------------------------------
-
-    def _open_pushes(self) -> list[OpenPush]:
-        return self._journal().manual.pushes()
-
-    def _settle(self) -> None:
-        store, bucket = self._store(), self._bucket()
-        own = {push.id: push for push in ask(self.engine, self._open_pushes)}
-        plans: dict[str, Plan] = {}
-        for push in own.values():
-            plan = pushes.decode(push.plan.encode())
-            if plan is not None:
-                plans[push.id] = plan
-        for page in bucket.list(pushes.PLANS):
-            for listed in page:
-                if pushes.plan_number(listed.key) is None:
-                    continue
-                read = bucket.read(listed.key, limit=pushes.DOCUMENT_BYTES)
-                plan = pushes.decode(read[1]) if read is not None else None
-                if plan is not None and plan.key == listed.key:
-                    plans.setdefault(plan.commit, plan)
-        for plan in sorted(plans.values(), key=lambda one: one.seq):
-            self._settle_one(store, plan, own.get(plan.commit))
-
-    def _settle_one(self, store: CommitStore, plan: Plan, own: OpenPush | None) -> None:
-        if own is not None and own.state == "carried":
-            self._over(plan)
-            return
-        standing = self._standing(store, plan.seq)
-        if standing is None:
-            return  # whoever begins it may be about to decide it
-        if standing.seq != plan.seq:
-            self._forget(plan)  # that number is long gone
-            return
-        commit_id, commit = store.read(standing)
-        if commit_id != plan.commit:
-            self._forget(plan)
-        elif pushes.agrees(plan, commit_id, commit):
-            self._carry(plan, mine=own is not None)
-            self._over(plan)
-
-    def _standing(self, store: CommitStore, seq: int) -> Standing | None:
-        found = store.standing(seq - 1)
-        return found[0] if found else None
-
-    def _carry(self, plan: Plan, *, mine: bool) -> tuple[Path, ...]:
-        """Write the plain paths, and record it. Returns those that others changed first."""
-        bucket, engine = self._bucket(), self.engine
-        store = self._store()
-        copies = Copies(
-            bucket=bucket,
-            store=store,
-            folder=engine.folder,
-            transfer=Transfer(bucket, engine.folder, engine.clock, engine.device),
-            device=plan.device,
-            copies_safe=engine.copies_safe,
-            reserve=lambda: ask(engine, engine.receive),
-            drop=lambda staged: ask(engine, lambda: engine.discard(staged)),
-        )
-        carried: list[Carried] = []
-        for name, changes in plan.batches():
-            puts = [change for change in changes if change.digest is not None]
-            deletes = [change for change in changes if change.digest is None]
-            # Deletions last: nobody waits for them, and what takes their place is there by then.
-            for some in (puts, deletes):
-                carried += store.each(lambda change: copies.carry(change, name), some)  # noqa: B023 - called at once
-        ask(engine, lambda: self._record(plan, carried, mine=mine))
-        return tuple(one.change.path for one in carried if not one.done)
-
-    def _over(self, plan: Plan) -> bool:
-        """If the log names all of it, its plan goes. False: not yet."""
-        names = [name for name, _ in plan.batches()]
-        if ask(self.engine, lambda: any(self.engine.push_of(name) for name in names)):
-            return False
-        self._forget(plan)
-        return True
-
-    def _forget(self, plan: Plan) -> None:
-        """It is over, or never happened and never will."""
-        bucket = self._bucket()
-        info = bucket.head(plan.key)
-        if info is not None:
-            try:
-                bucket.delete(plan.key, replaces=info.version)
-            except Stale:
-                _log.info("verb=finish-push seq=%d outcome=others-were-faster", plan.seq)
-        ask(self.engine, lambda: self._note(lambda journal: journal.manual.push_ends(plan.commit)))
-
-    # --- inside ---------------------------------------------------------------------------------------------------
-
-    def _bucket(self) -> Bucket:
-        bucket = self.engine.bucket
-        if bucket is None:
-            raise Transient("the project is not open", code="not-open", retry_after_s=1)
-        return bucket
-
-    def _store(self) -> CommitStore:
-        project_id = ask(self.engine, lambda: self._journal().get("project_id")) or ""
-        return CommitStore(self._bucket(), CommitCache.of(self.engine.journals, project_id), self.at_once)
-
 
 def _changes(row: Staged, base: Base | None) -> bool:
     """It is not what base has already."""
     if row.digest is None or base is None:
         return (row.digest is None) != (base is None)
     return (row.digest, row.mode) != (base.digest, base.mode)
-
-
-def _intent(change: PlannedChange, carried: Carried, batch: str, at_ns: int) -> Intent:
-    return Intent(
-        op=change.op,
-        path=change.path,
-        verb="copy" if change.digest is not None else "delete",
-        digest=change.digest,
-        size=change.size if change.digest is not None else None,
-        mode=change.mode,
-        replaces=change.replaces,
-        approved=change.digest is None,
-        at_ns=at_ns,
-        version=carried.remote.version if carried.remote is not None else None,
-        batch=batch,
-    )
 
 
 def _digest(base: Base | None) -> Digest | None:

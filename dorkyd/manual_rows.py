@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -96,6 +96,14 @@ class ManualRows:
     def totals(self) -> Totals:
         """For status."""
         return totals_of(self._conn)
+
+    def unsure(self, skip: Collection[Path]) -> bool:
+        """The bucket is to be asked about some path, or it is not decided what its news mean."""
+        rows = self._conn.execute(
+            "SELECT d.path FROM dirty d LEFT JOIN base b ON b.path = d.path LEFT JOIN remote r ON r.path = d.path"
+            " WHERE d.remote != 0 OR b.version IS NOT r.version"
+        )
+        return any(path not in skip for (path,) in rows)
 
     # --- what is staged -----------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -111,6 +111,22 @@ def agrees(plan: Plan, commit_id: CommitId, commit: Commit) -> bool:
         elif said is None or (said.digest, said.size, said.mode) != (change.digest, change.size, change.mode):
             return False
     return True
+
+
+def in_order(changes: Sequence[PlannedChange]) -> tuple[Sequence[PlannedChange], ...]:
+    """Which are carried out before which: deletions come last, when what takes their place is there, but for those of a file
+    and a folder that want one name, which a store of plain files cannot hold together.
+    """
+    puts = [change for change in changes if change.digest is not None]
+    names = {change.path for change in puts}
+    folders = {above for path in names for above in ancestors(path)}
+    in_the_way: list[PlannedChange] = []
+    rest: list[PlannedChange] = []
+    for change in changes:
+        if change.digest is None:
+            clashes = change.path in folders or not names.isdisjoint(ancestors(change.path))
+            (in_the_way if clashes else rest).append(change)
+    return in_the_way, puts, rest
 
 
 def clash(paths: Iterable[Path]) -> tuple[Path, Path] | None:
