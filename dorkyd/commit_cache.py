@@ -108,7 +108,7 @@ class CommitCache:
         """`otherwise` where the file cannot be used: what is not remembered is read again."""
         try:
             return self._try(work)
-        except (sqlite3.DatabaseError, Integrity):
+        except (sqlite3.DatabaseError, Integrity, OSError):
             with suppress(OSError):
                 self.file.unlink(missing_ok=True)
             return otherwise

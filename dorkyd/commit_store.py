@@ -282,7 +282,7 @@ class CommitStore:
             self.bucket.put(key, Bytes(text), replaces=None, meta={})
         info = self.bucket.head(key)
         if info is None:
-            raise Transient(f"{key} is not there, though it was written", code="lost-write")
+            raise Stale(f"{key} was removed meanwhile: another collection took it for an old one")
         return Condemned(key, info.version, info.modified, condemned)
 
     # --- inside -------------------------------------------------------------------------------------------------

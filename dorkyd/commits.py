@@ -10,11 +10,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TypeVar, cast
+from typing import TypeVar
 
 from dorkyd.asking import RETRY_S, check_reachable, check_ready
 from dorkyd.commit_cache import CommitCache
 from dorkyd.commit_store import AT_ONCE, CommitStore, Source, Standing
+from dorkyd.contents import Contents
 from dorkyd.core.commits import (
     Commit,
     CommitFile,
@@ -41,8 +42,6 @@ T = TypeVar("T")
 TRIES = 8
 """How often a commit begins anew when others change or commit the project meanwhile."""
 
-Ask = Callable[[Callable[[], object]], object]
-"""Has the engine's thread do something, and answers with what came of it."""
 Settle = Callable[[], SyncResult]
 """Looks at both sides and waits until they agree, or says why not."""
 
@@ -71,7 +70,6 @@ class Commits:
     """See the module."""
 
     engine: Engine
-    ask: Ask
     settle: Settle
     at_once: int = AT_ONCE
 
@@ -165,7 +163,7 @@ class Commits:
 
     def of_engine(self, request: Callable[[], T]) -> T:
         """Have the engine's thread do it."""
-        return cast("T", self.ask(request))
+        return Contents(self.engine).ask(request)
 
     def now(self) -> str:
         """RFC 3339, UTC, by this machine's clock."""

@@ -144,6 +144,16 @@ def m0007_batches(db: Database) -> None:
 
 
 @migrations()
+def m0008_actions(db: Database) -> None:
+    """What `undo` needs of the history: which rows are one action, and what each path held before."""
+    db.execute("ALTER TABLE history ADD COLUMN action TEXT NOT NULL DEFAULT ''")
+    for column in ("before TEXT", "replaces TEXT", "mode INTEGER", "mode_before INTEGER", "came_from TEXT"):
+        db.execute(f"ALTER TABLE history ADD COLUMN {column}")
+    db.execute("CREATE INDEX history_by_action ON history (action)")
+    db.execute("ALTER TABLE approvals ADD COLUMN decided TEXT NOT NULL DEFAULT ''")
+
+
+@migrations()
 def m0010_mode_manual(db: Database) -> None:
     """What mode manual remembers (`dorkyd.manual_rows`)."""
     db.execute("CREATE TABLE apart (path TEXT PRIMARY KEY, here TEXT NOT NULL, there TEXT NOT NULL) WITHOUT ROWID")

@@ -19,7 +19,11 @@ from pathlib import Path
 import pytest
 
 from dorkyd.buckets.memory import Fault, Faults, MemoryBucket
+from dorkyd.checkout import Checkout
+from dorkyd.commits import Commits
 from dorkyd.core import model
+from dorkyd.core.past import Outcome, Undone
+from dorkyd.core.report import State, SyncResult
 from dorkyd.core.settings import Project
 from dorkyd.decisions import Decisions
 from dorkyd.engine import Engine
@@ -29,6 +33,8 @@ from dorkyd.manual_push import Pushes
 from dorkyd.manual_staging import Stage
 from dorkyd.news import Bytes
 from dorkyd.ports import Bucket, Folder, Marks
+from dorkyd.restoring import Restoring
+from dorkyd.undoing import Undoing
 
 
 class Kill(BaseException):
@@ -344,6 +350,26 @@ class Device:
     @property
     def decisions(self) -> Decisions:
         return Decisions(self.engine)
+
+    def restore(self, path: str, at: str | None = None, to: str | None = None) -> list[Outcome]:
+        return Restoring(self.engine).restore(path, at, to)
+
+    def undo(self) -> Undone:
+        return Undoing(self.engine).undo(dry_run=False)
+
+    @property
+    def commits(self) -> Commits:
+        """Commits, asked for by a person at this device."""
+        return Commits(self.engine, self._settled, at_once=1)
+
+    @property
+    def checkout(self) -> Checkout:
+        """Commits brought back, as above."""
+        return Checkout(self.commits)
+
+    def _settled(self) -> SyncResult:
+        self.settle()
+        return SyncResult(self.engine.held is None, State.IN_SYNC if self.engine.held is None else State.HALTED, "")
 
     # --- what a person does and sees ------------------------------------------------------------------------------
 

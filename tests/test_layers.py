@@ -39,7 +39,8 @@ PORTS = ["ports", "core.*", "errors"]
 STORES = ["journal", "ledger", "schema", "sessions", "repeats", "batch_rows"]
 ENGINE = [
     *("asking", "batches", "storing", "artifacts", "reading_artifacts"),
-    *("placing", "contents"),
+    *("placing", "contents", "reinstating", "restoring", "undoing", "versions", "reading_history"),
+    *("emptying", "diffing", "auditing", "histories"),
     *(
         "transfer",
         "recovery",
@@ -79,11 +80,14 @@ MAY_IMPORT: dict[str, list[str]] = {
     **{name: [*PORTS, *STORES, *ENGINE, "news", "buckets.probe"] for name in ("engine", "contact")},
     # It looks for the layer of a bucket that keeps versions.
     "contents": [*PORTS, *STORES, *ENGINE, "bucket_trash", "buckets.probe"],
+    "auditing": [*PORTS, *STORES, *ENGINE, "news", "compaction"],
     "bucket_upkeep": [*PORTS, *STORES, "news", "compaction", "bucket_trash"],
     "api.messages": ["core.*"],
+    "api.history_messages": ["api.messages"],
     "api.failures": [],
     "api.calls": ["api.messages", "core.*"],
-    "api.*": ["api.*", "control", "core.*", "errors"],
+    "api.history_calls": ["api.calls", "api.messages", "api.history_messages"],
+    "api.*": ["api.*", "control", "control_history", "core.*", "errors"],
     "commit_cache": ["core.*", "errors"],
     # `news` for the bytes of a document as a body.
     "commit_store": [*PORTS, "commit_cache", "news"],
@@ -93,9 +97,20 @@ MAY_IMPORT: dict[str, list[str]] = {
     "api.server": ["api.*", "control", "core.*", "errors", "private"],
     "private": ["errors"],
     "peer": [],
-    "control": ["core.*", "errors"],
+    "control": ["core.*", "errors", "control_history"],
+    "control_history": ["core.*", "errors"],
     "client": ["client.*"],
-    "client.*": ["client.*", "api.messages", "api.calls", "api.failures", "core.*", "errors", "locate", "peer"],
+    "client.*": [
+        "client.*",
+        "api.messages",
+        "api.calls",
+        "api.failures",
+        "api.history_*",
+        "core.*",
+        "errors",
+        "locate",
+        "peer",
+    ],
     "client.plans": ["api.messages", "api.calls", "api.failures"],
     "client.bodies": ["api.failures"],
     "client.reading": [],

@@ -5,9 +5,21 @@ from __future__ import annotations
 from dorkyd.cli.app import run
 
 # Imported for their commands, in the order in which help lists them.
-from dorkyd.cli import lifecycle, status, projects, halts, files, artifacts, manual, later  # isort: skip
+from dorkyd.cli import lifecycle, status, projects, halts, files, history, artifacts, manual, later  # isort: skip
 
-__all__ = ["artifacts", "files", "halts", "later", "lifecycle", "main", "manual", "projects", "run", "status"]
+__all__ = [
+    "artifacts",
+    "files",
+    "halts",
+    "history",
+    "later",
+    "lifecycle",
+    "main",
+    "manual",
+    "projects",
+    "run",
+    "status",
+]
 
 
 def main() -> None:

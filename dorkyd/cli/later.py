@@ -7,12 +7,9 @@ import typer
 from dorkyd.cli.app import Failure, app
 
 LATER = (
-    "history",
-    "undo",
     "commit",
     "commits",
     "checkout",
-    "diff",
     "service",
 )
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from dorkyd.api import calls
+from dorkyd.api import manual_calls as calls
 from dorkyd.api.failures import Conflict
 from dorkyd.api.manual_messages import ChangeItem
 from dorkyd.cli import targets
