@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dorkyd.asking import NOT_KEPT
 from dorkyd.commit_cache import CommitCache
@@ -167,6 +167,9 @@ class Finishing:
         engine = self.engine
         at_ns, of = engine.clock.time_ns(), f"commit {plan.commit[:12]} of {plan.device}"
         with engine.recording() as journal:
+            before = {
+                c.path: (old.digest if (old := journal.remote(c.path)) is not None else None) for c in plan.changes
+            }
             for one in carried:
                 change = one.change
                 if mine and one.done:
@@ -181,7 +184,7 @@ class Finishing:
                     detail = of if one.kept else f"{of}; {NOT_KEPT}"
                     version = one.remote.version if one.remote is not None else None
                     event = Event(verb, change.path, plan.device, change.digest, change.size, version, detail)
-                    journal.ledger.log(at_ns, [event])
+                    journal.ledger.log(at_ns, [replace(event, replaces=change.replaces, before=before[change.path])])
             done = {one.change.op: one for one in carried if one.done}
             for name, changes in plan.batches():
                 journal.batches.tell(_intent(c, done[c.op], name, at_ns) for c in changes if c.op in done)

@@ -36,11 +36,12 @@ FAMILIES = {
 """Adapters, and the modules that each is made of."""
 
 PORTS = ["ports", "core.*", "errors"]
-STORES = ["journal", "ledger", "schema", "sessions", "repeats", "batch_rows"]
+STORES = ["journal", "ledger", "schema", "sessions", "repeats", "batch_rows", "manual_rows"]
 ENGINE = [
     *("asking", "batches", "storing", "artifacts", "reading_artifacts"),
     *("placing", "contents", "reinstating", "restoring", "undoing", "versions", "reading_history"),
     *("emptying", "diffing", "auditing", "histories"),
+    *("manual", "manual_staging", "manual_push", "manual_finishing", "manual_copies", "manual_reading"),
     *(
         "transfer",
         "recovery",
@@ -81,13 +82,20 @@ MAY_IMPORT: dict[str, list[str]] = {
     # It looks for the layer of a bucket that keeps versions.
     "contents": [*PORTS, *STORES, *ENGINE, "bucket_trash", "buckets.probe"],
     "auditing": [*PORTS, *STORES, *ENGINE, "news", "compaction"],
+    # Pushes make commits, and copy from the contents that commits keep.
+    **{
+        name: [*PORTS, *STORES, *ENGINE, "commits", "commit_store", "commit_cache", "news"]
+        for name in ("manual_push", "manual_finishing", "manual_copies")
+    },
     "bucket_upkeep": [*PORTS, *STORES, "news", "compaction", "bucket_trash"],
     "api.messages": ["core.*"],
     "api.history_messages": ["api.messages"],
     "api.failures": [],
     "api.calls": ["api.messages", "core.*"],
     "api.history_calls": ["api.calls", "api.messages", "api.history_messages"],
-    "api.*": ["api.*", "control", "control_history", "core.*", "errors"],
+    "api.manual_messages": ["api.messages"],
+    "api.manual_calls": ["api.calls", "api.messages", "api.manual_messages"],
+    "api.*": ["api.*", "control", "control_history", "control_manual", "core.*", "errors"],
     "commit_cache": ["core.*", "errors"],
     # `news` for the bytes of a document as a body.
     "commit_store": [*PORTS, "commit_cache", "news"],
@@ -97,7 +105,8 @@ MAY_IMPORT: dict[str, list[str]] = {
     "api.server": ["api.*", "control", "core.*", "errors", "private"],
     "private": ["errors"],
     "peer": [],
-    "control": ["core.*", "errors", "control_history"],
+    "control": ["core.*", "errors", "control_history", "control_manual"],
+    "control_manual": ["core.*", "errors"],
     "control_history": ["core.*", "errors"],
     "client": ["client.*"],
     "client.*": [
@@ -105,7 +114,10 @@ MAY_IMPORT: dict[str, list[str]] = {
         "api.messages",
         "api.calls",
         "api.failures",
-        "api.history_*",
+        "api.history_messages",
+        "api.history_calls",
+        "api.manual_messages",
+        "api.manual_calls",
         "core.*",
         "errors",
         "locate",
@@ -120,6 +132,10 @@ MAY_IMPORT: dict[str, list[str]] = {
         "client.*",
         "api.messages",
         "api.calls",
+        "api.history_messages",
+        "api.history_calls",
+        "api.manual_messages",
+        "api.manual_calls",
         "api.failures",
         "core.*",
         "errors",
