@@ -127,10 +127,10 @@ class Pushes:
 
     def _at_rest(self) -> None:
         """Read the news to their end, and let the engine look at all that they tell of."""
-        deadline = time.monotonic() + REST_S
+        deadline = self.engine.clock.monotonic() + REST_S
         tries = ask(self.engine, self.engine.look_for_news)
         while not ask(self.engine, lambda: self.engine.at_rest(tries)):
-            if time.monotonic() > deadline:
+            if self.engine.clock.monotonic() > deadline:
                 raise Transient("there is still something to look at", code="busy", hint="try again", retry_after_s=5)
             self.tick()
 
@@ -187,8 +187,8 @@ class Pushes:
         lost: tuple[Path, ...] = ()
         try:
             lost = self.left.carry(plan, mine=True)
-            deadline = time.monotonic() + TELL_S
-            while not (told := self.left.is_over(plan)) and time.monotonic() < deadline:
+            deadline = self.engine.clock.monotonic() + TELL_S
+            while not (told := self.left.is_over(plan)) and self.engine.clock.monotonic() < deadline:
                 self.tick()
         except (Stale, Transient, Blocked) as exc:
             _log.warning("verb=push project=%s seq=%d outcome=%s", self.engine.project.name, plan.seq, exc.code)

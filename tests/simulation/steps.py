@@ -38,6 +38,8 @@ class Setting:
     """Every upload goes in several requests."""
     pace: int = 1
     """How many times slower the file system's clock is."""
+    manual: int = 0
+    """How many devices, the last ones, are in mode manual."""
 
 
 TREES: tuple[dict[str, str], ...] = (
@@ -291,6 +293,48 @@ class Late:
 
 
 @dataclass(frozen=True, slots=True)
+class Stage:
+    """A person stages a path on a device in mode manual, or everything."""
+
+    who: str
+    path: str
+
+    def __str__(self) -> str:
+        return f"{self.who}: stages {self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class Unstage:
+    """A person stages nothing of it any more."""
+
+    who: str
+    path: str
+
+    def __str__(self) -> str:
+        return f"{self.who}: unstages {self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """A device in mode manual pushes what is staged."""
+
+    who: str
+
+    def __str__(self) -> str:
+        return f"{self.who}: pushes"
+
+
+@dataclass(frozen=True, slots=True)
+class Pull:
+    """A device in mode manual pulls."""
+
+    who: str
+
+    def __str__(self) -> str:
+        return f"{self.who}: pulls"
+
+
+@dataclass(frozen=True, slots=True)
 class Settle:
     """All is well again, every device syncs until nothing moves, and all that must hold is checked."""
 
@@ -300,7 +344,7 @@ class Settle:
 
 Step = (
     Edit | Within | Cycle | Work | Sync | Die | Fail | Hang | Land | Disk | Unreadable | Refused | Mend | Skew | Stranger
-    | ForgetUploads | Age | Upkeep | Open | Late | Settle
+    | ForgetUploads | Age | Upkeep | Open | Late | Stage | Unstage | Push | Pull | Settle
 )  # fmt: skip
 
 
