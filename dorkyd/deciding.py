@@ -233,12 +233,10 @@ class Decider:
         done.absent |= seen is ABSENT and base is not None
         done.gone |= remote is None and base is not None
         action = reconcile(path, base, local, remote)
-        if self.project.mode is Mode.MANUAL and action is not None and allowed(action, self.mode) is None:
+        taken = self.project.mode is Mode.MANUAL and action is not None and allowed(action, self.mode) is None
+        if taken and not self.pulling:
             # Before clashes are settled: nothing is to be settled for what does not happen.
-            how = apart(action, base, local)
-            if how is not None:
-                done.apart[path] = how
-            done.clean.append(row)
+            self._taken(row, action, base, local, done)
             return
         if remote is not None or isinstance(action, Upload):
             above = [n for a in ancestors(path) if (n := self._neighbour(a)) is not None]
@@ -248,6 +246,10 @@ class Decider:
                 result = self._unasked([*above, *below], result)
         else:
             result = action
+        if taken and not isinstance(result, StepAside | Look):
+            # What is pulled may want the name of what stays here; nothing else is to be settled for this.
+            self._taken(row, action, base, local, done)
+            return
         if isinstance(result, Wait):
             done.waits.append(result)
             return
@@ -265,6 +267,15 @@ class Decider:
             if result.path != path:
                 # A look at a neighbour, which may not succeed for long.
                 done.waits.append(Wait(path, result.path))
+
+    def _taken(
+        self, row: Dirty, action: Action | None, base: Base | None, local: Local | None, done: Decisions
+    ) -> None:
+        """Mode manual took the action away: how the path's sides differ is what is left of it."""
+        how = apart(action, base, local) if action is not None else None
+        if how is not None:
+            done.apart[row.path] = how
+        done.clean.append(row)
 
     def _proved(self, path: Path, local: Local, remote: Remote) -> Remote:
         """Joining: an object of which nothing is known but a listing, which says that it holds what the file holds. No
