@@ -67,6 +67,8 @@ BY_CODE: Mapping[str, tuple[int, str, str]] = {
     "key-in-use": (409, "temporary", "The request is under way"),
     "bad-metadata": (422, "invalid-request", "The metadata cannot be stored"),
     "metadata-too-large": (422, "invalid-request", "The metadata cannot be stored"),
+    "no-such-commit": (404, "not-found", "There is no such commit"),
+    **dict.fromkeys(("nothing-to-commit", "not-settled", "local-edits", "not-exact", "lock-differs"), _STATE),
     **dict.fromkeys(("halted", "paused", "mode", "ignored", "clash"), _STATE),
     **dict.fromkeys(("nothing-staged", "not-staged", "remote-moved", "outdated", "pulling", "not-here"), _STATE),
 }

@@ -17,7 +17,7 @@ from typing import Annotated, Any, TypeVar
 from fastapi import APIRouter, FastAPI, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
-from dorkyd.api import artifacts, history, manual, problems
+from dorkyd.api import artifacts, commits, history, manual, problems
 from dorkyd.api import messages as m
 from dorkyd.api.depending import Control, Project
 from dorkyd.api.description import PROBLEMS, Described
@@ -34,8 +34,8 @@ MOST_ITEMS = 100_000
 """Of one page."""
 LAST_SEQ = 2**53
 """Past this number JSON's readers no longer tell integers apart, and no history gets there."""
-NOT_BUILT_READS = ("commits", "get", "meta")
-NOT_BUILT_ACTIONS = ("commit", "checkout", "put", "get", "meta")
+NOT_BUILT_READS = ("get", "meta")
+NOT_BUILT_ACTIONS = ("put", "get", "meta")
 
 router = APIRouter(prefix="/v1", responses=PROBLEMS)
 """The daemon, and its projects together."""
@@ -66,6 +66,7 @@ def described(version: str) -> Described:
     app.include_router(router)
     app.include_router(one)
     app.include_router(history.router)
+    app.include_router(commits.router)
     app.include_router(artifacts.router)
     app.include_router(artifacts.batches)
     app.include_router(manual.router)

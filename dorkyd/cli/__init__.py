@@ -5,10 +5,11 @@ from __future__ import annotations
 from dorkyd.cli.app import run
 
 # Imported for their commands, in the order in which help lists them.
-from dorkyd.cli import lifecycle, status, projects, halts, files, history, artifacts, manual, later  # isort: skip
+from dorkyd.cli import lifecycle, status, projects, halts, files, history, commits, artifacts, manual, later  # isort: skip
 
 __all__ = [
     "artifacts",
+    "commits",
     "files",
     "halts",
     "history",

@@ -6,12 +6,7 @@ import typer
 
 from dorkyd.cli.app import Failure, app
 
-LATER = (
-    "commit",
-    "commits",
-    "checkout",
-    "service",
-)
+LATER = ("service",)
 
 
 def _refuse(context: typer.Context) -> None:

@@ -109,6 +109,16 @@ def pull(
             raise typer.Exit(code_of_sync(result))
 
 
+def write_down(client: DorkyClient, project: str, message: str, *, json: bool) -> None:
+    """`commit` in mode manual: the message of the next push."""
+    reply = client.send(calls.reword(project, message))
+    if json:
+        emit(reply.body)
+    else:
+        show(f"{plural(reply.value.staged, 'path')} staged as: {message.partition(chr(10))[0]}")
+        say("`dorkyctl push` sends it.")
+
+
 def tell(client: DorkyClient, project: str) -> Iterator[str]:
     """What `status` says of one project in mode manual, line by line."""
     items: list[ChangeItem] = []
