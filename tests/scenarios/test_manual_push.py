@@ -12,7 +12,7 @@ from dorkyd.buckets.memory import Fault
 from dorkyd.core.commits import COMMITS, decode
 from dorkyd.core.pushes import PLANS
 from dorkyd.core.settings import Mode
-from dorkyd.errors import Refused, Transient
+from dorkyd.errors import Refused, Transient, Unsupported
 from tests.devices import Device, Kill, Trap, World, trap_commits
 from tests.scenarios.test_manual import apart
 
@@ -316,3 +316,54 @@ def when(world: World, name: str, verb: str, key: str, do: Callable[[], object])
         return None
 
     world.faults = faults
+
+
+def test_killed_while_staging(quick_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before or after any effect: what was staged before is staged or in the trash, and staging holds nothing unexplained."""
+    at, traps = 1, dict[str, Trap]()
+    trap_commits(monkeypatch, traps)
+    while True:
+        _, (_, a) = team(quick_path / str(at), {"f": "1", "g": "2"}, "a")
+        a.write("f", "first")
+        a.write("g", "other")
+        a.stage.stage(["."])
+        a.write("f", "second")
+        traps["a"] = a.trap
+        a.trap.set((at + 1) // 2, after=at % 2 == 0)
+        try:
+            a.stage.stage(["f"])
+            a.stage.unstage(["g"])
+        except Kill:
+            traps.clear()
+            a.restart()
+        else:
+            break
+        a.settle()
+        staged = {row.path: row for row in a.journal.manual.staged().values()}
+        names = {row.name for row in staged.values()}
+        assert set(a.engine.folder.staged()) == names
+        held = [a.engine.folder.staged_digest(str(name)) for name in names]
+        assert sorted(str(digest) for digest in held) == sorted(str(row.digest) for row in staged.values())
+        contents = {(a.root / ".dorky" / "tmp" / str(name)).read_text() for name in names} | set(a.trashed())
+        assert "first" in contents
+        assert a.tree() == {"f": "second", "g": "other"}
+        at += 1
+    assert at > 10
+
+
+def test_a_store_that_copies_nothing_large(quick_path: Path) -> None:
+    """Where the store refuses a server-side copy, the bytes go through whoever carries the push out."""
+    world, (b, a) = team(quick_path, {"f": "1"}, "a")
+
+    def faults(_device: str, verb: str, key: str) -> Fault | None:
+        if verb == "COPY" and not key.startswith(".dorky/"):
+            return Fault(Unsupported(key, "too large for a copy", code="too-large"))
+        return None
+
+    world.faults = faults
+    a.write("f", "staged")
+    a.stage.stage(["f"])
+    assert a.pushes.push("sent").told
+    world.settle()
+    assert world.objects() == b.tree() == {"f": "staged"}
+    assert a.engine.folder.staged() == []
