@@ -17,7 +17,7 @@ from itertools import islice
 from typing import TypeVar
 
 from dorkyd.commits import Commits
-from dorkyd.contents import Brought, Contents, Wanted
+from dorkyd.contents import AT_ONCE, Brought, Contents, Wanted
 from dorkyd.core.commits import Commit, CommitFile, CommitId, object_key
 from dorkyd.core.committed import CheckedOut, Unlike
 from dorkyd.core.lockfile import LOCK_FILE, Lock, decode_lock
@@ -33,6 +33,8 @@ T = TypeVar("T")
 
 AT_A_TIME = 100
 """Files looked at or put in place in one go of the engine's thread."""
+BUSY_S, BUSY_TRIES = 0.25, 40
+"""How long to wait for a path that is being synced, and how often."""
 TOLD = 20
 """Paths that a refusal names."""
 
@@ -138,7 +140,11 @@ class Checkout:
                 hint="`dorkyctl sync --wait` keeps them in the history first; --overwrite moves them to the trash",
             )
         brought = self._bring(plan)
-        placed, modes, taken_out = self._do(plan, brought)
+        try:
+            placed, modes, taken_out = self._do(plan, brought)
+        finally:
+            # Those that got their place are known otherwise by now, and stay.
+            Contents(self._engine).drop([one.staged for one in brought.values()])
         self.commits.note("checkout", Path("."), f"{commit_id[:12]}: {placed} placed, {taken_out} taken out")
         self.commits.settle()
         return CheckedOut(commit_id, commit.header, placed, modes, taken_out, plan.same, tuple(plan.unlike))
@@ -223,41 +229,53 @@ class Checkout:
 
     def _bring(self, plan: _Plan) -> dict[Path, Brought]:
         """All contents into staging, or none."""
-        contents = Contents(self._engine)
+        contents = Contents(self._engine, min(self.commits.at_once, AT_ONCE))
         wanted = [
             Wanted(file.path, file.digest, file.version, file.mode, kept=object_key(file.digest))
             for file, _ in plan.place
         ]
-        brought: dict[Path, Brought] = {}
-        try:
-            for one, found in zip(wanted, contents.bring_all(wanted), strict=True):
-                if isinstance(found, DorkyError):
-                    raise _missing(one.path, found)
-                brought[one.path] = found
-        except BaseException:
-            contents.drop([one.staged for one in brought.values()])
-            raise
+        found = contents.bring_all(wanted) if wanted else []
+        brought = {one.path: each for one, each in zip(wanted, found, strict=True) if isinstance(each, Brought)}
+        for one, each in zip(wanted, found, strict=True):
+            if isinstance(each, DorkyError):
+                contents.drop([held.staged for held in brought.values()])
+                raise _missing(one.path, each)
         return brought
 
     def _do(self, plan: _Plan, brought: Mapping[Path, Brought]) -> tuple[int, int, int]:
         placer = Placer(self._engine)
         # Files give way to folders of their name, and folders to files, before anything takes their place.
         withdrawals = [Withdrawal(path, there, approved=True) for path, there in plan.out]
-        taken_out = self._all(plan, withdrawals, placer.take_out_all)
+        taken_out = self._all(plan, withdrawals, placer.take_out_all, lambda one: one.path)
         placements = [
             Placement(brought[file.path].staged, brought[file.path].digest, file.path, there)
             for file, there in plan.place
         ]
-        placed = self._all(plan, placements, placer.put_all)
-        modes = self._all(plan, plan.modes, self._set_modes)
+        placed = self._all(plan, placements, placer.put_all, lambda one: one.path)
+        modes = self._all(plan, plan.modes, self._set_modes, lambda one: one[0].path)
         return placed, modes, taken_out
 
-    def _all(self, plan: _Plan, items: Sequence[T], do: Callable[[Sequence[T]], Mapping[Path, DorkyError]]) -> int:
+    def _all(
+        self,
+        plan: _Plan,
+        items: Sequence[T],
+        do: Callable[[Sequence[T]], Mapping[Path, DorkyError]],
+        path_of: Callable[[T], Path],
+    ) -> int:
+        """Do it to all, a few at a time. Those that somebody works on are waited for."""
         done = 0
         for part in _parts(items):
-            failed = self._ask(lambda part=part: do(part))  # type: ignore[misc]
-            plan.unlike += [Unlike(path, _why(exc)) for path, exc in failed.items()]
-            done += len(part) - len(failed)
+            left = part
+            for _ in range(BUSY_TRIES):
+                failed = self._ask(lambda left=left: do(left))  # type: ignore[misc]
+                busy = [item for item in left if failed.get(path_of(item), _FREE).code == "busy-path"]
+                done += len(left) - len(failed)
+                plan.unlike += [Unlike(path, _why(exc)) for path, exc in failed.items() if exc.code != "busy-path"]
+                left = busy
+                if not busy:
+                    break
+                self.commits.wait(BUSY_S)
+            plan.unlike += [Unlike(path_of(item), "it is being synced: run the same command again") for item in left]
         return done
 
     def _set_modes(self, files: Sequence[tuple[CommitFile, Local]]) -> dict[Path, DorkyError]:
@@ -276,6 +294,9 @@ class Checkout:
 
     def _ask(self, request: Callable[[], T]) -> T:
         return self.commits.of_engine(request)
+
+
+_FREE = DorkyError("")
 
 
 def _parsed(text: str) -> Path:

@@ -64,6 +64,8 @@ class Commits:
     engine: Engine
     settle: Settle
     at_once: int = AT_ONCE
+    wait: Callable[[float], None] = time.sleep
+    """Lets so many seconds pass."""
 
     # --- making -------------------------------------------------------------------------------------------------
 

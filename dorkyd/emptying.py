@@ -26,6 +26,7 @@ from dorkyd.versions import Versions
 SLICE = 100
 """So many are removed between two cycles."""
 _SECOND_NS = 10**9
+_EVER = 2**62
 FOLDER, BUCKET = "folder", "bucket"
 
 
@@ -46,7 +47,8 @@ class Emptying:
         """Remove what is meant, of all or of what was put away longer ago than this. `Refused` (`versioned`) for a bucket that
         keeps versions by itself.
         """
-        before_ns = self.engine.clock.time_ns() - int((older_than_s or 0.0) * _SECOND_NS)
+        # Without a limit no clock is asked: one that was set back would keep what is newer than it.
+        before_ns = _EVER if older_than_s is None else self.engine.clock.time_ns() - int(older_than_s * _SECOND_NS)
         return self._empty_bucket(path, before_ns) if where == BUCKET else self._empty_folder(path, before_ns)
 
     # --- inside ---------------------------------------------------------------------------------------------------

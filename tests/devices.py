@@ -360,7 +360,7 @@ class Device:
     @property
     def commits(self) -> Commits:
         """Commits, asked for by a person at this device."""
-        return Commits(self.engine, self._settled, at_once=1)
+        return Commits(self.engine, self._settled, at_once=1, wait=lambda _seconds: None)
 
     @property
     def checkout(self) -> Checkout:

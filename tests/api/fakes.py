@@ -9,7 +9,10 @@ from collections.abc import Callable, Sequence
 
 from dorkyd.control import NewProject
 from dorkyd.core import report
+from dorkyd.core.audit import EVERYTHING, AuditItem, Filter
+from dorkyd.core.differing import Compared
 from dorkyd.core.model import Digest, Path, Version
+from dorkyd.core.past import Difference, Emptied, History, HistoryItem, Outcome, Side, Undone
 from dorkyd.core.report import (
     ConflictItem,
     FileItem,
@@ -51,6 +54,51 @@ def conflict_item(path: str) -> ConflictItem:
     )
 
 
+@dataclasses.dataclass
+class FakePast:
+    """A project's past: what is in the trash can be restored and undone, and all of it is audited."""
+
+    project: FakeProject
+
+    def history(self, path: str) -> History:
+        held = HistoryItem(Path(path), digest_of(1), 3, Version("v1"), None, None, "b", 0o644, True, ["bucket"])
+        return History([held], "kept 30 days", "")
+
+    def restore(self, path: str, at: str | None, to: str | None) -> Sequence[Outcome]:
+        for item in self.project.trashed:
+            if item.path == path and at in (None, item.name):
+                return [Outcome(Path(to or path), digest_of(1), 3, 0o644, True)]
+        raise Refused(f"{path} is not in the trash.", hint="Run `dorkyctl trash`.", code="no-such-trash")
+
+    def undo(self, *, dry_run: bool) -> Undone:
+        self.project.undone.append(dry_run)
+        items = [Outcome(item.path, digest_of(1), 3, 0o644, True) for item in self.project.trashed]
+        left = Outcome(Path("left"), None, None, None, False, "it changed since", "changed-since")
+        return Undone("a1", "2026-11-22T10:00:00Z", "b", {"delete-local": len(items)}, [*items, left])
+
+    def trash(self, where: str, path: str | None) -> Sequence[TrashItem]:
+        return self.project.trashed if where == "folder" else []
+
+    def empty_trash(self, where: str, path: str | None, older_than_s: float | None) -> Emptied:
+        self.project.emptied.append((where, path, older_than_s))
+        return Emptied(2, 6, 1)
+
+    def diff(self, path: str, before: str | None, after: str | None) -> Difference:
+        sides = Side(before or "v1", digest_of(1), 3, None), Side(after or "here", digest_of(2), 3, None)
+        return Difference(Path(path), *sides, Compared("text", "--- a/f\n+++ b/f\n@@ -1 +1 @@\n-1\n+2\n"))
+
+    def audit(self, wanted: Filter, after: str, limit: int) -> Sequence[AuditItem]:
+        self.project.audits.append(wanted)
+        items = [
+            AuditItem(n, 0, "2026-11-22T10:00:00Z", "b", "Ann", "r", "put", Path("f"), None, 3, None, Version("v"))
+            for n in range(1, 4)
+        ]
+        return [item for item in items if item.number > int(after.partition(".")[0] or 0)][:limit]
+
+    def audit_retention(self) -> str:
+        return "kept 90 days"
+
+
 class FakeProject:
     """One project's control. Tests set its fields and look at them."""
 
@@ -58,6 +106,10 @@ class FakeProject:
         self._daemon = daemon
         self._status = status
         self.files_held: list[FileItem] = []
+        self.undone: list[bool] = []
+        self.emptied: list[tuple[str, str | None, float | None]] = []
+        self.audits: list[Filter] = []
+        self.log_filters: list[Filter] = []
         self.conflicts_held: list[ConflictItem] = []
         self.problems_held: list[ProblemItem] = []
         self.history: list[LogItem] = []
@@ -123,14 +175,16 @@ class FakeProject:
     def problems(self) -> Sequence[ProblemItem]:
         return self.problems_held
 
-    def log(self, after: int, limit: int) -> Sequence[LogItem]:
+    @property
+    def past(self) -> FakePast:
+        return FakePast(self)
+
+    def log(self, after: int, limit: int, wanted: Filter = EVERYTHING) -> Sequence[LogItem]:
+        self.log_filters.append(wanted)
         history, self.log_reads = list(self.history), self.log_reads + 1
         if after < 0:
             return history[-limit:]
         return [item for item in history if item.seq > after][:limit]
-
-    def trash(self) -> Sequence[TrashItem]:
-        return self.trashed
 
     def resolve(self, path: str, keep: str) -> Sequence[ConflictItem]:
         left = [c for c in self.conflicts_held if path not in (c.path, c.copy)]
@@ -150,12 +204,6 @@ class FakeProject:
         if self._status.halt is None or self._status.halt.token != token:
             raise Refused("That halt is over.", hint="Run `dorkyctl status`.", code="refused-by-guard")
         return self.publish(state=State.IN_SYNC, halt=None)
-
-    def restore(self, path: str, name: str | None) -> FileItem:
-        for item in self.trashed:
-            if item.path == path and name in (None, item.name):
-                return file_item(path)
-        raise Refused(f"{path} is not in the trash.", hint="Run `dorkyctl trash`.", code="no-such-trash")
 
     def doctor(self, shell: Sequence[str] = ()) -> Sequence[Finding]:
         return self.findings

@@ -192,8 +192,41 @@ def test_actions(served: Served) -> None:
     assert post("/v1/projects/api/approve", json={"token": "old"}).json()["code"] == "refused-by-guard"
     assert post("/v1/projects/api/reject", json={"token": "tok"}).json()["state"] == "in-sync"
     project.trashed = [TrashItem("t1", Path("a"), 3, "2026-11-22T10:00:00Z", None)]
-    assert post("/v1/projects/api/restore", json={"path": "a", "name": "t1"}).json()["path"] == "a"
+    assert post("/v1/projects/api/restore", json={"path": "a", "at": "t1"}).json()["path"] == "a"
     assert served.http.get("/v1/projects/api/doctor").json()["items"][0]["ok"] is True
+
+
+def test_the_past(served: Served) -> None:
+    """What is asked of the past reaches it as it was sent, times understood, and pages go on where they ended."""
+    project, http = served.project, served.http
+    project.trashed = [TrashItem("t1", Path("a"), 3, "2026-11-22T10:00:00Z", None)]
+    told = http.get("/v1/projects/api/history", params={"path": "a"}).json()
+    assert (set(told["items"][0]) >= FILE_FIELDS, told["retention"]) == (True, "kept 30 days")
+    undone = http.post("/v1/projects/api/undo", json={"dry_run": True}).json()
+    assert ([item["done"] for item in undone["items"]], undone["dry_run"], project.undone) == (
+        [True, False],
+        True,
+        [True],
+    )
+    body = {"where": "bucket", "path": "d/", "older_than_s": 60}
+    assert http.post("/v1/projects/api/empty-trash", json=body).json() == {"removed": 2, "bytes": 6, "kept": 1}
+    assert project.emptied == [("bucket", "d/", 60)]
+    found = http.get("/v1/projects/api/diff", params={"path": "f", "before": "v0"}).json()
+    assert (found["kind"], found["before"]["label"], found["text"][:3]) == ("text", "v0", "---")
+    page = http.get(
+        "/v1/projects/api/audit", params={"limit": 2, "by": "Ann", "action": "upload", "since": "2026-11-01"}
+    )
+    assert ([item["number"] for item in page.json()["items"]], page.json()["next"]) == ([1, 2], "2.0")
+    rest = http.get("/v1/projects/api/audit", params={"after": "2.0"}).json()
+    assert ([item["number"] for item in rest["items"]], rest["next"]) == ([3], None)
+    assert (project.audits[0].who, project.audits[0].verbs, project.audits[0].since_ns is not None) == (
+        "Ann",
+        ("put",),
+        True,
+    )
+    http.get("/v1/projects/api/log", params={"path": "d/"})
+    assert project.log_filters[-1].path == "d/"
+    assert http.get("/v1/projects/api/audit", params={"since": "soon"}).json()["code"] == "bad-time"
 
 
 def test_stop(served: Served) -> None:

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from tests.bench import large, latency, many, unchanged
+from tests.bench import commits, large, latency, many, unchanged
 from tests.bench.goals import Goal, verdicts
 from tests.bench.measure import Sample
 from tests.bench.stage import Case, Stage, shuffled
@@ -81,6 +81,11 @@ CASES: Mapping[str, Entry] = {
     ),
     "unchanged": Entry(unchanged.unchanged, 1, [Goal(0.15, "rclone bisync")]),
     "one-change": Entry(unchanged.one_change, 3, [Goal(1.1)]),
+    "commits": Entry(
+        commits.commits,
+        3,
+        [Goal(1, row=f"dorkyd {row}") for row in ("commits, all", "diff, read before", "checkout", "commit")],
+    ),
     "idle": Entry(unchanged.idle, 1, [Goal(150, column="peak MB"), Goal(0.01 * unchanged.REST_S, column="CPU s")]),
 }
 

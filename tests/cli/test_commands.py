@@ -157,7 +157,7 @@ def test_bad_usage(at_home: Served, ctl: Ctl) -> None:
     assert at_home.project.status().state is State.IN_SYNC
 
 
-@pytest.mark.parametrize("command", ["undo", "commit", "history", "service", "diff"])
+@pytest.mark.parametrize("command", ["stage", "commit", "push", "service", "checkout"])
 def test_not_built_yet(ctl: Ctl, command: str) -> None:
     """A command that later versions have says so, whatever its options, and exits 2."""
     done = ctl(command, "-m", "text", "--anything", "x")
@@ -252,6 +252,25 @@ def test_trash(at_home: Served, ctl: Ctl) -> None:
     assert ctl("restore", "api:a", "--at", "t2").code == 2
 
 
+def test_the_past(at_home: Served, ctl: Ctl) -> None:
+    """Undo says what it left alone and exits 4; emptying a trash for good wants `--yes` off a terminal."""
+    at_home.project.trashed = [TrashItem("t1", Path("a"), 3, "2026-11-22T10:00:00Z", None)]
+    undone = ctl("undo", "api")
+    assert (undone.code, "Undone: a" in undone.out, "left: it changed since" in undone.err) == (4, True, True)
+    assert "kept 30 days" in ctl("history", "api:a").err
+    assert "+2" in ctl("diff", "api:a@v1", "@v2").out
+    assert ctl("diff", "api:a", "b").code == 2
+    assert ctl("trash", "api", "--empty").code == 2
+    assert at_home.project.emptied == []
+    assert ctl("trash", "api", "--empty", "--older-than", "7d", "--yes").code == 0
+    assert ctl("trash", "api:d/", "--empty", "--bucket", "--yes").code == 0
+    assert at_home.project.emptied == [("folder", None, 7 * 86400.0), ("bucket", "d/", None)]
+    told = ctl("log", "api", "--everyone", "--by", "Ann", "-n", "2")
+    assert (len(told.out.splitlines()), "Ann (b)" in told.out, "90 days" in told.err) == (2, True, True)
+    assert ctl("log", "api", "--path", "d/").code == 0
+    assert at_home.project.log_filters[-1].path == "d/"
+
+
 def test_doctor(at_home: Served, ctl: Ctl) -> None:
     """A finding that is not well exits 4 and says what to run."""
     at_home.project.findings = [Finding("clock", False, "40 min off.", "Run ntpdate.")]
@@ -298,7 +317,7 @@ def test_help_fits_a_screen(ctl: Ctl) -> None:
     """Every command's help fits one screen and has an example."""
     listed = ctl("--help").out.partition("Commands:")[2]
     commands = [line.split()[0] for line in listed.splitlines() if line.startswith("  ") and line[2] != " "]
-    assert len(commands) == 24
+    assert len(commands) == 27
     for command in commands:
         told = ctl(command, "--help").out
         assert len(told.splitlines()) <= 40

@@ -274,6 +274,62 @@ def _restore(world: World) -> None:
 
 _story("restore", _in_trash, _restore, _restore)
 
+
+def _folder_gone(world: World) -> None:
+    for name in ("kept/f", "kept/g", "stays"):
+        world.write(world.a, name, name)
+    assert world.rest()
+    shutil.rmtree(world.mate.root / world.d / "kept")
+    assert world.rest()
+
+
+def _restore_folder(world: World) -> None:
+    with world.talking() as client:
+        try:
+            client.restore("p", f"{world.d}/kept/")
+        except Exception as exc:  # the client's own kinds
+            if getattr(exc, "code", "") != "nothing-to-restore":
+                raise  # else it was restored before the kill
+
+
+_story("a folder is restored", _folder_gone, _restore_folder, _restore_folder)
+
+
+def _acted(world: World) -> None:
+    """The last action here: a teammate changed one file, deleted another and made a third."""
+    for name in ("f", "g"):
+        world.write(world.a, name, name)
+    assert world.rest()
+    world.write(world.mate, "f", "changed")
+    world.write(world.mate, "new", "new")
+    (world.mate.root / world.d / "g").unlink()
+    assert world.rest()
+
+
+def _undo(world: World) -> None:
+    with world.talking() as client:
+        client.undo("p")
+
+
+def _undo_the_rest(world: World) -> None:
+    """Asked again only where some of it is not undone: the next undo would be of an action before."""
+    here = world.a.root / world.d
+    if not (here / "g").exists() or (here / "new").exists() or (here / "f").read_text() != "f":
+        _undo(world)
+
+
+_story("undo", _acted, _undo, _undo_the_rest)
+
+
+def _empty_trash(world: World) -> None:
+    for where in ("folder", "bucket"):
+        with world.talking() as client:
+            client.empty_trash("p", where=where, path=f"{world.d}/")
+    world.written[world.d].clear()  # what a person wanted gone
+
+
+_story("the trash is emptied", _in_trash, _empty_trash, _empty_trash, schemes=("file",))
+
 # --- halts -----------------------------------------------------------------------------------------------------------
 
 _GUARD = {"percent": 1, "files": 3, "max": 100_000, "window_s": 1}

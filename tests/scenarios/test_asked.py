@@ -77,3 +77,53 @@ def test_killed_at_every_step_and_asked_again(
             assert "2" in one.trashed(), where
             assert not one.engine.folder.staged(), where
             assert not one.journal.ledger.open_installs(), where
+
+
+def _deleted(world: World, one: Device, two: Device) -> None:
+    """The last action on A: a teammate changed a file, deleted a folder of two, and made a new file."""
+    world.begin({"f": "1", "d/a": "a", "d/b": "b"})
+    two.write("f", "2")
+    two.write("new", "n")
+    (two.root / "d/a").unlink()
+    (two.root / "d/b").unlink()
+    two.settle()
+    one.settle()
+
+
+def _undone(one: Device) -> bool:
+    return one.tree() == {"f": "1", "d/a": "a", "d/b": "b"}
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("what", ["undo", "restore"])
+def test_killed_while_many_come_back_and_asked_again(
+    tmp_path: Path, what: str, after: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asked again, the rest is done: an undo goes on with what is left of its action, a folder with what is missing. CI
+    takes every eleventh step.
+    """
+    for at in itertools.count(1, 1 if os.environ.get("DORKY_MATRIX") == "full" else 11):
+        with monkeypatch.context() as patch:
+            world = World(tmp_path / f"{at}")
+            one, two = world.device("A"), world.device("B")
+            trap_commits(patch, {"A": one.trap})
+            _deleted(world, one, two)
+            ask = one.undo if what == "undo" else lambda one=one: one.restore("d/")
+            one.trap.set(at, after=after)
+            killed = False
+            try:
+                ask()
+            except Kill:
+                killed = True
+            one.restart()
+            one.settle()
+            if killed:
+                with contextlib.suppress(Refused):
+                    if what == "restore" or not _undone(one):
+                        one.undo() if what == "undo" else one.restore("d/")
+            world.settle()
+            held = {"f": "1"} if what == "undo" else {"f": "2", "new": "n"}
+            world.all_hold({**held, "d/a": "a", "d/b": "b"})
+            assert one.engine.folder.staged() == []
+        if not killed:
+            return

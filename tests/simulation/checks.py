@@ -12,6 +12,7 @@ from dorkyd.core.paths import is_under
 from dorkyd.core.pushes import PLANS
 from dorkyd.core.settings import Mode
 from tests.devices import Device
+from tests.simulation import committing
 from tests.simulation.play import Play
 
 Shape = dict[str, tuple[str, int]]
@@ -127,6 +128,7 @@ def _check(play: Play, mine: Shape | None) -> None:
         kept = {p: held for p, held in mine.items() if not rules.skip(Path(p), False)}
         assert first == kept, f"the lone editor's folder did not win: {first}, not {kept}"
     _nothing_lost(play)
+    committing.check(play)
     _copies(play, objects)
     _journals(play, first)
     if play.setting.manual:

@@ -11,12 +11,17 @@ from dorkyd.core.settings import Guard, Mode
 from dorkyd.errors import DorkyError
 from dorkyd.news import Bytes
 from tests.devices import DAWN_NS, Device, Kill
+from tests.simulation import committing
 from tests.simulation.beginnings import Beginning, begin, restore
 from tests.simulation.machines import Orders, Pipe, Tally, due, folder
 from tests.simulation.people import Account, Person
+from tests.simulation.sharing import a_person_asks
 from tests.simulation.steps import (
     TREES,
     Age,
+    CheckOut,
+    Collect,
+    Commit,
     Cycle,
     Die,
     Disk,
@@ -31,6 +36,7 @@ from tests.simulation.steps import (
     Pull,
     Push,
     Refused,
+    Restore,
     Setting,
     Settle,
     Skew,
@@ -38,6 +44,7 @@ from tests.simulation.steps import (
     Step,
     Stranger,
     Sync,
+    Undo,
     Unreadable,
     Unstage,
     Upkeep,
@@ -79,6 +86,7 @@ class Play:
             sessions_over=1 if setting.sessions else None,
             part_bytes=1,
         )
+        self.committed = committing.Committed()
         self.orders: dict[str, Orders] = {}
         self.stamps: dict[str, Stamps] = {}
         self.devices: list[Device] = []
@@ -214,6 +222,8 @@ class Play:
                 self.store.forget_sessions()
             case Age():
                 self.say(str(step))
+                if self.committed.made:
+                    self.land_all()  # no request lasts for days
                 self.days += 100
                 for device in self.devices:
                     device.clock.wall_ns += 100 * DAY_S * 10**9
@@ -221,6 +231,14 @@ class Play:
                 self.say(str(step))
                 device = self.device(who)
                 self._alive(device, lambda: self._upkeep(device))
+            case Commit() | CheckOut() | Collect():
+                self.say(str(step))
+                device = self.device(who)
+                self._alive(device, lambda: committing.happen(self, device, step))
+            case Restore():
+                self._asks(who, step, lambda device: device.restore(step.path))
+            case Undo():
+                self._asks(who, step, lambda device: device.undo())
             case Open():
                 if self.people[who].open(step.path):
                     self.say(str(step))
@@ -241,6 +259,27 @@ class Play:
         orders.clear()
         orders.unreadable.clear()
         orders.refused.clear()
+
+    def _asks(self, who: str, step: Step, ask: Callable[[Device], object]) -> None:
+        """A person asks for what was before: what stands in the folder then gives way on purpose."""
+        device = self.device(who)
+        if device.engine.journal is None:
+            return
+        self.say(str(step))
+        before = device.tree()
+
+        def act() -> None:
+            try:
+                with a_person_asks():
+                    ask(device)
+            except DorkyError as exc:
+                self.say(f"   ({device.name}: refused, {exc.code})")
+
+        self._alive(device, act)
+        after = device.tree()
+        self.account.given_up |= set(before.values()) - set(after.values())
+        self.account.edits += [Edit(who, "past", path) for path, _ in sorted(before.items() ^ after.items())]
+        self.stamps[who].see(device.root)
 
     def _upkeep(self, device: Device) -> None:
         try:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -20,6 +21,7 @@ from tests.devices import Trap, trap_commits
 from tests.simulation import beginnings
 from tests.simulation.checks import settle
 from tests.simulation.play import Play
+from tests.simulation.sharing import Shared, is_shared
 from tests.simulation.shrink import shorter
 from tests.simulation.steps import Setting, Settle, Step, Story
 from tests.simulation.stories import Author
@@ -152,6 +154,8 @@ def _connect_readonly(file: Path) -> sqlite3.Connection:
     """Only of a journal that nobody has open. Whoever was killed while it opened holds its lock until its frames are gone,
     which would be waited for.
     """
+    if file in _connected and is_shared():
+        return cast("sqlite3.Connection", Shared(_connected[file]))
     if file in _connected:
         _connected[file].close()
         trying = sqlite3.connect(file, timeout=0.0)

@@ -11,7 +11,7 @@ from typing import Literal
 
 Verb = Literal[
     "write", "save", "backup-save", "copy", "move", "swap", "move-folder", "delete", "delete-folder", "turn", "collapse",
-    "chmod", "touch", "ignore",
+    "chmod", "touch", "ignore", "past",
 ]  # fmt: skip
 FaultKind = Literal["stale", "offline", "busy", "lost", "denied"]
 Requests = Literal["any", "write", "read", "list"]
@@ -271,6 +271,27 @@ class Upkeep:
 
 
 @dataclass(frozen=True, slots=True)
+class Restore:
+    """A person brings back the state before of a path, or with a closing `/` what is missing of a folder."""
+
+    who: str
+    path: str
+
+    def __str__(self) -> str:
+        return f"{self.who}: restores {self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """A person undoes the last action of sync."""
+
+    who: str
+
+    def __str__(self) -> str:
+        return f"{self.who}: undoes the last action"
+
+
+@dataclass(frozen=True, slots=True)
 class Open:
     """A program opens a file for writing, and keeps it open."""
 
@@ -335,6 +356,39 @@ class Pull:
 
 
 @dataclass(frozen=True, slots=True)
+class Commit:
+    """A person commits."""
+
+    who: str
+
+    def __str__(self) -> str:
+        return f"{self.who}: commits"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckOut:
+    """A person checks a commit out: one of those there are."""
+
+    who: str
+    pick: int
+    overwrite: bool
+
+    def __str__(self) -> str:
+        return f"{self.who}: checks a commit out{', over whatever is there' if self.overwrite else ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class Collect:
+    """A person collects garbage, and keeps the last so many commits."""
+
+    who: str
+    last: int
+
+    def __str__(self) -> str:
+        return f"{self.who}: collects garbage, the last {self.last} commits stay"
+
+
+@dataclass(frozen=True, slots=True)
 class Settle:
     """All is well again, every device syncs until nothing moves, and all that must hold is checked."""
 
@@ -344,7 +398,8 @@ class Settle:
 
 Step = (
     Edit | Within | Cycle | Work | Sync | Die | Fail | Hang | Land | Disk | Unreadable | Refused | Mend | Skew | Stranger
-    | ForgetUploads | Age | Upkeep | Open | Late | Stage | Unstage | Push | Pull | Settle
+    | ForgetUploads | Age | Upkeep | Restore | Undo | Open | Late | Commit | CheckOut | Collect | Stage | Unstage | Push | Pull
+    | Settle
 )  # fmt: skip
 
 

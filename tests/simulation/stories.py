@@ -15,6 +15,9 @@ from tests.simulation.play import NAMES, Play
 from tests.simulation.steps import (
     TREES,
     Age,
+    CheckOut,
+    Collect,
+    Commit,
     Cycle,
     Die,
     Disk,
@@ -29,6 +32,7 @@ from tests.simulation.steps import (
     Pull,
     Push,
     Refused,
+    Restore,
     Setting,
     Settle,
     Skew,
@@ -36,6 +40,7 @@ from tests.simulation.steps import (
     Step,
     Stranger,
     Sync,
+    Undo,
     Unreadable,
     Unstage,
     Upkeep,
@@ -93,9 +98,15 @@ class Author:
         self.names = NAMES[: self.setting.devices]
         self.crowded = rng.random() < 0.12
         self.editors = rng.choice(self.names) if not self.crowded and rng.random() < 0.25 else self.names
+        # Of its own, so that other stories are what they were.
+        self._past = random.Random(f"past {seed}")
+        self.remembers = self._past.random() < 0.25 and not self.crowded
         self._texts = 0
         self._crowd = rng.choice(("a", "d/new"))
         self._writers = list(self.names)
+        # Drawn apart, so that the stories without commits stay what they were.
+        self._commits = random.Random(f"commits {seed}")
+        self.commits = not self.crowded and self._commits.random() < 0.25
         if self.crowded:
             self.troubles = tuple(kind for kind in self.troubles if kind not in {"late", "stranger", "ignore"})
 
@@ -111,6 +122,11 @@ class Author:
         if self.setting.manual and self.manual.random() < 0.35:
             return self._word()
         rng = self.rng
+        if self.commits and self._commits.random() < 0.3:
+            return self._commit()
+        if self.remembers and self._past.random() < 0.15:
+            who = self._past.choice(self.names)
+            return Undo(who) if self._past.random() < 0.5 else Restore(who, self._past.choice((*PATHS, "d/", "e/")))
         chance = rng.random()
         if chance < 0.38:
             edit = self._edit(play)
@@ -134,6 +150,16 @@ class Author:
         if chance < 0.5:
             return Unstage(who, path)
         return Push(who) if chance < 0.8 else Pull(who)
+
+    def _commit(self) -> Step:
+        rng = self._commits
+        who = rng.choice(self.names)
+        chance = rng.random()
+        if chance < 0.45:
+            return Commit(who)
+        if chance < 0.75:
+            return CheckOut(who, rng.randrange(4), overwrite=rng.random() < 0.5)
+        return Collect(who, rng.choice((1, 1, 2, 3))) if chance < 0.9 else Age()
 
     def _text(self) -> str:
         self._texts += 1
