@@ -100,9 +100,9 @@ def test_killed_while_many_come_back_and_asked_again(
     tmp_path: Path, what: str, after: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Asked again, the rest is done: an undo goes on with what is left of its action, a folder with what is missing. CI
-    takes every eleventh step.
+    takes every seventeenth step.
     """
-    for at in itertools.count(1, 1 if os.environ.get("DORKY_MATRIX") == "full" else 11):
+    for at in itertools.count(1, 1 if os.environ.get("DORKY_MATRIX") == "full" else 17):
         with monkeypatch.context() as patch:
             world = World(tmp_path / f"{at}")
             one, two = world.device("A"), world.device("B")
