@@ -26,7 +26,7 @@ from pathlib import Path as FilePath
 from apscheduler.schedulers.background import BackgroundScheduler
 
 import dorkyd
-from dorkyd import config, logs
+from dorkyd import allocator, config, logs
 from dorkyd.api.server import ApiServer
 from dorkyd.api.tcp import TcpDoor
 from dorkyd.buckets import open_bucket
@@ -374,6 +374,7 @@ def _login_name() -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of `dorkyd`. Returns the exit code."""
     sys.setswitchinterval(SWITCH_S)
+    allocator.return_large_buffers()
     parser = argparse.ArgumentParser("dorkyd", description="Keeps project folders in sync with buckets you own.")
     parser.add_argument("--version", action="version", version=f"dorkyd {dorkyd.__version__}")
     parser.parse_args(argv)

@@ -28,6 +28,8 @@ class ObjectInfo:
     """The store's LastModified, whole seconds since the epoch; None where the store has none."""
     meta: Mapping[str, str]
     """User metadata, raw, keys in lower case (`dorkyd.core.metadata` reads it)."""
+    md5: str | None = None
+    """As `Listed.md5`: the store's own word on the bytes, which proves that they are whole when they have it."""
 
 
 @dataclass(frozen=True, slots=True)

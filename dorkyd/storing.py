@@ -231,6 +231,10 @@ class Storing:
         except (Transient, Stale):
             # `Stale` too: a client library may send a request again whose reply was lost, and meet its own write.
             found = self._bucket.head(path)
+            if found is not None and op in _remote(found).ancestry:
+                # It happened, so that nothing may send it again: the next look settles what became of it.
+                what = f"{path}: it was written, and another device has written to it since"
+                raise Transient(what, code="overtaken", hint="look at what is there now", retry_after_s=1) from None
             if found is None or _remote(found).op != op:
                 raise
             return Stored(found, _remote(found), kept)

@@ -16,6 +16,7 @@ import yaml
 
 from dorkyd.client import DorkyClient
 from tests import leaks
+from tests.nursery import Child, nursery
 
 DEADLINE_S = 120.0
 
@@ -39,11 +40,11 @@ class RealDaemon:
         bucket: str,
         *,
         env: dict[str, str] | None = None,
-        module: str = "dorkyd",
+        module: str | None = None,
         **settings: Any,
     ) -> None:
         self.module = module
-        """What is run."""
+        """What a new interpreter runs. None: the daemon, forked from one that has imported it (`tests.nursery`)."""
         self.name = name
         self.home = base / f"h-{name}"
         self.root = base / f"folder-{name}"
@@ -52,7 +53,7 @@ class RealDaemon:
         project = {"name": "p", "path": str(self.root), "bucket": bucket, "poll_s": 0.3, "settle_s": 0.2, **settings}
         self.configure({"device": name, "projects": [project]})
         self.env = {**os.environ, **(env or {}), "DORKY_HOME": str(self.home), "PYTHONUNBUFFERED": "1"}
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | Child | None = None
         self.log = self.home / "test.log"
 
     def configure(self, document: dict[str, Any]) -> None:
@@ -70,6 +71,9 @@ class RealDaemon:
     def launch(self) -> RealDaemon:
         """Start, and do not wait."""
         leaks.watch(self.log)
+        if self.module is None:
+            self.process = nursery().start("dorkyd.daemon", self.env, self.log)
+            return self
         with self.log.open("ab") as log:
             self.process = subprocess.Popen([sys.executable, "-m", self.module], env=self.env, stdout=log, stderr=log)
         return self

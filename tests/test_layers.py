@@ -161,6 +161,7 @@ MAY_IMPORT: dict[str, list[str]] = {
     "locate": [],
     "pool": ["jobs"],
     "notify": [],
+    "allocator": [],
     "logs": ["core.*"],
     **{name: [*CONFIG, "core.*", "errors", "durable", "private"] for name in CONFIG},
     "": ["client"],

@@ -8,7 +8,7 @@ artifact, whatever its name.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,10 +19,11 @@ from anyio.to_thread import run_sync
 from fastapi import APIRouter, Query, Request
 from fastapi import Path as InPath
 from fastapi.responses import JSONResponse, Response, StreamingResponse
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from dorkyd.api import conditions
+from dorkyd.api import conditions, naming
 from dorkyd.api import messages as m
 from dorkyd.api.connections import MOST_CONNECTIONS
 from dorkyd.api.depending import Project
@@ -93,7 +94,7 @@ def item_of(artifact: Artifact) -> m.ArtifactItem:
 # --- what belongs to an artifact --------------------------------------------------------------------------------------
 
 
-@router.get("/{path:path}/metadata", response_model=m.ArtifactItem)
+@router.get(f"/{{path:{naming.BEFORE}}}/metadata", response_model=m.ArtifactItem)
 async def metadata(request: Request, project: Project, path: ArtifactPath) -> Response:
     """The standard fields and the client's own metadata."""
     if _is_name(request, b"/metadata"):
@@ -102,10 +103,12 @@ async def metadata(request: Request, project: Project, path: ArtifactPath) -> Re
     return _told(artifact)
 
 
-@router.patch("/{path:path}/metadata", response_model=m.ArtifactItem)
+@router.patch(f"/{{path:{naming.BEFORE}}}/metadata", response_model=m.ArtifactItem)
 async def annotate(request: Request, project: Project, path: ArtifactPath, body: m.MetadataRequest) -> Response:
     """Merge metadata into the artifact's, without its bytes: null takes a name away. `If-Match` as for PUT."""
-    condition = conditions.condition_of(request.headers)
+    if _is_name(request, b"/metadata"):
+        raise HTTPException(405)
+    condition = conditions.condition_of_write(request.headers)
     key = conditions.key_of(request.headers)
     artifact = await _wait(request, lambda: project.artifacts.annotate(path, body.metadata, condition, key))
     return _told(artifact)
@@ -121,7 +124,7 @@ def _is_name(request: Request, suffix: bytes) -> bool:
     return not raw.endswith(suffix)
 
 
-@router.get("/{path:path}/versions", response_model=m.Page[m.VersionItem])
+@router.get(f"/{{path:{naming.BEFORE}}}/versions", response_model=m.Page[m.VersionItem])
 async def versions(request: Request, project: Project, path: ArtifactPath) -> Response:
     """The states that are known, newest first: what stands there, what the trash keeps, what the history tells of."""
     if _is_name(request, b"/versions"):
@@ -158,7 +161,7 @@ def _pair(text: str) -> tuple[str, str]:
 # --- an artifact ------------------------------------------------------------------------------------------------------
 
 
-@router.get("/{path:path}", response_class=Response, responses=_FOUND)
+@router.get(f"/{{path:{naming.WHOLE}}}", response_class=Response, responses=_FOUND)
 async def fetch(request: Request, project: Project, path: ArtifactPath) -> Response:
     """The bytes, as the bucket holds them. `Range`, `If-Range`, `If-Match`, `If-None-Match`."""
     opened = await _run(request, lambda: _open(project.artifacts, path, request.headers))
@@ -176,7 +179,7 @@ async def fetch(request: Request, project: Project, path: ArtifactPath) -> Respo
     )
 
 
-@router.head("/{path:path}", response_class=Response, responses={304: _FOUND[304]})
+@router.head(f"/{{path:{naming.WHOLE}}}", response_class=Response, responses={304: _FOUND[304]})
 async def stat(request: Request, project: Project, path: ArtifactPath) -> Response:
     """What GET would tell, without the bytes."""
     artifact = await _run(request, lambda: project.artifacts.stat(path))
@@ -189,7 +192,7 @@ async def stat(request: Request, project: Project, path: ArtifactPath) -> Respon
 
 
 @router.put(
-    "/{path:path}",
+    f"/{{path:{naming.WHOLE}}}",
     response_model=m.ArtifactItem,
     status_code=201,
     responses={200: {"model": m.ArtifactItem, "description": "It replaced what was there."}},
@@ -202,7 +205,8 @@ async def put(request: Request, project: Project, path: ArtifactPath) -> Respons
     becomes a member of that atomic batch, and appears in folders with all of it.
     """
     desk, headers = project.artifacts, request.headers
-    condition = conditions.condition_of(headers)
+    conditions.check_body(headers)
+    condition = conditions.condition_of_write(headers)
     own, digest = conditions.metadata_of(headers), conditions.expected_digest(headers)
     key, batch = conditions.key_of(headers), headers.get(conditions.BATCH)
     if key is None or not await _run(request, lambda: desk.knows(key)):
@@ -222,10 +226,10 @@ async def put(request: Request, project: Project, path: ArtifactPath) -> Respons
     return _told(artifact, 201 if new else 200)
 
 
-@router.delete("/{path:path}", status_code=204, response_class=Response)
+@router.delete(f"/{{path:{naming.WHOLE}}}", status_code=204, response_class=Response)
 async def delete(request: Request, project: Project, path: ArtifactPath) -> Response:
     """Delete it from the bucket, whose trash keeps it, then from the folder. `If-Match` as for PUT."""
-    condition = conditions.condition_of(request.headers)
+    condition = conditions.condition_of_write(request.headers)
     key = conditions.key_of(request.headers)
     await _wait(request, lambda: project.artifacts.delete(path, condition, key))
     return Response(status_code=204)
@@ -290,7 +294,7 @@ class _Opened:
         return last - first + 1
 
 
-def _open(desk: ArtifactControl, path: str, headers: Mapping[str, str]) -> _Opened:
+def _open(desk: ArtifactControl, path: str, headers: Headers) -> _Opened:
     """Looks again when the object changes between look and read."""
     condition = conditions.condition_of(headers)
     for last in (False, False, True):

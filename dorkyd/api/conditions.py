@@ -8,9 +8,12 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import format_datetime
+
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
 
 from dorkyd.core.artifact import ANY, Artifact, Condition
 from dorkyd.errors import Refused
@@ -19,37 +22,58 @@ METADATA = "Dorky-Metadata"
 """A JSON object of texts, ASCII with JSON's own escapes."""
 BATCH = "Dorky-Batch"
 """The atomic batch that an artifact is put into."""
-_TAG = re.compile(r'(?:W/)?"([\x21\x23-\x7e\x80-\xff]*)"|([^\s,"]+)')
+_TAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"|([^\s,"]+)')
 _RANGE = re.compile(r"bytes=(\d{0,19})-(\d{0,19})")
 _DIGEST = re.compile(r"sha-256=:([A-Za-z0-9+/=]{44}):")
 _KEY = re.compile(r"[!-~]{1,255}")
 SHA256_HEX = 64
 
 
-def condition_of(headers: Mapping[str, str]) -> Condition:
+def condition_of(headers: Headers) -> Condition:
     """`If-Match` and `If-None-Match`. A tag may lack its quotes, as people write it by hand."""
-    return Condition(_tags(headers.get("if-match")), _tags(headers.get("if-none-match")))
+    return Condition(_tags(headers.getlist("if-match"), weak=False), _tags(headers.getlist("if-none-match"), weak=True))
 
 
-def _tags(said: str | None) -> tuple[str, ...] | None:
-    if said is None:
+def condition_of_write(headers: Headers) -> Condition:
+    """As `condition_of`. A condition by time is refused: what would be passed over might overwrite."""
+    if any(name in headers for name in ("if-unmodified-since", "if-modified-since")):
+        raise Refused(
+            "a write cannot depend on a time, of which two states may share one",
+            code="bad-condition",
+            hint="write If-Match with the ETag",
+        )
+    return condition_of(headers)
+
+
+def check_body(headers: Headers) -> None:
+    """HTTP 411, 415 or 400 where what follows is not an artifact's bytes, whole and as they are."""
+    if not {"content-length", "transfer-encoding"} & set(headers):
+        raise HTTPException(411)  # as of a `curl -X PUT` without its file: it would empty the artifact
+    if headers.get("content-encoding", "identity").strip().lower() not in ("identity", ""):
+        raise HTTPException(415)
+    if "content-range" in headers:
+        raise HTTPException(400)
+
+
+def _tags(lines: Sequence[str], *, weak: bool) -> tuple[str, ...] | None:
+    """Those that may equal a state. Weak ones do where a client only wants to know whether it has the bytes."""
+    if not lines:
         return None
-    rest, found = said.strip(), []
-    while rest:
+    rest, found = ", ".join(lines).strip(), []
+    while True:
         tag = _TAG.match(rest)
-        if tag is None:
+        if tag is None or tag[2] == ANY:
             raise Refused(
                 "a condition is a list of entity tags", code="bad-condition", hint='write If-Match: "TAG" or *'
             )
-        found.append(tag[1] if tag[1] is not None else tag[2])
+        if weak or not tag[1]:
+            found.append(tag[2] if tag[2] is not None else tag[3])
         rest = rest[tag.end() :].lstrip()
-        if rest:
-            if not rest.startswith(","):
-                raise Refused(
-                    "a condition is a list of entity tags", code="bad-condition", hint="separate tags by commas"
-                )
-            rest = rest[1:].lstrip()
-    return tuple(found) or (ANY,)
+        if not rest:
+            return tuple(found)
+        if not rest.startswith(","):
+            raise Refused("a condition is a list of entity tags", code="bad-condition", hint="separate tags by commas")
+        rest = rest[1:].lstrip()
 
 
 def tag_of(artifact: Artifact) -> str:

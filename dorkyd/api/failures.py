@@ -36,6 +36,8 @@ class ApiError(Exception):
         request_id: str = "",
     ) -> None:
         super().__init__(message)
+        if hint:
+            self.add_note(hint)  # a traceback shows it below the message
         self.code = code
         self.hint = hint
         """What to do; may be empty."""

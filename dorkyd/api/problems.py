@@ -143,7 +143,10 @@ def foreign(what: str) -> Response:
     return answer(403, "denied", "Not from here", detail, hint=hint, code=f"foreign-{what}")
 
 
-_WHERE = "Send `Authorization: Bearer TOKEN`; the token is in the file `token` of the daemon's state directory."
+_WHERE = (
+    "Send `Authorization: Bearer TOKEN`; the token is in the file `token` of the daemon's state directory. DorkyClient finds it"
+    " there as the daemon's user with the same DORKY_HOME; elsewhere set DORKY_TOKEN or give `token=`."
+)
 
 
 def no_token() -> Response:
@@ -207,9 +210,19 @@ def _spot(error: Mapping[str, Any]) -> str:
 _HTTP: Mapping[int, tuple[str, str, str]] = {
     408: ("too-slow", "temporary", "The body did not arrive in time."),
     416: ("bad-range", "invalid-request", "There are no such bytes."),
-    400: ("unreadable-body", "invalid-request", "The body did not arrive whole and in time, or is not JSON."),
+    400: (
+        "unreadable-body",
+        "invalid-request",
+        "The body is a part, did not arrive whole and in time, or is not JSON.",
+    ),
     404: ("no-such-route", "not-found", ""),
     405: ("method-not-allowed", "invalid-request", ""),
+    411: (
+        "length-required",
+        "invalid-request",
+        "A body needs Content-Length, 0 for an empty one, or Transfer-Encoding: chunked.",
+    ),
+    415: ("content-encoding", "invalid-request", "A body is stored as it comes: send it without Content-Encoding."),
     413: ("too-large", "invalid-request", "The body is too large."),
 }
 """What the framework refuses: code, kind, and what to say; "": what was asked for."""

@@ -37,7 +37,7 @@ from dorkyd.buckets.s3 import S3Bucket
 from dorkyd.buckets.s3_body import Checked
 from dorkyd.buckets.s3_client import CONNECT_S, SILENT_S, SILENT_WRITE_S
 from dorkyd.buckets.s3_errors import Asked, Meaning, meaning_of
-from dorkyd.buckets.s3_reading import opened, version_of
+from dorkyd.buckets.s3_reading import md5_of, opened, version_of
 from dorkyd.core.model import Version
 from dorkyd.errors import AuthExpired, Blocked, Denied, Stale, Transient
 from dorkyd.ports import Body, Listed, ObjectInfo, Reading
@@ -401,7 +401,8 @@ def _whole(body: Body) -> bytes:
 def _info_of(result: Result) -> ObjectInfo:
     meta = result.meta
     user = {key.lower(): value for key, value in result.attributes.items() if key not in _ATTRIBUTES}
-    return ObjectInfo(version_of(meta["e_tag"] or ""), meta["size"], int(meta["last_modified"].timestamp()), user)
+    version = version_of(meta["e_tag"] or "")
+    return ObjectInfo(version, meta["size"], int(meta["last_modified"].timestamp()), user, md5_of(version))
 
 
 def _is_marked(info: ObjectInfo) -> bool:

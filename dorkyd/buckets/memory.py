@@ -368,7 +368,7 @@ class MemoryBucket:
         modified = self._seconds() if self._seconds else None
         lower = {name.lower(): value for name, value in meta.items()}
         self._keep(key)
-        self._store.objects[key] = _Object(ObjectInfo(version, len(data), modified, lower), data, md5)
+        self._store.objects[key] = _Object(ObjectInfo(version, len(data), modified, lower, md5), data, md5)
         return Written(version, modified)
 
 

@@ -158,8 +158,14 @@ class Ranged:
         self._unwanted = Event()
 
     def __iter__(self) -> Iterator[Chunk]:
+        # Who wants some bytes of a large object goes after the first of them: what follows is fetched for who reads on.
+        read, since = 0, self._ranges.shape.piece_bytes
+        for chunk in self._first:
+            read += len(chunk)
+            if read >= since:
+                self._look_ahead()
+            yield chunk
         self._look_ahead()
-        yield from self._first
         while self._pieces or self._at < self.info.size:
             if not self._pieces:
                 yield from self._streamed()

@@ -92,11 +92,13 @@ def opened(calls: Calls, key: str, version: Version | None, start: int, stop: in
 def info_of(reply: Mapping[str, Any], *, size: int | None = None) -> ObjectInfo:
     """The object state that a HEAD or GET tells; `size` None: its Content-Length."""
     with sense():
+        version = version_of(reply["ETag"])
         return ObjectInfo(
-            version=version_of(reply["ETag"]),
+            version=version,
             size=reply["ContentLength"] if size is None else size,
             modified=seconds_of(reply.get("LastModified")),
             meta={key.lower(): value for key, value in reply.get("Metadata", {}).items()},
+            md5=md5_of(version),
         )
 
 

@@ -114,7 +114,8 @@ def _files(folder: Path) -> Iterator[Path]:
 
     for here, folders, files in os.walk(folder, onerror=trouble):
         folders[:] = sorted(each for each in folders if each not in OURS)
-        for name in sorted(files):
+        links = [each for each in folders if Path(here, each).is_symlink()]
+        for name in sorted([*files, *links]):
             file = Path(here, name)
             if file.is_symlink() or not file.is_file():
                 say(f"Left out, since it is no plain file: {file}")

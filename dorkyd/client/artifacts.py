@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -74,8 +74,9 @@ def upload(
     progress: bodies.Watching | None,
     cwd: str | None,
     batch: str | None = None,
+    claim: Callable[[Target], None] = lambda _: None,
 ) -> Plan[m.ArtifactItem]:
-    """Store bytes. Without `to`, a file in a project's folder is only awaited."""
+    """Store bytes. Without `to`, a file in a project's folder is only awaited. `claim` may refuse the place."""
     body = bodies.upload_of(source)
     body.watching = progress
     patience = Patience(for_s)
@@ -90,6 +91,7 @@ def upload(
                 )
         named = places.only(projects, body.name if to is None else to)
     target = places.in_folder(named, body.name)
+    claim(target)
     headers = {**_changing(idempotency_key), **_conditions(if_match, if_none_match)}
     if metadata is not None:
         headers[METADATA] = json.dumps(dict(metadata), separators=(",", ":"))

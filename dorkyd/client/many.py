@@ -26,6 +26,21 @@ Download = str | tuple[str, str | os.PathLike[str]]
 """What to fetch; with it into which file."""
 
 
+class Claims:
+    """Who may go where: of several transfers asked for together, none overwrites another's outcome. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._taken: dict[object, object] = {}
+
+    def claim(self, place: object, told: str) -> None:
+        """For a transfer. `BadRequest` (`same-place`) when another of them has the place."""
+        mine = object()
+        if self._taken.setdefault(place, mine) is not mine:
+            raise BadRequest(
+                f"{told} is the place of another of these.", code="same-place", hint="Give each a place of its own."
+            )
+
+
 def uploads(
     sources: Iterable[Upload],
     to: str | None,
@@ -39,6 +54,8 @@ def uploads(
     """One plan for each, made when its turn comes. `to` is a folder, for those that say nothing themselves."""
     if to and not to.endswith((":", "/")):
         to += "/"
+
+    claims = Claims()
 
     def one(source: Upload) -> Plan[ArtifactItem]:
         data, place = source if isinstance(source, tuple) else (source, to)
@@ -54,6 +71,7 @@ def uploads(
             progress=progress,
             cwd=cwd,
             batch=batch.id if batch is not None else None,
+            claim=lambda target: claims.claim(target, str(target)),
         )
 
     return [lambda source=source: one(source) for source in sources]  # type: ignore[misc]
@@ -68,6 +86,7 @@ def downloads(
     cwd: str | None,
 ) -> list[Callable[[], Plan[Fetched]]]:
     """One plan for each: into the folder `dest`, below which each that says nothing itself keeps its whole path."""
+    claims = Claims()
 
     def one(wanted: Download) -> Plan[Fetched]:
         text, place = (wanted, None) if isinstance(wanted, str) else wanted
@@ -80,6 +99,7 @@ def downloads(
             file.parent.mkdir(parents=True, exist_ok=True)
         except OSError as exc:
             raise Failed(f"{file.parent} cannot be made: {exc.strerror}", code="unwritable-file") from exc
+        claims.claim(file.parent.resolve() / file.name, str(file))
         return (yield from artifacts.download(target, file, Patience(for_s), progress))
 
     return [lambda wanted=wanted: one(wanted) for wanted in paths]  # type: ignore[misc]

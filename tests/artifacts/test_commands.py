@@ -248,3 +248,24 @@ def test_ended_in_mid_upload(place: Place, tmp_path: Path, sig: signal.Signals) 
     process.stderr.close()  # type: ignore[union-attr]
     wait_until("nothing is staged", lambda: not place.staged())
     assert f"ended-{sig.name}" not in list(place.objects())
+
+
+def test_what_would_overwrite_each_other(place: Place, tmp_path: Path) -> None:
+    """Two files for one artifact, or two artifacts for one file, are not both moved: the second is told of and left."""
+    for folder in "ab":
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "same").write_text(folder)
+    ran = ctl(place.daemon, "put", "a/same", "b/same", "p:once/", "--jobs", "1", cwd=tmp_path)
+    assert ran.code == 2
+    assert "b/same: p:once/same is the place of another" in ran.err
+    ok(place, "put", "b/same", "p:b/same", cwd=tmp_path)
+    ran = ctl(place.daemon, "get", "p:once/same", "p:b/same", "out/", "--jobs", "1", cwd=tmp_path)
+    assert ran.code == 2
+    assert (tmp_path / "out" / "same").read_text() == "a"
+
+
+def test_a_folder_that_is_a_link_is_told_of(place: Place, folder: Path, tmp_path: Path) -> None:
+    """Links are not followed, to folders as to files, and nobody has to find out by what is missing."""
+    (folder / "linked").symlink_to(folder / "deep")
+    ran = ok(place, "put", "data", "p:linked/", cwd=tmp_path)
+    assert "Left out, since it is no plain file: data/linked" in ran.err

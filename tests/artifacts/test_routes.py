@@ -165,6 +165,33 @@ def test_names_that_look_like_routes(place: Place) -> None:
     assert place.http.get("/v1/projects/p/artifacts/n%20x%2Fmetadata").content == b"2"
 
 
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [("nl\n", "nl"), ("two\nlines", "two"), ("nm/metadata\n", "nm/metadata"), ("nv/versions\n", "nv/versions")],
+)
+def test_names_with_line_breaks(place: Place, name: str, other: str) -> None:
+    """Every character of a name counts: what is stored under one never takes another's place."""
+    assert place.put(other, b"1").status_code == 201
+    made = place.put(name, b"2", Dorky_Metadata='{"a": "b"}')
+    assert (made.status_code, made.json()["path"]) == (201, name)
+    assert (place.get(name).content, place.get(other).content) == (b"2", b"1")
+    for what in ("metadata", "versions"):
+        told = place.http.get(place.url(name, what)).json()
+        assert (told if what == "metadata" else told["items"][0])["path"] == name
+    assert place.http.delete(place.url(name)).status_code == 204
+    assert (place.get(name).status_code, place.get(other).content) == (404, b"1")
+
+
+def test_what_is_not_asked_of_a_name(place: Place) -> None:
+    """A name that is spelled out is never taken for another artifact's metadata."""
+    place.put("spelled", b"1")
+    assert (
+        place.http.patch("/v1/projects/p/artifacts/spelled%2Fmetadata", json={"metadata": {"a": "b"}}).status_code
+        == 405
+    )
+    assert place.http.get(place.url("spelled", "metadata")).json()["metadata"] == {}
+
+
 def test_a_digest_that_does_not_match(place: Place) -> None:
     """A body that is not what the client says it is is not stored."""
     wrong = base64.b64encode(hashlib.sha256(b"other").digest()).decode()

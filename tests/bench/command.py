@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from tests.bench import commits, large, latency, many, unchanged
+from tests.bench import artifacts, commits, large, latency, many, unchanged
 from tests.bench.goals import Goal, verdicts
 from tests.bench.measure import Sample
 from tests.bench.stage import Case, Stage, shuffled
@@ -71,6 +71,9 @@ CASES: Mapping[str, Entry] = {
     "up": Entry(large.up, 3, _large("rclone copy", "s5cmd cp", "aws s3 cp")),
     "down": Entry(large.down, 3, _large("rclone copy", "s5cmd cp", "aws s3 cp")),
     "killed": Entry(large.killed, 1, [Goal(200, column="peak MB")]),
+    "api-up": Entry(artifacts.up, 3, [Goal(round(1 / 0.7, 2), artifacts.OWN)]),
+    "api-down": Entry(artifacts.down, 3, [Goal(round(1 / 0.7, 2), artifacts.OWN)]),
+    "api-small": Entry(artifacts.small, 3),
     "latency": Entry(
         latency.latency,
         15,

@@ -75,7 +75,7 @@ def main(files: int, kind: str, seconds: float) -> None:
             settings |= {"env": server.env, "endpoint_url": server.endpoint_url}
         else:
             (base / "bucket").mkdir()
-        daemon = RealDaemon(base, "a", bucket, **settings)  # type: ignore[arg-type]
+        daemon = RealDaemon(base, "a", bucket, module="dorkyd", **settings)  # type: ignore[arg-type]
         make_files(daemon.root, files)
         print(f"{files} files, {kind} bucket")
         print(f"{'':24}{'seconds':>9}{'resident MB':>13}{'peak MB':>9}{'CPU %':>8}  requests")

@@ -8,6 +8,7 @@ import io
 import os
 import random
 import threading
+import traceback
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -356,6 +357,22 @@ def test_some_of_many_fail(client: Any, tmp_path: Path) -> None:
         client.download_many(["p:../../etc/passwd"], tmp_path)
 
 
+def test_two_of_many_for_one_place(client: Any, tmp_path: Path) -> None:
+    """What goes to one place does not overwrite each other: the first is carried out, the others are refused."""
+    for folder in "ab":
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "same").write_text(folder)
+    sources = [tmp_path / "a" / "same", tmp_path / "b" / "same"]
+    found = client.upload_many(sources, "p:once/", return_exceptions=True, concurrency=1)
+    assert [getattr(each, "code", None) for each in found] == [None, "same-place"]
+    client.upload_many([(b"1", "p:one/x"), (b"2", "p:two/x")])
+    found = client.download_many(
+        [("p:one/x", tmp_path / "x"), ("p:two/x", tmp_path / "a" / ".." / "x")], return_exceptions=True, concurrency=1
+    )
+    assert [getattr(each, "code", None) for each in found] == [None, "same-place"]
+    assert (tmp_path / "x").read_bytes() == b"1"
+
+
 # --- over TCP ---------------------------------------------------------------------------------------------------------
 
 
@@ -373,6 +390,7 @@ def test_the_token_from_the_environment(place: Place, monkeypatch: pytest.Monkey
     with DorkyClient(url_of(place)) as client, pytest.raises(NotAllowed) as refused:
         client.health()
     assert refused.value.code == "token-missing"
+    assert "DORKY_TOKEN" in "".join(traceback.format_exception(refused.value)), "also where nobody catches it"
     monkeypatch.setenv("DORKY_TOKEN", (place.daemon.home / "state" / "token").read_text())
     with DorkyClient(url_of(place)) as client:
         assert client.health().status == "ok"

@@ -56,7 +56,7 @@ def daemon(tmp_path: Path, manager: Manager) -> Iterator[RealDaemon]:
     """A daemon started by the manager, a watchdog of two seconds; not waited for."""
     (tmp_path / "bucket").mkdir()
     env = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "2000000", "SECRET_OF_ENV": "sesame-in-env"}
-    made = RealDaemon(tmp_path, "a", f"file://{tmp_path}/bucket", env=env)
+    made = RealDaemon(tmp_path, "a", f"file://{tmp_path}/bucket", env=env, module="dorkyd")
     (made.root / ".env").write_text("PASSWORD=sesame-in-file")
     made.launch()
     yield made

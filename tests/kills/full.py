@@ -16,10 +16,10 @@ from multiprocessing.pool import ThreadPool
 
 from tests import servers
 from tests.kills.matrix import NotTheSame, Teller
-from tests.kills.nursery import Nursery
 from tests.kills.sites import PASSED, UNREACHED, Site, passed, sites, written
 from tests.kills.stories import STORIES
 from tests.kills.world import Point
+from tests.nursery import Nursery
 
 
 @dataclass

@@ -15,7 +15,7 @@ import pathlib
 import re
 import sqlite3
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -285,14 +285,7 @@ def _small_parts() -> None:
     GcsBucket.__init__ = gcs  # type: ignore[method-assign,assignment]
 
 
-def preload() -> None:
-    """Import what a daemon imports when it needs it."""
-    for name in ("boto3", "botocore.client", "obstore.store", "google.cloud.storage", "dorkyd.buckets.fastlane",
-                 "dorkyd.buckets.gcs", "dorkyd.buckets.probe", "dorkyd.doctor"):  # fmt: skip
-        importlib.import_module(name)
-
-
-def main() -> int:
+def main(arguments: Sequence[str] = ()) -> int:
     """Run the daemon."""
     trap = Trap(Path(os.environ["DORKY_KILLS"]))
     tune(json.loads(os.environ.get("DORKY_KILLS_TUNE", "{}")))
@@ -300,7 +293,7 @@ def main() -> int:
     trap_requests(trap)
     trap_sql(trap)
     trap_system(trap)
-    return dorkyd.daemon.main([])
+    return dorkyd.daemon.main(list(arguments))
 
 
 if __name__ == "__main__":

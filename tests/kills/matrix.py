@@ -15,9 +15,9 @@ from typing import Any, Self
 
 from tests import servers
 from tests.e2e.places import GUARD, Place, directory_place, gcs_place, s3_place
-from tests.kills.nursery import Nursery
 from tests.kills.stories import Story
 from tests.kills.world import Point, Victim, World
+from tests.nursery import Nursery
 
 POLL_S = 30.0
 """The victim asks for news when it starts and when it is told to, so that what it does is its story's."""

@@ -9,10 +9,10 @@ import os
 import pytest
 
 from tests.kills.full import Report, tell
-from tests.kills.nursery import Nursery
 from tests.kills.sites import passed
 from tests.kills.stories import STORIES
 from tests.kills.world import Point
+from tests.nursery import Nursery
 from tests.servers import Server
 
 pytestmark = [

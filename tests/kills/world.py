@@ -14,8 +14,8 @@ from typing import Any
 
 from tests.daemons import RealDaemon, folder_tree, wait_until
 from tests.e2e.places import Place, read_folder
-from tests.kills.nursery import Nursery
 from tests.kills.trap import site
+from tests.nursery import Nursery
 
 REST_S = 90.0
 _OPEN = {
@@ -69,7 +69,7 @@ class Victim(RealDaemon):
 
     def launch(self) -> Victim:
         """As `RealDaemon.launch`, from the nursery."""
-        self.process = self.nursery.start(self.env, self.log)  # type: ignore[assignment]
+        self.process = self.nursery.start("tests.kills.launch", self.env, self.log)  # type: ignore[assignment]
         return self
 
     def arm(self, point: str | None, nth: int = 1) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dorkyd.buckets.memory import Fault
+from dorkyd.buckets.memory import Fault, MemoryBucket
 from dorkyd.core.model import Version
 from dorkyd.errors import Transient
 from dorkyd.ports import Bucket, ObjectInfo, Reading
@@ -78,10 +78,13 @@ class _Damaged:
 
 
 class _BadLine:
-    """A bucket behind a line that damages the bodies of objects while `bad`, never twice in the same way."""
+    """A bucket behind a line that damages the bodies of objects while `bad`, never twice in the same way; or the first so
+    many, `equally`.
+    """
 
-    def __init__(self, inner: Bucket) -> None:
+    def __init__(self, inner: Bucket, *, equally: int = 0) -> None:
         self._inner = inner
+        self.equally = equally
         self.bad = True
         self.damaged = 0
 
@@ -91,11 +94,11 @@ class _BadLine:
     @contextmanager
     def get(self, key: str, *, if_match: Version | None = None, start: int = 0) -> Iterator[Reading]:
         with self._inner.get(key, if_match=if_match, start=start) as reading:
-            if not self.bad:
+            if not self.bad or (self.equally and self.damaged == self.equally):
                 yield reading
                 return
             self.damaged += 1
-            yield _Damaged(reading, 128 + self.damaged % 100)
+            yield _Damaged(reading, 128 if self.equally else 128 + self.damaged % 100)
 
 
 def test_l06_bytes_damaged_on_the_way_are_never_installed(world: World) -> None:
@@ -118,6 +121,25 @@ def test_l06_bytes_damaged_on_the_way_are_never_installed(world: World) -> None:
     assert two.trashed() == ["old"]
     assert two.problems() == {}
     assert world.moved("B").keys() == {"GET"}
+
+
+@pytest.mark.parametrize("etags", [True, False])
+def test_l06_the_same_damage_twice_is_still_damage(quick_path: Path, etags: bool) -> None:
+    """A line that changes the same byte of two bodies in the same way does not make them what the object holds."""
+    world = World(quick_path, MemoryBucket(etags=etags))
+    world.device("A")
+    world.device("B")
+    one, two = world.begin({"f": "old"})
+    plain = two.make_bucket
+    line = _BadLine(plain(), equally=3)
+    two.make_bucket = lambda: line  # type: ignore[assignment,return-value]
+    two.restart()
+    one.write("f", "new")
+    one.settle()
+    world.settle()
+    assert line.damaged == 3
+    world.all_hold({"f": "new"})
+    assert two.trashed() == ["old"]
 
 
 @pytest.mark.parametrize("who", ["A", "B"])

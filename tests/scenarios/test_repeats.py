@@ -11,8 +11,9 @@ import pytest
 from dorkyd.buckets.memory import Fault, MemoryBucket
 from dorkyd.core import metadata
 from dorkyd.core.artifact import Remove, Store, from_text
-from dorkyd.core.model import Path
+from dorkyd.core.model import Op, Path
 from dorkyd.errors import Refused, Stale, Transient
+from dorkyd.news import Bytes
 from dorkyd.repeats import LIVES_NS, Answered, Keyed
 from dorkyd.storing import Stored
 from tests.devices import Device, Kill, World, trap_commits
@@ -220,3 +221,38 @@ def test_clients_that_ask_again_and_again_do_not_stop_sync(world: World) -> None
     assert asked == 2
     while asked < STEPS:
         one.step(0.1)
+
+
+@pytest.mark.parametrize("condition", [None, "create"])
+def test_a_teammate_overtakes_a_lost_reply(world: World, condition: str | None) -> None:
+    """The reply is lost, a teammate replaces what was stored, and the store's library sends again and is refused: the write
+    happened, so it is not done a second time over the teammate's, nor told as refused.
+    """
+    one, _ = world.begin({"f": "1"} if condition is None else {})
+    steps = ["stored", "overtaken"]
+
+    def faults(who: str, what: str, key: str) -> Fault | None:
+        if who != "A" or key != "f":
+            return None
+        if what == "PUT" and steps[:1] == ["stored"]:
+            steps.pop(0)
+            return Fault(Stale("412 to what was sent again"), "after")
+        if what == "HEAD" and steps == ["overtaken"]:
+            steps.pop(0)
+            store, was = world.store.client(), world.store.client().head("f")
+            assert was is not None
+            known = metadata.remote_of(was.version, was.size, was.modified, was.meta)
+            meta = metadata.encode(
+                digest=metadata.sha256(hashlib.sha256(b"3").hexdigest()), mtime_ns=None, mode=None, device="B",
+                op=Op("b" * 32), ancestry=metadata.descend(known), user={},
+            )  # fmt: skip
+            store.put("f", Bytes(b"3"), replaces=was.version, meta=meta)
+        return None
+
+    world.faults = faults
+    done = put(world, one)
+    assert steps == []
+    assert isinstance(done, Answered)
+    assert done.creates == (condition == "create")
+    world.settle()
+    world.all_hold({"f": "3"})

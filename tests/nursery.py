@@ -1,13 +1,17 @@
 """Daemons that start in no time: forked from a process that has imported everything and done nothing.
 
-Most of a start is importing. The nursery is a process with one thread, so that a fork of it is a daemon like any other; it
-is ended by the end of its input, and its children with it.
+Most of a start is importing: for some hundred daemons in a run of the tests, minutes of processor time. The nursery is a
+process with one thread, so that a fork of it is a daemon like any other; it is ended by the end of its input, and its
+children with it.
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import ctypes
+import functools
+import importlib
 import json
 import math
 import os
@@ -20,6 +24,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
+_PRELOADED = (
+    "boto3", "botocore.client", "obstore.store", "google.cloud.storage", "dorkyd.buckets.fastlane", "dorkyd.buckets.gcs",
+    "dorkyd.buckets.probe", "dorkyd.daemon", "dorkyd.doctor", "tests.kills.launch",
+)  # fmt: skip
+"""What a daemon imports, some of it only when it needs it."""
 
 
 class Nursery:
@@ -28,16 +37,16 @@ class Nursery:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.kills.nursery"],
+            [sys.executable, "-m", "tests.nursery"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            cwd=Path(__file__).parents[2],
+            cwd=Path(__file__).parents[1],
             env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
         )
 
-    def start(self, env: Mapping[str, str], log: Path) -> Child:
-        """A daemon with this environment; what it says is added to `log`."""
-        return Child(self, self._ask({"env": dict(env), "log": str(log)}))
+    def start(self, module: str, env: Mapping[str, str], log: Path) -> Child:
+        """A daemon with this environment: `main` of a module. What it says is added to `log`."""
+        return Child(self, self._ask({"module": module, "env": dict(env), "log": str(log)}))
 
     def status(self, pid: int) -> int:
         """How a child ended: its exit code, or minus the signal. Waits for its end."""
@@ -55,6 +64,14 @@ class Nursery:
             self._process.stdin.write(json.dumps(question).encode() + b"\n")
             self._process.stdin.flush()
             return int(self._process.stdout.readline())
+
+
+@functools.cache
+def nursery() -> Nursery:
+    """This process's own, which ends with it."""
+    made = Nursery()
+    atexit.register(made.close)
+    return made
 
 
 class Child:
@@ -106,9 +123,8 @@ class Child:
 
 def _tend() -> None:
     """The nursery's own loop."""
-    from tests.kills import launch
-
-    launch.preload()
+    for name in _PRELOADED:
+        importlib.import_module(name)
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     children: set[int] = set()
@@ -130,8 +146,6 @@ def _tend() -> None:
 
 def _become(asked: dict[str, object]) -> None:
     """A daemon, in the new process."""
-    from tests.kills import launch
-
     log = os.open(str(asked["log"]), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
@@ -147,7 +161,7 @@ def _become(asked: dict[str, object]) -> None:
     os.environ.update(env)
     code = 1
     try:
-        code = launch.main()
+        code = importlib.import_module(str(asked["module"])).main([])
     finally:
         sys.stderr.flush()
         os._exit(code)
