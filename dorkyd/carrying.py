@@ -390,6 +390,7 @@ class Carrier:
         if placed.stands is not None:
             # Its bytes were hashed as they came: no need to read them again.
             self.journal.set_known(install.path, Known.proved(placed.stands, install.staged_digest))
+            self.local.put_in_place(install.path, placed.stands)
             # Permission bits are no part of that: a scan would not see that they differ.
             self.touched.append(install.path)
         device = remote.device if remote is not None and remote.version == install.version else None

@@ -29,7 +29,7 @@ import dorkyd
 from dorkyd import allocator, config, logs
 from dorkyd.api.server import ApiServer
 from dorkyd.api.tcp import TcpDoor
-from dorkyd.buckets import open_bucket
+from dorkyd.buckets import open_bucket, prepare
 from dorkyd.buckets.limits import Limited, Limits, Pair
 from dorkyd.buckets.retry import Patience, Retrying
 from dorkyd.config_edit import add_project, remove_project, set_bandwidth
@@ -317,6 +317,7 @@ class Daemon:
             make_push=lambda: _push(project),
         )
         runner = ProjectRunner(engine, self._published, limits)
+        threading.Thread(target=prepare, args=(project,), name="prepare", daemon=True).start()
         runner.start()
         return runner
 

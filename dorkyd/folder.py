@@ -168,6 +168,10 @@ class LocalFolder:
         except PathProblem as exc:
             return looking.problem(path, exc)
 
+    def stands(self, path: Path, stat: StatTuple) -> bool:
+        """As the port says."""
+        return self._stands(path, stat)
+
     def now_ns(self) -> int:
         """As the port says."""
         with self._root() as root, _tmp(root) as tmp:

@@ -418,6 +418,22 @@ class Ledger:
             ),
         )  # fmt: skip
 
+    def undoing(self, at_ns: int, events: Sequence[Event]) -> None:
+        """About to be taken back: what carries it to the bucket is known for that, whatever happens on the way. These rows
+        become what came of it (`undone`). One that a run before this wrote stays where it is: what that run carried to the
+        bucket came after it.
+        """
+        rows = self._conn.execute("SELECT action, path FROM history WHERE verb = 'undoing'").fetchall()
+        begun = {(action, path) for action, path in rows}
+        self.log(at_ns, [event for event in events if (event.action, event.path) not in begun])
+
+    def undone(self, events: Iterable[Event]) -> None:
+        """What came of what was to be taken back."""
+        self._conn.executemany(
+            "UPDATE history SET verb = ?, detail = ? WHERE action = ? AND path = ? AND verb = 'undoing'",
+            ((e.verb, e.detail, e.action, e.path) for e in events),
+        )
+
     def trim_history(self, keep: int) -> None:
         """Forget all but the newest."""
         self._conn.execute("DELETE FROM history WHERE seq <= (SELECT max(seq) FROM history) - ?", (keep,))

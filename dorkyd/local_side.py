@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from itertools import islice
 
 from dorkyd.core.ignore import IgnoreRules
 from dorkyd.core.metadata import sha256
-from dorkyd.core.model import Digest, Local, Path, Problem
+from dorkyd.core.model import Digest, Local, Path, Problem, StatTuple
 from dorkyd.core.paths import is_under
 from dorkyd.core.settings import Project
 from dorkyd.errors import Blocked, PathProblem, Stale, Transient
@@ -25,6 +25,8 @@ _IGNORE_BYTES = 1024 * 1024
 """An ignore file is read no further."""
 _SCAN_SLICE = 2000
 _CHUNK_BYTES = 1024 * 1024
+_CROWD = 256
+"""Of more marks at once it is not asked which of them tell of what is known already."""
 RESCAN_UNWATCHED_S = 15.0
 """How often folders that the system refuses to watch are scanned."""
 
@@ -126,7 +128,7 @@ class LocalSide:
             self.scan_due = min(self.scan_due, now)
         self.trees_due |= marks.trees
         if marks.paths:
-            self.touched(marks.paths, now)
+            self.touched(marks.paths, now, known=self._as_known(marks.paths))
         unwatched = self.watcher.unwatched
         if not unwatched:
             self._unwatched_due = math.inf
@@ -137,11 +139,15 @@ class LocalSide:
             else:
                 self.trees_due |= unwatched
 
-    def touched(self, paths: Iterable[Path], now: float) -> None:
-        """These changed just now: they are dirty, and read when they have been quiet for a while."""
+    def touched(self, paths: Iterable[Path], now: float, *, known: Collection[Path] = ()) -> None:
+        """These changed just now: they are dirty, and read when they have been quiet for a while. Those `known` will not be
+        read.
+        """
         paths = list(paths)
         self._fresh.update(paths)
         for path in paths:
+            if path in known:
+                continue
             quiet = self._quiet.get(path) or self._settled.pop(path, None)
             if quiet is None:
                 quiet = _Quiet(now, now)
@@ -149,6 +155,25 @@ class LocalSide:
             self._quiet[path] = quiet
         with self.journal.atomic():
             self.journal.mark(paths)
+
+    def _as_known(self, paths: Collection[Path]) -> set[Path]:
+        """Those of them that are as they are known to be, as our own writes are when their events come back: they will not
+        be read, so that they need not be quiet first.
+        """
+        if len(paths) > _CROWD:
+            return set()
+        known = {path: self.journal.known(path) for path in paths}
+        found = {
+            path for path, k in known.items() if k is not None and not _racy(k) and self.folder.stands(path, k.stat)
+        }
+        for path in found:
+            self.was_read(path)
+        return found
+
+    def put_in_place(self, path: Path, stat: StatTuple) -> None:
+        """What stands there is known now. Its event may have come before."""
+        if path in self._quiet and self.folder.stands(path, stat):
+            self.was_read(path)
 
     def fresh(self) -> set[Path]:
         """Paths that changed since this was last asked: what failed before may work now."""

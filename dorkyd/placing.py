@@ -152,9 +152,17 @@ class Placer:
         self.engine.folder.set_mode(path, mode, there)
 
     def tell(self, events: Sequence[Event]) -> None:
-        """Write into the history what was done."""
+        """Write into the history what was done. What was undone was told of before (`Ledger.undoing`)."""
+        ledger = self._journal().ledger
+        undone = [event for event in events if event.verb in {"undo", "not-undone"}]
         with self._journal().atomic():
-            self._journal().ledger.log(self.engine.clock.time_ns(), events)
+            ledger.undone(undone)
+            ledger.log(self.engine.clock.time_ns(), [event for event in events if event not in undone])
+
+    def undoing(self, events: Sequence[Event]) -> None:
+        """Write into the history what is about to be undone."""
+        with self._journal().atomic():
+            self._journal().ledger.undoing(self.engine.clock.time_ns(), events)
 
     # --- inside ---------------------------------------------------------------------------------------------------
 

@@ -404,6 +404,9 @@ class Folder(Protocol):
         Raises `Stale` when the file changed while it was read.
         """
 
+    def stands(self, path: Path, stat: StatTuple) -> bool:
+        """One quick look says that the file is the one that was so. False proves nothing."""
+
     def now_ns(self) -> int:
         """The file system's own time, for the racy rule."""
 

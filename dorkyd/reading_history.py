@@ -10,7 +10,8 @@ from dorkyd.core.timeline import Copied, Done
 
 SYNCS = ("upload", "download", "delete-local", "delete-remote", "move", "set-mode")
 """Verbs of what sync did to a path, all of which can be undone."""
-UNDONE, LEFT = "undo", "not-undone"
+UNDOING, UNDONE, LEFT = "undoing", "undo", "not-undone"
+"""What an undo writes for each path: before it touches any, and what came of it."""
 _DONE = "SELECT at_ns, verb, path, digest, size, version, device, mode, came_from FROM history"
 
 
@@ -109,4 +110,4 @@ def _carries_out_an_undo(conn: sqlite3.Connection, step: Step) -> bool:
     row = conn.execute(
         "SELECT verb, digest FROM history WHERE path = ? AND seq < ? ORDER BY seq DESC LIMIT 1", (step.path, step.seq)
     ).fetchone()
-    return row is not None and row[0] == UNDONE and row[1] == step.after
+    return row is not None and row[0] in {UNDOING, UNDONE} and row[1] == step.after

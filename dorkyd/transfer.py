@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import BinaryIO
@@ -38,6 +38,7 @@ from dorkyd.core.model import (
 )
 from dorkyd.core.paths import ancestors, conflict_name, step_aside
 from dorkyd.errors import DiskFull, PathProblem, SessionGone, Stale, Transient, Unsupported
+from dorkyd.hashing import Hashing
 from dorkyd.ledger import Install
 from dorkyd.ports import ABSENT, Bucket, Clock, Folder, ObjectInfo, Session, Trashed, Written
 from dorkyd.sessions import BegunUpload
@@ -48,6 +49,8 @@ _NO_FOLDER = frozenset({"not-a-folder", "symlink", "special"})
 """What stands where a folder belongs."""
 _ASIDE = 8
 """How often a folder for conflict copies may itself be something else."""
+BESIDE_BYTES = 16 * 1024 * 1024
+"""What is larger is hashed on a thread beside its writing."""
 _BLOCK_BYTES = 1024 * 1024
 _FETCHES = 4
 """How often a body that does not match its claimed digest is fetched. One that the store vouches for by its own checksum
@@ -194,15 +197,17 @@ class Transfer:
         have = left or 0
         with self._bucket.get(path, if_match=version, start=have) as reading:
             info = reading.info
-            hashing = hashlib.sha256() if have == 0 else None
-            with self._folder.stage(staged, resume=left is not None) as out:
+            with ExitStack() as closing:
+                out = closing.enter_context(self._folder.stage(staged, resume=left is not None))
+                large = info.size > BESIDE_BYTES
+                hashing = None if have else closing.enter_context(Hashing()) if large else hashlib.sha256()
                 for chunk in reading:
                     have += len(chunk)
                     if have > info.size:
                         break
-                    out.write(chunk)
                     if hashing is not None:
                         hashing.update(chunk)
+                    out.write(chunk)
         if have > info.size:
             # However much more would come: it is not this object, and nothing of it is of use to a next try.
             self._folder.unstage(staged)

@@ -21,7 +21,7 @@ from dorkyd.errors import DorkyError, Refused, Stale
 from dorkyd.ledger import Event
 from dorkyd.placing import Placer
 from dorkyd.ports import ABSENT, Observation
-from dorkyd.reading_history import LEFT, UNDONE, Step, last_action
+from dorkyd.reading_history import LEFT, UNDOING, UNDONE, Step, last_action
 from dorkyd.reading_rows import rfc3339
 from dorkyd.reinstating import Reinstatement, Removal, reinstate, remove, why
 
@@ -61,17 +61,20 @@ class Undoing:
         changes = together(steps)
         there = {change.path: self.engine.folder.observe(change.path, None) for change in changes}
         open_changes = [change for change in changes if self._is_as_left(change, there[change.path])]
+        # A run that was killed has taken these back.
+        back = [c for c in changes if c not in open_changes and self._is_as_before(c, there[c.path])]
         outcomes = [
             self._left(change, "it changed since, and stays as it is", "changed-since")
             for change in changes
-            if change not in open_changes
+            if change not in open_changes and change not in back
         ]
-        if open_changes and not dry_run:
+        outcomes += [self._outcome(change, None) for change in back]
+        if dry_run:
+            outcomes += [self._outcome(change, None) for change in open_changes]
+        else:
+            self._begin(changes)
             outcomes += self._take_back(open_changes, there)
-        elif open_changes:
-            outcomes += [Outcome(c.path, c.before, None, c.mode_before, True) for c in open_changes]
-        if not dry_run:
-            self._note_left(changes, outcomes)
+            self._note(changes, back, outcomes)
         if not any(outcome.done for outcome in outcomes):
             first = outcomes[0]
             more = f" (and {len(outcomes) - 1} more)" if len(outcomes) > 1 else ""
@@ -101,6 +104,12 @@ class Undoing:
             bits = change.verb != "set-mode" or there.mode == change.mode_after
             return same and bits
         return there is ABSENT and change.after is None
+
+    def _is_as_before(self, change: Change, there: Observation) -> bool:
+        if isinstance(there, Local):
+            bits = change.verb != "set-mode" or there.mode == change.mode_before
+            return there.digest == change.before and bits
+        return there is ABSENT and change.before is None
 
     def _take_back(self, changes: Sequence[Change], there: dict[Path, Observation]) -> list[Outcome]:
         """First what comes back, from files that may have to go then; then what goes."""
@@ -164,13 +173,24 @@ class Undoing:
     def _left(self, change: Change, detail: str, code: str) -> Outcome:
         return Outcome(change.path, change.after, None, change.mode_after, False, detail, code)
 
-    def _note_left(self, changes: Sequence[Change], outcomes: Sequence[Outcome]) -> None:
+    def _begin(self, changes: Sequence[Change]) -> None:
+        """Before anything is touched: a kill must not make the undo look like an edit, which the next undo would undo."""
+        events = [
+            Event(UNDOING, c.path, self.engine.device, c.before, detail=f"takes back: {c.verb}", action=c.action)
+            for c in changes
+        ]
+        Contents(self.engine).ask(lambda: Placer(self.engine).undoing(events))
+
+    def _note(self, changes: Sequence[Change], back: Sequence[Change], outcomes: Sequence[Outcome]) -> None:
         """What cannot be undone is not tried again: the next undo is of an action before. What may work later is."""
         by_path = {change.path: change for change in changes}
         events = [
             Event(LEFT, o.path, self.engine.device, detail=o.detail, action=by_path[o.path].action)
             for o in outcomes
             if not o.done and o.code in {"changed-since", "content-gone"}
+        ]
+        events += [
+            Event(UNDONE, c.path, self.engine.device, detail=f"took back: {c.verb}", action=c.action) for c in back
         ]
         if events:
             Contents(self.engine).ask(lambda: Placer(self.engine).tell(events))

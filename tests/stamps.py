@@ -84,6 +84,9 @@ class StampedFolder(LocalFolder):
         found = super().observe(path, trusted)
         return replace(found, stat=self.stamps.told(found.stat)) if isinstance(found, Local) else found
 
+    def stands(self, path: Path, stat: StatTuple) -> bool:
+        return super().stands(path, self.stamps.real(stat))
+
     def now_ns(self) -> int:
         super().now_ns()
         return self.stamps.time_ns()

@@ -44,6 +44,7 @@ ENGINE = [
     *("manual", "manual_staging", "manual_push", "manual_finishing", "manual_copies", "manual_reading"),
     *(
         "transfer",
+        "hashing",
         "recovery",
         "carrying",
         "deciding",
@@ -174,7 +175,7 @@ stands nowhere here is the composition root or a part of it (`test_who_stands_un
 
 LIBRARIES: dict[str, tuple[list[str], bool]] = {
     "boto3": (["buckets.s3_client", "buckets.s3_inspect", "push"], True),
-    "botocore": (["buckets.s3_client", "buckets.s3_identity", "buckets.s3_inspect", "push"], True),
+    "botocore": (["buckets.s3_client", "buckets.s3_identity", "buckets.s3_inspect", "buckets.s3_pieces", "push"], True),
     "google.cloud": (["buckets.gcs"], True),
     "google.auth": (["buckets.gcs"], True),
     "google_crc32c": (["buckets.gcs_body"], True),

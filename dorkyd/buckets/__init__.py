@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from urllib.parse import urlsplit
 
 from dorkyd.buckets.directory import DirectoryBucket
@@ -10,6 +11,17 @@ from dorkyd.errors import Configuration
 from dorkyd.ports import Bucket
 
 _FORMS = "write s3://bucket/prefix, gs://bucket/prefix or file:///directory"
+
+
+def prepare(project: Project) -> None:
+    """Load what the project's store will need, on a thread that nobody waits for. What fails here fails again where it is
+    needed, and is told there.
+    """
+    if project.bucket.startswith("s3://"):
+        with contextlib.suppress(ImportError):
+            from dorkyd.buckets import fastlane, s3_client  # noqa: F401, PLC0415
+
+            s3_client.load()
 
 
 def open_bucket(project: Project, *, create: bool = False) -> Bucket:

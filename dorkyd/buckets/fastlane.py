@@ -37,6 +37,7 @@ from dorkyd.buckets.s3 import S3Bucket
 from dorkyd.buckets.s3_body import Checked
 from dorkyd.buckets.s3_client import CONNECT_S, SILENT_S, SILENT_WRITE_S
 from dorkyd.buckets.s3_errors import Asked, Meaning, meaning_of
+from dorkyd.buckets.s3_pieces import Pieces
 from dorkyd.buckets.s3_reading import md5_of, opened, version_of
 from dorkyd.core.model import Version
 from dorkyd.errors import AuthExpired, Blocked, Denied, Stale, Transient
@@ -108,6 +109,7 @@ class FastLane(S3Bucket):
     def __init__(self, url: str, **options: Any) -> None:
         super().__init__(url, **options)
         self._ranges = Ranges(self._piece, self._ranges.shape)
+        self._pieces = Pieces(self._calls)
         self._lane_lock = Lock()
         self._lane_stores: dict[int, Store | None] = {}
         """By how long the store may say nothing, seconds."""
@@ -158,8 +160,8 @@ class FastLane(S3Bucket):
 
     @contextlib.contextmanager
     def get(self, key: str, *, if_match: Version | None = None, start: int = 0) -> Iterator[Reading]:
-        """Open the object's bytes from offset `start` to the end. What is large comes in ranges, fetched ahead by boto3,
-        whose first is this lane's.
+        """Open the object's bytes from offset `start` to the end. What is large comes in ranges, fetched ahead,
+        whose first is this lane's; the others come past the SDK (`dorkyd.buckets.s3_pieces`).
         """
         options: dict[str, Any] = {"range": (0, self._ranges.shape.first_bytes)}
         if if_match is not None:
@@ -170,10 +172,13 @@ class FastLane(S3Bucket):
         info = None if found is None or isinstance(found, Refused) else _info_of(found)
         if info is not None and (info.version == if_match or (if_match is None and _is_marked(info))):
             first = _FastReading(self, key, found, info)
-            with self._ranges.open(key, if_match, 0, opened=lambda *_: contextlib.nullcontext(first)) as ranged:
+            with (
+                self._pieces.while_in_use(),
+                self._ranges.open(key, if_match, 0, opened=lambda *_: contextlib.nullcontext(first)) as ranged,
+            ):
                 yield ranged
             return
-        with super().get(key, if_match=if_match, start=start) as reading:
+        with self._pieces.while_in_use(), super().get(key, if_match=if_match, start=start) as reading:
             yield reading
 
     def list(self, prefix: str = "", *, start_after: str = "") -> Iterator[Sequence[Listed]]:
@@ -191,13 +196,16 @@ class FastLane(S3Bucket):
 
     @contextlib.contextmanager
     def _piece(self, key: str, version: Version | None, start: int, stop: int) -> Iterator[Piece]:
-        """As `dorkyd.buckets.ranges.Opened` wants it: through this lane where the reply proves itself."""
-        options = {"range": (start, stop), "if_match": f'"{version}"'}
-        found = self._try_get(key, "GET", options) if version else None
-        if found is not None and not isinstance(found, Refused) and _info_of(found).version == version:
-            yield _FastReading(self, key, found, _info_of(found), start)
+        """As `dorkyd.buckets.ranges.Opened` wants it: past the SDK where the reply proves itself."""
+        bare = None
+        if version and _EXACT.fullmatch(self._calls.full(key)):
+            bare = self._pieces.open(key, version, start, stop)
+        if bare is not None:
+            with contextlib.closing(bare):
+                yield bare
             return
         with opened(self._calls, key, version, start, stop) as reading:
+            self._pieces.granted()
             yield reading
 
     def received(self, key: str, count: int) -> None:
@@ -347,17 +355,17 @@ class FastLane(S3Bucket):
 
 
 class _FastReading:
-    """An open download, of an object or of a range of its bytes, to be iterated once."""
+    """An open download, of an object or of its first bytes, to be iterated once."""
 
-    def __init__(self, bucket: FastLane, key: str, result: Result, info: ObjectInfo, start: int = 0) -> None:
+    def __init__(self, bucket: FastLane, key: str, result: Result, info: ObjectInfo) -> None:
         self._bucket = bucket
         self._key = key
         self._result = result
         self.info = info
         first, stop = result.range
-        if not start == first <= stop <= info.size:
-            raise Transient(f"{key!r}: asked from byte {start}, got from {first}")
-        self.left: int = stop - first
+        if not 0 == first <= stop <= info.size:
+            raise Transient(f"{key!r}: asked from byte 0, got from {first}")
+        self.left: int = stop
 
     def __iter__(self) -> Iterator[memoryview]:
         left = self.left

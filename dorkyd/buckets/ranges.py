@@ -54,11 +54,11 @@ class Shape:
 
     first_bytes: int = 16 * MIB
     """What the first request asks for: an object of no more takes no other."""
-    piece_bytes: int = 4 * MIB
-    """What each further request asks for."""
-    ahead: int = 6
+    piece_bytes: int = 8 * MIB
+    """What each further request asks for, up to a multiple of it: stores keep an object in blocks, and read whole ones."""
+    ahead: int = 5
     """How many of these one download may have on their way or waiting for its reader."""
-    workers: int = 6
+    workers: int = 5
     """Threads that fetch them, for all downloads of the bucket together."""
     held_bytes: int = 48 * MIB
     """What all downloads of the bucket may hold together."""
@@ -184,7 +184,7 @@ class Ranged:
     def _look_ahead(self) -> None:
         shape = self._ranges.shape
         while len(self._pieces) < shape.ahead and self._at < self.info.size and self._ranges.take():
-            stop = min(self._at + shape.piece_bytes, self.info.size)
+            stop = self._end_of_next()
             try:
                 piece = self._ranges.fetch(self._key, self.info, self._at, stop, self._unwanted)
             except BaseException:
@@ -204,7 +204,11 @@ class Ranged:
                 self._ranges.give()
 
     def _streamed(self) -> Iterator[Chunk]:
-        stop = min(self._at + self._ranges.shape.piece_bytes, self.info.size)
+        stop = self._end_of_next()
         with self._ranges.piece(self._key, self.info, self._at, stop) as reading:
             yield from reading
         self._at = stop
+
+    def _end_of_next(self) -> int:
+        piece = self._ranges.shape.piece_bytes
+        return min((self._at // piece + 1) * piece, self.info.size)

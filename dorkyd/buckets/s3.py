@@ -125,7 +125,9 @@ class S3Bucket:
         with contextlib.ExitStack() as closing:
             reading: Reading | None = None
             try:
-                reading = closing.enter_context(self._ranges.open(key, if_match, start))
+                # The first reply tells the object's metadata, whatever way the other ranges come.
+                first = partial(opened, self._calls)
+                reading = closing.enter_context(self._ranges.open(key, if_match, start, opened=first))
             except Exception as error:
                 if isinstance(error, Denied):
                     self._exists(key, error)

@@ -35,11 +35,15 @@ class Place:
     """Where the bucket is and as whom to ask, as boto3 would."""
 
     url: str = field(repr=False)
-    """Signed, for an object in it."""
+    """Signed, for the object `key` in it."""
+    key: str
     credentials: Any = field(repr=False)
     trusted: bytes | None = field(repr=False)
+    session: Any = field(repr=False)
+    """botocore's HTTP session for questions; None: it has none that is known here."""
 
 
+_KEY = "k"
 _QUESTIONS = frozenset({"GET", "HEAD", "LIST"})
 
 
@@ -148,10 +152,11 @@ class Calls:
             connection = self._connection_now()
             if connection.credentials is None:
                 return None
-            url = connection.client.generate_presigned_url("get_object", Params={"Bucket": self._bucket, "Key": "k"})
+            url = connection.client.generate_presigned_url("get_object", Params={"Bucket": self._bucket, "Key": _KEY})
         except Exception:  # whatever it is, the request that follows meets it too, and converts it
             return None
-        return Place(url, connection.credentials, connection.trusted)
+        session = getattr(getattr(connection.reader, "_endpoint", None), "http_session", None)
+        return Place(url, _KEY, connection.credentials, connection.trusted, session)
 
     def who(self) -> Identity:
         """As whom is asked, as far as a person may see it. Asks nobody."""

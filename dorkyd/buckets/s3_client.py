@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,12 @@ SILENT_S = 20
 """How long a store may say nothing to a question: the engine's own thread asks, and who looks at the status waits."""
 SILENT_WRITE_S = 60
 """As `SILENT_S`, to a write: what was handed to the system may still be on a slow line, and stores join parts in silence."""
+
+
+def load() -> None:
+    """Import the SDK, which takes a fifth of a second, where somebody else need not wait for it. Any thread."""
+    for name in ("boto3.session", "botocore.auth", "botocore.client", "botocore.httpsession"):
+        importlib.import_module(name)
 
 
 def connect(

@@ -12,7 +12,11 @@ from dataclasses import dataclass
 from dorkyd.core.logbook import Entry
 from dorkyd.core.model import Path, Version
 
-LOCAL_VERBS = {"put": ("put", "upload"), "delete": ("delete-local", "delete-remote"), "undo": ("undo", "not-undone")}
+LOCAL_VERBS = {
+    "put": ("put", "upload"),
+    "delete": ("delete-local", "delete-remote"),
+    "undo": ("undo", "undoing", "not-undone"),
+}
 """The same for what a device did itself, whose history has finer words."""
 VERBS = {
     "upload": ("put",),

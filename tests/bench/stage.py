@@ -23,8 +23,10 @@ T = TypeVar("T")
 
 SYNC_S = 3600.0
 """No sync takes longer."""
-LOOK_S = 0.05
-"""How often a daemon is asked whether it is done: what it is timed more coarsely by."""
+LOOK_S, LOOK_SHARE = 0.05, 0.01
+"""How often a daemon is asked whether it is done, or once in such a share of the time until then if that is longer: what it
+is timed more coarsely by. To ask costs it CPU.
+"""
 
 Run = Callable[[], Sample]
 """One run of one contender, everything fresh."""
@@ -167,7 +169,8 @@ class Daemon(RealDaemon):
 
     def in_sync(self, files: int) -> None:
         """Wait until it says so of so many files. Asking it to sync would have it look a second time."""
-        end = time.monotonic() + SYNC_S
+        begun = time.monotonic()
+        end = begun + SYNC_S
         with self.client() as client:
             while True:
                 status = client.status("p").projects[0]
@@ -176,7 +179,7 @@ class Daemon(RealDaemon):
                 bad = status.state not in {State.SYNCING, State.IN_SYNC} or status.problems
                 if bad or time.monotonic() > end:
                     raise AssertionError(f"{self.name}: {status}\n{self.log.read_text()[-3000:]}")
-                time.sleep(LOOK_S)
+                time.sleep(max(LOOK_S, LOOK_SHARE * (time.monotonic() - begun)))
 
 
 def shuffled(names: list[str], seed: int) -> list[str]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 
-from dorkyd.buckets import open_bucket
+from dorkyd.buckets import open_bucket, prepare
 from dorkyd.buckets.directory import DirectoryBucket
 from dorkyd.core.settings import Project
 from dorkyd.errors import Configuration
@@ -49,3 +50,11 @@ def test_google() -> None:
     from dorkyd.buckets.gcs import GcsBucket
 
     assert isinstance(open_bucket(project("gs://bucket/prefix")), GcsBucket)
+
+
+@pytest.mark.parametrize("url", ["s3://b/p", "gs://b/p", "file:///d"])
+def test_preparing_never_fails(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """Nobody waits for it, so that nobody would hear: an SDK that is missing is told of where it is needed."""
+    prepare(Project("api", "/f", url))
+    monkeypatch.setitem(sys.modules, "boto3.session", None)
+    prepare(Project("api", "/f", url))

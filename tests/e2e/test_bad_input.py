@@ -167,7 +167,7 @@ def test_refused_requests(daemon: RealDaemon, tmp_path: Path) -> None:
         (["why", "/etc/passwd"], 2, "NAME:PATH"),
         (["why", "p:../../etc/passwd"], 2, ".."),
         (["resolve", "p:kept.txt", "--keep", "mine"], 2, "dorkyctl conflicts"),
-        (["restore", "p:kept.txt"], 2, "dorkyctl trash"),
+        (["restore", "p:kept.txt"], 2, "dorkyctl history"),
         (["approve", "p", "12345678"], 2, "not halted"),
         (["pause", "p", "--for", "soon"], 2, "1h30m"),
         (["put", "nowhere.txt"], 2, "nowhere.txt cannot be read"),

@@ -39,7 +39,7 @@ FOLDER = Port(
     ports.Folder,
     frozenset({
         "folds", "identity", "marker_inode", "root_exists", "root_names", "unlock", "scan", "observe", "now_ns", "open",
-        "taken_by", "tree_of", "staged", "staged_size", "staged_digest", "open_staged", "trash", "trash_digest",
+        "stands", "taken_by", "tree_of", "staged", "staged_size", "staged_digest", "open_staged", "trash", "trash_digest",
     }),
 )  # fmt: skip
 """`lock` counts as a step: it makes a file."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from dorkyd.core.settings import Guard
+from dorkyd.folder import LocalFolder, _Probed
 from tests.devices import Device, World
 
 
@@ -183,3 +185,39 @@ def test_f14_ten_thousand_deletes(tmp_path: Path) -> None:
     spent = time.process_time() - before
     assert world.objects() == {}
     assert spent < 10  # seconds, of a slow machine too; work that grows with the square takes minutes
+
+
+class _Exact(LocalFolder):
+    """On a file system with exact stamps, wherever the test runs."""
+
+    def _probe(self) -> _Probed:
+        return replace(super()._probe(), exact=True)
+
+
+@pytest.mark.parametrize("early", [False, True])
+def test_what_came_from_the_bucket_need_not_be_quiet(tmp_path: Path, *, early: bool) -> None:
+    """The event of our own install, before it was recorded or after, is looked at without waiting: nothing is read."""
+    world = World(tmp_path)
+    a, b = world.device("a", settle_s=5.0, wrap=lambda _: _Exact(str(tmp_path / "a"))), world.device("b")
+    a.watching = True
+    world.settle()
+    b.write("f", "theirs")
+    b.settle()
+
+    a.look()
+    began = a.clock.now
+    while "f" not in a.tree():
+        a.step(0.1)
+    a.watchers[-1].saw("f")
+    if early:
+        a.engine._open.local.drain(a.clock.now)  # type: ignore[union-attr]
+    for _ in range(10):
+        a.step(0.1)
+    assert a.engine.quiescent()
+    assert a.clock.now - began < 4
+    a.write("f", "mine")
+    a.watchers[-1].saw("f")
+    _run(a, 4)
+    assert world.objects() == {"f": "theirs"}
+    _run(a, 4)
+    assert world.objects() == {"f": "mine"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,10 @@ from dorkyd.core import model
 from dorkyd.core.settings import Guard
 from dorkyd.errors import Refused
 from dorkyd.versions import Versions
-from tests.devices import Device, World
+from tests.devices import Device, Kill, World
+
+MANY = 1000 if os.environ.get("DORKY_FULL") else 120
+"""Files of a folder that is lost: a thousand where there is time."""
 
 
 def _world(tmp_path: Path, **files: str) -> tuple[World, Device, Device]:
@@ -115,8 +119,8 @@ def test_restored_to_another_place(tmp_path: Path) -> None:
 
 
 def test_a_deleted_folder_comes_back_whole(tmp_path: Path) -> None:
-    """On the device that deleted it, which has no copies of its own: all of a thousand files, and nothing else changes."""
-    files = {f"d/{n % 7}/f{n}": str(n) for n in range(1000)}
+    """On the device that deleted it, which has no copies of its own: all of its files, and nothing else changes."""
+    files = {f"d/{n % 7}/f{n}": str(n) for n in range(MANY)}
     world = World(tmp_path)
     for name in ("A", "B"):
         world.device(name, guard=Guard(percent=100, files=10_000, max=10_000))
@@ -127,7 +131,7 @@ def test_a_deleted_folder_comes_back_whole(tmp_path: Path) -> None:
     world.settle()
     world.all_hold({"kept": "edited"})
     done = one.restore("d/")
-    assert [len(done), all(outcome.done for outcome in done)] == [1000, True]
+    assert [len(done), all(outcome.done for outcome in done)] == [MANY, True]
     world.settle()
     world.all_hold({**files, "kept": "edited"})
 
@@ -237,10 +241,10 @@ def test_nothing_to_undo_is_refused_with_a_reason(tmp_path: Path) -> None:
 
 
 def test_an_approved_mass_deletion_is_undone_whole(tmp_path: Path) -> None:
-    """A thousand files that were deleted and approved by mistake are back on both devices, whoever asks, and nothing that
+    """Files that were deleted and approved by mistake are back on both devices, whoever asks, and nothing that
     was done beside it is touched.
     """
-    files = {f"d{n % 9}/f{n}": f"content {n}" for n in range(1000)}
+    files = {f"d{n % 9}/f{n}": f"content {n}" for n in range(MANY)}
     world = World(tmp_path)
     for name in ("A", "B"):
         world.device(name)
@@ -253,6 +257,25 @@ def test_an_approved_mass_deletion_is_undone_whole(tmp_path: Path) -> None:
     world.settle()
     world.all_hold({"kept": "k"})
     undone = one.undo()
-    assert [len(undone.items), all(item.done for item in undone.items)] == [1000, True]
+    assert [len(undone.items), all(item.done for item in undone.items)] == [MANY, True]
     world.settle()
     world.all_hold({**files, "kept": "k"})
+
+
+def test_an_undo_that_was_killed_is_no_edit(tmp_path: Path) -> None:
+    """Killed between placing and telling, what it placed goes to the bucket; the next undo goes on with it, and does not take
+    it back.
+    """
+    world, one, two = _world(tmp_path, f="1", g="1")
+    two.write("f", "2")
+    two.write("g", "2")
+    world.settle()
+    one.trap.set(1, after=True, only=lambda name, _first: name == "to_trash")
+    with pytest.raises(Kill):
+        one.undo()
+    one.restart()
+    world.settle()
+    assert sorted(one.tree().values()) == ["1", "2"]
+    one.undo()
+    world.settle()
+    world.all_hold({"f": "1", "g": "1"})
