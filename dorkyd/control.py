@@ -13,6 +13,7 @@ from typing import Protocol
 
 from dorkyd.control_commits import CommitControl
 from dorkyd.control_history import HistoryControl
+from dorkyd.control_manual import ManualControl
 from dorkyd.core.artifact import Artifact, ArtifactVersion, Condition
 from dorkyd.core.audit import EVERYTHING, Filter
 from dorkyd.core.report import (
@@ -117,6 +118,10 @@ class ProjectControl(Protocol):
     @property
     def commits(self) -> CommitControl:
         """Its commits."""
+
+    @property
+    def manual(self) -> ManualControl:
+        """Mode manual."""
 
     @property
     def past(self) -> HistoryControl:

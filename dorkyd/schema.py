@@ -160,6 +160,20 @@ def m0010_merges(db: Database) -> None:
     db.execute("ALTER TABLE installs ADD COLUMN agreed_size INTEGER")
 
 
+@migrations()
+def m0011_mode_manual(db: Database) -> None:
+    """What mode manual remembers (`dorkyd.manual_rows`)."""
+    db.execute("CREATE TABLE apart (path TEXT PRIMARY KEY, here TEXT NOT NULL, there TEXT NOT NULL) WITHOUT ROWID")
+    db.execute(
+        "CREATE TABLE staged (path TEXT PRIMARY KEY, name TEXT UNIQUE, digest TEXT, size INTEGER NOT NULL, mode INTEGER,"
+        " mtime_ns INTEGER, over TEXT) WITHOUT ROWID"
+    )
+    db.execute(
+        "CREATE TABLE pushes (id TEXT PRIMARY KEY, seq INTEGER NOT NULL, plan TEXT NOT NULL, state TEXT NOT NULL)"
+        " WITHOUT ROWID"
+    )
+
+
 def prepare(db: Database, file: str) -> None:
     """Bring a database to this schema. `NewerSchema` when a later dorkyd wrote it; nothing is written then."""
     known = {migration.name for migration in migrations.pending(Database(memory=True))}

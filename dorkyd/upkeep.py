@@ -227,7 +227,7 @@ class Upkeep:
         ledger = self.journal.ledger
         # The second name: where a file system cannot exchange, what came out waits there (`dorkyd.recovery`).
         explained = {name for install in ledger.open_installs() for name in (install.staged, f"{install.staged}.out")}
-        explained.update(ledger.incoming())
+        explained.update(ledger.incoming(), self.journal.manual.staged_names())
         fetched = {row.staged: row for row in ledger.all_fetched()}
         present = set(self.folder.staged())
         with self.journal.atomic():

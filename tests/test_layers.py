@@ -37,11 +37,12 @@ FAMILIES = {
 """Adapters, and the modules that each is made of."""
 
 PORTS = ["ports", "core.*", "errors"]
-STORES = ["journal", "ledger", "schema", "sessions", "repeats", "batch_rows"]
+STORES = ["journal", "ledger", "schema", "sessions", "repeats", "batch_rows", "manual_rows"]
 ENGINE = [
     *("asking", "batches", "storing", "artifacts", "reading_artifacts"),
     *("placing", "contents", "reinstating", "restoring", "undoing", "versions", "reading_history"),
     *("emptying", "diffing", "auditing", "histories"),
+    *("manual", "manual_staging", "manual_push", "manual_finishing", "manual_copies", "manual_reading"),
     *(
         "transfer",
         "hashing",
@@ -85,6 +86,11 @@ MAY_IMPORT: dict[str, list[str]] = {
     # It looks for the layer of a bucket that keeps versions.
     "contents": [*PORTS, *STORES, *ENGINE, "bucket_trash", "buckets.probe"],
     "auditing": [*PORTS, *STORES, *ENGINE, "news", "compaction"],
+    # Pushes make commits, and copy from the contents that commits keep.
+    **{
+        name: [*PORTS, *STORES, *ENGINE, "commits", "commit_store", "commit_cache", "news"]
+        for name in ("manual_push", "manual_finishing", "manual_copies")
+    },
     "bucket_upkeep": [*PORTS, *STORES, "news", "compaction", "bucket_trash"],
     "api.messages": ["core.*"],
     "api.history_messages": ["api.messages"],
@@ -93,7 +99,9 @@ MAY_IMPORT: dict[str, list[str]] = {
     "api.calls": ["api.messages", "core.*"],
     "api.commit_calls": ["api.calls", "api.messages", "api.commit_messages"],
     "api.history_calls": ["api.calls", "api.messages", "api.history_messages"],
-    "api.*": ["api.*", "control", "control_commits", "control_history", "core.*", "errors"],
+    "api.manual_messages": ["api.messages"],
+    "api.manual_calls": ["api.calls", "api.messages", "api.manual_messages"],
+    "api.*": ["api.*", "control", "control_commits", "control_history", "control_manual", "core.*", "errors"],
     "commit_cache": ["core.*", "errors"],
     # `news` for the bytes of a document as a body.
     "commit_store": [*PORTS, "commit_cache", "news"],
@@ -108,8 +116,9 @@ MAY_IMPORT: dict[str, list[str]] = {
     "api.server": ["api.*", "control", "core.*", "errors", "private"],
     "private": ["errors"],
     "peer": [],
-    "control": ["core.*", "errors", "control_commits", "control_history"],
+    "control": ["core.*", "errors", "control_commits", "control_history", "control_manual"],
     "control_commits": ["core.*", "errors"],
+    "control_manual": ["core.*", "errors"],
     "control_history": ["core.*", "errors"],
     "client": ["client.*"],
     "client.*": [
@@ -121,6 +130,8 @@ MAY_IMPORT: dict[str, list[str]] = {
         "api.commit_messages",
         "api.history_calls",
         "api.history_messages",
+        "api.manual_calls",
+        "api.manual_messages",
         "core.*",
         "errors",
         "locate",
@@ -135,6 +146,10 @@ MAY_IMPORT: dict[str, list[str]] = {
         "client.*",
         "api.messages",
         "api.calls",
+        "api.history_messages",
+        "api.history_calls",
+        "api.manual_messages",
+        "api.manual_calls",
         "api.failures",
         "api.commit_calls",
         "api.commit_messages",

@@ -70,6 +70,7 @@ BY_CODE: Mapping[str, tuple[int, str, str]] = {
     "no-such-commit": (404, "not-found", "There is no such commit"),
     **dict.fromkeys(("nothing-to-commit", "not-settled", "local-edits", "not-exact", "lock-differs"), _STATE),
     **dict.fromkeys(("halted", "paused", "mode", "ignored", "clash"), _STATE),
+    **dict.fromkeys(("nothing-staged", "not-staged", "remote-moved", "outdated", "pulling", "not-here"), _STATE),
 }
 """Codes that say more than their class."""
 

@@ -6,7 +6,7 @@ from dorkyd.cli.app import run
 
 # Imported for their commands, in the order in which help lists them.
 from dorkyd.cli import (  # isort: skip
-    lifecycle, status, projects, halts, files, history, commits, artifacts, allow, env, later,
+    lifecycle, status, projects, halts, files, history, commits, manual, artifacts, allow, env, later,
 )  # fmt: skip
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "later",
     "lifecycle",
     "main",
+    "manual",
     "projects",
     "run",
     "status",

@@ -14,9 +14,10 @@ from typing import Any, Self, TypeVar
 
 import httpx2
 
-from dorkyd.api import calls, commit_calls, history_calls
+from dorkyd.api import calls, commit_calls, history_calls, manual_calls
 from dorkyd.api import commit_messages as c
 from dorkyd.api import history_messages as h
+from dorkyd.api import manual_messages as mm
 from dorkyd.api import messages as m
 from dorkyd.api.calls import Call
 from dorkyd.api.failures import ApiError
@@ -279,6 +280,32 @@ class DorkyClient:
         """Remove commits past their retention, and contents that no commit has needed for a day."""
         call = commit_calls.collect(project, keep_last=keep_last, keep_days=keep_days, dry_run=dry_run)
         return self.send(call).value
+
+    # --- mode manual --------------------------------------------------------------------------------------------
+
+    def changes(self, project: str, *, after: str = "", limit: int = 1000) -> m.Page[mm.ChangeItem]:
+        """Paths that are staged, or not what was last pushed or pulled, in order, after `after`."""
+        return self.send(manual_calls.changes(project, after=after, limit=limit)).value
+
+    def stage(self, project: str, paths: Sequence[str]) -> mm.Staged:
+        """Keep these paths of the project as they are for the next push; a folder, or `.`, stands for all that differs."""
+        return self.send(manual_calls.stage(project, paths)).value
+
+    def unstage(self, project: str, paths: Sequence[str]) -> Sequence[mm.ChangeItem]:
+        """Stage these no more; files stay as they are."""
+        return self.send(manual_calls.unstage(project, paths)).value.items
+
+    def reword(self, project: str, message: str) -> m.Manual:
+        """Write down the message of the next push."""
+        return self.send(manual_calls.reword(project, message)).value
+
+    def push(self, project: str, message: str | None = None) -> mm.Pushed:
+        """Send what is staged. `Conflict` with `remote-moved`: pull first."""
+        return self.send(manual_calls.push(project, message)).value
+
+    def pull(self, project: str, timeout_s: float | None = None) -> m.SyncResult:
+        """Bring what the bucket holds; local edits stay, and two edits become a conflict copy."""
+        return self.send(manual_calls.pull(project, timeout_s)).value
 
     # --- artifacts ----------------------------------------------------------------------------------------------
 

@@ -38,6 +38,8 @@ class Setting:
     """Every upload goes in several requests."""
     pace: int = 1
     """How many times slower the file system's clock is."""
+    manual: int = 0
+    """How many devices, the last ones, are in mode manual."""
 
 
 TREES: tuple[dict[str, str], ...] = (
@@ -314,6 +316,48 @@ class Late:
 
 
 @dataclass(frozen=True, slots=True)
+class Stage:
+    """A person stages a path on a device in mode manual, or everything."""
+
+    who: str
+    path: str
+
+    def __str__(self) -> str:
+        return f"{self.who}: stages {self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class Unstage:
+    """A person stages nothing of it any more."""
+
+    who: str
+    path: str
+
+    def __str__(self) -> str:
+        return f"{self.who}: unstages {self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """A device in mode manual pushes what is staged."""
+
+    who: str
+
+    def __str__(self) -> str:
+        return f"{self.who}: pushes"
+
+
+@dataclass(frozen=True, slots=True)
+class Pull:
+    """A device in mode manual pulls."""
+
+    who: str
+
+    def __str__(self) -> str:
+        return f"{self.who}: pulls"
+
+
+@dataclass(frozen=True, slots=True)
 class Commit:
     """A person commits."""
 
@@ -356,7 +400,8 @@ class Settle:
 
 Step = (
     Edit | Within | Cycle | Work | Sync | Die | Fail | Hang | Land | Disk | Unreadable | Refused | Mend | Skew | Stranger
-    | ForgetUploads | Age | Upkeep | Restore | Undo | Open | Late | Commit | CheckOut | Collect | Settle
+    | ForgetUploads | Age | Upkeep | Restore | Undo | Open | Late | Commit | CheckOut | Collect | Stage | Unstage | Push | Pull
+    | Settle
 )  # fmt: skip
 
 
