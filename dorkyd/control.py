@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from dorkyd.control_import import ImportControl
 from dorkyd.core.artifact import Artifact, ArtifactVersion, Condition
 from dorkyd.core.report import (
     ConflictItem,
@@ -184,6 +185,10 @@ class NewProject:
     endpoint_url: str | None = None
     region: str | None = None
     profile: str | None = None
+    ignore: tuple[str, ...] = ()
+    """Gitignore patterns for its settings."""
+    over_npm: bool = False
+    """The folder may be one of the npm tool `dorky`: `dorkyd.importing` has looked at it."""
 
 
 class DaemonControl(Protocol):
@@ -208,10 +213,16 @@ class DaemonControl(Protocol):
         """One of them. `Refused` with code `no-such-project` and the names there are."""
 
     def add(self, new: NewProject) -> ProjectControl:
-        """Write it to the configuration and start it. `Configuration` or `Refused` when it cannot be."""
+        """Write it to the configuration and start it. `Configuration` or `Refused` when it cannot be; `npm-project` for a
+        folder of the npm tool `dorky`.
+        """
 
     def remove(self, name: str) -> None:
         """Forget it; delete nothing."""
+
+    @property
+    def imports(self) -> ImportControl:
+        """Adopting projects of the npm tool."""
 
     @property
     def bandwidth(self) -> Bandwidth:
