@@ -19,7 +19,7 @@ from typing import Annotated, Any, TypeVar
 from fastapi import APIRouter, FastAPI, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
-from dorkyd.api import artifacts, problems
+from dorkyd.api import artifacts, imports, problems
 from dorkyd.api import messages as m
 from dorkyd.api.depending import Control, Project
 from dorkyd.api.description import PROBLEMS, Described
@@ -68,6 +68,7 @@ def described(version: str) -> Described:
         redirect_slashes=False,
     )
     app.include_router(router)
+    app.include_router(imports.router)
     app.include_router(one)
     app.include_router(artifacts.router)
     app.include_router(artifacts.batches)

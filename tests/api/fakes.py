@@ -8,8 +8,10 @@ import time
 from collections.abc import Callable, Sequence
 
 from dorkyd.control import NewProject
+from dorkyd.control_import import ImportWish
 from dorkyd.core import report
 from dorkyd.core.model import Digest, Path, Version
+from dorkyd.core.npm_plan import HistoryCopies, ImportItem, ImportPlan, Standing
 from dorkyd.core.report import (
     ConflictItem,
     FileItem,
@@ -165,6 +167,44 @@ class FakeProject:
             raise self.error
 
 
+PLAN = ImportPlan(
+    name="api",
+    path="/home/ana/api",
+    bucket="s3://acme/api",
+    storage="aws",
+    items=(
+        ImportItem(Path(".env"), Standing.SAME, 3, f"md5:{'0' * 32}", Version("v"), tracked=True),
+        ImportItem(Path("b"), Standing.DIFFERS, 4, None, Version("w"), tracked=True, detail="changed here"),
+    ),
+    history=HistoryCopies(1, 1, 1, 3, (), (), 0, 0),
+    untracked=1,
+    untracked_bytes=9,
+    everything=False,
+    ignore=("/*", "!/.env"),
+    region="eu-west-1",
+    moves=("metadata.json",),
+    token="0123abcd",
+    warnings=(report.Warning("shared-prefix", "others push there too", "sort it out"),),
+    counts={"same": 1, "differs": 1},
+)
+
+
+class FakeImports:
+    """It keeps what it is told, and has one plan."""
+
+    def __init__(self) -> None:
+        self.planned: list[ImportWish] = []
+        self.carried_out: list[ImportWish] = []
+
+    def plan(self, wish: ImportWish) -> ImportPlan:
+        self.planned.append(wish)
+        return PLAN
+
+    def carry_out(self, wish: ImportWish) -> ImportPlan:
+        self.carried_out.append(wish)
+        return PLAN
+
+
 class FakeDaemon:
     """The daemon's control."""
 
@@ -174,6 +214,7 @@ class FakeDaemon:
     def __init__(self) -> None:
         self.started = time.monotonic()
         self.held: dict[str, FakeProject] = {}
+        self.imports = FakeImports()
         self.shared = Bandwidth()
         self.notices: list[report.Warning] = []
         self.stopped = threading.Event()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import json
-import math
 import os
 import select
 import signal
@@ -93,10 +92,7 @@ class Child:
 
     def _look(self, timeout: float | None) -> int | None:
         if self._fd is not None:
-            # Not `select`, which takes no descriptor above 1023: a whole run of the tests has more.
-            ending = select.poll()
-            ending.register(self._fd, select.POLLIN)
-            if not ending.poll(None if timeout is None else math.ceil(timeout * 1000)):
+            if not select.select([self._fd], [], [], timeout)[0]:
                 return None
             self.returncode = self._nursery.status(self.pid)
             os.close(self._fd)
