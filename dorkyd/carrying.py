@@ -212,12 +212,14 @@ class Carrier:
         if staged is None:
             staged = self.clock.random_id()
             ledger.set_fetched(Fetched(staged, action.path, remote.version, None))
-        at_hand = AtHand()
-        if remote.digest is not None:
-            at_hand = AtHand(self.local.at_hand(remote.digest), ledger.displaced_with(remote.digest, _TRASHED_AT_HAND))
+        at_hand = self.at_hand(remote.digest) if remote.digest is not None else AtHand()
         name = staged
         fetch = Fetch(action.path, remote)
         return Job(fetch, rows, lambda: (name, self.transfer.fetch(action.path, remote, name, at_hand)), remote.size)
+
+    def at_hand(self, digest: Digest) -> AtHand:
+        """Where this disk is remembered to hold a content."""
+        return AtHand(self.local.at_hand(digest), self.journal.ledger.displaced_with(digest, _TRASHED_AT_HAND))
 
     def _install(self, action: Download | KeepBoth, staged: str, rows: tuple[Dirty, ...]) -> Job:
         replaced = action.replaces if isinstance(action, Download) else action.local

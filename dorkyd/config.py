@@ -188,11 +188,18 @@ def read_settings(text: str, homes: Homes, *, host: str) -> Settings:
     root = source.compose(text)
     if root is None:
         return Settings(device=host)
-    top = source.table(root, "the configuration", {"device", "poll_s", "projects", "bandwidth", "listen"}, _UNBUILT)
+    top = source.table(
+        root, "the configuration", {"device", "author", "poll_s", "projects", "bandwidth", "listen"}, _UNBUILT
+    )
     poll_s = top.number("poll_s", 0.05, _DAY_S, "seconds")
     device = top.text("device")
     if device is not None and (not device.isprintable() or len(device.encode()) > 64):
         raise top.wrong("device", "`device` must be printable and at most 64 bytes, such as laptop-7")
+    author = top.text("author")
+    if author is not None and (not author.isprintable() or len(author.encode()) > 128):
+        raise top.wrong(
+            "author", "`author` must be printable and at most 128 bytes, such as Ann Lee <ann@acme.example>"
+        )
     read = []
     for node in items_of(source, top.values.get("projects"), "`projects`"):
         table = source.table(node, "a project", _PROJECT_KEYS, _UNBUILT)
@@ -203,6 +210,7 @@ def read_settings(text: str, homes: Homes, *, host: str) -> Settings:
         projects=tuple(project for _, project in read),
         bandwidth=_bandwidth(top),
         listen=listen_of(top),
+        author=author or "",
     )
 
 

@@ -11,6 +11,7 @@ import fcntl
 import json
 import logging
 import os
+import pwd
 import random
 import secrets
 import shlex
@@ -289,10 +290,11 @@ class Daemon:
         """Start, stop and restart projects so that they are what the settings say."""
         with self._guard:
             before = {p.name: p for p in self.loaded.settings.projects if p.name in self._runners}
-            device_changed = loaded.settings.device != self.loaded.settings.device
+            names = (self.loaded.settings.device, self.loaded.settings.author)
+            renamed = (loaded.settings.device, loaded.settings.author) != names
             wanted = {p.name: p for p in loaded.settings.projects}
             for name, project in before.items():
-                if device_changed or not _same_but_bandwidth(wanted.get(name), project):
+                if renamed or not _same_but_bandwidth(wanted.get(name), project):
                     self._runners.pop(name).stop()
                     del self._limits[name]
             self.loaded, self._bad_edit, self._seen_text = loaded, "", loaded.text
@@ -326,6 +328,7 @@ class Daemon:
             clock=SystemClock(),
             pool=self._pool.lane(),
             device=settings.device,
+            author=settings.author or _login_name(),
             make_watcher=lambda skip: None if folderless else _watch(project.path, skip, lambda: engine.wake()),  # noqa: PLW0108 - wake is set later
             random=random.random,
             make_push=lambda: _push(project),
@@ -375,6 +378,14 @@ SWITCH_S = 0.02
 """How long a thread may go on while others want to: our threads give way at every system call of their own accord, and being
 stopped in between costs a first sync a twelfth of its CPU (`docs/performance.md`).
 """
+
+
+def _login_name() -> str:
+    """The user of this process, as the system knows them; empty: it does not."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return ""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

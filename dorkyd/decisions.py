@@ -5,9 +5,7 @@ Runs on the engine's thread between two cycles. Each ends by marking what change
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 from dorkyd import halts
 from dorkyd.core.model import Digest, Local, Path, Version
@@ -16,8 +14,8 @@ from dorkyd.core.report import HaltReason
 from dorkyd.engine import Engine
 from dorkyd.errors import PathProblem, Refused, Stale
 from dorkyd.journal import Journal
-from dorkyd.ledger import Displaced, Event, Fetched, Install
-from dorkyd.ports import Trashed
+from dorkyd.ledger import Event
+from dorkyd.placing import Placer
 
 
 @dataclass(slots=True)
@@ -171,17 +169,14 @@ class Decisions:
             self._touched([copy, kept_name(copy)])
             self._gone(copy)
             return
+        placer = Placer(self.engine)
         if (keep == "mine") == self._is_ours(copy):
             # The copy's bytes get the name, in one step: what stood there comes out whole.
-            staged = self._stage(name.original, lambda staged: folder.stage_copy(copy, loser, staged), loser)
-            if not self._put(staged, name.original, loser.digest):
-                raise Refused(
-                    f"{name.original!r} cannot be put back: its place is taken", code="clash", hint="rename it"
-                )
-        out = self.engine.clock.random_id()
-        self._begin("withdraw", copy, out, None, loser)
-        folder.take_out(copy, out, loser)
-        self._trash(out, copy)
+            staged = placer.reserve(name.original)
+            folder.stage_copy(copy, loser, staged)
+            folder.seal(staged, mode=loser.mode, mtime_ns=loser.stat.mtime_ns)
+            self._put(placer, staged, name.original, loser.digest)
+        placer.take_out(copy, loser)
         self._note("resolve", name.original, f"kept {keep}")
         self._touched([copy, name.original])
         self._gone(copy)
@@ -210,11 +205,12 @@ class Decisions:
         if not items:
             raise Refused(f"the trash has no {text!r}", code="not-in-trash", hint="`dorkyctl trash` lists what it has")
         item = items[-1]
-        staged = self._stage(path, lambda staged: folder.trash_to_stage(item.name, staged, keep=True), item)
-        if not self._put(staged, path, folder.staged_digest(staged)):
-            raise Refused(f"{text!r} cannot be put back: its place is taken", code="clash", hint="move that away first")
+        placer = Placer(self.engine)
+        staged = placer.reserve(path)
+        folder.trash_to_stage(item.name, staged, keep=True)
+        folder.seal(staged, mode=item.mode, mtime_ns=item.mtime_ns)
+        self._put(placer, staged, path, folder.staged_digest(staged) or _NO_DIGEST)
         self._note("restore", path, f"from the trash ({item.name})")
-        self._touched([path])
         return path
 
     # --- inside -------------------------------------------------------------------------------------------------
@@ -231,60 +227,13 @@ class Decisions:
             raise Refused(f"{path!r} is not here", code="not-here", hint="`dorkyctl sync --wait`, then try again")
         return found
 
-    def _stage(self, path: Path, copy: Callable[[str], None], of: Local | Trashed) -> str:
-        """A copy in staging, sealed. The journal knows it for one, so that a restart drops it."""
-        staged = self.engine.clock.random_id()
-        with self._journal().atomic():
-            self._journal().ledger.set_fetched(Fetched(staged, path, _NO_VERSION, None))
-        copy(staged)
-        mtime_ns = of.stat.mtime_ns if isinstance(of, Local) else of.mtime_ns
-        self.engine.folder.seal(staged, mode=of.mode, mtime_ns=mtime_ns)
-        return staged
-
-    def _put(self, staged: str, path: Path, digest: Digest | None) -> bool:
-        """Put a staged copy in its place; what stood there goes to the trash. False: something else stands there."""
-        folder, ledger = self.engine.folder, self._journal().ledger
-        there = folder.observe(path, None)
-        if isinstance(there, Local):
-            self._begin("restore", path, staged, digest, there)
-            folder.swap_in(staged, path, there)
-            self._trash(staged, path)
-            return True
-        placed = folder.put_in(staged, path)
-        if not placed:
-            folder.unstage(staged)
-        with self._journal().atomic():
-            ledger.drop_fetched(staged)
-        return placed
-
-    def _begin(
-        self, verb: Literal["restore", "withdraw"], path: Path, staged: str, digest: Digest | None, there: Local
-    ) -> None:
-        """Journal what comes out of its place by our doing, so that a restart finds it the same end (`dorkyd.recovery`)."""
-        install = Install(
-            verb=verb,
-            path=path,
-            staged=staged,
-            staged_digest=digest,
-            version=None,
-            size=there.size,
-            mode=None,
-            modified=None,
-            expected=there.digest,
-            keep_both=False,
-            mtime_ns=there.stat.mtime_ns,
-        )
-        with self._journal().atomic():
-            self._journal().ledger.installing([install])
-
-    def _trash(self, staged: str, path: Path) -> None:
-        digest = self.engine.folder.staged_digest(staged)
-        trashed = self.engine.folder.to_trash(staged, path)
-        ledger = self._journal().ledger
-        with self._journal().atomic():
-            ledger.install_settled(staged, staged_kept=False)
-            if digest is not None:
-                ledger.displace(Displaced(trashed.name, path, digest, trashed.size, None, trashed.at_ns, 0))
+    def _put(self, placer: Placer, staged: str, path: Path, digest: Digest) -> None:
+        there = self.engine.folder.observe(path, None)
+        try:
+            placer.put(staged, path, digest, there if isinstance(there, Local) else None)
+        except (Stale, PathProblem) as exc:
+            what = f"{path!r} cannot be put back: its place is taken"
+            raise Refused(what, code="clash", hint="rename it, or try again") from exc
 
     def _note(self, verb: str, path: Path, detail: str) -> None:
         with self._journal().atomic():
@@ -304,6 +253,4 @@ def checked(text: str) -> Path:
         raise Refused(str(exc), code=exc.code, hint=exc.hint) from exc
 
 
-_NO_VERSION = Version("")
-"""Of no object: nothing is fetched for it."""
 _NO_DIGEST = Digest("sha256:" + "0" * 64)

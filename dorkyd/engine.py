@@ -38,6 +38,7 @@ from dorkyd.core.model import (
     Action,
     DeleteLocal,
     DeleteRemote,
+    Digest,
     Download,
     Fetch,
     KeepBoth,
@@ -69,7 +70,7 @@ from dorkyd.repeats import Answered, Keyed
 from dorkyd.retries import Retries
 from dorkyd.sessions import BegunUpload
 from dorkyd.storing import Storing
-from dorkyd.transfer import Transfer
+from dorkyd.transfer import AtHand, Transfer
 from dorkyd.upkeep import Upkeep
 
 STALE_S = 0.2
@@ -129,6 +130,8 @@ class Engine:
     wake: Callable[[], None] = lambda: None
     random: Callable[[], float] = lambda: 0.5
     """0 to 1, for jitter."""
+    author: str = ""
+    """The person who works here, as they call themselves; empty: nobody said."""
 
     held: halts.Held | None = None
     warnings: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -281,6 +284,10 @@ class Engine:
         """What is under way."""
         return list({id(job): job for job in self._open.jobs.in_flight.values()}.values()) if self._open else []
 
+    def at_hand(self, digest: Digest) -> AtHand:
+        """Where this disk is remembered to hold a content: files of the folder, and of its trash. Engine thread."""
+        return self._open.carrier.at_hand(digest) if self._open is not None else AtHand()
+
     @property
     def winding_down(self) -> bool:
         """Jobs of before the last `close` are still under way, and nothing begins before they have ended."""
@@ -324,6 +331,11 @@ class Engine:
         if o.contact.untold or o.local.pending_marks():
             return False
         return not o.journal.dirty(1, skip=o.retries.stuck() | o.batches.incomplete())
+
+    @property
+    def half_here(self) -> set[Path]:
+        """Objects of atomic batches that are not complete."""
+        return self._open.batches.incomplete() if self._open is not None else set()
 
     def paused_until(self) -> int:
         """Wall clock nanoseconds; 0: not paused."""
@@ -530,6 +542,7 @@ class Engine:
             read_only=self.project.mode is Mode.PULL,
             journal_lost=opened.warning is not None,
             trash=self.project.bucket_trash or TrashLimits(),
+            author=self.author,
         )
         local = LocalSide(self.folder, journal, self.project, self.make_watcher)
         transfer = Transfer(bucket, self.folder, self.clock, self.device)

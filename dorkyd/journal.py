@@ -366,6 +366,17 @@ class Journal:
         rows = self._conn.execute(f"SELECT path, {_REMOTE} FROM remote{where} LIMIT ?", (*values, limit))
         return [(Path(row[0]), _remote(row[1:])) for row in rows]
 
+    def objects(self) -> Iterator[tuple[Path, Version, int, Digest | None, int | None]]:
+        """All objects that are known, in order: version, size, digest and permission bits. What nobody looked at in the bucket
+        is what base says of the same version. None: not known.
+        """
+        rows = self._conn.execute(
+            "SELECT r.path, r.version, r.size, coalesce(r.digest, CASE WHEN b.version = r.version THEN b.digest END),"
+            " coalesce(r.mode, b.mode) FROM remote r LEFT JOIN base b ON b.path = r.path ORDER BY r.path"
+        )
+        for path, version, size, digest, mode in rows:
+            yield Path(path), Version(version), int(size), Digest(digest) if digest is not None else None, mode
+
     def remote_count(self) -> int:
         """How many objects are known."""
         return int(self._conn.execute("SELECT count(*) FROM remote").fetchone()[0])

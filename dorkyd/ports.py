@@ -249,6 +249,36 @@ class Inspectable(Protocol):
         """Ask, as far as this identity may. What was refused or is not built there is unknown, not an error."""
 
 
+@dataclass(frozen=True, slots=True)
+class StoredVersion:
+    """One state of an object that the store itself keeps (S3 versioning, GCS generations)."""
+
+    version: Version
+    """As `ObjectInfo.version`: on S3 two states of equal bytes have the same."""
+    id: str
+    """The store's own name for exactly this state, opaque: what `open_version` takes."""
+    size: int
+    modified: int | None
+    """When it was written, whole seconds."""
+    current: bool
+    """It is what stands there now."""
+    deleted: bool = False
+    """A mark that the object was deleted: it has no bytes."""
+
+
+@runtime_checkable
+class Versioned(Protocol):
+    """What a bucket may have beside the port, where the store keeps replaced and deleted states by itself."""
+
+    def versions(self, key: str) -> Sequence[StoredVersion]:
+        """All states of one object that are kept, newest first; empty when there are none, or the store keeps none.
+        `Denied` where this identity may not list them.
+        """
+
+    def open_version(self, key: str, id: str) -> AbstractContextManager[Reading]:  # noqa: A002 - the store's word
+        """Open the bytes of exactly this state. `Stale` when the store no longer has it."""
+
+
 # --- folder ----------------------------------------------------------------------------------------------------------
 
 

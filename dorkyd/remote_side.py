@@ -70,6 +70,8 @@ class RemoteSide:
     replica: ReplicaId
     read_only: bool = False
     """`mode: pull`: nothing is ever written there."""
+    author: str = ""
+    """Who works here, for people; empty: nobody said."""
     trash: TrashLimits = field(default_factory=TrashLimits)
     """The bucket's, where this device begins the project."""
     deleted_by: dict[Path, str] = field(default_factory=dict)
@@ -343,7 +345,7 @@ class RemoteSide:
         changes = tuple(
             Change(i.path, i.verb, i.op, i.version, i.digest, i.size, i.mode, i.replaces, i.approved) for i in intents
         )
-        return Entry(self.replica, self.device, stamp, changes, batch=intents[0].batch)
+        return Entry(self.replica, self.device, stamp, changes, batch=intents[0].batch, author=self.author)
 
     # --- the listing --------------------------------------------------------------------------------------------
 

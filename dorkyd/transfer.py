@@ -160,7 +160,7 @@ class Transfer:
             ) from exc
 
     def _fetch(self, path: Path, remote: Remote, staged: str, at_hand: AtHand) -> Fetched:
-        if remote.digest is not None and self._copy_at_hand(remote.digest, staged, at_hand):
+        if remote.digest is not None and copy_at_hand(self._folder, remote.digest, staged, at_hand):
             return Fetched(remote)
         seen: Digest | None = None
         for _ in range(_FETCHES):
@@ -173,24 +173,6 @@ class Transfer:
             seen = digest
             self._folder.unstage(staged)
         raise Transient(f"{path}: the bytes received do not match their digest", code="damaged-in-transit")
-
-    def _copy_at_hand(self, digest: Digest, staged: str, at_hand: AtHand) -> bool:
-        """The bytes are what counts, so a copy is believed once it was hashed. What was fetched so far stays only
-        where nothing is at hand.
-        """
-        copies: list[Callable[[], None]] = [
-            *(partial(self._folder.stage_copy, path, local, staged) for path, local in at_hand.files),
-            *(partial(self._folder.trash_to_stage, name, staged, keep=True) for name in at_hand.trashed),
-        ]
-        for copy in copies:
-            self._folder.unstage(staged)
-            with suppress(Stale, PathProblem):
-                copy()
-                if self._folder.staged_digest(staged) == digest:
-                    return True
-        if copies:
-            self._folder.unstage(staged)
-        return False
 
     def _receive(self, path: Path, version: Version, staged: str) -> tuple[ObjectInfo, Digest]:
         """Fetch to the end, going on after what an earlier try left."""
@@ -450,6 +432,25 @@ class Transfer:
     def set_mode(self, action: SetMode) -> Local:
         """Set a file's permission bits."""
         return self._folder.set_mode(action.path, action.mode, action.local)
+
+
+def copy_at_hand(folder: Folder, digest: Digest, staged: str, at_hand: AtHand) -> bool:
+    """Copy content from this disk into staging. The bytes are what counts, so a copy is believed once it was hashed. What
+    was fetched so far stays only where nothing is at hand.
+    """
+    copies: list[Callable[[], None]] = [
+        *(partial(folder.stage_copy, path, local, staged) for path, local in at_hand.files),
+        *(partial(folder.trash_to_stage, name, staged, keep=True) for name in at_hand.trashed),
+    ]
+    for copy in copies:
+        folder.unstage(staged)
+        with suppress(Stale, PathProblem):
+            copy()
+            if folder.staged_digest(staged) == digest:
+                return True
+    if copies:
+        folder.unstage(staged)
+    return False
 
 
 def conflict_copy(

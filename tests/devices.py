@@ -11,6 +11,7 @@ import itertools
 import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,7 +19,10 @@ from pathlib import Path
 import pytest
 
 from dorkyd.buckets.memory import Fault, Faults, MemoryBucket
+from dorkyd.checkout import Checkout
+from dorkyd.commits import Commits
 from dorkyd.core import model
+from dorkyd.core.report import State, SyncResult
 from dorkyd.core.settings import Project
 from dorkyd.decisions import Decisions
 from dorkyd.engine import Engine
@@ -206,6 +210,18 @@ class FakeWatcher:
         self.alive = False
 
 
+class InlineEngine(Engine):
+    """Everything runs on one thread: who asks the engine's thread for something is on it."""
+
+    def call(self, request: Callable[[], object]) -> Future[object]:
+        future: Future[object] = Future()
+        try:
+            future.set_result(request())
+        except Exception as exc:  # it belongs to whoever asked
+            future.set_exception(exc)
+        return future
+
+
 class Device:
     """One folder on one machine."""
 
@@ -237,7 +253,7 @@ class Device:
         self.engine = self._engine()
 
     def _engine(self) -> Engine:
-        return Engine(
+        return InlineEngine(
             project=self.project,
             folder=self._trapped(self.wrap(LocalFolder(str(self.root))), FOLDER_EFFECTS),  # type: ignore[arg-type]
             open_bucket=lambda _known: self._trapped(self.make_bucket(), BUCKET_EFFECTS),  # type: ignore[arg-type,return-value]
@@ -245,6 +261,7 @@ class Device:
             clock=self.clock,
             pool=self.pool,
             device=self.name,
+            author=f"{self.name}'s owner",
             make_watcher=lambda _skip: self._watcher(),
         )
 
@@ -321,6 +338,20 @@ class Device:
     @property
     def decisions(self) -> Decisions:
         return Decisions(self.engine)
+
+    @property
+    def commits(self) -> Commits:
+        """Commits, asked for by a person at this device."""
+        return Commits(self.engine, self._settled, at_once=1)
+
+    @property
+    def checkout(self) -> Checkout:
+        """Commits brought back, as above."""
+        return Checkout(self.commits)
+
+    def _settled(self) -> SyncResult:
+        self.settle()
+        return SyncResult(self.engine.held is None, State.IN_SYNC if self.engine.held is None else State.HALTED, "")
 
     # --- what a person does and sees ------------------------------------------------------------------------------
 

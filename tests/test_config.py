@@ -88,6 +88,7 @@ def test_every_setting_is_read(homes: config.Homes) -> None:
     """Each setting arrives in its field, sizes as bytes."""
     text = """
 device: laptop-7
+author: Ann Lee
 poll_s: 5
 projects:
   - {name: a, path: ~/a, bucket: "s3://acme/a/", mode: push, endpoint_url: "http://127.0.0.1:9000/", region: eu-west-1,
@@ -97,7 +98,7 @@ projects:
   - {path: /q/b, bucket: "s3://acme/b"}
 """
     settings = read(text, homes)
-    assert settings.device == "laptop-7"
+    assert (settings.device, settings.author) == ("laptop-7", "Ann Lee")
     assert settings.projects[0] == Project(
         name="a",
         path=f"{homes.home}/a",
@@ -285,7 +286,7 @@ def test_a_file_of_another_shape_is_refused(text: str, homes: config.Homes) -> N
 
 def test_an_unknown_global_setting_is_refused(homes: config.Homes) -> None:
     """A key of the file itself is checked too; without a near one, all are named."""
-    with pytest.raises(Configuration, match="unknown setting `zzz` in the configuration; known are bandwidth, device"):
+    with pytest.raises(Configuration, match="unknown setting `zzz` in the configuration; known are author, bandwidth"):
         read("zzz: 1\n", homes)
 
 

@@ -40,6 +40,7 @@ PORTS = ["ports", "core.*", "errors"]
 STORES = ["journal", "ledger", "schema", "sessions", "repeats", "batch_rows"]
 ENGINE = [
     *("asking", "batches", "storing", "artifacts", "reading_artifacts"),
+    *("placing", "contents"),
     *(
         "transfer",
         "recovery",
@@ -77,12 +78,17 @@ MAY_IMPORT: dict[str, list[str]] = {
     **{name: [*PORTS, *STORES, *ENGINE, "news", "bucket_trash"] for name in ENGINE},
     # First contact with a bucket was taken out of the engine, and proves its conditions.
     **{name: [*PORTS, *STORES, *ENGINE, "news", "buckets.probe"] for name in ("engine", "contact")},
+    # It looks for the layer of a bucket that keeps versions.
+    "contents": [*PORTS, *STORES, *ENGINE, "bucket_trash", "buckets.probe"],
     "bucket_upkeep": [*PORTS, *STORES, "news", "compaction", "bucket_trash"],
     "api.messages": ["core.*"],
     "api.import_messages": ["api.messages", "core.*"],
     "api.failures": [],
     "api.calls": ["api.messages", "api.import_messages", "core.*"],
     "api.*": ["api.*", "control", "control_import", "core.*", "errors"],
+    "commit_cache": ["core.*", "errors"],
+    # `news` for the bytes of a document as a body.
+    "commit_store": [*PORTS, "commit_cache", "news"],
     "artifacts": [*PORTS, *STORES, *ENGINE, "control", "bucket_trash"],
     "api.connections": ["api.problems", "peer"],
     "api.__main__": ["api.routes", ""],

@@ -67,6 +67,8 @@ class Entry:
     """False: part of it made no sense; list the bucket to be sure."""
     batch: str | None = None
     """The atomic batch that is complete with these changes, which are all of it."""
+    author: str = ""
+    """The person at that device, as they call themselves; empty: not said."""
 
 
 UNREADABLE = Entry(ReplicaId(""), "", "", (), whole=False)
@@ -111,6 +113,8 @@ def encode_entry(entry: Entry) -> bytes:
         for c in entry.changes
     ]
     document = {"format": FORMAT, "replica": entry.replica, "device": entry.device, "time": entry.time}
+    if entry.author:
+        document["author"] = entry.author
     if entry.batch is not None:
         document["batch"] = entry.batch
     return json.dumps({**document, "changes": changes}, ensure_ascii=False, separators=(",", ":")).encode()
@@ -132,6 +136,7 @@ def decode_entry(text: bytes) -> Entry:
         changes=tuple(c for c in read if c is not None),
         whole=None not in read,
         batch=_batch(document),
+        author=(_text(document, "author") or "")[:255],
     )
 
 

@@ -124,3 +124,5 @@ class Settings:
     """Of all projects together, beside each one's own."""
     listen: Listen | None = None
     """None: the API is on its socket alone."""
+    author: str = ""
+    """The person who works here, in commits and in the bucket's log; empty: the login name."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -48,6 +49,14 @@ def test_an_entry_of_no_changes_is_whole() -> None:
     """Nothing announced is nothing to look at."""
     empty = Entry(ReplicaId("r"), "pc", "t", ())
     assert decode_entry(encode_entry(empty)) == empty
+
+
+def test_who_it_was() -> None:
+    """An entry may name the person; one that names nobody, as older ones do, is whole."""
+    assert decode_entry(encode_entry(replace(ENTRY, author="Ann Lee"))).author == "Ann Lee"
+    assert "author" not in DOCUMENT
+    odd = decode_entry(json.dumps({**DOCUMENT, "author": 3}).encode())
+    assert (odd.author, odd.whole) == ("", True)
 
 
 def test_approval_is_said_only_where_there_is_one() -> None:

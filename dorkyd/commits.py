@@ -1,0 +1,323 @@
+"""Commits of a project: made, listed, compared. Every method may be called from any thread, and blocks.
+
+A commit in two-way mode is a snapshot of what the bucket holds when both sides agree. Killed anywhere it leaves at most
+contents that no commit refers to, which a collection removes (`dorkyd.core.garbage` has the rules of the two).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from dorkyd.asking import RETRY_S, check_reachable, check_ready
+from dorkyd.commit_cache import CommitCache
+from dorkyd.commit_store import AT_ONCE, CommitStore, Source, Standing
+from dorkyd.contents import Contents
+from dorkyd.core.commits import (
+    Commit,
+    CommitFile,
+    CommitId,
+    Difference,
+    Named,
+    checked_message,
+    contents,
+    differences,
+    follows,
+    new_commit,
+)
+from dorkyd.core.model import Digest, Local, Path
+from dorkyd.core.report import State, SyncResult
+from dorkyd.core.settings import Mode
+from dorkyd.engine import Engine
+from dorkyd.errors import Blocked, DorkyError, Integrity, Refused, Stale, Transient
+from dorkyd.ledger import Event
+from dorkyd.ports import Body
+from dorkyd.transfer import FileBody
+
+T = TypeVar("T")
+
+TRIES = 8
+"""How often a commit begins anew when others change or commit the project meanwhile."""
+
+Settle = Callable[[], SyncResult]
+"""Looks at both sides and waits until they agree, or says why not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A commit that was made."""
+
+    named: Named
+    conflicts: tuple[Path, ...]
+    """Conflict copies that it holds: somebody may want to settle them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What a settled project holds."""
+
+    files: tuple[CommitFile, ...]
+    conflicts: tuple[Path, ...]
+    project: str
+    """The project's id."""
+
+
+@dataclass(slots=True)
+class Commits:
+    """See the module."""
+
+    engine: Engine
+    settle: Settle
+    at_once: int = AT_ONCE
+
+    # --- making -------------------------------------------------------------------------------------------------
+
+    def commit(self, message: str) -> Made:
+        """Commit the project as it is once both sides agree. `Blocked` (`nothing-to-commit`) where the last commit has it
+        already; `Refused` and `Transient` where the two do not agree, with the reason.
+        """
+        text = checked_message(message)
+        for _ in range(TRIES):
+            self.check_writable()
+            settled = self.settle()
+            if not settled.converged:
+                raise _unsettled(settled)
+            try:
+                return self._commit(text)
+            except Stale:
+                continue
+        raise Transient("others keep changing the project", code="contended", retry_after_s=RETRY_S)
+
+    def _commit(self, message: str) -> Made:
+        snapshot = self.of_engine(lambda: snapshot_of(self.engine))
+        store = self.store()
+        newest = store.newest()
+        parent = (newest.seq, *store.read(newest)) if newest is not None else None
+        if parent is not None and not follows(parent[2], snapshot.files):
+            raise _nothing(parent[1], parent[2])
+        if parent is None and not snapshot.files:
+            raise Blocked("there is nothing to commit: the project has no files", code="nothing-to-commit")
+        commit = new_commit(
+            snapshot.files,
+            parent=parent[:2] if parent is not None else None,
+            author=self.engine.author,
+            device=self.engine.device,
+            time=self.now(),
+            message=message,
+            project=snapshot.project,
+        )
+        sources = _sources(snapshot.files)
+        made = Committer(store, parent[2] if parent is not None else None, sources, self._body).commit(commit)
+        first_line = commit.header.message.partition("\n")[0]
+        self.note("commit", Path("."), f"{made[0][:12]} {first_line}")
+        return Made(Named(made[0], made[1].version, commit.header), snapshot.conflicts)
+
+    def _body(self, path: Path, digest: Digest) -> Body | None:
+        """The bytes of a file here, for a store that cannot copy an object this large."""
+        found = self.engine.folder.observe(path, None)
+        return (
+            FileBody(self.engine.folder, path, found) if isinstance(found, Local) and found.digest == digest else None
+        )
+
+    # --- reading ------------------------------------------------------------------------------------------------
+
+    def list(self, before: int | None, limit: int) -> Sequence[Named]:
+        """At most `limit` commits, the newest first; `before`: those with a lower number."""
+        store = self.store()
+        standing = store.standing()
+        end = len(standing) if before is None else sum(one.seq < before for one in standing)
+        start = max(0, end - limit)
+        # With the one after them, which says who they are.
+        return store.headers(standing[start : end + 1])[: end - start][::-1]
+
+    def show(self, text: str) -> tuple[CommitId, Commit]:
+        """One commit, whole, by the beginning of its id."""
+        return self.store().find(text)
+
+    def diff(self, old: str, new: str | None) -> Sequence[Difference]:
+        """What differs between two commits; `new` None: between one and what the bucket is known to hold now."""
+        store = self.store()
+        before = store.find(old)[1].by_path
+        if new is not None:
+            return differences(before, store.find(new)[1].by_path)
+        now = self.of_engine(lambda: {file.path: file for file in objects_of(self.engine)})
+        return differences(before, now)
+
+    # --- for checkout, collection and push -----------------------------------------------------------------------
+
+    def store(self) -> CommitStore:
+        """Commits in the bucket. `Transient` while it cannot be reached."""
+        check_reachable(self.engine.trouble)
+        bucket, project = self.engine.bucket, self.of_engine(lambda: project_of(self.engine))
+        if bucket is None or not project:
+            raise Transient("the project is not open", code="not-open", retry_after_s=RETRY_S)
+        return CommitStore(bucket, CommitCache.of(self.engine.journals, project), self.at_once)
+
+    def check_writable(self) -> None:
+        """Raise why nothing may be written to the bucket now, if so."""
+        paused = self.of_engine(lambda: self.engine.paused_until() > self.engine.clock.time_ns())
+        check_ready(self.engine.project, self.engine.held, self.engine.trouble, paused=paused)
+
+    def of_engine(self, request: Callable[[], T]) -> T:
+        """Have the engine's thread do it."""
+        return Contents(self.engine).ask(request)
+
+    def now(self) -> str:
+        """RFC 3339, UTC, by this machine's clock."""
+        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.engine.clock.time_ns() // 1_000_000_000))
+
+    def note(self, verb: str, path: Path, detail: str) -> None:
+        """For this device's history."""
+
+        def write() -> None:
+            journal = self.engine.journal
+            if journal is not None:
+                with journal.atomic():
+                    event = Event(verb, path, self.engine.device, detail=detail)
+                    journal.ledger.log(self.engine.clock.time_ns(), [event])
+
+        self.of_engine(write)
+
+
+@dataclass(slots=True)
+class Committer:
+    """Puts one commit into the bucket, with all that it needs. See `dorkyd.core.garbage` for why in this order."""
+
+    store: CommitStore
+    parent: Commit | None
+    sources: Mapping[Digest, Sequence[Source]]
+    """Object states that hold each content."""
+    body: Callable[[Path, Digest], Body | None] = lambda _path, _digest: None
+    """The bytes of a file here, where the store cannot copy them."""
+    _relied: dict[str, CommitFile] = field(default_factory=dict, init=False, repr=False)
+    """Names of contents that the parent does not have, on which the commit rests."""
+
+    def commit(self, commit: Commit) -> tuple[CommitId, Standing]:
+        """Keep its contents, then create it, then make sure of both. `Stale`: its number is taken, or something it needs was
+        changed meanwhile; there is no commit then.
+        """
+        had = contents(self.parent.files) if self.parent is not None else {}
+        new = [file for digest, file in contents(commit.files).items() if digest not in had]
+        dead = self.store.dead_names()
+        self._keep(new, dead)
+        # Again: keeping them may have taken long. What is condemned from here on is found after.
+        self._keep_again(self.store.dead_names())
+        commit_id, standing = self.store.create(commit)
+        try:
+            self._check_place(commit_id, standing)
+            self._keep_again(self.store.dead_names())
+        except Stale as exc:
+            self._withdraw(commit_id, standing, exc)
+            raise
+        return commit_id, standing
+
+    def _keep(self, files: Sequence[CommitFile], dead: frozenset[str]) -> None:
+        def one(file: CommitFile) -> str:
+            sources = self.sources.get(file.digest, ())
+            return self.store.keep(file.digest, sources, dead, file.size, lambda: self.body(file.path, file.digest))
+
+        self._relied |= dict(zip(self.store.each(one, files), files, strict=True))
+
+    def _keep_again(self, dead: frozenset[str]) -> None:
+        lost = [self._relied.pop(name) for name in dead & self._relied.keys()]
+        if lost:
+            self._keep(sorted(lost, key=lambda file: file.path), dead)
+
+    def _check_place(self, commit_id: CommitId, standing: Standing) -> None:
+        """It is the last, or the next one follows it: its number was not one that retention had freed."""
+        later = self.store.standing(standing.seq)
+        if not later:
+            return
+        if later[0].seq == standing.seq + 1 and self.store.headers(later[:1])[0].header.parent == commit_id:
+            return
+        raise Stale(f"number {standing.seq} was another commit's that is gone")
+
+    def _withdraw(self, commit_id: CommitId, standing: Standing, why: DorkyError) -> None:
+        later = self.store.standing(standing.seq)
+        if later and self.store.headers(later[:1])[0].header.parent == commit_id:
+            raise Integrity(
+                f"commit {commit_id[:12]} is made, and not all that it needs is in the bucket: {why}",
+                code="content-missing",
+                hint="commit again: the next one keeps what is there now",
+            )
+        with suppress(Stale):
+            self.store.remove(standing)
+
+
+# --- on the engine's thread ------------------------------------------------------------------------------------------
+
+
+def snapshot_of(engine: Engine) -> Snapshot:
+    """What the project holds. `Stale` when it is not settled any more, `Refused` (`digest-unknown`) for an object whose
+    content nobody here knows. Engine thread.
+    """
+    if not engine.quiescent() or engine.journal is None:
+        raise Stale("something changed since both sides agreed")
+    if engine.half_here:
+        some = min(engine.half_here)
+        raise Transient(
+            f"an atomic batch is not complete: {some!r} is one of its files",
+            code="busy-batch",
+            hint="commit again when it is, or 15 minutes later",
+            retry_after_s=RETRY_S,
+        )
+    files = objects_of(engine)
+    here = {file.path for file in files}
+    conflicts = tuple(path for path in engine.journal.conflict_copies() if path in here)
+    return Snapshot(files, conflicts, project_of(engine))
+
+
+def objects_of(engine: Engine) -> tuple[CommitFile, ...]:
+    """What the bucket is known to hold, without what is ignored. Engine thread."""
+    journal, rules = engine.journal, engine.rules()
+    if journal is None:
+        raise Transient("the project is not open", code="not-open", retry_after_s=RETRY_S)
+    folder = engine.project.mode is not Mode.BUCKET
+    files = []
+    for path, version, size, digest, mode in journal.objects():
+        if folder and rules.rule(path, False) is not None:
+            continue
+        if digest is None:
+            raise Refused(
+                f"what {path!r} holds is not known: another tool wrote it, and it is not in the folder",
+                code="digest-unknown",
+                hint=f"dorkyctl why {path!r}",
+            )
+        files.append(CommitFile(path, digest, size, mode, version))
+    return tuple(files)
+
+
+def project_of(engine: Engine) -> str:
+    """The project's id; empty: not known yet. Engine thread."""
+    return (engine.journal.get("project_id") or "") if engine.journal is not None else ""
+
+
+# --- inside ----------------------------------------------------------------------------------------------------------
+
+
+def _sources(files: Sequence[CommitFile]) -> dict[Digest, list[Source]]:
+    found: dict[Digest, list[Source]] = {}
+    for file in files:
+        if file.version is not None:
+            found.setdefault(file.digest, []).append(Source(file.path, file.version))
+    return found
+
+
+def _nothing(commit_id: CommitId, parent: Commit) -> Blocked:
+    header = parent.header
+    what = f"there is nothing to commit: {commit_id[:12]} (commit {header.seq}, by {header.author}) is what there is"
+    return Blocked(what, code="nothing-to-commit")
+
+
+def _unsettled(settled: SyncResult) -> DorkyError:
+    what = f"nothing was committed: {settled.detail}"
+    if settled.state in _PASSING:
+        return Transient(what, hint=settled.hint, code="unsettled", retry_after_s=RETRY_S)
+    return Blocked(what, hint=settled.hint, code="unsettled")
+
+
+_PASSING = frozenset({State.SYNCING, State.OFFLINE, State.IN_SYNC})
+"""States in which both sides may come to agree by themselves."""

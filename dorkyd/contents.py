@@ -1,0 +1,273 @@
+"""Content that was here before is brought into staging, from the cheapest place that still has it.
+
+Tried in this order: a file of the folder, the folder's trash, the object as it stands, the bucket's trash, the versions
+that the store itself keeps, `.dorky/objects/`. What arrives is hashed, and only what has the digest that was wanted is handed on;
+where the digest is not known (another tool's state), the state's own version is what vouches for it.
+
+Runs on the thread of whoever asks. The engine's thread is asked for what the journal knows, and never waits for bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar, cast
+
+from dorkyd.bucket_trash import copies_of
+from dorkyd.buckets.probe import layers
+from dorkyd.core import metadata
+from dorkyd.core.model import Digest, Path, Remote, Version
+from dorkyd.engine import Engine
+from dorkyd.errors import Blocked, DiskFull, DorkyError, Refused, Stale, Transient
+from dorkyd.placing import Placer
+from dorkyd.ports import Bucket, ObjectInfo, Reading, Versioned
+from dorkyd.transfer import AtHand, copy_at_hand
+
+T = TypeVar("T")
+
+ANSWER_S = 60.0
+"""How long the engine's thread may take to answer."""
+TRIES = 3
+"""How often a body that breaks off is asked for."""
+AT_ONCE = 8
+"""How many are fetched at one time."""
+_OBJECTS = ".dorky/objects/"
+
+Opening = Callable[[], AbstractContextManager[Reading]]
+"""Opens one copy of the bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Content to bring."""
+
+    path: Path
+    """Where it stood."""
+    digest: Digest | None
+    """None: it is known by its version alone."""
+    version: Version | None = None
+    """The store's version of that state; None: not known."""
+    mode: int | None = None
+    """Permission bits it shall have; None: the default."""
+    mtime_ns: int | None = None
+    trashed: str | None = None
+    """A name in the folder's trash that is said to hold it."""
+    kept: str | None = None
+    """A key that is said to hold it: asked for first of all that the bucket may have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """It is in staging, whole and sealed."""
+
+    wanted: Wanted
+    staged: str
+    digest: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """See the module."""
+
+    engine: Engine
+
+    def bring(self, wanted: Wanted) -> Brought:
+        """Bring one. `Refused` (`content-gone`) when no place has it any more; `Transient` while the bucket, which may,
+        cannot be asked. Whoever gets it places it (`Placer.put`) or drops it (`Placer.drop`).
+        """
+        for _, found in self.bring_all([wanted]):
+            if isinstance(found, DorkyError):
+                raise found
+            return found
+        raise AssertionError
+
+    def bring_all(self, wanted: Sequence[Wanted]) -> Iterator[tuple[Wanted, Brought | DorkyError]]:
+        """Bring many, each with what came of it: first what this disk has, then the rest, several at a time. Their paths are
+        distinct.
+        """
+        hands = self.ask(lambda: self._at_hand(wanted))
+        staged = self.ask(lambda: Placer(self.engine).reserve_all([one.path for one in wanted]))
+        untaken, far = set(staged.values()), list[Wanted]()
+
+        def taken(one: Wanted, bring: Callable[[], Digest]) -> Brought | DorkyError:
+            try:
+                digest = bring()
+                self.engine.folder.seal(staged[one.path], mode=one.mode, mtime_ns=one.mtime_ns)
+            except DorkyError as exc:
+                return exc
+            untaken.discard(staged[one.path])
+            return Brought(one, staged[one.path], digest)
+
+        try:
+            for one in wanted:
+                digest = self._from_disk(one, staged[one.path], hands[one.path])
+                if digest is None:
+                    far.append(one)
+                else:
+                    yield one, taken(one, lambda found=digest: found)  # type: ignore[misc]
+            for one, bring in self._fetching(far, staged):
+                yield one, taken(one, bring)
+        finally:
+            if untaken:
+                self.drop(sorted(untaken))
+
+    def drop(self, names: Sequence[str]) -> None:
+        """Nobody wants these staged files any more."""
+        self.ask(lambda: Placer(self.engine).drop(names))
+
+    def ask(self, request: Callable[[], T]) -> T:
+        """Have the engine's thread do it."""
+        try:
+            return cast("T", self.engine.call(request).result(timeout=ANSWER_S))
+        except TimeoutError as exc:
+            what = "the engine is busy and has not answered"
+            raise Transient(what, code="busy", hint="try again", retry_after_s=1) from exc
+
+    def open(self, wanted: Wanted) -> AbstractContextManager[Reading]:
+        """Open bytes that the bucket has, without staging them. They are not verified. `Refused` (`content-gone`)."""
+        bucket = self._bucket()
+        for opening in self._in_bucket(bucket, wanted):
+            try:
+                return opening()
+            except Stale:
+                continue
+        raise gone(wanted)
+
+    # --- inside ---------------------------------------------------------------------------------------------------
+
+    def _at_hand(self, wanted: Sequence[Wanted]) -> Mapping[Path, AtHand]:
+        """What this disk is remembered to hold. Engine thread."""
+        return {one.path: self.engine.at_hand(one.digest) if one.digest is not None else AtHand() for one in wanted}
+
+    def _fetching(
+        self, far: Sequence[Wanted], staged: Mapping[Path, str]
+    ) -> Iterator[tuple[Wanted, Callable[[], Digest]]]:
+        """What must come from the bucket, each with what waits for it. One alone comes on this thread."""
+        fetches = [(one, partial(self._from_bucket, one, staged[one.path])) for one in far]
+        if len(fetches) == 1:
+            yield from fetches
+            return
+        with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="contents") as threads:
+            jobs = [(one, threads.submit(fetch)) for one, fetch in fetches]
+            try:
+                for one, job in jobs:
+                    yield one, job.result
+            finally:
+                for _, job in jobs:
+                    job.cancel()
+
+    def _from_disk(self, wanted: Wanted, staged: str, at_hand: AtHand) -> Digest | None:
+        folder = self.engine.folder
+        if wanted.digest is not None:
+            named = (wanted.trashed,) if wanted.trashed is not None else ()
+            hands = AtHand(at_hand.files, (*named, *(name for name in at_hand.trashed if name not in named)))
+            return wanted.digest if copy_at_hand(folder, wanted.digest, staged, hands) else None
+        if wanted.trashed is None:
+            return None
+        try:
+            folder.trash_to_stage(wanted.trashed, staged, keep=True)
+        except Stale:
+            return None
+        return folder.staged_digest(staged)
+
+    def _from_bucket(self, wanted: Wanted, staged: str) -> Digest:
+        for opening in self._in_bucket(self._bucket(), wanted):
+            digest = self._received(wanted, opening, staged)
+            if digest is not None and wanted.digest in (None, digest):
+                return digest
+            self.engine.folder.unstage(staged)
+        raise gone(wanted)
+
+    def _received(self, wanted: Wanted, opening: Opening, staged: str) -> Digest | None:
+        """Take all of it in. None: this copy is not there after all."""
+        for left in reversed(range(TRIES)):
+            self.engine.folder.unstage(staged)
+            try:
+                return self._take(wanted, opening, staged)
+            except Stale:
+                return None
+            except DiskFull as exc:
+                self.engine.folder.unstage(staged)
+                raise DiskFull(f"{wanted.path}: no space left on the folder's disk for it", hint=exc.hint) from exc
+            except Transient:
+                if not left:
+                    raise
+        return None
+
+    def _take(self, wanted: Wanted, opening: Opening, staged: str) -> Digest:
+        hashing, have = hashlib.sha256(), 0
+        with opening() as reading:
+            claimed = _remote(reading.info).digest
+            if wanted.digest is not None and claimed not in (None, wanted.digest):
+                raise Stale("another content")
+            with self.engine.folder.stage(staged) as out:
+                for chunk in reading:
+                    out.write(chunk)
+                    hashing.update(chunk)
+                    have += len(chunk)
+            size = reading.info.size
+        if have != size:
+            raise Transient(f"{have} of {size} bytes arrived")
+        return metadata.sha256(hashing.hexdigest())
+
+    def _in_bucket(self, bucket: Bucket, wanted: Wanted) -> Iterator[Opening]:
+        """Copies that the bucket is known to have, the likeliest first; each look is made when it is asked for. What may
+        not be listed is not there for us.
+        """
+        path = wanted.path
+        if wanted.kept is not None:
+            yield partial(bucket.get, wanted.kept)
+        now = bucket.head(path)
+        if now is not None and (wanted.version == now.version or wanted.digest == _remote(now).digest is not None):
+            yield partial(bucket.get, path, if_match=now.version)
+        for version, copy in copies_of(bucket, path).items():
+            if wanted.version in (None, version):
+                yield partial(bucket.get, copy.key, if_match=copy.version)
+        store = keeper(bucket)
+        if store is not None:
+            for kept in _allowed(partial(store.versions, path)):
+                if not kept.deleted and wanted.version in (None, kept.version):
+                    yield partial(store.open_version, path, kept.id)
+        if wanted.digest is not None:
+            for key in object_keys(bucket, wanted.digest):
+                yield partial(bucket.get, key)
+
+    def _bucket(self) -> Bucket:
+        bucket = self.engine.bucket
+        if bucket is None:
+            raise Transient("the project is not open", code="not-open", retry_after_s=1)
+        return bucket
+
+
+def keeper(bucket: Bucket) -> Versioned | None:
+    """The store itself, where it can keep versions."""
+    return next((layer for layer in layers(bucket) if isinstance(layer, Versioned)), None)
+
+
+def object_keys(bucket: Bucket, digest: Digest) -> list[str]:
+    """Where commits keep this content: any name that begins with its digest."""
+    hexed = digest.rpartition(":")[2]
+    return [listed.key for page in bucket.list(f"{_OBJECTS}{hexed[:2]}/{hexed}") for listed in page]
+
+
+def gone(wanted: Wanted) -> Refused:
+    """No place has it any more."""
+    what = f"no copy of {wanted.path!r} as it was then is left: not here, not in either trash, not among the store's versions"
+    return Refused(
+        what, code="content-gone", hint=f"`dorkyctl history {wanted.path}` tells which states can be restored"
+    )
+
+
+def _remote(info: ObjectInfo) -> Remote:
+    return metadata.remote_of(info.version, info.size, info.modified, info.meta)
+
+
+def _allowed(ask: Callable[[], Sequence[T]]) -> Sequence[T]:
+    try:
+        return ask()
+    except Blocked:
+        return ()

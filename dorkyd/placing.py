@@ -1,0 +1,206 @@
+"""What a person asked for is put in place and taken out here: never over anything that was not looked at, and so that a
+kill at any instant loses nothing.
+
+1. A staged name is in the journal before the file is on disk: what a kill leaves of it is dropped at the next start.
+2. Before a file comes out of its place an install says so (`restore`, `withdraw`): whatever happens then, what came out
+   finds the same end, the trash (`dorkyd.recovery`). A restore that was cut short before the two traded names did not
+   happen; asked again, it does.
+3. What comes out is what the caller saw there, or nothing happens (`Stale`).
+4. Base stands. What was placed is an edit of this device's like any other, and goes to the bucket by the table.
+
+Engine thread only. Staged bytes are written, verified and sealed by whoever fetched them, on any thread (`dorkyd.contents`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from dorkyd.core.model import Digest, Local, Path, Version
+from dorkyd.engine import Engine
+from dorkyd.errors import DorkyError, Refused, Stale
+from dorkyd.journal import Journal
+from dorkyd.ledger import Displaced, Fetched, Install
+
+_NO_VERSION = Version("")
+"""Of no object: nothing is fetched for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """A staged file and the place it shall have."""
+
+    staged: str
+    """Reserved, whole, sealed."""
+    digest: Digest
+    """Of its bytes."""
+    path: Path
+    there: Local | None
+    """What was seen in that place, and goes to the trash; None: nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """A file that shall leave its place for the trash."""
+
+    path: Path
+    there: Local
+    """What was seen there."""
+    approved: bool = False
+    """A person named it: the guard does not count the deletion that follows in the bucket."""
+
+
+@dataclass(slots=True)
+class Placer:
+    """See the module."""
+
+    engine: Engine
+
+    # --- staging --------------------------------------------------------------------------------------------------
+
+    def reserve(self, path: Path) -> str:
+        """A name in staging for what shall be put at `path`."""
+        return self.reserve_all([path])[path]
+
+    def reserve_all(self, paths: Sequence[Path]) -> dict[Path, str]:
+        """A name for each, in one transaction."""
+        names = {path: self.engine.clock.random_id() for path in paths}
+        with self._journal().atomic():
+            for name in names.values():
+                self._journal().ledger.comes_in(name)
+        return names
+
+    def drop(self, names: Sequence[str]) -> None:
+        """Staged files that nobody will place. Those that were placed are known by other rows, and stay."""
+        reserved = set(self._journal().ledger.incoming())
+        gone = [name for name in names if name in reserved]
+        for name in gone:
+            self.engine.folder.unstage(name)
+        with self._journal().atomic():
+            for name in gone:
+                self._journal().ledger.came_in(name)
+
+    # --- effects --------------------------------------------------------------------------------------------------
+
+    def put(self, staged: str, path: Path, digest: Digest, there: Local | None) -> None:
+        """Put a staged file in its place; what stood there goes to the trash. `Stale` when something else stands there by
+        now, or somebody works on the path (`busy-path`); `PathProblem` where it cannot be. Then nothing was done, and
+        the staged file is dropped.
+        """
+        failed = self.put_all([Placement(staged, digest, path, there)])
+        if failed:
+            raise failed[path]
+
+    def put_all(self, placements: Sequence[Placement]) -> dict[Path, DorkyError]:
+        """Put many in their places. Returns why, for each that was not."""
+        journal, busy = self._journal(), self._busy()
+        failed: dict[Path, DorkyError] = {p.path: _is_busy(p.path) for p in placements if p.path in busy}
+        begun = [placement for placement in placements if placement.path not in failed]
+        self.drop([placement.staged for placement in placements if placement.path in failed])
+        with journal.atomic():
+            for placement in begun:
+                self._put_begins(placement)
+            # What fails is settled by the next look at it (`dorkyd.recovery`), and what was done goes to the bucket.
+            journal.mark([placement.path for placement in begun])
+        for placement in begun:
+            try:
+                self._place(placement)
+            except DorkyError as exc:
+                failed[placement.path] = exc
+        return failed
+
+    def take_out(self, path: Path, there: Local, *, approved: bool = False) -> None:
+        """Take a file to the trash. `Stale` as for `put`. `approved`: see `Withdrawal`."""
+        failed = self.take_out_all([Withdrawal(path, there, approved)])
+        if failed:
+            raise failed[path]
+
+    def take_out_all(self, withdrawals: Sequence[Withdrawal]) -> dict[Path, DorkyError]:
+        """Take many to the trash. Returns why, for each that was not."""
+        journal, busy = self._journal(), self._busy()
+        failed: dict[Path, DorkyError] = {w.path: _is_busy(w.path) for w in withdrawals if w.path in busy}
+        begun = [(self.engine.clock.random_id(), w) for w in withdrawals if w.path not in failed]
+        with journal.atomic():
+            journal.ledger.installing([self._install("withdraw", w.path, out, None, w.there) for out, w in begun])
+            journal.ledger.approve(
+                (w.path, base.version or Version(base.digest))
+                for _, w in begun
+                if w.approved and (base := journal.base(w.path)) is not None
+            )
+            journal.mark([w.path for _, w in begun])
+        for out, withdrawal in begun:
+            try:
+                self.engine.folder.take_out(withdrawal.path, out, withdrawal.there)
+                self._to_trash(out, withdrawal.path)
+            except DorkyError as exc:
+                failed[withdrawal.path] = exc
+                if isinstance(exc, Stale):
+                    with journal.atomic():
+                        journal.ledger.unapprove(withdrawal.path)
+                continue
+            self.engine.folder.drop_empty_parents(withdrawal.path)
+        return failed
+
+    # --- inside ---------------------------------------------------------------------------------------------------
+
+    def _put_begins(self, placement: Placement) -> None:
+        """The staged file is known by another row from here on, by which it is dropped when it never gets its place: once
+        the two trade names, the staged one holds what may be the only copy of somebody's work.
+        """
+        ledger = self._journal().ledger
+        ledger.set_fetched(Fetched(placement.staged, placement.path, _NO_VERSION, placement.digest))
+        ledger.came_in(placement.staged)
+        if placement.there is not None:
+            ledger.installing(
+                [self._install("restore", placement.path, placement.staged, placement.digest, placement.there)]
+            )
+
+    def _place(self, placement: Placement) -> None:
+        self.engine.folder.swap_in(placement.staged, placement.path, placement.there)
+        if placement.there is not None:
+            self._to_trash(placement.staged, placement.path)
+            return
+        with self._journal().atomic():
+            self._journal().ledger.drop_fetched(placement.staged)
+
+    def _install(
+        self, verb: Literal["restore", "withdraw"], path: Path, staged: str, digest: Digest | None, there: Local
+    ) -> Install:
+        return Install(
+            verb=verb,
+            path=path,
+            staged=staged,
+            staged_digest=digest,
+            version=None,
+            size=there.size,
+            mode=None,
+            modified=None,
+            expected=there.digest,
+            keep_both=False,
+            mtime_ns=there.stat.mtime_ns,
+        )
+
+    def _to_trash(self, staged: str, path: Path) -> None:
+        digest = self.engine.folder.staged_digest(staged)
+        trashed = self.engine.folder.to_trash(staged, path)
+        ledger = self._journal().ledger
+        with self._journal().atomic():
+            ledger.install_settled(staged, staged_kept=False)
+            if digest is not None:
+                ledger.displace(Displaced(trashed.name, path, digest, trashed.size, None, trashed.at_ns, 0))
+
+    def _busy(self) -> set[Path]:
+        """Paths that a job is about, or of which an install is not settled."""
+        at_work = {path for job in self.engine.jobs for path in job.paths}
+        return at_work | {install.path for install in self._journal().ledger.open_installs()}
+
+    def _journal(self) -> Journal:
+        journal = self.engine.journal
+        if journal is None:
+            raise Refused("the project is not open yet", code="not-open", hint="see `dorkyctl status`")
+        return journal
+
+
+def _is_busy(path: Path) -> Stale:
+    return Stale(f"{path}: it is being synced", code="busy-path")

@@ -1,0 +1,407 @@
+"""Commits: exact states of a project that every device can bring back, whatever became of the live objects."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path as FilePath
+
+import pytest
+
+from dorkyd.buckets.memory import Fault, MemoryBucket
+from dorkyd.commits import Made
+from dorkyd.core.commits import OBJECTS, commit_key, object_key
+from dorkyd.core.lockfile import encode_lock, lock_of
+from dorkyd.core.metadata import sha256
+from dorkyd.core.model import Digest, Path
+from dorkyd.errors import Blocked, DorkyError, Integrity, Refused
+from tests.devices import Device, World
+
+A = {"a": "1", "d/b": "2", "d/e/c": "3", "same": "3"}
+B = {"a": "one", "d/b": "2", "new": "4"}
+
+
+@pytest.fixture
+def world(quick_path: FilePath) -> World:
+    """Devices A and B, which hold the state A."""
+    world = World(quick_path)
+    for name in ("A", "B"):
+        world.device(name)
+    world.begin(A)
+    return world
+
+
+def become(device: Device, files: dict[str, str]) -> None:
+    """A person makes the folder hold exactly these."""
+    for path in device.tree().keys() - files.keys():
+        (device.root / path).unlink()
+        device.engine.folder.drop_empty_parents(Path(path))
+    for path, text in files.items():
+        if device.tree().get(path) != text:
+            device.write(path, text)
+
+
+def commit(device: Device, message: str = "m") -> Made:
+    """A person commits."""
+    return device.commits.commit(message)
+
+
+def refused(device: Device, message: str = "m") -> DorkyError:
+    """A commit that is not made."""
+    with pytest.raises(DorkyError) as error:
+        commit(device, message)
+    return error.value
+
+
+def digest(text: str) -> Digest:
+    """Of a content."""
+    return sha256(hashlib.sha256(text.encode()).hexdigest())
+
+
+def test_a_b_and_a_again(world: World) -> None:
+    """Three distinct commits, each naming the one before; each checks out byte-exactly on the other device, and the team
+    follows.
+    """
+    one, two = world.devices
+    made = []
+    for files in (A, B, A):
+        become(one, files)
+        made.append(commit(one))
+    ids = [m.named.id for m in made]
+    assert len(set(ids)) == 3
+    assert [m.named.header.parent for m in made] == [None, *ids[:2]]
+    for at, files in zip((1, 0, 2, 1), (B, A, A, B), strict=True):
+        done = two.checkout.checkout(ids[at][:8])
+        assert (done.id, done.unlike) == (ids[at], ())
+        assert two.tree() == files
+        world.settle()
+        world.all_hold(files)
+
+
+def test_each_content_is_kept_once(world: World) -> None:
+    """However many files and commits hold it, and no byte moves through the device that commits."""
+    one, _ = world.devices
+    commit(one)
+    one.write("again", "3")
+    commit(one)
+    one.write("a", "other")
+    world.forget()
+    one.settle()
+    sent = world.counts["A"].copy()
+    commit(one)
+    assert sorted(world.keys(OBJECTS)) == sorted(object_key(digest(text)) for text in ("1", "2", "3", "other"))
+    assert world.counts["A"][".COPY"] - sent[".COPY"] == 1, "only what the parent does not have"
+    assert world.counts["A"]["GET"] == 0
+
+
+def test_the_id_is_the_digest_of_the_object(world: World) -> None:
+    """So `sha256sum` of the document tells it, and its metadata does."""
+    one, _ = world.devices
+    made = commit(one)
+    found = world.store.client().read(commit_key(1))
+    assert found is not None
+    assert hashlib.sha256(found[1]).hexdigest() == made.named.id == found[0].meta["dorky-sha256"]
+
+
+def test_what_a_commit_says(world: World) -> None:
+    """Author, device, message, and how much it is; the newest first, a page at a time."""
+    one, two = world.devices
+    for n in range(5):
+        one.write("n", str(n))
+        commit(one, f"number {n}\n\nmore")
+    found = two.commits.list(None, 2)
+    assert [named.header.message for named in found] == ["number 4\n\nmore", "number 3\n\nmore"]
+    assert (found[0].header.author, found[0].header.device) == ("A's owner", "A")
+    assert (found[0].header.count, found[0].header.bytes) == (5, 5)
+    rest = two.commits.list(found[-1].header.seq, 10)
+    assert [named.header.seq for named in rest] == [3, 2, 1]
+
+
+def test_nothing_to_commit(world: World) -> None:
+    """The same state again is refused, and nothing is written; so is a project without files."""
+    one, two = world.devices
+    made = commit(one)
+    keys = world.keys(".dorky/")
+    for device in (one, two):
+        error = refused(device)
+        assert (error.code, made.named.id[:12] in str(error)) == ("nothing-to-commit", True)
+        assert not isinstance(error, Refused), "no wrong usage"
+    assert world.keys(".dorky/") == keys
+
+
+def test_an_empty_project(quick_path: FilePath) -> None:
+    """There is nothing to commit; once there was something, its end is a commit like any other."""
+    world = World(quick_path)
+    one = world.device("A")
+    world.settle()
+    assert refused(one).code == "nothing-to-commit"
+    one.write("f", "1")
+    first = commit(one)
+    (one.root / "f").unlink()
+    assert commit(one).named.header.count == 0
+    one.checkout.checkout(first.named.id)
+    assert one.tree() == {"f": "1"}
+
+
+def test_it_survives_what_becomes_of_the_objects(world: World) -> None:
+    """Replaced, deleted, all trash purged on every side: the commit checks out all the same."""
+    one, two = world.devices
+    made = commit(one)
+    become(one, {"a": "later"})
+    world.settle()
+    for device in world.devices:
+        for item in device.engine.folder.trash():
+            device.engine.folder.purge(item.name)
+    world.remove(*world.keys(".dorky/trash/"))
+    assert two.checkout.checkout(made.named.id).placed == len(A)
+    world.settle()
+    world.all_hold(A)
+
+
+def test_permission_bits_come_back(world: World) -> None:
+    """They belong to the state; set back alone no byte moves."""
+    one, two = world.devices
+    (one.root / "a").chmod(0o755)
+    made = commit(one)
+    (one.root / "a").chmod(0o600)
+    world.settle()
+    done = two.checkout.checkout(made.named.id)
+    assert (done.placed, done.modes) == (0, 1)
+    world.settle()
+    assert one.modes()["a"] == two.modes()["a"] == 0o755
+
+
+def test_some_paths_alone(world: World) -> None:
+    """A file and a folder of a commit; what else there is stays, and what the commit has no such path of is said."""
+    one, _ = world.devices
+    made = commit(one)
+    become(one, {"a": "x", "d/b": "y", "d/more": "z", "other": "o"})
+    one.settle()
+    one.checkout.checkout(made.named.id, ["d/"])
+    assert one.tree() == {"a": "x", "d/b": "2", "d/e/c": "3", "d/more": "z", "other": "o"}
+    with pytest.raises(Refused) as error:
+        one.checkout.checkout(made.named.id, ["nowhere"])
+    assert error.value.code == "not-in-commit"
+
+
+def test_an_edit_is_not_overwritten_unasked(world: World) -> None:
+    """An edit, or a new file, that the bucket does not have stops the whole checkout; asked to, it goes to the trash."""
+    one, two = world.devices
+    made = commit(one)
+    become(one, B)
+    world.settle()
+    two.write("a", "precious")
+    two.write("mine", "precious too")
+    with pytest.raises(Refused) as error:
+        two.checkout.checkout(made.named.id)
+    assert error.value.code == "local-edits"
+    assert "'a', 'mine'" in str(error.value)
+    assert two.tree() == {**B, "a": "precious", "mine": "precious too"}
+    assert not list((two.root / ".dorky" / "tmp").glob("[!.]*"))
+    assert two.checkout.checkout(made.named.id, overwrite=True).unlike == ()
+    assert two.tree() == A
+    assert {"precious", "precious too"} <= set(two.trashed())
+
+
+def test_an_edit_that_is_the_commit_is_in_nobodys_way(world: World) -> None:
+    """What stands there is what is wanted: nothing is touched, however it came there."""
+    one, two = world.devices
+    made = commit(one)
+    become(one, B)
+    world.settle()
+    become(two, A)
+    done = two.checkout.checkout(made.named.id)
+    assert (done.placed, done.taken_out, done.same) == (0, 0, len(A))
+
+
+def test_a_file_and_a_folder_trade_places(world: World) -> None:
+    """What gives way goes before what comes."""
+    one, two = world.devices
+    made = commit(one)
+    become(one, {"a/b": "x", "d": "y"})
+    world.settle()
+    assert two.checkout.checkout(made.named.id).unlike == ()
+    assert two.tree() == A
+    world.settle()
+    world.all_hold(A)
+
+
+def test_many_files_taken_out_are_not_held(world: World) -> None:
+    """A person asked for it: no guard asks again, here or elsewhere."""
+    one, two = world.devices
+    made = commit(one)
+    for n in range(60):
+        one.write(f"many/{n}", str(n))
+    world.settle()
+    assert two.checkout.checkout(made.named.id).taken_out == 60
+    world.settle()
+    assert one.engine.held is two.engine.held is None
+    world.all_hold(A)
+
+
+@pytest.mark.parametrize("more", [True, False])
+def test_two_devices_commit_at_once(world: World, more: bool) -> None:
+    """A number is taken once. Whoever comes second looks at the project again, and its commit follows the other's, if it
+    still says something that the other does not.
+    """
+    one, two = world.devices
+    commit(one, "first")
+    one.write("mine", "1")
+    came: list[Made] = []
+
+    def meanwhile(device: str, verb: str, key: str) -> Fault | None:
+        if (device, verb, key) == ("A", "PUT", commit_key(2)) and not came:
+            two.write("theirs", "2")
+            came.append(commit(two, "theirs"))
+            if more:
+                one.write("more", "3")
+        return None
+
+    world.faults = meanwhile
+    now = {**A, "mine": "1", "theirs": "2"}
+    if more:
+        made = commit(one, "mine")
+        assert (made.named.header.seq, made.named.header.parent) == (3, came[0].named.id)
+        assert one.commits.show(made.named.id)[1].by_path.keys() == {*now, "more"}
+    else:
+        assert "by B's owner" in str(refused(one, "mine"))
+    assert came[0].named.header.seq == 2
+    assert one.commits.show(came[0].named.id)[1].by_path.keys() == now.keys()
+
+
+def test_a_halted_project(world: World) -> None:
+    """It is not committed, and the reason is said."""
+    one, _ = world.devices
+    for path in A:
+        world.remove(path)
+    one.settle()
+    assert one.engine.held is not None
+    assert refused(one).code == "halted"
+
+
+def test_a_conflict_is_told(world: World) -> None:
+    """Conflict copies are files like others: committed, and named to whoever commits."""
+    one, two = world.devices
+    one.write("a", "mine")
+    two.write("a", "theirs")
+    world.settle()
+    made = commit(one)
+    assert len(made.conflicts) == 1
+    assert made.conflicts[0].startswith("a (conflict ")
+
+
+def test_ignored_files_are_no_part(world: World) -> None:
+    """What is not synced is not committed; what a commit has and is ignored here is left alone, and said."""
+    one, two = world.devices
+    made = commit(one)
+    one.write(".dorkyignore", "same\n")
+    world.settle()
+    two.write("same", "kept as it is")
+    done = two.checkout.checkout(made.named.id, ["same", "a"])
+    assert [(u.path, "ignored" in u.why) for u in done.unlike] == [("same", True)]
+    assert two.read("same") == "kept as it is"
+    later = commit(one)
+    assert "same" not in one.commits.show(later.named.id)[1].by_path
+
+
+def test_differences(world: World) -> None:
+    """Between two commits, and between one and now."""
+    one, two = world.devices
+    first = commit(one)
+    become(one, B)
+    second = commit(one)
+    found = two.commits.diff(first.named.id, second.named.id)
+    assert [(d.path, d.kind) for d in found] == [
+        ("a", "changed"),
+        ("d/e/c", "removed"),
+        ("new", "added"),
+        ("same", "removed"),
+    ]
+    world.settle()
+    assert two.commits.diff(second.named.id, None) == ()
+
+
+def test_a_changed_commit_is_refused(world: World) -> None:
+    """Whoever changes a document in the bucket is found out: by what the next one names, and by what was read before."""
+    one, two = world.devices
+    first = commit(one, "first")
+    one.write("a", "x")
+    second = commit(one, "second")
+    client = world.store.client()
+    found = client.read(commit_key(1))
+    assert found is not None
+    forged = found[1].replace(b'"first"', b'"fIrst"')
+    world.put(commit_key(1), forged.decode())
+    for device in (one, two):
+        with pytest.raises(Integrity, match="commit 1 is not the one"):
+            device.checkout.checkout(first.named.id)
+    for device in (one, two):
+        assert device.commits.store().read(device.commits.store().standing()[1])[0] == second.named.id
+
+
+def test_content_that_somebody_removed(world: World) -> None:
+    """Nothing is changed, and it is said."""
+    one, two = world.devices
+    made = commit(one)
+    become(one, {})
+    world.settle()
+    for device in world.devices:
+        for item in device.engine.folder.trash():
+            device.engine.folder.purge(item.name)
+    world.remove(*world.keys(".dorky/trash/"), object_key(digest("2")))
+    with pytest.raises(Integrity, match="'d/b'") as error:
+        two.checkout.checkout(made.named.id)
+    assert error.value.code == "content-missing"
+    assert two.tree() == {}
+    assert not list((two.root / ".dorky" / "tmp").glob("[!.]*"))
+
+
+# --- the lock file ---------------------------------------------------------------------------------------------------
+
+
+def lock(device: Device, made: Made) -> str:
+    """The lock file of a commit."""
+    commit_id, whole = device.commits.show(made.named.id)
+    return encode_lock(lock_of(whole, commit_id, "mem://b"))
+
+
+def test_a_lock_reproduces_the_state(world: World) -> None:
+    """On another machine, exactly."""
+    one, two = world.devices
+    text = lock(one, commit(one))
+    become(one, B)
+    world.settle()
+    assert two.checkout.locked(text).unlike == ()
+    assert two.tree() == A
+
+
+def test_a_lock_says_how_the_folder_differs(world: World) -> None:
+    """Edits in the way are named and nothing is touched; what cannot be read at the end is named too."""
+    one, two = world.devices
+    text = lock(one, commit(one))
+    two.write("a", "edit")
+    with pytest.raises(Refused, match="'a'"):
+        two.checkout.locked(text)
+    assert two.read("a") == "edit"
+    (two.root / "a").unlink()
+    (two.root / "a").symlink_to("d")
+    with pytest.raises(Blocked, match="a: ") as error:
+        two.checkout.locked(text, overwrite=True)
+    assert error.value.code == "not-exact"
+
+
+def test_a_lock_of_something_else(world: World, quick_path: FilePath) -> None:
+    """Another project's, one of a commit that is not there, one that was edited, a merge conflict."""
+    one, _ = world.devices
+    text = lock(one, commit(one))
+    other = World(quick_path / "other", MemoryBucket())
+    stranger = other.device("S")
+    other.settle()
+    for device, said, code in [
+        (stranger, text, "other-project"),
+        (one, text.replace('"commit": "', '"commit": "' + "0" * 8)[: len(text) + 8], "bad-lock"),
+        (one, text.replace(digest("1")[7:], "0" * 64), "lock-differs"),
+        (one, "<<<<<<< HEAD\n" + text, "bad-lock"),
+    ]:
+        with pytest.raises(Refused) as error:
+            device.checkout.locked(said)
+        assert error.value.code == code
