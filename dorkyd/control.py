@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from dorkyd.control_import import ImportControl
+from dorkyd.control_import import ImportControl, ImportedHistory
 from dorkyd.core.artifact import Artifact, ArtifactVersion, Condition
 from dorkyd.core.report import (
     ConflictItem,
@@ -165,6 +165,11 @@ class ProjectControl(Protocol):
 
     def restore(self, path: str, name: str | None) -> FileItem:
         """Bring a trashed file back to its place (the newest of that path, or the trash item `name`)."""
+
+    def import_history(self) -> ImportedHistory:
+        """Make a commit of each push of the npm tool's history. `Refused`: `no-npm-history`, `no-such-npm-project`,
+        `commits-exist`; `Transient` while others commit. May be repeated.
+        """
 
     def doctor(self, shell: Sequence[str] = ()) -> Sequence[Finding]:
         """Check folder, bucket, permissions, clock, limits; each finding says what to run. `shell`: names of variables

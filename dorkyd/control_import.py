@@ -25,8 +25,28 @@ class ImportWish:
     """Sync the whole folder, also what the npm tool was never given."""
     retire: bool = False
     """Move the npm tool's files to `.dorky/npm/`."""
+    history: bool = False
+    """Its history is to become commits afterwards: a folder that is a project already is no reason to refuse."""
     token: str | None = None
     """Of the plan that was shown; None: whatever it is now."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedHistory:
+    """How a history became commits."""
+
+    pushes: int
+    """In history.json."""
+    commits: int
+    """That they make; a push that changes nothing makes none."""
+    made: int
+    """Just now: the others were there."""
+    missing: int
+    """Files of pushes of which the bucket has no copy: the commits are without them, and say so."""
+    differing: int
+    """Files whose copy is not what history.json says: the commits have the copy, and say so."""
+    head: str
+    """The id of the last commit."""
 
 
 class ImportControl(Protocol):

@@ -114,7 +114,7 @@ class Importer:
     def _retiring(self, wish: ImportWish, there: Project, project: NpmProject, files: NpmFiles) -> ImportPlan:
         """The folder is a project already: only its old files are left to be moved."""
         moves = npm_folder.to_retire(wish.path) if wish.retire else ()
-        if not moves:
+        if not moves and not wish.history:
             raise Refused(
                 f"{wish.path} is synced already, as {there.name}, with {there.bucket}",
                 hint="--retire moves what the npm tool left in .dorky/ to .dorky/npm/" if not wish.retire else "",

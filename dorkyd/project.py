@@ -15,6 +15,8 @@ from pathlib import Path as FilePath
 
 from dorkyd import doctor
 from dorkyd.artifacts import Artifacts
+from dorkyd.commits import Commits
+from dorkyd.control_import import ImportedHistory
 from dorkyd.core import costs
 from dorkyd.core.ignore import IgnoreRules
 from dorkyd.core.model import DeleteLocal, DeleteRemote, Download, Fetch, KeepBoth, MoveLocal, Path
@@ -38,6 +40,7 @@ from dorkyd.core.report import (
 from dorkyd.decisions import Decisions, checked
 from dorkyd.engine import Engine
 from dorkyd.errors import DorkyError, Refused
+from dorkyd.npm_history import HistoryImport
 from dorkyd.opening import retire
 from dorkyd.ports import Bucket, Throttle
 from dorkyd.reading import Reader
@@ -434,6 +437,11 @@ class ProjectRunner:
         found = self._ask(lambda: self._engine.folder.observe(checked(path), None))
         digest, size, mode = getattr(found, "digest", None), getattr(found, "size", 0), getattr(found, "mode", None)
         return FileItem(Path(path), digest, size, None, mode, "changing")
+
+    def import_history(self) -> ImportedHistory:
+        """As `ProjectControl.import_history`."""
+        commits = Commits(self._engine, lambda: self.sync(wait=True, timeout_s=None))
+        return HistoryImport(commits, self._engine.project.path).run()
 
     def purge_trash(self) -> None:
         """Keep the trash to its limits: slow upkeep, asked for by the daemon's scheduler."""

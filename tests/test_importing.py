@@ -156,6 +156,7 @@ def test_retired_later(place: Place) -> None:
     place.carry_out(retire=True, token=shown.token)
     assert len(place.added) == 1
     assert refused(lambda: place.plan(retire=True)).code == "already-imported"
+    assert place.plan(history=True).moves == ()
 
 
 def test_google_drive(place: Place) -> None:

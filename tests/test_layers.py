@@ -86,6 +86,7 @@ MAY_IMPORT: dict[str, list[str]] = {
     "api.failures": [],
     "api.calls": ["api.messages", "api.import_messages", "core.*"],
     "api.*": ["api.*", "control", "control_import", "core.*", "errors"],
+    "npm_history": [*PORTS, "commits", "commit_store", "control_import", "npm_folder"],
     "commit_cache": ["core.*", "errors"],
     # `news` for the bytes of a document as a body.
     "commit_store": [*PORTS, "commit_cache", "news"],

@@ -79,6 +79,12 @@ def import_dorky(wish: import_messages.ImportRequest) -> Call[import_messages.Im
     return Call("POST", "/v1/import-dorky", import_messages.ImportPlan, body=_given(wish.model_dump()), patience_s=None)
 
 
+def import_history(project: str) -> Call[import_messages.ImportedHistory]:
+    """Make a commit of each push of the npm tool's history. Every copy is read once."""
+    path = _one(project, "import-dorky-history")
+    return Call("POST", path, import_messages.ImportedHistory, patience_s=None)
+
+
 def remove(project: str) -> Call[m.Removed]:
     """Forget a project."""
     return Call("DELETE", f"/v1/projects/{quote(project, safe='')}", m.Removed)

@@ -25,6 +25,8 @@ class ImportRequest(Request):
     """Sync the whole folder, also files that the npm tool was never given."""
     retire: bool = False
     """Move the npm tool's files from `.dorky/` to `.dorky/npm/`."""
+    history: bool = False
+    """`POST …/import-dorky-history` follows: a folder that is a project already is no reason to refuse."""
     token: Said | None = None
     """Of the plan that a person agreed to: another one is refused. None: whatever it is now."""
 
@@ -84,3 +86,18 @@ class ImportPlan(Answer):
     """Files of `.dorky/` that go to `.dorky/npm/`."""
     token: str
     warnings: list[Notice]
+
+
+class ImportedHistory(Answer):
+    """How the npm tool's history became commits."""
+
+    pushes: int
+    commits: int
+    made: int
+    """Just now: the others were there."""
+    missing: int
+    """Files without a copy in the bucket: the commits are without them, and say so."""
+    differing: int
+    """Files whose copy is not what history.json says: the commits have the copy, and say so."""
+    head: str
+    """The id of the last commit."""

@@ -69,6 +69,7 @@ def described(version: str) -> Described:
     )
     app.include_router(router)
     app.include_router(imports.router)
+    app.include_router(imports.one)
     app.include_router(one)
     app.include_router(artifacts.router)
     app.include_router(artifacts.batches)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from dorkyd.api import calls
-from dorkyd.api.import_messages import ImportItem, ImportPlan, ImportRequest
+from dorkyd.api.import_messages import ImportedHistory, ImportItem, ImportPlan, ImportRequest
 from dorkyd.cli import processes
 from dorkyd.cli.app import Exit, Failure, Json, app, complain, emit, say, show
 from dorkyd.cli.projects import code_of_sync, folder_argument
@@ -43,6 +43,7 @@ def import_dorky(
     name: Annotated[str | None, typer.Option(help="The project's name; default: the folder's.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Sync also the files that it was never given.")] = False,
     retire: Annotated[bool, typer.Option("--retire", help="Move the npm tool's files to .dorky/npm/.")] = False,
+    history: Annotated[bool, typer.Option("--history", help="Make a commit of each of its pushes.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan, and change nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do what the plan says, unasked.")] = False,
     json: Json = False,
@@ -61,6 +62,7 @@ def import_dorky(
         name=name,
         everything=everything,
         retire=retire,
+        history=history,
         dry_run=True,
     )
     with processes.running_daemon() as client:
@@ -78,7 +80,10 @@ def import_dorky(
             emit(reply.body)
         for moved in reply.value.moves:
             say(f"Moved .dorky/{moved} to .dorky/npm/.")
-        _follow(client, reply.value.name, quiet=json)
+        code = _follow(client, reply.value.name, quiet=json)
+        if history and code is Exit.OK:
+            _tell_history(client.import_history(reply.value.name))
+        raise typer.Exit(code)
 
 
 def _agree(*, yes: bool) -> None:
@@ -94,7 +99,18 @@ def _agree(*, yes: bool) -> None:
         raise Failure("Nothing was changed.", exit_code=Exit.GUARD)
 
 
-def _follow(client: DorkyClient, project: str, *, quiet: bool) -> None:
+def _tell_history(done: ImportedHistory) -> None:
+    old = f" ({done.commits - done.made} were there)" if done.made < done.commits else ""
+    say(f"History: {plural(done.commits, 'commit')}{old} of {done.pushes} of its pushes; the last is {done.head[:12]}.")
+    if done.missing:
+        say(f"  {plural(done.missing, 'file')} without a copy in the bucket: the commits lack them, and say which.")
+    if done.differing:
+        say(
+            f"  {plural(done.differing, 'file')} unlike what history.json says: the commits have the copies, and say which."
+        )
+
+
+def _follow(client: DorkyClient, project: str, *, quiet: bool) -> Exit:
     """Wait for the first sync."""
     say(f"Syncing {project} … (it goes on in the background if you interrupt this)")
     result = wait_for_sync(client, project, None).value
@@ -104,7 +120,7 @@ def _follow(client: DorkyClient, project: str, *, quiet: bool) -> None:
         table.show(client.status(project))
     if not result.converged:
         complain(f"{project}: {result.state.value}. {result.detail}", result.hint)
-    raise typer.Exit(code_of_sync(result))
+    return code_of_sync(result)
 
 
 def _tell(text: str) -> None:

@@ -26,7 +26,7 @@ from dorkyd.api import calls
 from dorkyd.api import messages as m
 from dorkyd.api.calls import Call
 from dorkyd.api.failures import ApiError
-from dorkyd.api.import_messages import ImportPlan, ImportRequest
+from dorkyd.api.import_messages import ImportedHistory, ImportPlan, ImportRequest
 from dorkyd.client import artifacts, batches, many
 from dorkyd.client.artifacts import Fetched
 from dorkyd.client.bodies import CHUNK_BYTES, Source, Watching, Writable
@@ -171,6 +171,10 @@ class AsyncDorkyClient:
         """
         wish = ImportRequest.model_validate({"path": path, "bucket": bucket, "dry_run": dry_run, **settings})
         return (await self.send(calls.import_dorky(wish))).value
+
+    async def import_history(self, project: str) -> ImportedHistory:
+        """Make a commit of each push of the npm tool's history, before any other commit."""
+        return (await self.send(calls.import_history(project))).value
 
     async def remove(self, project: str) -> m.Removed:
         """Forget a project; delete nothing."""

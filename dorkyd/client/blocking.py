@@ -18,7 +18,7 @@ from dorkyd.api import calls
 from dorkyd.api import messages as m
 from dorkyd.api.calls import Call
 from dorkyd.api.failures import ApiError
-from dorkyd.api.import_messages import ImportPlan, ImportRequest
+from dorkyd.api.import_messages import ImportedHistory, ImportPlan, ImportRequest
 from dorkyd.client import artifacts, batches, many
 from dorkyd.client.artifacts import Fetched
 from dorkyd.client.bodies import CHUNK_BYTES, Source, Watching, Writable
@@ -142,6 +142,10 @@ class DorkyClient:
         """
         wish = ImportRequest.model_validate({"path": path, "bucket": bucket, "dry_run": dry_run, **settings})
         return self.send(calls.import_dorky(wish)).value
+
+    def import_history(self, project: str) -> ImportedHistory:
+        """Make a commit of each push of the npm tool's history, before any other commit."""
+        return self.send(calls.import_history(project)).value
 
     def remove(self, project: str) -> m.Removed:
         """Forget a project; delete nothing."""

@@ -215,7 +215,10 @@ def _history(history: HistoryCopies) -> Iterator[Warning]:
         told.append(f"{history.differing} are not what its history says they are")
     if history.repeated_ids:
         told.append(f"{len(history.repeated_ids)} ids name more than one push ({_some(history.repeated_ids)})")
-    hint = "fetch one with any S3 tool, as in docs/migrating.md; delete them there when you want them no more"
+    hint = (
+        "--history makes a commit of each push, for which every copy is read once; or fetch one with any S3 tool, as in"
+        " docs/migrating.md"
+    )
     yield Warning("history-stays", "; ".join(told), hint)
 
 

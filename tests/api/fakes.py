@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from dorkyd.control import NewProject
-from dorkyd.control_import import ImportWish
+from dorkyd.control_import import ImportedHistory, ImportWish
 from dorkyd.core import report
 from dorkyd.core.model import Digest, Path, Version
 from dorkyd.core.npm_plan import HistoryCopies, ImportItem, ImportPlan, Standing
@@ -76,6 +76,8 @@ class FakeProject:
         self.error: Exception | None = None
         """What every reading call raises; None: nothing."""
         self.paused_for: float | None = None
+        self.histories = 0
+        """How often one was imported."""
 
     @property
     def name(self) -> str:
@@ -158,6 +160,10 @@ class FakeProject:
             if item.path == path and name in (None, item.name):
                 return file_item(path)
         raise Refused(f"{path} is not in the trash.", hint="Run `dorkyctl trash`.", code="no-such-trash")
+
+    def import_history(self) -> ImportedHistory:
+        self.histories += 1
+        return ImportedHistory(3, 2, 1, 4, 5, "ab" * 32)
 
     def doctor(self, shell: Sequence[str] = ()) -> Sequence[Finding]:
         return self.findings

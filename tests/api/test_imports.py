@@ -50,3 +50,18 @@ def test_both_clients(served: Served) -> None:
     assert asyncio.run(ask()) == "0123abcd"
     assert served.daemon.imports.planned == [ImportWish("/home/ana/api", "s3://b")]
     assert served.daemon.imports.carried_out == [ImportWish("/home/ana/api", retire=True)]
+
+
+def test_history(served: Served) -> None:
+    """What became of it, in numbers; both clients have the method."""
+
+    async def ask() -> int:
+        async with AsyncDorkyClient(served.socket) as client:
+            return (await client.import_history("api")).made
+
+    document = served.http.post("/v1/projects/api/import-dorky-history").json()
+    assert document == {"pushes": 3, "commits": 2, "made": 1, "missing": 4, "differing": 5, "head": "ab" * 32}
+    with DorkyClient(served.socket) as client:
+        assert client.import_history("api").commits == 2
+    assert asyncio.run(ask()) == 1
+    assert served.project.histories == 3

@@ -50,3 +50,12 @@ def test_a_terminal_is_asked(served: Served, answer: bytes, agreed: int) -> None
     """Only a yes is one."""
     on_terminal(served, ["import-dorky", str(served.home / "code")], "Adopt it so?", answer)
     assert len(served.daemon.imports.carried_out) == agreed
+
+
+def test_history(at_home: Served, ctl: Ctl) -> None:
+    """It follows the first sync, and what is missing or different is told."""
+    done = ctl("import-dorky", str(at_home.home / "code"), "--history", "--yes")
+    assert (done.code, at_home.project.histories) == (0, 1)
+    assert at_home.daemon.imports.carried_out[0].history
+    for part in ("2 commits (1 were there) of 3 of its pushes", "4 files without a copy", "5 files unlike"):
+        assert part in done.err

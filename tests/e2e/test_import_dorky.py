@@ -106,13 +106,14 @@ def test_adopted_without_a_byte(adopting: Adopting) -> None:
 
 
 def test_retired(adopting: Adopting) -> None:
-    """`--retire` moves the tool's files, whole; it may also come afterwards; and again there is nothing to do."""
+    """`--retire` moves the tool's files, whole, and `--history` makes commits of its pushes; both may come afterwards."""
     root = adopting.tool.root
     texts = adopting.tool.texts()
     assert adopting.run("--yes").code == 0
     assert adopting.tool.texts() == texts
-    done = adopting.run("--yes", "--retire", "--json")
+    done = adopting.run("--yes", "--retire", "--history", "--json")
     assert done.code == 0, done
+    assert "History: 2 commits of 2 of its pushes" in done.err
     assert json.loads(done.out)["moves"] == ["metadata.json", "history.json", "credentials.json"]
     there = {name: content.decode() for name, (content, _) in tree_of(root / ".dorky/npm").items()}
     assert [there[name] for name in ("metadata.json", "history.json", "credentials.json")] == texts
