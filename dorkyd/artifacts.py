@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from typing import BinaryIO, TypeVar, cast
 
 from dorkyd.asking import GONE, RETRY_S, check_reachable, check_ready
-from dorkyd.bucket_trash import copies_of
 from dorkyd.control import IncomingBody
 from dorkyd.core import metadata
 from dorkyd.core.artifact import (
@@ -35,16 +34,18 @@ from dorkyd.core.artifact import (
     encoded,
     from_text,
 )
-from dorkyd.core.model import Path, Version
-from dorkyd.core.report import LogItem
+from dorkyd.core.model import Path
 from dorkyd.core.settings import Mode
+from dorkyd.core.timeline import PathVersion
 from dorkyd.decisions import checked
 from dorkyd.engine import Engine
 from dorkyd.errors import Refused, Stale, Transient
-from dorkyd.ports import Bucket, Listed, ObjectInfo
+from dorkyd.ports import Bucket, ObjectInfo
 from dorkyd.reading import Reader
+from dorkyd.reading_rows import rfc3339
 from dorkyd.repeats import Answered, Keyed
 from dorkyd.storing import Stored
+from dorkyd.versions import Versions
 
 T = TypeVar("T")
 
@@ -137,17 +138,13 @@ class Artifacts:
             yield map(bytes, reading)
 
     def versions(self, text: str) -> Sequence[ArtifactVersion]:
-        """The state now, those that the bucket's trash keeps, and those that this device's history tells of."""
+        """The states that any place tells of (`dorkyd.versions`), newest first."""
         path = checked(text)
-        bucket = self._bucket()
-        info, kept = bucket.head(path), copies_of(bucket, path)
-        reader = Reader(self.engine.journal_file, self.engine.project, self.engine.device)
-        told = {item.version: item for item in reader.history_of(path) if item.version is not None}
-        now = _artifact(path, info) if info is not None else None
-        if now is None and not told and not kept:
+        self._bucket()
+        states = Versions(self.engine).of(path).states
+        if not states:
             raise _missing(path)
-        order: list[Version] = [*([now.version] if now and now.version else []), *told, *kept]
-        return [_version(path, version, now, told.get(version), kept.get(version)) for version in dict.fromkeys(order)]
+        return [_version(state) for state in states if state.version is not None]
 
     # --- writing ------------------------------------------------------------------------------------------------
 
@@ -352,22 +349,17 @@ def _told(answered: Answered) -> tuple[Artifact | None, bool]:
     return (None if answered.text == GONE else from_text(answered.text)), answered.creates
 
 
-def _version(
-    path: Path, version: Version, now: Artifact | None, told: LogItem | None, kept: Listed | None
-) -> ArtifactVersion:
-    """One state: what stands there now, what the history tells of it, what the trash keeps of it."""
-    current = now is not None and now.version == version
-    known = now if current else told
-    size = known.size if known is not None and known.size is not None else (kept.size if kept is not None else None)
+def _version(state: PathVersion) -> ArtifactVersion:
+    assert state.version is not None
     return ArtifactVersion(
-        path=path,
-        digest=known.digest if known is not None else None,
-        size=size,
-        version=version,
-        at=told.at if told is not None else None,
-        device=told.device if told is not None else (now.device if current and now is not None else None),
-        current=current,
-        trashed=kept.key if kept is not None else None,
+        path=state.path,
+        digest=state.digest,
+        size=state.size,
+        version=state.version,
+        at=rfc3339(state.at_ns) if state.at_ns is not None else None,
+        device=state.device,
+        current=state.current,
+        trashed=state.name_in("bucket-trash"),
     )
 
 

@@ -18,6 +18,7 @@ import hashlib
 import re
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from dorkyd.core.model import Path, Version
 from dorkyd.core.paths import key_problem
@@ -70,6 +71,43 @@ def trash_key(path: Path, version: Version, time_ns: int) -> str:
     if len(key.encode()) <= _KEY_ROOM:
         return key
     return f"{TRASH}{hashlib.sha256(path.encode()).hexdigest()}/{stamp}-{version}"
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """One state in the trash."""
+
+    path: Path
+    of: Version
+    """The version that it is a copy of."""
+    listed: Listed
+    until_s: int | None
+    """When it was replaced or deleted, by the clock of who did so; None: its name has no such time."""
+
+
+def copies_below(bucket: Bucket, folder: str) -> list[Kept]:
+    """The states of all paths inside a folder that the trash keeps, oldest first; `""`: of all. Paths too long for a key of
+    the trash are not among them.
+    """
+    beginning = f"{TRASH}{folder}/" if folder else TRASH
+    return [kept for page in bucket.list(beginning) for listed in page if (kept := _kept(listed)) is not None]
+
+
+def _kept(listed: Listed) -> Kept | None:
+    found = _KEY.fullmatch(listed.key)
+    if found is None or key_problem(found["path"]) is not None:
+        return None
+    return kept_of(Path(found["path"]), Version(found["version"]), listed)
+
+
+def kept_of(path: Path, version: Version, listed: Listed) -> Kept:
+    """A copy, with what its name tells."""
+    stamp = listed.key.rpartition("/")[2].partition("-")[0]
+    try:
+        until_s: int | None = int(datetime.strptime(stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp())
+    except ValueError:
+        until_s = None
+    return Kept(path, version, listed, until_s)
 
 
 def copies_of(bucket: Bucket, path: Path) -> dict[Version, Listed]:

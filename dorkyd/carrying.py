@@ -35,6 +35,7 @@ from dorkyd.core.model import (
     SetMode,
     StepAside,
     Upload,
+    Version,
 )
 from dorkyd.core.safety import approval_key
 from dorkyd.errors import SessionGone
@@ -103,8 +104,12 @@ class Carrier:
     """Permission bits that a file was seen not to take."""
     touched: list[Path] = field(default_factory=list)
     """Paths that finishing made: to be looked at like any change."""
+    action: str = ""
+    """Stands for all that is done since the last rest, in the history; empty: nothing yet."""
     came_back: list[Path] = field(default_factory=list)
     """Paths that were deleted elsewhere and are in the bucket again, since the journal that knew was lost."""
+    _copies: dict[Path, str] = field(default_factory=dict)
+    """Conflict copies that were made, with the action that made each: sending one is a part of it."""
     _intents: list[Intent] = field(default_factory=list)
     """To be journalled, since `end_batch`."""
     _written: list[_Written] = field(default_factory=list)
@@ -259,6 +264,16 @@ class Carrier:
         self.journal.ledger.installing([install])
         return install
 
+    def rests(self) -> None:
+        """Nothing is left to do: what comes next is another action."""
+        self.action = ""
+
+    def _action(self, path: Path) -> str:
+        """Which action a step on this path belongs to: the decision that let it through, or the time since the last rest."""
+        self.action = self.action or self.clock.random_id()[-16:]
+        decided = self.journal.ledger.decided(path)
+        return f"approved-{decided}" if decided else self.action
+
     # --- after --------------------------------------------------------------------------------------------------
 
     def finish(self, job: Job, result: object) -> None:
@@ -303,7 +318,15 @@ class Carrier:
                 assert isinstance(result, Local)
                 self.unholdable |= result.mode ^ action.mode
                 self.journal.set_base(action.path, _agreed(action.local, action.remote, action.mode))
-                self._log("set-mode", action.path, action.remote.device, action.local.digest)
+                self._log(
+                    "set-mode",
+                    action.path,
+                    action.remote.device,
+                    action.local.digest,
+                    before=action.local.digest,
+                    mode=action.mode,
+                    mode_before=action.local.mode,
+                )
             case StepAside():
                 assert isinstance(result, str)
                 self.touched += [action.path, Path(result)]
@@ -320,7 +343,7 @@ class Carrier:
         known = int(self.journal.get(_UNHELD) or 0)
         if placed.unheld & ~known:
             self.journal.put(_UNHELD, str(known | placed.unheld))
-        at_ns = self.clock.time_ns()
+        at_ns, action = self.clock.time_ns(), self._action(install.path)
         if placed.trashed is not None and placed.trashed_digest is not None:
             ledger.displace(
                 Displaced(
@@ -335,16 +358,30 @@ class Carrier:
             )
         if placed.copy is not None:
             self.touched.append(placed.copy)
-            self._log("conflict", install.path, self.device, None, detail=f"kept as {placed.copy!r}")
+            self._copies[placed.copy] = action = self.clock.random_id()[-16:]
+            event = Event("conflict", install.path, self.device, detail=f"kept as {placed.copy!r}", action=action)
+            ledger.log(at_ns, [event])
         if placed.restored or (install.takes_away and placed.copy is not None):
             self.touched.append(install.path)
         if not landed.happened:
             return
         remote = self.journal.remote(install.path)
+        agreed = self.journal.base(install.path) if install.expected is not None or install.keep_both else None
+        replaces, mode_before = (agreed.version, agreed.mode) if agreed is not None else (None, None)
         if install.verb == "discard":
             self.journal.set_base(install.path, None)
             device = self.remote.deleted_by.pop(install.path, None)
-            ledger.log(at_ns, [Event("delete-local", install.path, device or "another device", install.expected)])
+            event = Event(
+                "delete-local",
+                install.path,
+                device or "another device",
+                install.expected,
+                action=action,
+                before=install.expected,
+                replaces=replaces,
+                mode_before=mode_before,
+            )
+            ledger.log(at_ns, [event])
             self._settled(install.path)
             return
         assert install.staged_digest is not None
@@ -366,6 +403,11 @@ class Carrier:
                     install.staged_digest,
                     install.size,
                     install.version,
+                    action=action,
+                    before=install.expected or placed.copied,
+                    replaces=replaces,
+                    mode=install.mode,
+                    mode_before=mode_before,
                 )
             ],
         )
@@ -424,6 +466,7 @@ class Carrier:
         op: Op,
         rows: tuple[Dirty, ...] = (),
         detail: str = "",
+        came_from: Path | None = None,
     ) -> None:
         """Base is what both hold now. Its mode is the file's: if the object's was merged from another, the next look
         sets the file's.
@@ -446,7 +489,23 @@ class Carrier:
             self.came_back.append(path)
         back = f"{buried_by} had deleted it, which the lost journal knew" if buried_by is not None else ""
         detail = "; ".join(said for said in (detail, back, "" if sent.kept else _NOT_KEPT) if said)
-        event = Event(verb, path, self.device, local.digest, local.size, written.version, detail)
+        # What nobody held before costs no statement.
+        agreed = self.journal.base(path) if replaced is not None else None
+        event = Event(
+            verb,
+            path,
+            self.device,
+            local.digest,
+            local.size,
+            written.version,
+            detail,
+            action=self._copies.pop(path, "") or self._action(path),
+            before=agreed.digest if agreed is not None else (replaced.digest if replaced is not None else None),
+            replaces=replaced.version if replaced is not None else None,
+            mode=local.mode,
+            mode_before=agreed.mode if agreed is not None else None,
+            came_from=came_from,
+        )
         base = Base(local.digest, local.size, written.version, local.mode, written.modified)
         self._written.append(_Written(path, base, remote, op, event, rows))
         if replaced is None:
@@ -463,12 +522,23 @@ class Carrier:
         if counted:
             self.journal.ledger.count_deletion(self.clock.time_ns(), "remote", action.path)
         detail = "" if kept else _NOT_KEPT
-        self._log("delete-remote", action.path, self.device, action.base.digest, detail=detail)
+        self._log(
+            "delete-remote",
+            action.path,
+            self.device,
+            action.base.digest,
+            detail=detail,
+            before=action.base.digest,
+            replaces=action.replaces,
+            mode_before=action.base.mode,
+        )
         self._settled(action.path)
 
     def _moved_remote(self, action: MoveRemote, ops: Sequence[Op], moved: Moved) -> None:
         upload, delete = action.upload, action.delete
-        self._wrote("move", upload, upload.replaces, moved.sent, ops[0], detail=f"from {delete.path!r}")
+        self._wrote(
+            "move", upload, upload.replaces, moved.sent, ops[0], detail=f"from {delete.path!r}", came_from=delete.path
+        )
         self._record_written()  # before its other half
         if moved.deleted:
             self._deleted_remote(delete, ops[1], counted=False)
@@ -477,13 +547,22 @@ class Carrier:
 
     def _moved_local(self, action: MoveLocal) -> None:
         download, delete = action.download, action.delete
-        base = _agreed(delete.replaces, download.remote, delete.replaces.mode)
+        base, agreed = _agreed(delete.replaces, download.remote, delete.replaces.mode), self.journal.base(download.path)
         self.journal.set_base(download.path, base)
         self.journal.set_base(delete.path, None)
         self.remote.deleted_by.pop(delete.path, None)
         self.touched.append(download.path)
         detail = f"from {delete.path!r}"
-        self._log("move", download.path, download.remote.device, delete.replaces.digest, detail=detail)
+        self._log(
+            "move",
+            download.path,
+            download.remote.device,
+            delete.replaces.digest,
+            detail=detail,
+            before=agreed.digest if agreed is not None else None,
+            mode=base.mode,
+            came_from=delete.path,
+        )
         self._settled(download.path)
         self._settled(delete.path)
 
@@ -498,8 +577,34 @@ class Carrier:
         self.journal.ledger.clear_problem(path)
         self.journal.ledger.unapprove(path)
 
-    def _log(self, verb: str, path: Path, device: str | None, digest: Digest | None, *, detail: str = "") -> None:
-        event = Event(verb, path, device or "another tool", digest, detail=detail)
+    def _log(
+        self,
+        verb: str,
+        path: Path,
+        device: str | None,
+        digest: Digest | None,
+        *,
+        detail: str = "",
+        before: Digest | None = None,
+        replaces: Version | None = None,
+        mode: int | None = None,
+        mode_before: int | None = None,
+        came_from: Path | None = None,
+    ) -> None:
+        undoable = verb in {"set-mode", "delete-remote", "move"}
+        event = Event(
+            verb,
+            path,
+            device or "another tool",
+            digest,
+            detail=detail,
+            action=self._action(path) if undoable else "",
+            before=before,
+            replaces=replaces,
+            mode=mode,
+            mode_before=mode_before,
+            came_from=came_from,
+        )
         self.journal.ledger.log(self.clock.time_ns(), [event])
 
 

@@ -255,7 +255,7 @@ class Checkout:
         ]
         brought: dict[Path, Brought] = {}
         try:
-            for one, found in contents.bring_all(wanted) if wanted else ():
+            for one, found in zip(wanted, contents.bring_all(wanted), strict=True):
                 if isinstance(found, DorkyError):
                     raise _missing(one.path, found)
                 brought[one.path] = found

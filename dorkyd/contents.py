@@ -10,7 +10,7 @@ Runs on the thread of whoever asks. The engine's thread is asked for what the jo
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from dorkyd.core.model import Digest, Path, Remote, Version
 from dorkyd.engine import Engine
 from dorkyd.errors import Blocked, DiskFull, DorkyError, Refused, Stale, Transient
 from dorkyd.placing import Placer
-from dorkyd.ports import Bucket, ObjectInfo, Reading, Versioned
+from dorkyd.ports import Bucket, ObjectInfo, Reading, StoredVersion, Versioned
 from dorkyd.transfer import AtHand, copy_at_hand
 
 T = TypeVar("T")
@@ -56,6 +56,8 @@ class Wanted:
     mtime_ns: int | None = None
     trashed: str | None = None
     """A name in the folder's trash that is said to hold it."""
+    stored: str | None = None
+    """The store's own name for the state (`StoredVersion.id`), where that is known to be kept."""
     kept: str | None = None
     """A key that is said to hold it: asked for first of all that the bucket may have."""
 
@@ -70,6 +72,13 @@ class Brought:
 
 
 @dataclass(frozen=True, slots=True)
+class _Job:
+    wanted: Wanted
+    staged: str
+    at_hand: AtHand
+
+
+@dataclass(frozen=True, slots=True)
 class Contents:
     """See the module."""
 
@@ -77,43 +86,28 @@ class Contents:
 
     def bring(self, wanted: Wanted) -> Brought:
         """Bring one. `Refused` (`content-gone`) when no place has it any more; `Transient` while the bucket, which may,
-        cannot be asked. Whoever gets it places it (`Placer.put`) or drops it (`Placer.drop`).
+        cannot be asked. Whoever gets it places it (`Placer.put`) or drops it (`drop`).
         """
-        for _, found in self.bring_all([wanted]):
-            if isinstance(found, DorkyError):
-                raise found
-            return found
-        raise AssertionError
+        (found,) = self.bring_all([wanted])
+        if isinstance(found, DorkyError):
+            raise found
+        return found
 
-    def bring_all(self, wanted: Sequence[Wanted]) -> Iterator[tuple[Wanted, Brought | DorkyError]]:
-        """Bring many, each with what came of it: first what this disk has, then the rest, several at a time. Their paths are
-        distinct.
-        """
-        hands = self.ask(lambda: self._at_hand(wanted))
-        staged = self.ask(lambda: Placer(self.engine).reserve_all([one.path for one in wanted]))
-        untaken, far = set(staged.values()), list[Wanted]()
-
-        def taken(one: Wanted, bring: Callable[[], Digest]) -> Brought | DorkyError:
-            try:
-                digest = bring()
-                self.engine.folder.seal(staged[one.path], mode=one.mode, mtime_ns=one.mtime_ns)
-            except DorkyError as exc:
-                return exc
-            untaken.discard(staged[one.path])
-            return Brought(one, staged[one.path], digest)
-
+    def bring_all(self, wanted: Sequence[Wanted]) -> list[Brought | DorkyError]:
+        """Bring many, several at a time; what came of each, in the same order. So many that the disk has room for them twice."""
+        hands, staged = self.ask(lambda: self._prepared(wanted))
+        jobs = [_Job(*job) for job in zip(wanted, staged, hands, strict=True)]
+        found: dict[str, Brought | DorkyError] = {}
         try:
-            for one in wanted:
-                digest = self._from_disk(one, staged[one.path], hands[one.path])
-                if digest is None:
-                    far.append(one)
-                else:
-                    yield one, taken(one, lambda found=digest: found)  # type: ignore[misc]
-            for one, bring in self._fetching(far, staged):
-                yield one, taken(one, bring)
+            for job in jobs:
+                if (digest := self._from_disk(job)) is not None:
+                    found[job.staged] = self._sealed(job, lambda digest=digest: digest)  # type: ignore[misc]
+            self._fetch([job for job in jobs if job.staged not in found], found)
         finally:
-            if untaken:
-                self.drop(sorted(untaken))
+            unwanted = [name for name in staged if not isinstance(found.get(name), Brought)]
+            if unwanted:
+                self.drop(unwanted)
+        return [found[job.staged] for job in jobs]
 
     def drop(self, names: Sequence[str]) -> None:
         """Nobody wants these staged files any more."""
@@ -139,32 +133,34 @@ class Contents:
 
     # --- inside ---------------------------------------------------------------------------------------------------
 
-    def _at_hand(self, wanted: Sequence[Wanted]) -> Mapping[Path, AtHand]:
-        """What this disk is remembered to hold. Engine thread."""
-        return {one.path: self.engine.at_hand(one.digest) if one.digest is not None else AtHand() for one in wanted}
+    def _prepared(self, wanted: Sequence[Wanted]) -> tuple[list[AtHand], list[str]]:
+        """What this disk is remembered to hold of each, and a name for each. Engine thread."""
+        hands = [self.engine.at_hand(one.digest) if one.digest is not None else AtHand() for one in wanted]
+        return hands, Placer(self.engine).reserve_many(len(wanted))
 
-    def _fetching(
-        self, far: Sequence[Wanted], staged: Mapping[Path, str]
-    ) -> Iterator[tuple[Wanted, Callable[[], Digest]]]:
-        """What must come from the bucket, each with what waits for it. One alone comes on this thread."""
-        fetches = [(one, partial(self._from_bucket, one, staged[one.path])) for one in far]
-        if len(fetches) == 1:
-            yield from fetches
-            return
-        with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="contents") as threads:
-            jobs = [(one, threads.submit(fetch)) for one, fetch in fetches]
-            try:
-                for one, job in jobs:
-                    yield one, job.result
-            finally:
-                for _, job in jobs:
-                    job.cancel()
+    def _fetch(self, jobs: Sequence[_Job], found: dict[str, Brought | DorkyError]) -> None:
+        """What must come from the bucket. One alone comes on this thread."""
+        if len(jobs) == 1:
+            found[jobs[0].staged] = self._sealed(jobs[0], partial(self._from_bucket, jobs[0]))
+        elif jobs:
+            with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="contents") as threads:
+                fetches = [threads.submit(self._sealed, job, partial(self._from_bucket, job)) for job in jobs]
+                for job, fetch in zip(jobs, fetches, strict=True):
+                    found[job.staged] = fetch.result()
 
-    def _from_disk(self, wanted: Wanted, staged: str, at_hand: AtHand) -> Digest | None:
-        folder = self.engine.folder
+    def _sealed(self, job: _Job, bring: Callable[[], Digest]) -> Brought | DorkyError:
+        try:
+            digest = bring()
+            self.engine.folder.seal(job.staged, mode=job.wanted.mode, mtime_ns=job.wanted.mtime_ns)
+        except DorkyError as exc:
+            return exc
+        return Brought(job.wanted, job.staged, digest)
+
+    def _from_disk(self, job: _Job) -> Digest | None:
+        folder, wanted, staged = self.engine.folder, job.wanted, job.staged
         if wanted.digest is not None:
             named = (wanted.trashed,) if wanted.trashed is not None else ()
-            hands = AtHand(at_hand.files, (*named, *(name for name in at_hand.trashed if name not in named)))
+            hands = AtHand(job.at_hand.files, (*named, *(name for name in job.at_hand.trashed if name not in named)))
             return wanted.digest if copy_at_hand(folder, wanted.digest, staged, hands) else None
         if wanted.trashed is None:
             return None
@@ -174,12 +170,13 @@ class Contents:
             return None
         return folder.staged_digest(staged)
 
-    def _from_bucket(self, wanted: Wanted, staged: str) -> Digest:
+    def _from_bucket(self, job: _Job) -> Digest:
+        wanted = job.wanted
         for opening in self._in_bucket(self._bucket(), wanted):
-            digest = self._received(wanted, opening, staged)
+            digest = self._received(wanted, opening, job.staged)
             if digest is not None and wanted.digest in (None, digest):
                 return digest
-            self.engine.folder.unstage(staged)
+            self.engine.folder.unstage(job.staged)
         raise gone(wanted)
 
     def _received(self, wanted: Wanted, opening: Opening, staged: str) -> Digest | None:
@@ -224,13 +221,16 @@ class Contents:
         now = bucket.head(path)
         if now is not None and (wanted.version == now.version or wanted.digest == _remote(now).digest is not None):
             yield partial(bucket.get, path, if_match=now.version)
-        for version, copy in copies_of(bucket, path).items():
-            if wanted.version in (None, version):
+        for version, copy in sorted(copies_of(bucket, path).items(), key=lambda each: each[0] != wanted.version):
+            if wanted.digest is not None or wanted.version == version:
                 yield partial(bucket.get, copy.key, if_match=copy.version)
         store = keeper(bucket)
+        if store is not None and wanted.stored is not None:
+            yield partial(store.open_version, path, wanted.stored)
         if store is not None:
-            for kept in _allowed(partial(store.versions, path)):
-                if not kept.deleted and wanted.version in (None, kept.version):
+            states = [state for state in _allowed(partial(states_of, store, path)) if not state.deleted]
+            for kept in sorted(states, key=lambda state: state.version != wanted.version):
+                if wanted.digest is not None or wanted.version == kept.version:
                     yield partial(store.open_version, path, kept.id)
         if wanted.digest is not None:
             for key in object_keys(bucket, wanted.digest):
@@ -246,6 +246,16 @@ class Contents:
 def keeper(bucket: Bucket) -> Versioned | None:
     """The store itself, where it can keep versions."""
     return next((layer for layer in layers(bucket) if isinstance(layer, Versioned)), None)
+
+
+def states_of(store: Versioned, path: Path) -> list[StoredVersion]:
+    """The states of one object that the store keeps, newest first."""
+    found: list[StoredVersion] = []
+    for page in store.versions(path):
+        found += [state for state in page if state.key == path]
+        if page and page[-1].key != path:
+            break  # keys come in order, and this one is the first that begins so
+    return found
 
 
 def object_keys(bucket: Bucket, digest: Digest) -> list[str]:

@@ -11,8 +11,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from dorkyd.control_history import HistoryControl
 from dorkyd.control_import import ImportControl, ImportedHistory
 from dorkyd.core.artifact import Artifact, ArtifactVersion, Condition
+from dorkyd.core.audit import EVERYTHING, Filter
 from dorkyd.core.report import (
     ConflictItem,
     FileItem,
@@ -22,7 +24,6 @@ from dorkyd.core.report import (
     ProblemItem,
     ProjectStatus,
     SyncResult,
-    TrashItem,
     Warning,
     Why,
 )
@@ -114,6 +115,10 @@ class ProjectControl(Protocol):
         """Its objects."""
 
     @property
+    def past(self) -> HistoryControl:
+        """Its history, restores, undo, trash and audit."""
+
+    @property
     def name(self) -> str:
         """Unique among the daemon's projects."""
 
@@ -146,11 +151,8 @@ class ProjectControl(Protocol):
     def problems(self) -> Sequence[ProblemItem]:
         """Paths that cannot sync."""
 
-    def log(self, after: int, limit: int) -> Sequence[LogItem]:
-        """History with seq above `after`, oldest first; `after` -1: the last `limit` of it."""
-
-    def trash(self) -> Sequence[TrashItem]:
-        """What can be restored, newest first."""
+    def log(self, after: int, limit: int, wanted: Filter = EVERYTHING) -> Sequence[LogItem]:
+        """History with seq above `after`, oldest first; `after` -1: the last `limit` of it. `wanted`: only this."""
 
     def resolve(self, path: str, keep: str) -> Sequence[ConflictItem]:
         """Settle a conflict, named by the original or the copy; `keep` is `mine`, `theirs` or `both`. Returns what
@@ -162,9 +164,6 @@ class ProjectControl(Protocol):
 
     def reject(self, token: str) -> ProjectStatus:
         """Undo what the halt showed: nothing is deleted and what is missing is restored."""
-
-    def restore(self, path: str, name: str | None) -> FileItem:
-        """Bring a trashed file back to its place (the newest of that path, or the trash item `name`)."""
 
     def import_history(self) -> ImportedHistory:
         """Make a commit of each push of the npm tool's history. `Refused`: `no-npm-history`, `no-such-npm-project`,

@@ -1,4 +1,4 @@
-"""What a person decides about one project: approve or reject a halt, resolve a conflict, restore from the trash.
+"""What a person decides about one project: approve or reject a halt, resolve a conflict.
 
 Runs on the engine's thread between two cycles. Each ends by marking what changed; the table does the rest.
 """
@@ -42,9 +42,9 @@ class Decisions:
                 self._start_over()
             case HaltReason.ROOT_EMPTIED if not held.items:
                 self._reclaim()
-                self._approve_all()
+                self._approve_all(token)
             case HaltReason.REMOTE_EMPTIED if not held.items:
-                self._approve_all()
+                self._approve_all(token)
                 self.engine.new_past()
             case HaltReason.REMOTE_REWOUND:
                 self.engine.new_past()
@@ -52,7 +52,7 @@ class Decisions:
                 pass
             case _:
                 with self._journal().atomic():
-                    self._journal().ledger.approve(held.items)
+                    self._journal().ledger.approve(held.items, decided=token)
                     # In sync by what was known before the halt would end the approval.
                     self._journal().mark([path for path, _ in held.items], remote=True)
         self._lift("approve", held)
@@ -103,7 +103,7 @@ class Decisions:
         self.engine.restart()
         self.engine.open_now()
 
-    def _approve_all(self) -> None:
+    def _approve_all(self, token: str) -> None:
         """Every deletion of what both sides agreed on may pass."""
         journal = self._journal()
         keys = [
@@ -112,7 +112,7 @@ class Decisions:
             if (base := journal.base(path)) is not None
         ]
         with journal.atomic():
-            journal.ledger.approve(keys)
+            journal.ledger.approve(keys, decided=token)
 
     def _start_over(self) -> None:
         """Nothing was agreed on: every file is compared by content, and nothing can be deleted."""
@@ -172,7 +172,7 @@ class Decisions:
         placer = Placer(self.engine)
         if (keep == "mine") == self._is_ours(copy):
             # The copy's bytes get the name, in one step: what stood there comes out whole.
-            staged = placer.reserve(name.original)
+            staged = placer.reserve()
             folder.stage_copy(copy, loser, staged)
             folder.seal(staged, mode=loser.mode, mtime_ns=loser.stat.mtime_ns)
             self._put(placer, staged, name.original, loser.digest)
@@ -192,26 +192,6 @@ class Decisions:
         probe = conflict_name(Path("x"), device=self.engine.device, mtime_ns=0, digest=_NO_DIGEST)
         ours = parse_conflict(probe)
         return ours is not None and ours.device == name.device
-
-    # --- trash --------------------------------------------------------------------------------------------------
-
-    def restore(self, text: str, trashed: str | None) -> Path:
-        """Bring a displaced file back: the newest of that path, or the one named. What stands there now is displaced
-        in turn. Returns where it is.
-        """
-        path = checked(text)
-        folder = self.engine.folder
-        items = [item for item in folder.trash() if item.path == path and trashed in (None, item.name)]
-        if not items:
-            raise Refused(f"the trash has no {text!r}", code="not-in-trash", hint="`dorkyctl trash` lists what it has")
-        item = items[-1]
-        placer = Placer(self.engine)
-        staged = placer.reserve(path)
-        folder.trash_to_stage(item.name, staged, keep=True)
-        folder.seal(staged, mode=item.mode, mtime_ns=item.mtime_ns)
-        self._put(placer, staged, path, folder.staged_digest(staged) or _NO_DIGEST)
-        self._note("restore", path, f"from the trash ({item.name})")
-        return path
 
     # --- inside -------------------------------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 import queue
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -387,6 +387,12 @@ class Engine:
             self._open.upkeep.purge()
             if self._open.contact.met:
                 self._open.bucket_upkeep.run_due(self._open.remote.cursor, self.pool.submit)
+
+    def empty_trash(self, names: Sequence[str]) -> set[str]:
+        """Remove these from the folder's trash for good. Returns those that are gone; others were written to since."""
+        if self._open is None or not self._same_folder():
+            raise Refused("the project is not open yet", code="not-open", hint="see `dorkyctl status`")
+        return self._open.upkeep.empty(names)
 
     def open_now(self) -> None:
         """Open at once. `Refused` when the folder is still not what it should be."""
@@ -782,6 +788,8 @@ class Engine:
             # An ignore file is applied before anything else.
             rows = ignore_rows
         if not rows:
+            if not o.jobs.in_flight and not o.deletions.waiting:
+                o.carrier.rests()
             return
         o.decider.unholdable = o.carrier.unholdable
         at_ns, busy = self.folder.now_ns(), self._busy(o, now)

@@ -130,6 +130,17 @@ class Event:
     size: int | None = None
     version: Version | None = None
     detail: str = ""
+    action: str = ""
+    """Which action it is a part of: all that was decided together has the same. Empty: nothing that can be undone."""
+    before: Digest | None = None
+    """What the path held before; None: nothing, or nobody knows."""
+    replaces: Version | None = None
+    """The object state that was replaced or deleted."""
+    mode: int | None = None
+    """Permission bits it has since."""
+    mode_before: int | None = None
+    came_from: Path | None = None
+    """The name it had before it was moved."""
 
 
 class Ledger:
@@ -398,10 +409,14 @@ class Ledger:
     def log(self, at_ns: int, events: Iterable[Event]) -> None:
         """What was done."""
         self._conn.executemany(
-            "INSERT INTO history (at_ns, verb, path, digest, size, version, device, detail)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            ((at_ns, e.verb, e.path, e.digest, e.size, e.version, e.device, e.detail) for e in events),
-        )
+            "INSERT INTO history (at_ns, verb, path, digest, size, version, device, detail, action, before, replaces, mode,"
+            " mode_before, came_from) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                (at_ns, e.verb, e.path, e.digest, e.size, e.version, e.device, e.detail, e.action, e.before, e.replaces,
+                 e.mode, e.mode_before, e.came_from)
+                for e in events
+            ),
+        )  # fmt: skip
 
     def trim_history(self, keep: int) -> None:
         """Forget all but the newest."""
@@ -429,11 +444,21 @@ class Ledger:
         rows = self._conn.execute("SELECT path, code, detail, hint, attempts FROM problems ORDER BY path")
         return [(Problem(Path(path), code, detail, hint), attempts) for path, code, detail, hint, attempts in rows]
 
-    def approve(self, keys: Iterable[tuple[Path, Version]]) -> None:
-        """Exactly these deletions may pass the guard."""
+    def approve(self, keys: Iterable[tuple[Path, Version]], *, decided: str = "") -> None:
+        """Exactly these deletions may pass the guard. `decided`: stands for the decision, which can be undone as one."""
         keys = list(keys)
         self._was_approved.update(path for path, _ in keys)
-        self._conn.executemany("INSERT OR IGNORE INTO approvals VALUES (?, ?)", keys)
+        self._conn.executemany(
+            "INSERT OR IGNORE INTO approvals (path, version, decided) VALUES (?, ?, ?)",
+            ((path, version, decided) for path, version in keys),
+        )
+
+    def decided(self, path: Path) -> str:
+        """By which decision a deletion of this path was let through; empty: none, or none of this device's."""
+        if path not in self._was_approved:
+            return ""
+        row = self._conn.execute("SELECT decided FROM approvals WHERE path = ? AND decided != ''", (path,)).fetchone()
+        return str(row[0]) if row is not None else ""
 
     def is_approved(self, key: tuple[Path, Version]) -> bool:
         """Whether a person let this deletion through."""

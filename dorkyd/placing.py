@@ -21,8 +21,10 @@ from dorkyd.core.model import Digest, Local, Path, Version
 from dorkyd.engine import Engine
 from dorkyd.errors import DorkyError, Refused, Stale
 from dorkyd.journal import Journal
-from dorkyd.ledger import Displaced, Fetched, Install
+from dorkyd.ledger import Displaced, Event, Fetched, Install
 
+BUSY = "busy-path"
+"""Code of the `Stale` that passes: somebody works on the path."""
 _NO_VERSION = Version("")
 """Of no object: nothing is fetched for it."""
 
@@ -59,15 +61,15 @@ class Placer:
 
     # --- staging --------------------------------------------------------------------------------------------------
 
-    def reserve(self, path: Path) -> str:
-        """A name in staging for what shall be put at `path`."""
-        return self.reserve_all([path])[path]
+    def reserve(self) -> str:
+        """A name in staging, for what shall be put somewhere."""
+        return self.reserve_many(1)[0]
 
-    def reserve_all(self, paths: Sequence[Path]) -> dict[Path, str]:
-        """A name for each, in one transaction."""
-        names = {path: self.engine.clock.random_id() for path in paths}
+    def reserve_many(self, count: int) -> list[str]:
+        """Several, in one transaction."""
+        names = [self.engine.clock.random_id() for _ in range(count)]
         with self._journal().atomic():
-            for name in names.values():
+            for name in names:
                 self._journal().ledger.comes_in(name)
         return names
 
@@ -84,9 +86,9 @@ class Placer:
     # --- effects --------------------------------------------------------------------------------------------------
 
     def put(self, staged: str, path: Path, digest: Digest, there: Local | None) -> None:
-        """Put a staged file in its place; what stood there goes to the trash. `Stale` when something else stands there by
-        now, or somebody works on the path (`busy-path`); `PathProblem` where it cannot be. Then nothing was done, and
-        the staged file is dropped.
+        """Put a staged file in its place; what stood there goes to the trash. Raised, nothing was done: `Stale` with
+        `busy-path` while somebody works on the path, and the staged file is still reserved; `Stale` when something else
+        stands there by now, `PathProblem` where it cannot be, and the staged file is dropped.
         """
         failed = self.put_all([Placement(staged, digest, path, there)])
         if failed:
@@ -97,7 +99,6 @@ class Placer:
         journal, busy = self._journal(), self._busy()
         failed: dict[Path, DorkyError] = {p.path: _is_busy(p.path) for p in placements if p.path in busy}
         begun = [placement for placement in placements if placement.path not in failed]
-        self.drop([placement.staged for placement in placements if placement.path in failed])
         with journal.atomic():
             for placement in begun:
                 self._put_begins(placement)
@@ -141,6 +142,19 @@ class Placer:
                 continue
             self.engine.folder.drop_empty_parents(withdrawal.path)
         return failed
+
+    def set_mode(self, path: Path, mode: int, there: Local) -> None:
+        """Set a file's permission bits. `Stale` as for `put`."""
+        if path in self._busy():
+            raise _is_busy(path)
+        with self._journal().atomic():
+            self._journal().mark([path])
+        self.engine.folder.set_mode(path, mode, there)
+
+    def tell(self, events: Sequence[Event]) -> None:
+        """Write into the history what was done."""
+        with self._journal().atomic():
+            self._journal().ledger.log(self.engine.clock.time_ns(), events)
 
     # --- inside ---------------------------------------------------------------------------------------------------
 
@@ -203,4 +217,4 @@ class Placer:
 
 
 def _is_busy(path: Path) -> Stale:
-    return Stale(f"{path}: it is being synced", code="busy-path")
+    return Stale(f"{path}: it is being synced", code=BUSY)

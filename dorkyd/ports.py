@@ -253,6 +253,7 @@ class Inspectable(Protocol):
 class StoredVersion:
     """One state of an object that the store itself keeps (S3 versioning, GCS generations)."""
 
+    key: str
     version: Version
     """As `ObjectInfo.version`: on S3 two states of equal bytes have the same."""
     id: str
@@ -270,9 +271,9 @@ class StoredVersion:
 class Versioned(Protocol):
     """What a bucket may have beside the port, where the store keeps replaced and deleted states by itself."""
 
-    def versions(self, key: str) -> Sequence[StoredVersion]:
-        """All states of one object that are kept, newest first; empty when there are none, or the store keeps none.
-        `Denied` where this identity may not list them.
+    def versions(self, prefix: str) -> Iterator[Sequence[StoredVersion]]:
+        """Pages of all states that are kept of objects whose key begins with `prefix`, in the order of keys, each one's
+        newest first; none where the store keeps none. `Denied` where this identity may not list them.
         """
 
     def open_version(self, key: str, id: str) -> AbstractContextManager[Reading]:  # noqa: A002 - the store's word

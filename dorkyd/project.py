@@ -18,6 +18,7 @@ from dorkyd.artifacts import Artifacts
 from dorkyd.commits import Commits
 from dorkyd.control_import import ImportedHistory
 from dorkyd.core import costs
+from dorkyd.core.audit import EVERYTHING, Filter
 from dorkyd.core.ignore import IgnoreRules
 from dorkyd.core.model import DeleteLocal, DeleteRemote, Download, Fetch, KeepBoth, MoveLocal, Path
 from dorkyd.core.report import (
@@ -33,13 +34,13 @@ from dorkyd.core.report import (
     RequestCounts,
     State,
     SyncResult,
-    TrashItem,
     Warning,
     Why,
 )
 from dorkyd.decisions import Decisions, checked
 from dorkyd.engine import Engine
 from dorkyd.errors import DorkyError, Refused
+from dorkyd.histories import Histories
 from dorkyd.npm_history import HistoryImport
 from dorkyd.opening import retire
 from dorkyd.ports import Bucket, Throttle
@@ -85,6 +86,7 @@ class ProjectRunner:
         self._publish = publish
         self._decisions = Decisions(engine)
         self._artifacts = Artifacts(engine)
+        self._histories = Histories(engine)
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._tickets: list[_Ticket] = []
@@ -355,6 +357,11 @@ class ProjectRunner:
         """Its objects, for clients."""
         return self._artifacts
 
+    @property
+    def past(self) -> Histories:
+        """Its past."""
+        return self._histories
+
     def status(self) -> ProjectStatus:
         """The last published."""
         return self._status
@@ -410,13 +417,9 @@ class ProjectRunner:
         """As `ProjectControl.problems`."""
         return self._reader().problems(self._next_tries())
 
-    def log(self, after: int, limit: int) -> Sequence[LogItem]:
+    def log(self, after: int, limit: int, wanted: Filter = EVERYTHING) -> Sequence[LogItem]:
         """As `ProjectControl.log`."""
-        return self._reader().log(after, limit)
-
-    def trash(self) -> Sequence[TrashItem]:
-        """As `ProjectControl.trash`."""
-        return self._reader().trash()
+        return self._reader().log(after, limit, wanted)
 
     def resolve(self, path: str, keep: str) -> Sequence[ConflictItem]:
         """As `ProjectControl.resolve`."""
@@ -430,13 +433,6 @@ class ProjectRunner:
     def reject(self, token: str) -> ProjectStatus:
         """As `ProjectControl.reject`."""
         return self._decide(lambda: self._decisions.reject(token))
-
-    def restore(self, path: str, name: str | None) -> FileItem:
-        """As `ProjectControl.restore`."""
-        self._decide(lambda: self._decisions.restore(path, name))
-        found = self._ask(lambda: self._engine.folder.observe(checked(path), None))
-        digest, size, mode = getattr(found, "digest", None), getattr(found, "size", 0), getattr(found, "mode", None)
-        return FileItem(Path(path), digest, size, None, mode, "changing")
 
     def import_history(self) -> ImportedHistory:
         """As `ProjectControl.import_history`."""

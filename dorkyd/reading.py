@@ -16,6 +16,7 @@ from pathlib import Path as FilePath
 
 from dorkyd import schema
 from dorkyd.core.artifact import Artifact
+from dorkyd.core.audit import EVERYTHING, Filter
 from dorkyd.core.ignore import IgnoreRules
 from dorkyd.core.model import Path
 from dorkyd.core.paths import ConflictName, parse, parse_conflict
@@ -24,7 +25,6 @@ from dorkyd.core.settings import Mode, Project
 from dorkyd.errors import PathProblem, Refused
 from dorkyd.reading_artifacts import artifacts_of
 from dorkyd.reading_rows import (
-    HISTORY,
     SIDES,
     TABLES,
     Row,
@@ -35,7 +35,7 @@ from dorkyd.reading_rows import (
     is_sent,
     joined,
     last_of,
-    log_item,
+    log_of,
     page_of,
     problem_of,
     rfc3339,
@@ -126,16 +126,10 @@ class Reader:
             rows = joined(conn, "SELECT path FROM problems", ())
         return [item for row in rows if (item := problem_of(row, next_try)) is not None]
 
-    def log(self, after: int, limit: int) -> list[LogItem]:
-        """History with seq above `after`, oldest first; `after` -1: the last `limit` of it."""
+    def log(self, after: int, limit: int, wanted: Filter = EVERYTHING) -> list[LogItem]:
+        """History with seq above `after`, oldest first; `after` -1: the last `limit` of it. `wanted`: only this."""
         with self._reading() as conn:
-            if conn is None:
-                return []
-            if after < 0:
-                rows = conn.execute(f"{HISTORY} ORDER BY seq DESC LIMIT ?", (limit,)).fetchall()[::-1]
-            else:
-                rows = conn.execute(f"{HISTORY} WHERE seq > ? ORDER BY seq LIMIT ?", (after, limit)).fetchall()
-        return [log_item(row) for row in rows]
+            return [] if conn is None else log_of(conn, after, limit, wanted)
 
     def trash(self) -> list[TrashItem]:
         """What can be restored, newest first."""

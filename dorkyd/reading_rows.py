@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from dorkyd.core.audit import LOCAL_VERBS, Filter
 from dorkyd.core.ignore import IgnoreRules
 from dorkyd.core.model import Digest, Path, Version
 from dorkyd.core.paths import ConflictName, name, parse_conflict, split_extension
@@ -176,6 +177,33 @@ def last_of(conn: sqlite3.Connection, path: Path) -> LogItem | None:
 def history_of(conn: sqlite3.Connection, path: Path) -> list[LogItem]:
     """All that was done to a path, newest first."""
     return [log_item(row) for row in conn.execute(f"{HISTORY} WHERE path = ? ORDER BY seq DESC", (path,))]
+
+
+def log_of(conn: sqlite3.Connection, after: int, limit: int, wanted: Filter) -> list[LogItem]:
+    """History with seq above `after`, oldest first; -1: the last `limit` of what is wanted."""
+    parts, values = ["seq > ?"], list[str | int]([after])
+    if wanted.path is not None and wanted.path.endswith("/"):
+        parts.append("path >= ? AND path < ?")
+        values += [wanted.path, f"{wanted.path[:-1]}0"]
+    elif wanted.path is not None:
+        parts.append("path = ?")
+        values.append(wanted.path)
+    if wanted.who is not None:
+        parts.append("device = ?")
+        values.append(wanted.who)
+    if wanted.verbs:
+        verbs = [word for verb in wanted.verbs for word in LOCAL_VERBS.get(verb, (verb,))]
+        parts.append(f"verb IN ({', '.join('?' for _ in verbs)})")
+        values += verbs
+    for bound, at_ns in (("at_ns >= ?", wanted.since_ns), ("at_ns < ?", wanted.until_ns)):
+        if at_ns is not None:
+            parts.append(bound)
+            values.append(at_ns)
+    order = "DESC" if after < 0 else "ASC"
+    rows = conn.execute(
+        f"{HISTORY} WHERE {' AND '.join(parts)} ORDER BY seq {order} LIMIT ?", (*values, limit)
+    ).fetchall()
+    return [log_item(row) for row in (rows[::-1] if after < 0 else rows)]
 
 
 def log_item(row: tuple[Any, ...]) -> LogItem:

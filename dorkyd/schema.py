@@ -143,6 +143,16 @@ def m0007_batches(db: Database) -> None:
     )
 
 
+@migrations()
+def m0008_actions(db: Database) -> None:
+    """What `undo` needs of the history: which rows are one action, and what each path held before."""
+    db.execute("ALTER TABLE history ADD COLUMN action TEXT NOT NULL DEFAULT ''")
+    for column in ("before TEXT", "replaces TEXT", "mode INTEGER", "mode_before INTEGER", "came_from TEXT"):
+        db.execute(f"ALTER TABLE history ADD COLUMN {column}")
+    db.execute("CREATE INDEX history_by_action ON history (action)")
+    db.execute("ALTER TABLE approvals ADD COLUMN decided TEXT NOT NULL DEFAULT ''")
+
+
 def prepare(db: Database, file: str) -> None:
     """Bring a database to this schema. `NewerSchema` when a later dorkyd wrote it; nothing is written then."""
     known = {migration.name for migration in migrations.pending(Database(memory=True))}

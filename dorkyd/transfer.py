@@ -117,6 +117,8 @@ class Placed:
     trashed_digest: Digest | None = None
     copy: Path | None = None
     """The conflict copy that holds it."""
+    copied: Digest | None = None
+    """What that copy holds."""
     restored: bool = False
     """A discard found newer bytes and put them back."""
     unheld: int = 0
@@ -387,8 +389,8 @@ class Transfer:
         copy, reused = conflict_copy(self._folder, install.staged, install.path, install.mtime_ns, digest, self._device)
         if reused:
             trashed = self._folder.to_trash(install.staged, install.path)
-            return Placed(trashed=trashed, trashed_digest=digest, copy=copy)
-        return Placed(copy=copy)
+            return Placed(trashed=trashed, trashed_digest=digest, copy=copy, copied=digest)
+        return Placed(copy=copy, copied=digest)
 
     def discard(self, install: Install, action: DeleteLocal) -> Placed:
         """Take a file out of its place and into the trash; newer bytes than expected go back."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from dorkyd.core.model import Digest, Path
@@ -31,6 +31,8 @@ SLICE_BYTES = 64 * 1024 * 1024
 """How much of the trash is hashed in one cycle after a start."""
 NEWEST_STAYS_NS = 86_400 * 10**9
 HISTORY_ROWS = 200_000
+_REMOVED, _WRITTEN_TO, _STAYS = "removed", "written-to", "stays"
+"""What became of a displaced file that was to be removed."""
 DROPPED_NS = 7 * 86_400 * 10**9
 
 
@@ -91,24 +93,30 @@ class Upkeep:
             age_ns = wall - row.at_ns
             over = age_ns > limits.days * 86_400 * 10**9 or total > limits.size
             kept = newest[row.path] == row.name and age_ns < NEWEST_STAYS_NS
-            if over and not kept and self._purged(row):
+            if over and not kept and self._purged(row) != _STAYS:
                 total -= row.size
         with self.journal.atomic():
             self.journal.ledger.trim_history(HISTORY_ROWS)
             self.journal.ledger.forget_dropped(wall - DROPPED_NS)
 
-    def _purged(self, row: Displaced) -> bool:
+    def empty(self, names: Sequence[str]) -> set[str]:
+        """A person wants these gone. Returns those that are: one that was written to since is a conflict copy now."""
+        wanted = set(names)
+        rows = [row for row in self.journal.ledger.displaced() if row.name in wanted]
+        return (wanted - {row.name for row in rows}) | {row.name for row in rows if self._purged(row) == _REMOVED}
+
+    def _purged(self, row: Displaced) -> str:
         """Check once more, and remove: the trash no longer holds it. One that cannot be read or removed keeps no other."""
         try:
             if not self._check(row, row.checks):
-                return True
+                return _WRITTEN_TO
             self.folder.purge(row.name)
         except (Stale, Transient, Blocked) as exc:
             _log.warning("verb=purge path=%r outcome=%s", row.path, exc.code)
-            return False
+            return _STAYS
         with self.journal.atomic():
             self.journal.ledger.purged(row.name)
-        return True
+        return _REMOVED
 
     # --- inside -------------------------------------------------------------------------------------------------
 

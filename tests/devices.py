@@ -22,6 +22,7 @@ from dorkyd.buckets.memory import Fault, Faults, MemoryBucket
 from dorkyd.checkout import Checkout
 from dorkyd.commits import Commits
 from dorkyd.core import model
+from dorkyd.core.past import Outcome, Undone
 from dorkyd.core.report import State, SyncResult
 from dorkyd.core.settings import Project
 from dorkyd.decisions import Decisions
@@ -30,6 +31,8 @@ from dorkyd.folder import LocalFolder
 from dorkyd.journal import Journal
 from dorkyd.news import Bytes
 from dorkyd.ports import Bucket, Folder, Marks
+from dorkyd.restoring import Restoring
+from dorkyd.undoing import Undoing
 
 
 class Kill(BaseException):
@@ -338,6 +341,12 @@ class Device:
     @property
     def decisions(self) -> Decisions:
         return Decisions(self.engine)
+
+    def restore(self, path: str, at: str | None = None, to: str | None = None) -> list[Outcome]:
+        return Restoring(self.engine).restore(path, at, to)
+
+    def undo(self) -> Undone:
+        return Undoing(self.engine).undo(dry_run=False)
 
     @property
     def commits(self) -> Commits:

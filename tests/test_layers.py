@@ -40,7 +40,8 @@ PORTS = ["ports", "core.*", "errors"]
 STORES = ["journal", "ledger", "schema", "sessions", "repeats", "batch_rows"]
 ENGINE = [
     *("asking", "batches", "storing", "artifacts", "reading_artifacts"),
-    *("placing", "contents"),
+    *("placing", "contents", "reinstating", "restoring", "undoing", "versions", "reading_history"),
+    *("emptying", "diffing", "auditing", "histories"),
     *(
         "transfer",
         "recovery",
@@ -80,12 +81,15 @@ MAY_IMPORT: dict[str, list[str]] = {
     **{name: [*PORTS, *STORES, *ENGINE, "news", "buckets.probe"] for name in ("engine", "contact")},
     # It looks for the layer of a bucket that keeps versions.
     "contents": [*PORTS, *STORES, *ENGINE, "bucket_trash", "buckets.probe"],
+    "auditing": [*PORTS, *STORES, *ENGINE, "news", "compaction"],
     "bucket_upkeep": [*PORTS, *STORES, "news", "compaction", "bucket_trash"],
     "api.messages": ["core.*"],
     "api.import_messages": ["api.messages", "core.*"],
+    "api.history_messages": ["api.messages"],
     "api.failures": [],
     "api.calls": ["api.messages", "api.import_messages", "core.*"],
-    "api.*": ["api.*", "control", "control_import", "core.*", "errors"],
+    "api.history_calls": ["api.calls", "api.messages", "api.history_messages"],
+    "api.*": ["api.*", "control", "control_history", "control_import", "core.*", "errors"],
     "npm_history": [*PORTS, "commits", "commit_store", "control_import", "npm_folder"],
     "commit_cache": ["core.*", "errors"],
     # `news` for the bytes of a document as a body.
@@ -96,7 +100,8 @@ MAY_IMPORT: dict[str, list[str]] = {
     "api.server": ["api.*", "control", "core.*", "errors", "private"],
     "private": ["errors"],
     "peer": [],
-    "control": ["core.*", "errors", "control_import"],
+    "control": ["core.*", "errors", "control_history", "control_import"],
+    "control_history": ["core.*", "errors"],
     "control_import": ["core.*"],
     # It reads what the folder's family knows how to read, where there is no folder of ours yet.
     "npm_folder": [*PORTS, *FAMILIES["folder"]],
@@ -108,6 +113,7 @@ MAY_IMPORT: dict[str, list[str]] = {
         "api.import_messages",
         "api.calls",
         "api.failures",
+        "api.history_*",
         "core.*",
         "errors",
         "locate",

@@ -28,8 +28,8 @@ def _seen(one: Device, path: str) -> Local:
     return found
 
 
-def _staged(one: Device, path: str, text: str) -> tuple[str, model.Digest]:
-    staged = Placer(one.engine).reserve(model.Path(path))
+def _staged(one: Device, text: str) -> tuple[str, model.Digest]:
+    staged = Placer(one.engine).reserve()
     with one.engine.folder.stage(staged) as out:
         out.write(text.encode())
     one.engine.folder.seal(staged, mode=0o644, mtime_ns=None)
@@ -41,7 +41,7 @@ def _staged(one: Device, path: str, text: str) -> tuple[str, model.Digest]:
 def test_what_is_put_goes_to_the_bucket_and_what_stood_there_to_the_trash(tmp_path: Path) -> None:
     """A file placed is an edit like any other."""
     world, one = _world(tmp_path, f="old")
-    staged, digest = _staged(one, "f", "new")
+    staged, digest = _staged(one, "new")
     Placer(one.engine).put(staged, model.Path("f"), digest, _seen(one, "f"))
     assert one.read("f") == "new"
     assert one.trashed() == ["old"]
@@ -55,7 +55,7 @@ def test_nothing_is_put_over_what_was_not_seen(tmp_path: Path, there: bool) -> N
     world, one = _world(tmp_path, f="old", g="g")
     seen = _seen(one, "f") if there else None
     one.write("f", "edited meanwhile")
-    staged, digest = _staged(one, "f", "new")
+    staged, digest = _staged(one, "new")
     with pytest.raises(Stale):
         Placer(one.engine).put(staged, model.Path("f"), digest, seen)
     world.settle()
@@ -66,7 +66,7 @@ def test_nothing_is_put_over_what_was_not_seen(tmp_path: Path, there: bool) -> N
 def test_what_nobody_places_is_dropped_at_the_next_start(tmp_path: Path) -> None:
     """A kill between staging and placing leaves nothing behind."""
     world, one = _world(tmp_path, f="old")
-    _staged(one, "f", "new")
+    _staged(one, "new")
     one.restart()
     world.settle()
     world.all_hold({"f": "old"})
@@ -110,7 +110,7 @@ def test_a_copy_that_says_another_content_is_not_believed(tmp_path: Path) -> Non
     world.settle()
     (key,) = world.keys(".dorky/trash/f/")
     world.put(key, "something else")
-    found = [found for _, found in Contents(one.engine).bring_all([wanted])]
+    found = Contents(one.engine).bring_all([wanted])
     assert [isinstance(each, DorkyError) for each in found] == [True]
     assert one.engine.folder.staged() == []
 

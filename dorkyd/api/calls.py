@@ -36,11 +36,13 @@ class Call(Generic[T]):
     """How long to wait for the answer; None: as long as it takes."""
 
 
-def _one(project: str, rest: str) -> str:
+def of_project(project: str, rest: str) -> str:
+    """The path of a route of one project."""
     return f"/v1/projects/{quote(project, safe='')}/{rest}"
 
 
-def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+def given(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What is not None."""
     return {key: value for key, value in values.items() if value is not None}
 
 
@@ -51,7 +53,7 @@ def health() -> Call[m.HealthAnswer]:
 
 def status(project: str | None = None) -> Call[m.StatusDocument]:
     """Everything, or one project."""
-    return Call("GET", "/v1/status", m.StatusDocument, _given({"project": project}))
+    return Call("GET", "/v1/status", m.StatusDocument, given({"project": project}))
 
 
 def stop() -> Call[m.Stopping]:
@@ -71,17 +73,17 @@ def projects() -> Call[m.Page[m.ProjectStatus]]:
 
 def add(new: m.AddRequest) -> Call[m.ProjectStatus]:
     """Add a project. The store is probed meanwhile, which takes a while on a slow line."""
-    return Call("POST", "/v1/projects", m.ProjectStatus, body=_given(new.model_dump()), patience_s=300)
+    return Call("POST", "/v1/projects", m.ProjectStatus, body=given(new.model_dump()), patience_s=300)
 
 
 def import_dorky(wish: import_messages.ImportRequest) -> Call[import_messages.ImportPlan]:
     """Adopt a project of the npm tool, or show how. The whole folder is read and the bucket listed."""
-    return Call("POST", "/v1/import-dorky", import_messages.ImportPlan, body=_given(wish.model_dump()), patience_s=None)
+    return Call("POST", "/v1/import-dorky", import_messages.ImportPlan, body=given(wish.model_dump()), patience_s=None)
 
 
 def import_history(project: str) -> Call[import_messages.ImportedHistory]:
     """Make a commit of each push of the npm tool's history. Every copy is read once."""
-    path = _one(project, "import-dorky-history")
+    path = of_project(project, "import-dorky-history")
     return Call("POST", path, import_messages.ImportedHistory, patience_s=None)
 
 
@@ -95,7 +97,7 @@ def files(
 ) -> Call[m.Page[m.FileItem]]:
     """Synced paths."""
     query: Query = {"prefix": prefix, "after": after, "limit": limit, "remote": str(remote).lower()}
-    return Call("GET", _one(project, "files"), m.Page[m.FileItem], query)
+    return Call("GET", of_project(project, "files"), m.Page[m.FileItem], query)
 
 
 def artifacts(
@@ -105,54 +107,52 @@ def artifacts(
     query: Query = {"prefix": prefix, "after": after, "limit": limit}
     if meta:
         query = {**query, "meta": [f"{name}={value}" for name, value in meta.items()]}
-    return Call("GET", _one(project, "artifacts"), m.Page[m.ArtifactItem], query)
+    return Call("GET", of_project(project, "artifacts"), m.Page[m.ArtifactItem], query)
 
 
 def versions(project: str, path: str) -> Call[m.Page[m.VersionItem]]:
     """The states of an artifact that are known. Slashes of the path are spelled out, so that no name is taken for a route."""
-    return Call("GET", _one(project, f"artifacts/{quote(path, safe='')}/versions"), m.Page[m.VersionItem])
+    return Call("GET", of_project(project, f"artifacts/{quote(path, safe='')}/versions"), m.Page[m.VersionItem])
 
 
 def conflicts(project: str) -> Call[m.Page[m.ConflictItem]]:
     """Conflict copies."""
-    return Call("GET", _one(project, "conflicts"), m.Page[m.ConflictItem])
+    return Call("GET", of_project(project, "conflicts"), m.Page[m.ConflictItem])
 
 
 def problems(project: str) -> Call[m.Page[m.ProblemItem]]:
     """Paths that cannot sync."""
-    return Call("GET", _one(project, "problems"), m.Page[m.ProblemItem])
+    return Call("GET", of_project(project, "problems"), m.Page[m.ProblemItem])
 
 
-def trash(project: str) -> Call[m.Page[m.TrashItem]]:
-    """What can be restored."""
-    return Call("GET", _one(project, "trash"), m.Page[m.TrashItem])
-
-
-def log(project: str, *, after: int = -1, limit: int = 100) -> Call[m.Page[m.LogItem]]:
-    """History."""
-    return Call("GET", _one(project, "log"), m.Page[m.LogItem], {"after": after, "limit": limit})
+def log(
+    project: str, *, after: int = -1, limit: int = 100, wanted: Mapping[str, str | None] | None = None
+) -> Call[m.Page[m.LogItem]]:
+    """What this device did and saw. `wanted`: `path`, `by`, `action`, `since`, `until`."""
+    query: Query = {"after": after, "limit": limit, **given(wanted or {})}
+    return Call("GET", of_project(project, "log"), m.Page[m.LogItem], query)
 
 
 def follow_log(project: str, *, after: int = -1, limit: int = 100) -> Call[m.LogItem]:
     """History as NDJSON that does not end; each line is the answer."""
     query: Query = {"after": after, "limit": limit, "follow": "true"}
-    return Call("GET", _one(project, "log"), m.LogItem, query, patience_s=None)
+    return Call("GET", of_project(project, "log"), m.LogItem, query, patience_s=None)
 
 
 def why(project: str, path: str) -> Call[m.Why]:
     """Everything about one path."""
-    return Call("GET", _one(project, "why"), m.Why, {"path": path})
+    return Call("GET", of_project(project, "why"), m.Why, {"path": path})
 
 
 def check_ignore(project: str, paths: Sequence[str]) -> Call[m.Page[m.IgnoreItem]]:
     """Which rule ignores each path."""
-    return Call("GET", _one(project, "check-ignore"), m.Page[m.IgnoreItem], {"path": list(paths)})
+    return Call("GET", of_project(project, "check-ignore"), m.Page[m.IgnoreItem], {"path": list(paths)})
 
 
 def doctor(project: str, shell: Sequence[str] = ()) -> Call[m.Page[m.Finding]]:
     """Check everything. `shell`: names of variables set here, never their values."""
     query: Query = {"shell": list(shell)} if shell else {}
-    return Call("GET", _one(project, "doctor"), m.Page[m.Finding], query, patience_s=300)
+    return Call("GET", of_project(project, "doctor"), m.Page[m.Finding], query, patience_s=300)
 
 
 def sync(project: str, *, wait: bool = False, timeout_s: float | None = None) -> Call[m.SyncResult]:
@@ -160,46 +160,41 @@ def sync(project: str, *, wait: bool = False, timeout_s: float | None = None) ->
     patience_s: float | None = ANSWER_S
     if wait:
         patience_s = None if timeout_s is None else timeout_s + WAIT_SLACK_S
-    body = _given({"wait": wait, "timeout_s": timeout_s})
-    return Call("POST", _one(project, "sync"), m.SyncResult, body=body, patience_s=patience_s)
+    body = given({"wait": wait, "timeout_s": timeout_s})
+    return Call("POST", of_project(project, "sync"), m.SyncResult, body=body, patience_s=patience_s)
 
 
 def pause(project: str, for_s: float | None = None) -> Call[m.ProjectStatus]:
     """Hold everything."""
-    return Call("POST", _one(project, "pause"), m.ProjectStatus, body=_given({"for_s": for_s}))
+    return Call("POST", of_project(project, "pause"), m.ProjectStatus, body=given({"for_s": for_s}))
 
 
 def resume(project: str) -> Call[m.ProjectStatus]:
     """End a pause."""
-    return Call("POST", _one(project, "resume"), m.ProjectStatus)
+    return Call("POST", of_project(project, "resume"), m.ProjectStatus)
 
 
 def limits(project: str | None) -> Call[m.Bandwidth]:
     """Bandwidth limits in force: a project's, or (None) those of all together."""
-    return Call("GET", "/v1/limit" if project is None else _one(project, "limit"), m.Bandwidth)
+    return Call("GET", "/v1/limit" if project is None else of_project(project, "limit"), m.Bandwidth)
 
 
 def limit(project: str | None, *, up: int | None = None, down: int | None = None) -> Call[m.Bandwidth]:
     """Change bandwidth limits, bytes a second; 0 lifts one."""
-    path = "/v1/limit" if project is None else _one(project, "limit")
-    return Call("POST", path, m.Bandwidth, body=_given({"up": up, "down": down}))
+    path = "/v1/limit" if project is None else of_project(project, "limit")
+    return Call("POST", path, m.Bandwidth, body=given({"up": up, "down": down}))
 
 
 def approve(project: str, token: str) -> Call[m.ProjectStatus]:
     """Let a halt through."""
-    return Call("POST", _one(project, "approve"), m.ProjectStatus, body={"token": token})
+    return Call("POST", of_project(project, "approve"), m.ProjectStatus, body={"token": token})
 
 
 def reject(project: str, token: str) -> Call[m.ProjectStatus]:
     """Undo what a halt showed."""
-    return Call("POST", _one(project, "reject"), m.ProjectStatus, body={"token": token})
+    return Call("POST", of_project(project, "reject"), m.ProjectStatus, body={"token": token})
 
 
 def resolve(project: str, path: str, keep: str) -> Call[m.Page[m.ConflictItem]]:
     """Settle a conflict."""
-    return Call("POST", _one(project, "resolve"), m.Page[m.ConflictItem], body={"path": path, "keep": keep})
-
-
-def restore(project: str, path: str, name: str | None = None) -> Call[m.FileItem]:
-    """Bring a trashed file back."""
-    return Call("POST", _one(project, "restore"), m.FileItem, body=_given({"path": path, "name": name}))
+    return Call("POST", of_project(project, "resolve"), m.Page[m.ConflictItem], body={"path": path, "keep": keep})

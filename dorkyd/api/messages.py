@@ -435,11 +435,3 @@ class MetadataRequest(Request):
 
     metadata: dict[Said, Said | None]
     """By name; null takes one away."""
-
-
-class RestoreRequest(Request):
-    """Bring a trashed file back."""
-
-    path: Said = Field(min_length=1)
-    name: Said | None = None
-    """The trash item; None: the newest of that path."""

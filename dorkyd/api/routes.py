@@ -19,7 +19,7 @@ from typing import Annotated, Any, TypeVar
 from fastapi import APIRouter, FastAPI, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
-from dorkyd.api import artifacts, imports, problems
+from dorkyd.api import artifacts, history, imports, problems
 from dorkyd.api import messages as m
 from dorkyd.api.depending import Control, Project
 from dorkyd.api.description import PROBLEMS, Described
@@ -38,8 +38,8 @@ LAST_SEQ = 2**53
 MOST_WAITS = 64
 """Clients that wait for a sync at one time."""
 
-NOT_BUILT_READS = ("commits", "history", "diff", "get", "meta")
-NOT_BUILT_ACTIONS = ("undo", "stage", "unstage", "commit", "push", "pull", "checkout", "put", "get", "meta")
+NOT_BUILT_READS = ("commits", "get", "meta")
+NOT_BUILT_ACTIONS = ("stage", "unstage", "commit", "push", "pull", "checkout", "put", "get", "meta")
 
 router = APIRouter(prefix="/v1", responses=PROBLEMS)
 """The daemon, and its projects together."""
@@ -71,6 +71,7 @@ def described(version: str) -> Described:
     app.include_router(imports.router)
     app.include_router(imports.one)
     app.include_router(one)
+    app.include_router(history.router)
     app.include_router(artifacts.router)
     app.include_router(artifacts.batches)
     return app
@@ -249,12 +250,6 @@ def problem_list(project: Project) -> m.Page[m.ProblemItem]:
     return _page(m.ProblemItem, project.problems())
 
 
-@one.get("/trash")
-def trash(project: Project) -> m.Page[m.TrashItem]:
-    """What can be restored, newest first."""
-    return _page(m.TrashItem, project.trash())
-
-
 @one.get("/log", responses={200: {"content": {"application/x-ndjson": {"schema": {"type": "string"}}}}})
 def log(
     request: Request,
@@ -262,16 +257,24 @@ def log(
     after: Annotated[int, Query(ge=-1, le=LAST_SEQ)] = -1,
     limit: Limit = 100,
     follow: bool = False,
+    path: history.PathWanted = None,
+    by: Annotated[str | None, Query(min_length=1)] = None,
+    action: Annotated[str | None, Query(min_length=1)] = None,
+    since: history.Moment = None,
+    until: history.Moment = None,
 ) -> m.Page[m.LogItem]:
-    """What was done, oldest first, with seq above `after`; -1: the last `limit`. `follow`: NDJSON that does not end."""
+    """What this device did and saw, oldest first, with seq above `after`; -1: the last `limit`. `follow`: NDJSON that does not
+    end, of everything. `audit` tells what anyone did to the bucket.
+    """
+    wanted = history.filter_of(path, by, action, since, until)
     if follow:
         # FastAPI passes a response through, whatever the declared model, which describes the list.
         return StreamingResponse(  # type: ignore[return-value]
             followed_log(request.app.state.feeds, project, after, limit), media_type="application/x-ndjson"
         )
     if after < 0:
-        return _page(m.LogItem, project.log(after, limit))
-    found = list(project.log(after, limit + 1))
+        return _page(m.LogItem, project.log(after, limit, wanted))
+    found = list(project.log(after, limit + 1, wanted))
     following = str(found[limit - 1].seq) if len(found) > limit else None
     return _page(m.LogItem, found[:limit], following)
 
@@ -345,12 +348,6 @@ def reject(project: Project, body: m.TokenRequest) -> m.ProjectStatus:
 def resolve(project: Project, body: m.ResolveRequest) -> m.Page[m.ConflictItem]:
     """Settle a conflict; answers with those that remain. The bytes not kept go to trash."""
     return _page(m.ConflictItem, project.resolve(body.path, body.keep))
-
-
-@one.post("/restore")
-def restore(project: Project, body: m.RestoreRequest) -> m.FileItem:
-    """Bring a trashed file back to its place."""
-    return m.FileItem.model_validate(project.restore(body.path, body.name))
 
 
 # --- what a later version builds --------------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ from dorkyd.buckets.ranges import Ranges, Shape
 from dorkyd.buckets.sense import sense
 from dorkyd.core.model import Version
 from dorkyd.errors import Blocked, Denied, DorkyError, Integrity, Stale, Transient
-from dorkyd.ports import Body, Chunk, Listed, ObjectInfo, Requests, Session, Written
+from dorkyd.ports import Body, Chunk, Listed, ObjectInfo, Requests, Session, StoredVersion, Written
 
 MIB = 1024 * 1024
 IN_MEMORY_BYTES = MIB
@@ -240,21 +240,54 @@ class GcsBucket:
         }
         if start_after:
             query["startOffset"] = self._calls.full(start_after)
+        for items in self._pages(prefix, query):
+            with sense():
+                page = [listed for item in items if (listed := self._listed(item, start_after)) is not None]
+            if page:
+                yield page
+
+    def _pages(self, prefix: str, query: dict[str, str]) -> Iterator[Sequence[Mapping[str, Any]]]:
+        """The items of each page of a listing."""
         while True:
             told = json_of(
                 self._calls.send_listing(Request("LIST", "objects.list", "GET", prefix, self._calls.bucket_path, query))
             )
             with sense():
                 items = told.get("items", ())
-                page = [listed for item in items if (listed := self._listed(item, start_after)) is not None]
-            if page:
-                yield page
+            yield items
             token = told.get("nextPageToken")
             if not token:
                 return
             if not isinstance(token, str) or token == query.get("pageToken"):
                 raise Transient(f"the listing of {self._url} does not come to an end")
             query["pageToken"] = token
+
+    def versions(self, prefix: str) -> Iterator[Sequence[StoredVersion]]:
+        """As `dorkyd.ports.Versioned`: generations. A deletion leaves no mark of its own."""
+        query = {
+            "prefix": self._calls.full(prefix),
+            "versions": "true",
+            "maxResults": "1000",
+            "fields": "nextPageToken,items(name,generation,size,updated,timeDeleted)",
+        }
+        for items in self._pages(prefix, query):
+            with sense():
+                states = [self._stored(item) for item in items if item["name"].startswith(self._calls.full(""))]
+            # The store tells each name's generations oldest first.
+            yield sorted(states, key=lambda state: (state.key.encode(), -int(state.id)))
+
+    @contextlib.contextmanager
+    def open_version(self, key: str, id: str) -> Iterator[GcsReading]:  # noqa: A002 - as the port says
+        """As `dorkyd.ports.Versioned`."""
+        query = {"generation": generation_of(Version(id))}
+        found = json_of(
+            self._calls.send(Request("HEAD", "objects.get", "GET", key, self._calls.object_path(key), query))
+        )
+        info = info_of(found)
+        request = media_request(self._calls, key, query, 0, None)
+        with contextlib.closing(self._calls.send(request)) as reply:
+            piece = GcsPiece(self._calls, request, reply, info, 0)
+            yield GcsReading(key, info, piece, crc32c=found.get("crc32c"), left=info.size)
 
     def close(self) -> None:
         """Free connections and threads. May be repeated."""
@@ -378,6 +411,17 @@ class GcsBucket:
 
     def _resource(self, key: str, meta: Mapping[str, str]) -> dict[str, Any]:
         return resource_of(key, self._calls.full(key), meta)
+
+    def _stored(self, item: Mapping[str, Any]) -> StoredVersion:
+        generation = str(item["generation"])
+        return StoredVersion(
+            key=item["name"][len(self._calls.full("")) :],
+            version=Version(generation),
+            id=generation,
+            size=size_of(item),
+            modified=seconds_of(item.get("updated")),
+            current=item.get("timeDeleted") is None,
+        )
 
     def _listed(self, item: Mapping[str, Any], start_after: str) -> Listed | None:
         root, name = self._calls.full(""), item["name"]

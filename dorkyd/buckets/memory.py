@@ -17,9 +17,11 @@ from dorkyd.buckets.counting import Counter, Verb
 from dorkyd.core.metadata import sha256
 from dorkyd.core.model import Version
 from dorkyd.errors import Blocked, DorkyError, SessionGone, Stale, Unsupported
-from dorkyd.ports import Body, Listed, ObjectInfo, Requests, Session, Written
+from dorkyd.ports import Body, Listed, ObjectInfo, Requests, Session, StoredVersion, Written
 
 CHUNK_BYTES = 1024 * 1024
+_NOW = 2**40
+"""Ids of versions from here on stand for objects as they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,8 @@ class _Store:
     """Uploads begun and not ended, by id."""
     begun: int = 0
     """How many sessions there were: the next id."""
+    old: list[tuple[str, _Object]] = field(default_factory=list)
+    """States that were replaced or deleted, oldest first, by key: where versions are kept."""
 
     def match(self, key: str, expected: Version | None) -> None:
         """Raise `Stale` unless the object's state is `expected`; None: there must be none."""
@@ -107,10 +111,9 @@ class MemoryBucket:
 
     `seconds` gives LastModified, the store's clock (None: the store tells none). `etags` makes versions as S3 does,
     the MD5 of the content: equal bytes have equal versions, a change of metadata keeps the version, and listings tell it. Bodies of more than
-    `sessions_over` bytes take sessions, in parts of `part_bytes`; None: none does.
+    `sessions_over` bytes take sessions, in parts of `part_bytes`; None: none does. `versioned`: replaced and deleted states are kept.
     """
 
-    versioned = False
     url = "memory://"
 
     def __init__(
@@ -122,8 +125,10 @@ class MemoryBucket:
         etags: bool = False,
         sessions_over: int | None = None,
         part_bytes: int = 4,
+        versioned: bool = False,
     ) -> None:
         self._store = _Store()
+        self.versioned = versioned
         self._faults = faults
         self._seconds = seconds
         self._page_keys = page_keys
@@ -141,6 +146,7 @@ class MemoryBucket:
             etags=self._etags,
             sessions_over=self.sessions_over,
             part_bytes=self._part_bytes,
+            versioned=self.versioned,
         )
         other._store = self._store
         return other
@@ -271,6 +277,7 @@ class MemoryBucket:
         """As `Bucket.delete`."""
         with self._request("DELETE", key), self._store.lock:
             self._store.match(key, replaces)
+            self._keep(key)
             del self._store.objects[key]
 
     def copy(
@@ -304,8 +311,42 @@ class MemoryBucket:
                 return
             after = page[-1].key
 
+    def versions(self, prefix: str) -> Iterator[Sequence[StoredVersion]]:
+        """As `dorkyd.ports.Versioned`, without marks of deletions."""
+        if not self.versioned:
+            return
+        with self._request("LIST", prefix), self._store.lock:
+            now = [
+                (key, at, self._store.objects[key], True) for at, key in enumerate(sorted(self._store.objects), _NOW)
+            ]
+            old = [(key, at, state, False) for at, (key, state) in enumerate(self._store.old)]
+            states = sorted((each for each in [*now, *old] if each[0].startswith(prefix)), key=lambda s: (s[0], -s[1]))
+        yield [
+            StoredVersion(key, o.info.version, f"v{at}", o.info.size, o.info.modified, current)
+            for key, at, o, current in states
+        ]
+
+    @contextmanager
+    def open_version(self, key: str, id: str) -> Iterator[_MemoryReading]:  # noqa: A002 - as the port says
+        """As `dorkyd.ports.Versioned`."""
+        with self._request("GET", key), self._store.lock:
+            at = int(id.removeprefix("v"))
+            if at >= _NOW:
+                kept, found = key, self._store.require(key, None)
+            else:
+                kept, found = self._store.old[at]
+        if kept != key:
+            raise Stale(f"{key}: no such version is kept")
+        yield _MemoryReading(key, found.info, found.data, None, self._counter)
+
     def close(self) -> None:
         """Nothing to free."""
+
+    def _keep(self, key: str) -> None:
+        """Under the lock: what is replaced or deleted is kept."""
+        found = self._store.objects.get(key)
+        if self.versioned and found is not None:
+            self._store.old.append((key, found))
 
     @contextmanager
     def _request(self, verb: Verb, key: str, *, may_break_midway: bool = False) -> Iterator[Fault | None]:
@@ -326,6 +367,7 @@ class MemoryBucket:
         version = Version(md5 or str(self._store.writes))
         modified = self._seconds() if self._seconds else None
         lower = {name.lower(): value for name, value in meta.items()}
+        self._keep(key)
         self._store.objects[key] = _Object(ObjectInfo(version, len(data), modified, lower), data, md5)
         return Written(version, modified)
 

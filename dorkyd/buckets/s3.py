@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from dorkyd.buckets import s3_versions
 from dorkyd.buckets.counting import Verb
 from dorkyd.buckets.ranges import Ranges, Shape
 from dorkyd.buckets.s3_body import Checked
@@ -38,7 +39,7 @@ from dorkyd.buckets.sense import sense
 from dorkyd.core.metadata import hex_of
 from dorkyd.core.model import Version
 from dorkyd.errors import Blocked, Denied, Stale, Transient, Unsupported
-from dorkyd.ports import Body, Listed, ObjectInfo, Reading, Requests, Session, Setting, Written
+from dorkyd.ports import Body, Listed, ObjectInfo, Reading, Requests, Session, Setting, StoredVersion, Written
 
 MIB = 1024 * 1024
 KEY_BYTES = 1024
@@ -287,6 +288,14 @@ class S3Bucket:
             if not token or token == params.get("ContinuationToken"):
                 raise Transient(f"the listing of {self._url} broke off without saying how to go on")
             params["ContinuationToken"] = token
+
+    def versions(self, prefix: str) -> Iterator[Sequence[StoredVersion]]:
+        """As `dorkyd.ports.Versioned`."""
+        return s3_versions.pages(self._calls, prefix)
+
+    def open_version(self, key: str, id: str) -> contextlib.AbstractContextManager[Reading]:  # noqa: A002 - as the port says
+        """As `dorkyd.ports.Versioned`."""
+        return s3_versions.opened(self._calls, key, id)
 
     def inspect(self) -> Sequence[Setting]:
         """How the bucket is set up, for `doctor` alone: the one place that asks more than docs/permissions.md lists."""

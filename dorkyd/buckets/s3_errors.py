@@ -77,6 +77,7 @@ CODES: Mapping[str, Meaning] = {
     "NoSuchKey": Meaning.STALE,
     # Somebody, or a lifecycle rule, ended our multipart upload.
     "NoSuchUpload": Meaning.STALE,
+    "NoSuchVersion": Meaning.STALE,
     # The bytes sent are not those observed: the file changed on the way.
     "BadDigest": Meaning.STALE,
     "InvalidDigest": Meaning.STALE,

@@ -5,9 +5,21 @@ from __future__ import annotations
 from dorkyd.cli.app import run
 
 # Imported for their commands, in the order in which help lists them.
-from dorkyd.cli import lifecycle, status, projects, importing, halts, files, artifacts, later  # isort: skip
+from dorkyd.cli import lifecycle, status, projects, importing, halts, files, history, artifacts, later  # isort: skip
 
-__all__ = ["artifacts", "files", "halts", "importing", "later", "lifecycle", "main", "projects", "run", "status"]
+__all__ = [
+    "artifacts",
+    "files",
+    "halts",
+    "history",
+    "importing",
+    "later",
+    "lifecycle",
+    "main",
+    "projects",
+    "run",
+    "status",
+]
 
 
 def main() -> None:

@@ -129,7 +129,7 @@ def show(text: str, *, lines: bool = False) -> None:
     """Print a line of an answer for people; a name in it that holds a line break forges no other. `lines`: the text has
     several of its own.
     """
-    print(printable(text, keep="\n" if lines else ""), flush=True)
+    print(printable(text, keep="\n\t" if lines else ""), flush=True)
 
 
 def emit(body: bytes) -> None:

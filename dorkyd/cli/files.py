@@ -1,4 +1,4 @@
-"""Commands about files: ls, why, check-ignore, log, trash, restore."""
+"""Commands about files: ls, why, check-ignore."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 
 from dorkyd.api import calls
-from dorkyd.api.messages import FileItem, LogItem
+from dorkyd.api.messages import FileItem
 from dorkyd.cli import targets
-from dorkyd.cli.app import Exit, Failure, Json, Name, app, emit, show
+from dorkyd.cli.app import Failure, Json, app, emit, show
+from dorkyd.cli.told import done
 from dorkyd.cli.units import pairs, size
 from dorkyd.client import DorkyClient
 
@@ -93,7 +94,7 @@ def why(path: Path, json: Json = False) -> None:
             if told.problem.hint:
                 show(f"              {told.problem.hint}", lines=True)
         if told.last is not None:
-            show(f"  last        {_done(told.last)}")
+            show(f"  last        {done(told.last)}")
 
 
 def _side(side: FileItem | None) -> str:
@@ -121,75 +122,3 @@ def check_ignore(
             return
         for item in reply.value.items:
             show(f"{item.path}: {f'ignored by {item.rule}' if item.ignored else 'not ignored'}")
-
-
-@app.command(epilog="Example: dorkyctl log api -f")
-def log(
-    name: Name = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what is done from now on.")] = False,
-    lines: Annotated[int, typer.Option("--lines", "-n", min=1, max=100_000, help="How many of the last.")] = 100,
-    json: Json = False,
-) -> None:
-    """Show what was done, by which device, when; oldest first.
-
-    With --follow --json each thing done is a line.
-    """
-    with DorkyClient() as client:
-        project = targets.project_name(client, name)
-        if not follow:
-            reply = client.send(calls.log(project, limit=lines))
-            if json:
-                emit(reply.body)
-            else:
-                for item in reply.value.items:
-                    show(_done(item))
-            return
-        for line in client.lines(calls.follow_log(project, limit=lines)):
-            if json:
-                emit(line.body)
-            else:
-                show(_done(line.value))
-        raise Failure("The daemon has stopped.", hint="Run `dorkyctl up`.", exit_code=Exit.NOT_RUNNING)
-
-
-def _done(item: LogItem) -> str:
-    amount = "" if item.size is None else f"  {size(item.size)}"
-    detail = f"  {item.detail}" if item.detail else ""
-    return f"{item.at}  {item.device}  {item.verb:<13}  {item.path}{amount}{detail}"
-
-
-@app.command(epilog="Example: dorkyctl trash api")
-def trash(name: Name = None, json: Json = False) -> None:
-    """List displaced and deleted files that can be restored, newest first."""
-    with DorkyClient() as client:
-        project = targets.project_name(client, name)
-        reply = client.send(calls.trash(project))
-        if json:
-            emit(reply.body)
-            return
-        for item in reply.value.items:
-            show(f"{item.at}  {size(item.size):>10}  {item.path}")
-            show(f"  {item.name}")
-        if reply.value.items:
-            show(f"Bring one back with: dorkyctl restore '{project}:PATH' (an older one: --at with the name below it)")
-        else:
-            show(f"The trash of {project} is empty.")
-
-
-@app.command(epilog="Example: dorkyctl restore data/table.csv")
-def restore(
-    path: Path,
-    at: Annotated[str | None, typer.Option(help="The trash item's name, as `trash` shows it; default: newest.")] = None,
-    to: Annotated[str | None, typer.Option(help="Not built yet.", hidden=True)] = None,
-    json: Json = False,
-) -> None:
-    """Bring a file back from the trash to its place. What stands there now goes to the trash."""
-    if to is not None:
-        raise Failure("restore --to is not built yet.", hint="Without it the file comes back to its own place.")
-    with DorkyClient() as client:
-        meant = targets.target(client, path)
-        reply = client.send(calls.restore(meant.project, meant.path, at))
-        if json:
-            emit(reply.body)
-        else:
-            show(f"Restored {reply.value.path} ({size(reply.value.size)}).")

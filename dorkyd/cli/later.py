@@ -7,8 +7,6 @@ import typer
 from dorkyd.cli.app import Failure, app
 
 LATER = (
-    "history",
-    "undo",
     "stage",
     "unstage",
     "commit",
@@ -16,7 +14,6 @@ LATER = (
     "pull",
     "commits",
     "checkout",
-    "diff",
     "service",
 )
 

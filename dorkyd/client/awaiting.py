@@ -22,7 +22,8 @@ from typing import Any, Self, TypeVar
 
 import httpx2
 
-from dorkyd.api import calls
+from dorkyd.api import calls, history_calls
+from dorkyd.api import history_messages as h
 from dorkyd.api import messages as m
 from dorkyd.api.calls import Call
 from dorkyd.api.failures import ApiError
@@ -194,13 +195,9 @@ class AsyncDorkyClient:
         """Paths that cannot sync, and why."""
         return (await self.send(calls.problems(project))).value.items
 
-    async def trash(self, project: str) -> list[m.TrashItem]:
-        """What can be restored, newest first."""
-        return (await self.send(calls.trash(project))).value.items
-
-    async def log(self, project: str, *, after: int = -1, limit: int = 100) -> m.Page[m.LogItem]:
-        """History with seq above `after`, oldest first; -1: the last `limit`."""
-        return (await self.send(calls.log(project, after=after, limit=limit))).value
+    async def log(self, project: str, *, after: int = -1, limit: int = 100, **wanted: str | None) -> m.Page[m.LogItem]:
+        """What this device did and saw, with seq above `after`, oldest first; -1: the last `limit`. Filters as for `audit`."""
+        return (await self.send(calls.log(project, after=after, limit=limit, wanted=wanted))).value
 
     async def follow_log(self, project: str, *, after: int = -1, limit: int = 100) -> AsyncGenerator[m.LogItem, None]:
         """The same, then every line that joins it."""
@@ -250,9 +247,40 @@ class AsyncDorkyClient:
         """Settle a conflict (`keep`: mine, theirs, both); returns those that remain."""
         return (await self.send(calls.resolve(project, path, keep))).value.items
 
-    async def restore(self, project: str, path: str, name: str | None = None) -> m.FileItem:
-        """Bring a trashed file back; `name`: that trash item, None: the newest of the path."""
-        return (await self.send(calls.restore(project, path, name))).value
+    # --- the past -----------------------------------------------------------------------------------------------------
+
+    async def history(self, project: str, path: str) -> h.History:
+        """The states of one path, newest first, from every place that knows of any."""
+        return (await self.send(history_calls.history(project, path))).value
+
+    async def restore(self, project: str, path: str, at: str | None = None, to: str | None = None) -> h.Restored:
+        """Bring a file, or with a closing `/` a folder, back as a new version. `at`: a version, a digest, a name in a trash or
+        a time (`2h`); None: the newest state that is not what stands there. `to`: another, free place.
+        """
+        return (await self.send(history_calls.restore(project, path, at, to))).value
+
+    async def undo(self, project: str, *, dry_run: bool = False) -> h.Undone:
+        """Take back the last action that sync took on this device, on both sides."""
+        return (await self.send(history_calls.undo(project, dry_run=dry_run))).value
+
+    async def trash(self, project: str, *, where: str = "folder", path: str | None = None) -> list[m.TrashItem]:
+        """What can be restored, newest first; `where`: `folder` or `bucket`."""
+        return (await self.send(history_calls.trash(project, where=where, path=path))).value.items
+
+    async def empty_trash(
+        self, project: str, *, where: str = "folder", path: str | None = None, older_than_s: float | None = None
+    ) -> h.Emptied:
+        """Remove what is in a trash for good."""
+        call = history_calls.empty_trash(project, where=where, path=path, older_than_s=older_than_s)
+        return (await self.send(call)).value
+
+    async def diff(self, project: str, path: str, before: str | None = None, after: str | None = None) -> h.Difference:
+        """Compare two states; without `before` the newest that is not what stands here, without `after` the file here."""
+        return (await self.send(history_calls.diff(project, path, before, after))).value
+
+    async def audit(self, project: str, *, after: str = "", limit: int = 1000, **wanted: str | None) -> h.Audit:
+        """Who changed what, in the order of the bucket's log; `path`, `by`, `action`, `since` and `until` filter."""
+        return (await self.send(history_calls.audit(project, after=after, limit=limit, wanted=wanted))).value
 
     # --- artifacts ----------------------------------------------------------------------------------------------
 

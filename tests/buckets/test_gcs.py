@@ -20,6 +20,7 @@ from dorkyd.errors import Blocked, SessionGone, Stale, Transient, UnsafeStore, U
 from dorkyd.ports import Bucket, Session
 from tests.buckets.contract import BucketContract, BytesBody, content, create, digest_of, keys, large, listed, look
 from tests.buckets.session_contract import SessionContract
+from tests.buckets.versions_contract import VersionsContract
 from tests.gcs.faults import Fault, When
 from tests.gcs.server import GcsServer
 from tests.gcs.store import Conditions
@@ -48,6 +49,15 @@ def bucket(gcs: GcsServer) -> Iterator[GcsBucket]:
     bucket = open_gcs(gcs)
     yield bucket
     bucket.close()
+
+
+class TestVersions(VersionsContract):
+    @pytest.fixture
+    def bucket(self, gcs: GcsServer) -> Iterator[Bucket]:
+        gcs.store.make_bucket("kept", versioning=True)
+        bucket = GcsBucket("gs://kept/team/api", endpoint_url=gcs.url)
+        yield bucket
+        bucket.close()
 
 
 class TestStrict(BucketContract):

@@ -11,6 +11,7 @@ from dorkyd.errors import RateLimited, Stale, Transient
 from dorkyd.ports import Bucket
 from tests.buckets.contract import BucketContract, BytesBody, content, create, keys, look
 from tests.buckets.session_contract import SessionContract
+from tests.buckets.versions_contract import VersionsContract
 
 
 class TestMemoryBucket(BucketContract):
@@ -23,6 +24,12 @@ class TestMemoryBucketWithEtags(BucketContract):
     @pytest.fixture
     def bucket(self) -> Bucket:
         return MemoryBucket(etags=True, seconds=lambda: 1_800_000_000)
+
+
+class TestMemoryVersions(VersionsContract):
+    @pytest.fixture
+    def bucket(self) -> Bucket:
+        return MemoryBucket(versioned=True)
 
 
 class TestMemorySessions(SessionContract):

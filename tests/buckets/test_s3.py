@@ -14,6 +14,7 @@ from dorkyd.core.model import Version
 from dorkyd.errors import AuthExpired, Blocked, Denied, Stale, Transient, Unsupported
 from dorkyd.ports import Bucket
 from tests.buckets.contract import BucketContract, BytesBody, content, create, keys, large, listed, look
+from tests.buckets.versions_contract import VersionsContract
 from tests.servers import Server, free_ports
 
 pytestmark = pytest.mark.s3
@@ -66,6 +67,15 @@ class TestSeaweed(BucketContract):
         super().test_odd_name(bucket, name)
 
     test_odd_name.pytestmark = BucketContract.test_odd_name.pytestmark  # type: ignore[attr-defined]
+
+
+class TestSeaweedVersions(VersionsContract):
+    @pytest.fixture
+    def bucket(self, seaweed: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
+        seaweed.enter(monkeypatch)
+        bucket = open_s3(seaweed, seaweed.new_bucket(versioning=True))
+        yield bucket
+        bucket.close()
 
 
 class TestSeaweedTls(BucketContract):

@@ -58,6 +58,8 @@ class Blob:
     crc32c: str
     md5: str | None
     """None for what was composed."""
+    deleted_ns: int | None = None
+    """When it was replaced or deleted; None: it is live."""
 
     def resource(self) -> dict[str, Any]:
         """As the API tells it."""
@@ -77,6 +79,8 @@ class Blob:
         }
         if self.md5 is not None:
             told["md5Hash"] = self.md5
+        if self.deleted_ns is not None:
+            told["timeDeleted"] = _rfc3339(self.deleted_ns)
         return told
 
 
@@ -228,7 +232,7 @@ class Store:
                 None if composed else sums["md5Hash"],
             )
             if before is not None and place.versioning:
-                place.old.append(before)
+                place.old.append(replace(before, deleted_ns=now))
             place.live[name] = made
             return made
 
@@ -263,7 +267,7 @@ class Store:
             conditions.judge(found)
             del place.live[name]
             if place.versioning and generation is None:
-                place.old.append(found)
+                place.old.append(replace(found, deleted_ns=time.time_ns()))
 
     def copy(
         self,

@@ -20,7 +20,7 @@ Asked = Callable[[Device], None]
 def _restore(one: Device) -> None:
     """`f` comes back as it was before B's edit: the oldest in the trash, so that asking twice is asking once."""
     name = next(item.name for item in one.engine.folder.trash() if item.path == "f")
-    one.decisions.restore("f", name)
+    one.restore("f", name)
 
 
 def _resolve(one: Device) -> None:

@@ -382,7 +382,7 @@ def test_resolve_and_restore_refuse_what_is_none(tmp_path: Path, path: str) -> N
     with pytest.raises(Refused):
         a.decisions.resolve(path, "mine")
     with pytest.raises(Refused):
-        a.decisions.restore(path, None)
+        a.restore(path, None)
     with pytest.raises(Refused):
         a.decisions.resolve("f", "ours")
     assert a.tree() == before
@@ -396,7 +396,7 @@ def test_restore_to_a_free_place(tmp_path: Path) -> None:
     (a.root / "d/f").unlink()
     world.settle()
     assert not (b.root / "d").exists()
-    b.decisions.restore("d/f", None)
+    b.restore("d/f", None)
     world.settle()
     assert a.tree() == b.tree() == world.objects() == {"d/f": "1", "g": "0"}
 
@@ -408,15 +408,15 @@ def test_restore_over_another_file(tmp_path: Path) -> None:
         a.write("f", text)
         world.settle()
     oldest, newest = [item.name for item in b.engine.folder.trash() if item.path == "f"]
-    b.decisions.restore("f", oldest)
+    b.restore("f", oldest)
     world.settle()
     assert a.tree() == b.tree() == world.objects() == {"f": "1"}
     assert sorted(b.trashed()) == ["1", "2", "3"]
-    b.decisions.restore("f", newest)
+    b.restore("f", newest)
     world.settle()
     assert a.tree() == {"f": "2"}
     with pytest.raises(Refused):
-        b.decisions.restore("f", "../../f")
+        b.restore("f", "../../f")
 
 
 def test_restore_where_a_folder_stands(tmp_path: Path) -> None:
@@ -426,7 +426,7 @@ def test_restore_where_a_folder_stands(tmp_path: Path) -> None:
     world.settle()
     b.write("f/x", "in the way")
     with pytest.raises((Refused, PathProblem)):
-        b.decisions.restore("f", None)
+        b.restore("f", None)
     world.settle()
     assert a.tree() == b.tree() == world.objects() == {"f/x": "in the way"}
     assert "1" in b.trashed()

@@ -487,7 +487,7 @@ def test_what_the_trash_gives_back_is_as_private_as_before(tmp_path: Path) -> No
     world.settle()
     (a.root / "f").unlink()
     world.settle()
-    b.decisions.restore("f", None)
+    b.restore("f", None)
     assert (b.root / "f").stat().st_mode & 0o777 == 0o600
 
 

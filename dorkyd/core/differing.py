@@ -1,0 +1,72 @@
+"""How two states of a file differ, for people: line by line where both are text, by digest and size otherwise.
+
+A seam for formats that can say more: `DIFFERS` are asked by the file's suffix first, and one that does not understand what it
+is given answers None. Pure; the bytes are somebody's work and go nowhere but into the answer.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+MOST_BYTES = 1024 * 1024
+"""Of each side; what is larger is told by its size."""
+MOST_LINES = 20_000
+"""Of each side: comparing takes the square of it at worst."""
+CONTEXT_LINES = 3
+
+
+class Differ(Protocol):
+    """Tells how two states of one format differ."""
+
+    kind: str
+    """What its answer is called, e.g. `table`."""
+
+    def diff(self, before: bytes, after: bytes) -> str | None:
+        """For people; None: one of them is not of this format after all."""
+
+
+DIFFERS: Mapping[str, Differ] = {}
+"""By suffix, lower case, with its dot. Empty: tables are compared by a later version."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """How two states differ."""
+
+    kind: str
+    """`same`, `text`, `binary` (told by digest and size), or a differ's own."""
+    text: str
+    """The unified diff; empty where there is none to show."""
+
+
+def compare(path: str, labels: tuple[str, str], before: bytes | None, after: bytes | None) -> Compared:
+    """Compare two states; None: there is none, which is told as an empty one. `labels`: what each side is called."""
+    if before == after:
+        return Compared("same", "")
+    one, two = before or b"", after or b""
+    differ = DIFFERS.get(f".{path.rpartition('.')[2].lower()}")
+    told = differ.diff(one, two) if differ is not None else None
+    if differ is not None and told is not None:
+        return Compared(differ.kind, told)
+    older, newer = _lines(one), _lines(two)
+    if older is None or newer is None:
+        return Compared("binary", "")
+    names = [f"{side}/{path}" if there is not None else "/dev/null" for side, there in (("a", before), ("b", after))]
+    found = difflib.unified_diff(older, newer, names[0], names[1], labels[0], labels[1], n=CONTEXT_LINES)
+    return Compared(
+        "text", "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in found)
+    )
+
+
+def _lines(data: bytes) -> list[str] | None:
+    """As text; None: it is none, or too large to be compared."""
+    if len(data) > MOST_BYTES or b"\0" in data:
+        return None
+    try:
+        lines = data.decode("utf-8").splitlines(keepends=True)
+    except UnicodeDecodeError:
+        return None
+    return lines if len(lines) <= MOST_LINES else None

@@ -1,0 +1,87 @@
+"""Two states of one file side by side: a version and the file that stands here, or two versions.
+
+The bytes are held in memory up to what `core.differing` compares, and written nowhere. On the thread of whoever asks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dorkyd.contents import Contents
+from dorkyd.core.differing import MOST_BYTES, Compared, compare
+from dorkyd.core.model import Digest, Local, Path
+from dorkyd.core.past import Difference, Side
+from dorkyd.core.settings import Mode
+from dorkyd.core.timeline import PathVersion
+from dorkyd.decisions import checked
+from dorkyd.engine import Engine
+from dorkyd.errors import Refused
+from dorkyd.restoring import Restoring
+from dorkyd.versions import States, Versions, wanted_of
+
+
+@dataclass(frozen=True, slots=True)
+class Diffing:
+    """See the module."""
+
+    engine: Engine
+
+    def diff(self, text: str, before: str | None, after: str | None) -> Difference:
+        """`before` None: the newest state that is not what stands here. `after` None: the file as it is here."""
+        text, before = Restoring(self.engine).meant(text, before)
+        path = checked(text)
+        found = Versions(self.engine).of(path)
+        here = self.engine.folder.observe(path, None) if self.engine.project.mode is not Mode.BUCKET else None
+        local = here if isinstance(here, Local) else None
+        if not found.states and local is None:
+            what = f"nothing is known of {text!r}" + (f"; {found.missing}" if found.missing else "")
+            raise Refused(what, code="no-such-path", hint="check the spelling")
+        newer = Versions(self.engine).choose(found, after) if after is not None else None
+        standing = newer.digest if newer is not None else (local.digest if local is not None else None)
+        older = self._older(found, before, standing)
+        sides = _side(older), _side(newer) if newer is not None else _here(local)
+        if sides[0].digest is not None and sides[0].digest == sides[1].digest:
+            return Difference(path, *sides, Compared("same", ""))
+        one = self._bytes(older) if older is not None else None
+        two = self._bytes(newer) if newer is not None else self._local_bytes(path, local)
+        if (older is not None and one is None) or (two is None and (newer is not None or local is not None)):
+            return Difference(path, *sides, Compared("binary", ""))
+        return Difference(path, *sides, compare(path, (sides[0].label, sides[1].label), one, two))
+
+    # --- inside ---------------------------------------------------------------------------------------------------
+
+    def _older(self, found: States, before: str | None, standing: Digest | None) -> PathVersion | None:
+        if before is not None:
+            return Versions(self.engine).choose(found, before)
+        return next((state for state in found.states if standing is None or state.digest != standing), None)
+
+    def _bytes(self, state: PathVersion) -> bytes | None:
+        """Of a state; None: too many to compare."""
+        if (state.size or 0) > MOST_BYTES:
+            return None
+        contents = Contents(self.engine)
+        brought = contents.bring(wanted_of(state))
+        try:
+            with self.engine.folder.open_staged(brought.staged) as staged:
+                data = staged.read(MOST_BYTES + 1)
+        finally:
+            contents.drop([brought.staged])
+        return data if len(data) <= MOST_BYTES else None
+
+    def _local_bytes(self, path: Path, local: Local | None) -> bytes | None:
+        if local is None or local.size > MOST_BYTES:
+            return None
+        with self.engine.folder.open(path, local) as reading:
+            return reading.read(MOST_BYTES + 1)
+
+
+def _side(state: PathVersion | None) -> Side:
+    if state is None:
+        return Side("nothing", None, None, None, there=False)
+    return Side(f"version {state.version or state.digest}", state.digest, state.size, state.version)
+
+
+def _here(local: Local | None) -> Side:
+    if local is None:
+        return Side("not here", None, None, None, there=False)
+    return Side("the file here", local.digest, local.size, None)

@@ -1,0 +1,106 @@
+"""Content of before is put in many places: brought a slice at a time, placed a slice at a time, told in the history.
+
+A run that breaks off has done some of it, each file whole; asked again, it does the rest. On the thread of whoever asks.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+from dorkyd.contents import Contents, Wanted
+from dorkyd.core.model import Local, Path
+from dorkyd.engine import Engine
+from dorkyd.errors import DorkyError, Refused
+from dorkyd.ledger import Event
+from dorkyd.placing import BUSY, Placement, Placer, Withdrawal
+
+SLICE = 100
+"""So many files are placed between two cycles."""
+BUSY_S = 30.0
+"""How long a path is waited for that is being synced."""
+_TICK_S = 0.02
+
+Failures = dict[Path, DorkyError]
+_Step = Placement | Withdrawal
+
+
+@dataclass(frozen=True, slots=True)
+class Reinstatement:
+    """Content for one place."""
+
+    wanted: Wanted
+    place: Path
+    there: Local | None
+    """What was seen in that place, and gives way to it; None: nothing."""
+    event: Event
+    """What the history says once it is done; its digest is of what was placed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """A file that a person wants out of its place."""
+
+    path: Path
+    there: Local
+    event: Event
+
+
+def reinstate(engine: Engine, items: Sequence[Reinstatement]) -> Failures:
+    """Put all in place; the places are distinct. Returns why, for those that were not."""
+    contents, failed = Contents(engine), Failures()
+    for start in range(0, len(items), SLICE):
+        part = items[start : start + SLICE]
+        ready: list[tuple[_Step, Event]] = []
+        for item, brought in zip(part, contents.bring_all([item.wanted for item in part]), strict=True):
+            if isinstance(brought, DorkyError):
+                failed[item.place] = brought
+            else:
+                placement = Placement(brought.staged, brought.digest, item.place, item.there)
+                ready.append((placement, replace(item.event, digest=brought.digest)))
+        failed |= _patiently(contents, ready)
+    return failed
+
+
+def remove(engine: Engine, items: Sequence[Removal]) -> Failures:
+    """Take all out, to the trash; the deletions that follow in the bucket are approved. Returns as `reinstate`."""
+    contents, failed = Contents(engine), Failures()
+    for start in range(0, len(items), SLICE):
+        part = items[start : start + SLICE]
+        failed |= _patiently(contents, [(Withdrawal(one.path, one.there, approved=True), one.event) for one in part])
+    return failed
+
+
+def _patiently(contents: Contents, ready: Sequence[tuple[_Step, Event]]) -> Failures:
+    """Do it on the engine's thread, again for paths that are being synced just now."""
+    left, failed = list(ready), Failures()
+    deadline = time.monotonic() + BUSY_S
+    while left:
+        found = contents.ask(partial(_do, contents.engine, left))
+        busy = {path for path, exc in found.items() if exc.code == BUSY}
+        failed |= {path: exc for path, exc in found.items() if path not in busy}
+        left = [each for each in left if each[0].path in busy]
+        if left and time.monotonic() > deadline:
+            contents.drop([step.staged for step, _ in left if isinstance(step, Placement)])
+            return failed | {path: found[path] for path in busy}
+        if left:
+            time.sleep(_TICK_S)
+    return failed
+
+
+def _do(engine: Engine, asked: Sequence[tuple[_Step, Event]]) -> Failures:
+    """Engine thread: do what can be done now, and tell it."""
+    placer = Placer(engine)
+    failed = placer.put_all([step for step, _ in asked if isinstance(step, Placement)])
+    failed |= placer.take_out_all([step for step, _ in asked if isinstance(step, Withdrawal)])
+    placer.tell([event for step, event in asked if step.path not in failed])
+    return failed
+
+
+def why(failure: DorkyError) -> Refused:
+    """A failure of one place, for a person."""
+    if failure.code == "stale":
+        return Refused("it changed while this was asked", code="changed-meanwhile", hint="look at it, and ask again")
+    return Refused(str(failure), code=failure.code, hint=failure.hint)
