@@ -18,7 +18,8 @@ from typing import TypeVar
 
 from dorkyd.commits import Commits
 from dorkyd.contents import Brought, Contents, Wanted
-from dorkyd.core.commits import Commit, CommitFile, CommitId, Header, object_key
+from dorkyd.core.commits import Commit, CommitFile, CommitId, object_key
+from dorkyd.core.committed import CheckedOut, Unlike
 from dorkyd.core.lockfile import LOCK_FILE, Lock, decode_lock
 from dorkyd.core.model import Local, Path, Problem
 from dorkyd.core.paths import is_under, parse
@@ -34,32 +35,6 @@ AT_A_TIME = 100
 """Files looked at or put in place in one go of the engine's thread."""
 TOLD = 20
 """Paths that a refusal names."""
-
-
-@dataclass(frozen=True, slots=True)
-class Unlike:
-    """A path that is not as the commit has it, and why."""
-
-    path: Path
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class CheckedOut:
-    """What a checkout did."""
-
-    id: CommitId
-    header: Header
-    placed: int = 0
-    """Files put in place."""
-    modes: int = 0
-    """Files whose permission bits alone were set."""
-    taken_out: int = 0
-    """Files that the commit does not have, now in the trash."""
-    same: int = 0
-    """Files that were as the commit has them."""
-    unlike: tuple[Unlike, ...] = ()
-    """What is not as the commit has it all the same; empty: the folder is exactly that."""
 
 
 @dataclass(slots=True)

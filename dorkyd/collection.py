@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from dorkyd.commit_store import CommitStore, Condemned, Standing
+from dorkyd.core.committed import Collected
 from dorkyd.core.garbage import CONDEMNED_S, DOCUMENT_NAMES, Aged, Kept, encode_condemned, past_retention, unreferenced
 from dorkyd.core.model import Digest
 from dorkyd.errors import Stale, Transient
@@ -21,22 +22,6 @@ RELIST_S = 600
 """What was seen of the commits counts so long, wall clock: then they are looked at again before more is removed."""
 _AT_A_TIME = 256
 """Objects removed between two looks at the clock."""
-
-
-@dataclass(frozen=True, slots=True)
-class Collected:
-    """What a collection did, or would do."""
-
-    commits: tuple[int, ...] = ()
-    """Numbers of the commits removed."""
-    condemned: int = 0
-    """Contents that no commit needs and that stay for now."""
-    condemned_bytes: int = 0
-    removed: int = 0
-    """Contents removed."""
-    removed_bytes: int = 0
-    timeless: bool = False
-    """The store tells no times, so that nothing ever is old enough to be removed."""
 
 
 @dataclass(slots=True)

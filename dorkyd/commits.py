@@ -28,6 +28,7 @@ from dorkyd.core.commits import (
     follows,
     new_commit,
 )
+from dorkyd.core.committed import Made
 from dorkyd.core.model import Digest, Local, Path
 from dorkyd.core.report import State, SyncResult
 from dorkyd.core.settings import Mode
@@ -44,15 +45,6 @@ TRIES = 8
 
 Settle = Callable[[], SyncResult]
 """Looks at both sides and waits until they agree, or says why not."""
-
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    """A commit that was made."""
-
-    named: Named
-    conflicts: tuple[Path, ...]
-    """Conflict copies that it holds: somebody may want to settle them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +69,7 @@ class Commits:
 
     def commit(self, message: str) -> Made:
         """Commit the project as it is once both sides agree. `Blocked` (`nothing-to-commit`) where the last commit has it
-        already; `Refused` and `Transient` where the two do not agree, with the reason.
+        already; `Blocked` (`not-settled`) and `Transient` where the two do not agree, with the reason.
         """
         text = checked_message(message)
         for _ in range(TRIES):
@@ -316,7 +308,7 @@ def _unsettled(settled: SyncResult) -> DorkyError:
     what = f"nothing was committed: {settled.detail}"
     if settled.state in _PASSING:
         return Transient(what, hint=settled.hint, code="unsettled", retry_after_s=RETRY_S)
-    return Blocked(what, hint=settled.hint, code="unsettled")
+    return Blocked(what, hint=settled.hint, code="not-settled")
 
 
 _PASSING = frozenset({State.SYNCING, State.OFFLINE, State.IN_SYNC})

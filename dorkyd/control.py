@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from dorkyd.control_commits import CommitControl
 from dorkyd.control_history import HistoryControl
 from dorkyd.control_import import ImportControl, ImportedHistory
 from dorkyd.core.artifact import Artifact, ArtifactVersion, Condition
@@ -113,6 +114,10 @@ class ProjectControl(Protocol):
     @property
     def artifacts(self) -> ArtifactControl:
         """Its objects."""
+
+    @property
+    def commits(self) -> CommitControl:
+        """Its commits."""
 
     @property
     def past(self) -> HistoryControl:

@@ -16,6 +16,7 @@ from pathlib import Path as FilePath
 from dorkyd import doctor
 from dorkyd.artifacts import Artifacts
 from dorkyd.commits import Commits
+from dorkyd.committing import Committing
 from dorkyd.control_import import ImportedHistory
 from dorkyd.core import costs
 from dorkyd.core.audit import EVERYTHING, Filter
@@ -51,6 +52,8 @@ _log = logging.getLogger("dorkyd.project")
 _FOREVER = 2**62
 _ANSWER_S = 60.0
 """How long an API thread waits for the engine's thread to answer."""
+SETTLE_S = 600.0
+"""How long a commit waits for both sides to agree."""
 RESTART_S = 5.0
 WIND_DOWN_S = 8.0
 """How long a stop waits for transfers under way."""
@@ -87,6 +90,7 @@ class ProjectRunner:
         self._decisions = Decisions(engine)
         self._artifacts = Artifacts(engine)
         self._histories = Histories(engine)
+        self._committing = Committing(engine, lambda: self.sync(wait=True, timeout_s=SETTLE_S))
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._tickets: list[_Ticket] = []
@@ -356,6 +360,11 @@ class ProjectRunner:
     def artifacts(self) -> Artifacts:
         """Its objects, for clients."""
         return self._artifacts
+
+    @property
+    def commits(self) -> Committing:
+        """Its commits."""
+        return self._committing
 
     @property
     def past(self) -> Histories:

@@ -68,6 +68,8 @@ BY_CODE: Mapping[str, tuple[int, str, str]] = {
     "key-in-use": (409, "temporary", "The request is under way"),
     "bad-metadata": (422, "invalid-request", "The metadata cannot be stored"),
     "metadata-too-large": (422, "invalid-request", "The metadata cannot be stored"),
+    "no-such-commit": (404, "not-found", "There is no such commit"),
+    **dict.fromkeys(("nothing-to-commit", "not-settled", "local-edits", "not-exact", "lock-differs"), _STATE),
     **dict.fromkeys(("halted", "paused", "mode", "ignored", "clash"), _STATE),
 }
 """Codes that say more than their class."""

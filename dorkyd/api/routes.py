@@ -19,7 +19,7 @@ from typing import Annotated, Any, TypeVar
 from fastapi import APIRouter, FastAPI, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
-from dorkyd.api import artifacts, history, imports, problems
+from dorkyd.api import artifacts, commits, history, imports, problems
 from dorkyd.api import messages as m
 from dorkyd.api.depending import Control, Project
 from dorkyd.api.description import PROBLEMS, Described
@@ -38,8 +38,8 @@ LAST_SEQ = 2**53
 MOST_WAITS = 64
 """Clients that wait for a sync at one time."""
 
-NOT_BUILT_READS = ("commits", "get", "meta")
-NOT_BUILT_ACTIONS = ("stage", "unstage", "commit", "push", "pull", "checkout", "put", "get", "meta")
+NOT_BUILT_READS = ("get", "meta")
+NOT_BUILT_ACTIONS = ("stage", "unstage", "push", "pull", "put", "get", "meta")
 
 router = APIRouter(prefix="/v1", responses=PROBLEMS)
 """The daemon, and its projects together."""
@@ -72,6 +72,7 @@ def described(version: str) -> Described:
     app.include_router(imports.one)
     app.include_router(one)
     app.include_router(history.router)
+    app.include_router(commits.router)
     app.include_router(artifacts.router)
     app.include_router(artifacts.batches)
     return app

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dorkyd.cli.app import run
 
 # Imported for their commands, in the order in which help lists them.
-from dorkyd.cli import lifecycle, status, projects, importing, halts, files, history, artifacts, later  # isort: skip
+from dorkyd.cli import lifecycle, status, projects, importing, halts, files, history, commits, artifacts, later  # isort: skip
 
 __all__ = [
     "artifacts",
+    "commits",
     "files",
     "halts",
     "history",

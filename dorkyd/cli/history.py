@@ -10,7 +10,7 @@ import typer
 
 from dorkyd.api import calls, history_calls
 from dorkyd.api.history_messages import AuditItem, HistoryItem, OutcomeItem
-from dorkyd.cli import targets
+from dorkyd.cli import commits, targets
 from dorkyd.cli.app import Exit, Failure, Json, Name, app, emit, say, show
 from dorkyd.cli.told import done
 from dorkyd.cli.units import size
@@ -244,16 +244,21 @@ def _ask_to_empty(meant: Target, where: str) -> None:
 
 @app.command(epilog="Example: dorkyctl diff data/table.csv@2h")
 def diff(
-    path: Annotated[str, typer.Argument(metavar="PATH[@V1]", help="A file, or one state of it.")],
-    other: Annotated[str | None, typer.Argument(metavar="@V2", help="Another state; default: the file here.")] = None,
+    path: Annotated[str, typer.Argument(metavar="PATH[@V1]|ID", help="A file, one state of it, or a commit.")],
+    other: Annotated[
+        str | None, typer.Argument(metavar="@V2|ID", help="Another state or commit; default: what there is now.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Show how two states of a file differ: line by line where both are text, by size and digest otherwise.
 
-    Without V1 it is the newest state that is not what stands here.
+    Of two commits, or one and what the bucket holds now, it lists the paths that differ. Without V1 it is the newest state that is not what stands here.
     """
+    if commits.are_ids(path, other):
+        commits.diff(path, other, json=json)
+        return
     if other is not None and not other.startswith("@"):
-        raise Failure(f"{other} is no version.", hint="Write diff PATH@V1 @V2.")
+        raise Failure(f"{other} is no version.", hint="Write diff PATH@V1 @V2, or diff ID ID for two commits.")
     with DorkyClient() as client:
         meant = _place(client, path)
         after = other.removeprefix("@") if other is not None else None

@@ -9,11 +9,8 @@ from dorkyd.cli.app import Failure, app
 LATER = (
     "stage",
     "unstage",
-    "commit",
     "push",
     "pull",
-    "commits",
-    "checkout",
     "service",
 )
 

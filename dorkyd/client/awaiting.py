@@ -22,7 +22,8 @@ from typing import Any, Self, TypeVar
 
 import httpx2
 
-from dorkyd.api import calls, history_calls
+from dorkyd.api import calls, commit_calls, history_calls
+from dorkyd.api import commit_messages as c
 from dorkyd.api import history_messages as h
 from dorkyd.api import messages as m
 from dorkyd.api.calls import Call
@@ -281,6 +282,45 @@ class AsyncDorkyClient:
     async def audit(self, project: str, *, after: str = "", limit: int = 1000, **wanted: str | None) -> h.Audit:
         """Who changed what, in the order of the bucket's log; `path`, `by`, `action`, `since` and `until` filter."""
         return (await self.send(history_calls.audit(project, after=after, limit=limit, wanted=wanted))).value
+
+    # --- commits --------------------------------------------------------------------------------------------------
+
+    async def commit(self, project: str, message: str) -> c.Committed:
+        """Commit the project once both sides agree."""
+        return (await self.send(commit_calls.commit(project, message))).value
+
+    async def commits(self, project: str, *, after: str | None = None, limit: int = 1000) -> m.Page[c.CommitItem]:
+        """One page of commits, the newest first; its `next` is the following page's `after`."""
+        return (await self.send(commit_calls.commits(project, after=after, limit=limit))).value
+
+    async def commit_files(self, project: str, commit: str, *, after: str = "", limit: int = 1000) -> c.CommitDocument:
+        """One commit, by the beginning of its id, with a page of its files."""
+        return (await self.send(commit_calls.commit_files(project, commit, after=after, limit=limit))).value
+
+    async def commit_diff(self, project: str, commit: str, to: str | None = None) -> list[c.DifferenceItem]:
+        """What differs between two commits, or (without `to`) between one and what the bucket holds now."""
+        return (await self.send(commit_calls.commit_diff(project, commit, to))).value.items
+
+    async def checkout(
+        self, project: str, commit: str, paths: Sequence[str] = (), *, overwrite: bool = False
+    ) -> c.CheckedOut:
+        """Make the folder what a commit was, or these paths of it. What it replaces goes to the trash."""
+        return (await self.send(commit_calls.checkout(project, commit, paths, overwrite=overwrite))).value
+
+    async def checkout_locked(self, project: str, lock: str, *, overwrite: bool = False) -> c.CheckedOut:
+        """Make the folder exactly what the text of a `dorky.lock` says, or raise how it differs."""
+        return (await self.send(commit_calls.checkout(project, None, lock=lock, overwrite=overwrite))).value
+
+    async def lock(self, project: str, commit: str | None = None) -> str:
+        """The text of `dorky.lock` for a commit, for the last one without `commit`."""
+        return (await self.send(commit_calls.lock(project, commit))).value.text
+
+    async def collect(
+        self, project: str, *, keep_last: int | None = None, keep_days: float | None = None, dry_run: bool = False
+    ) -> c.Collected:
+        """Remove commits past their retention, and contents that no commit has needed for a day."""
+        call = commit_calls.collect(project, keep_last=keep_last, keep_days=keep_days, dry_run=dry_run)
+        return (await self.send(call)).value
 
     # --- artifacts ----------------------------------------------------------------------------------------------
 

@@ -39,6 +39,7 @@ BUILT_IN: tuple[str, ...] = (
     ".git",
     ".dorky",
     "/.dorky.yaml",
+    "dorky.lock",  # it names a commit, and git carries it
     "node_modules",
     "__pycache__",
     ".venv",

@@ -17,11 +17,12 @@ from pathlib import Path as FilePath
 import pytest
 
 from dorkyd.buckets.memory import Fault, MemoryBucket
-from dorkyd.collection import RELIST_S, Collected, Collection
+from dorkyd.collection import RELIST_S, Collection
 from dorkyd.commit_cache import CommitCache
 from dorkyd.commit_store import CommitStore, Source
 from dorkyd.commits import Committer
 from dorkyd.core.commits import COMMITS, OBJECTS, CommitFile, CommitId, commit_key, new_commit, object_key
+from dorkyd.core.committed import Collected
 from dorkyd.core.garbage import CONDEMNED_S, GARBAGE, Kept, condemned_key
 from dorkyd.core.metadata import sha256
 from dorkyd.core.model import Digest, Path

@@ -8,8 +8,8 @@ from pathlib import Path as FilePath
 import pytest
 
 from dorkyd.buckets.memory import Fault, MemoryBucket
-from dorkyd.commits import Made
 from dorkyd.core.commits import OBJECTS, commit_key, object_key
+from dorkyd.core.committed import Made
 from dorkyd.core.lockfile import encode_lock, lock_of
 from dorkyd.core.metadata import sha256
 from dorkyd.core.model import Digest, Path
