@@ -13,6 +13,7 @@ from typing import Protocol
 
 from dorkyd.control_commits import CommitControl
 from dorkyd.control_history import HistoryControl
+from dorkyd.control_import import ImportControl, ImportedHistory
 from dorkyd.control_manual import ManualControl
 from dorkyd.core.artifact import Artifact, ArtifactVersion, Condition
 from dorkyd.core.audit import EVERYTHING, Filter
@@ -174,6 +175,11 @@ class ProjectControl(Protocol):
     def reject(self, token: str) -> ProjectStatus:
         """Undo what the halt showed: nothing is deleted and what is missing is restored."""
 
+    def import_history(self) -> ImportedHistory:
+        """Make a commit of each push of the npm tool's history. `Refused`: `no-npm-history`, `no-such-npm-project`,
+        `commits-exist`; `Transient` while others commit. May be repeated.
+        """
+
     def doctor(self, shell: Sequence[str] = ()) -> Sequence[Finding]:
         """Check folder, bucket, permissions, clock, limits; each finding says what to run. `shell`: names of variables
         that are set where the person asks, to tell what the daemon does not see.
@@ -193,6 +199,10 @@ class NewProject:
     endpoint_url: str | None = None
     region: str | None = None
     profile: str | None = None
+    ignore: tuple[str, ...] = ()
+    """Gitignore patterns for its settings."""
+    over_npm: bool = False
+    """The folder may be one of the npm tool `dorky`: `dorkyd.importing` has looked at it."""
 
 
 class DaemonControl(Protocol):
@@ -217,10 +227,16 @@ class DaemonControl(Protocol):
         """One of them. `Refused` with code `no-such-project` and the names there are."""
 
     def add(self, new: NewProject) -> ProjectControl:
-        """Write it to the configuration and start it. `Configuration` or `Refused` when it cannot be."""
+        """Write it to the configuration and start it. `Configuration` or `Refused` when it cannot be; `npm-project` for a
+        folder of the npm tool `dorky`.
+        """
 
     def remove(self, name: str) -> None:
         """Forget it; delete nothing."""
+
+    @property
+    def imports(self) -> ImportControl:
+        """Adopting projects of the npm tool."""
 
     @property
     def bandwidth(self) -> Bandwidth:

@@ -15,7 +15,9 @@ from pathlib import Path as FilePath
 
 from dorkyd import doctor
 from dorkyd.artifacts import Artifacts
+from dorkyd.commits import Commits
 from dorkyd.committing import Committing
+from dorkyd.control_import import ImportedHistory
 from dorkyd.core import costs
 from dorkyd.core.audit import EVERYTHING, Filter
 from dorkyd.core.ignore import IgnoreRules
@@ -43,6 +45,7 @@ from dorkyd.errors import DorkyError, Refused
 from dorkyd.histories import Histories
 from dorkyd.manual import Manual, status_of, told_of
 from dorkyd.manual_push import Pushes
+from dorkyd.npm_history import HistoryImport
 from dorkyd.opening import retire
 from dorkyd.ports import Bucket, Throttle
 from dorkyd.reading import Reader
@@ -458,6 +461,11 @@ class ProjectRunner:
     def reject(self, token: str) -> ProjectStatus:
         """As `ProjectControl.reject`."""
         return self._decide(lambda: self._decisions.reject(token))
+
+    def import_history(self) -> ImportedHistory:
+        """As `ProjectControl.import_history`."""
+        commits = Commits(self._engine, lambda: self.sync(wait=True, timeout_s=None))
+        return HistoryImport(commits, self._engine.project.path).run()
 
     def purge_trash(self) -> None:
         """Keep the trash to its limits: slow upkeep, asked for by the daemon's scheduler."""

@@ -21,6 +21,7 @@ from dorkyd.api import manual_messages as mm
 from dorkyd.api import messages as m
 from dorkyd.api.calls import Call
 from dorkyd.api.failures import ApiError
+from dorkyd.api.import_messages import ImportedHistory, ImportPlan, ImportRequest
 from dorkyd.client import artifacts, batches, many
 from dorkyd.client.artifacts import Fetched
 from dorkyd.client.bodies import CHUNK_BYTES, Source, Watching, Writable
@@ -133,6 +134,21 @@ class DorkyClient:
         `settings`: name, mode, endpoint_url, region, profile.
         """
         return self.send(calls.add(m.AddRequest(path=path, bucket=bucket, **settings))).value
+
+    def import_dorky(
+        self, path: str, bucket: str | None = None, *, dry_run: bool = False, **settings: str | bool | None
+    ) -> ImportPlan:
+        """Adopt the folder at the absolute `path`, a project of the npm tool `dorky`; `dry_run`: the plan, and nothing is
+        changed. `bucket` None: as its credentials.json names it.
+
+        `settings`: name, endpoint_url, region, profile, everything, retire, token.
+        """
+        wish = ImportRequest.model_validate({"path": path, "bucket": bucket, "dry_run": dry_run, **settings})
+        return self.send(calls.import_dorky(wish)).value
+
+    def import_history(self, project: str) -> ImportedHistory:
+        """Make a commit of each push of the npm tool's history, before any other commit."""
+        return self.send(calls.import_history(project)).value
 
     def remove(self, project: str) -> m.Removed:
         """Forget a project; delete nothing."""
