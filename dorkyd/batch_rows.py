@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from dorkyd.core.model import Path
+from dorkyd.ledger import Intent
 
 PASSED_AT = "log_passed_at"
 """Where the journal keeps the LastModified of the last entry of the log that was passed over unread: what was made later
@@ -59,6 +60,29 @@ class BatchRows:
         """All of it is written: from here on it is to be told of, whole. A request that still lands is of no batch."""
         self._conn.execute("UPDATE intents SET batch = NULL WHERE batch = ? AND state = 'dropped'", (batch,))
         self._conn.execute("UPDATE intents SET state = 'announce' WHERE batch = ? AND state = 'batched'", (batch,))
+
+    def tell(self, intents: Iterable[Intent]) -> None:
+        """These took effect, whoever did them: one entry of the log is to name their batch with all of them."""
+        self._conn.executemany(
+            "INSERT OR IGNORE INTO intents (op, path, verb, digest, size, mode, replaces, version, state, approved, at_ns,"
+            " asked, local_mode, batch) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'announce', ?, ?, 0, NULL, ?)",
+            (
+                (
+                    i.op,
+                    i.path,
+                    i.verb,
+                    i.digest,
+                    i.size,
+                    i.mode,
+                    i.replaces,
+                    i.version,
+                    int(i.approved),
+                    i.at_ns,
+                    i.batch,
+                )
+                for i in intents
+            ),
+        )
 
     def give_up(self, batch: str | None) -> None:
         """It will not be complete (None: none that is not committed): what was written is told of like any change."""

@@ -74,6 +74,12 @@ class Commits:
         already; `Blocked` (`not-settled`) and `Transient` where the two do not agree, with the reason.
         """
         text = checked_message(message)
+        if self.engine.project.mode is Mode.MANUAL:
+            raise Refused(
+                f"{self.engine.project.name} has mode: manual, in which a push makes the commit",
+                code="mode",
+                hint="dorkyctl stage PATH..., then dorkyctl push -m MESSAGE",
+            )
         for _ in range(TRIES):
             self.check_writable()
             settled = self.settle()

@@ -320,10 +320,8 @@ def _mode(table: Table) -> Mode:
     given = table.text("mode")
     if given is None:
         return Mode.TWO_WAY
-    if given == "manual":
-        raise table.wrong("mode", "`mode: manual` is not built yet; use two-way, push or pull")
     if given not in set(Mode) - {Mode.BUCKET}:
-        raise table.wrong("mode", f"`mode` is `{given}`; it must be two-way, push or pull")
+        raise table.wrong("mode", f"`mode` is `{given}`; it must be two-way, push, pull or manual")
     return Mode(given)
 
 

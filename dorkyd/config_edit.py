@@ -19,8 +19,9 @@ from dorkyd.errors import Configuration, Refused
 _SOURCE = Source(Path("config.yaml"))
 
 
-def add_project(text: str, fields: Mapping[str, str | None]) -> str:
-    """The text with one more project at the end of the list. `fields` are its keys in order; None leaves one out.
+def add_project(text: str, fields: Mapping[str, str | Sequence[str] | None]) -> str:
+    """The text with one more project at the end of the list. `fields` are its keys in order; None, and a list without
+    entries, leave one out.
 
     Raises `Configuration` when the text is not well-formed or its form leaves no place to add.
 
@@ -31,7 +32,7 @@ def add_project(text: str, fields: Mapping[str, str | None]) -> str:
         bucket: s3://acme/api
     <BLANKLINE>
     """
-    given = {key: value for key, value in fields.items() if value is not None}
+    given = {key: value for key, value in fields.items() if value is not None and value != ()}
     root = _SOURCE.compose(text)
     end = "\r\n" if "\r\n" in text else "\n"
     node = value_of(root, "projects")
@@ -267,20 +268,24 @@ def _dash_line(text: str, node: yaml.Node, item: yaml.Node) -> int:
         start -= 1
 
 
-def _entry(fields: Mapping[str, str], column: int, end: str) -> str:
+def _entry(fields: Mapping[str, str | Sequence[str]], column: int, end: str) -> str:
     lines = [f"{key}: {_scalar(value)}" for key, value in fields.items()]
     return " " * column + "- " + (end + " " * (column + 2)).join(lines) + end
 
 
-def _flow(fields: Mapping[str, str]) -> str:
+def _flow(fields: Mapping[str, str | Sequence[str]]) -> str:
     return "{" + ", ".join(f"{key}: {_quoted(value)}" for key, value in fields.items()) + "}"
 
 
-def _scalar(value: str) -> str:
-    """A text as YAML, in quotes only when it needs them."""
+def _scalar(value: str | Sequence[str]) -> str:
+    """A text as YAML, in quotes only when it needs them; a list on one line."""
+    if not isinstance(value, str):
+        return _quoted(value)
     plain = yaml.safe_dump(value, allow_unicode=True, width=2**31).removesuffix("\n").removesuffix("\n...")
     return _quoted(value) if "\n" in plain else plain
 
 
-def _quoted(value: str) -> str:
+def _quoted(value: str | Sequence[str]) -> str:
+    if not isinstance(value, str):
+        return "[" + ", ".join(_quoted(each) for each in value) + "]"
     return yaml.safe_dump(value, default_style='"', allow_unicode=True, width=2**31).removesuffix("\n")

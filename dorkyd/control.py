@@ -13,6 +13,8 @@ from typing import Protocol
 
 from dorkyd.control_commits import CommitControl
 from dorkyd.control_history import HistoryControl
+from dorkyd.control_import import ImportControl, ImportedHistory
+from dorkyd.control_manual import ManualControl
 from dorkyd.core.artifact import Artifact, ArtifactVersion, Condition
 from dorkyd.core.audit import EVERYTHING, Filter
 from dorkyd.core.report import (
@@ -148,6 +150,10 @@ class ProjectControl(Protocol):
         """Its commits."""
 
     @property
+    def manual(self) -> ManualControl:
+        """Mode manual."""
+
+    @property
     def past(self) -> HistoryControl:
         """Its history, restores, undo, trash and audit."""
 
@@ -198,6 +204,11 @@ class ProjectControl(Protocol):
     def reject(self, token: str) -> ProjectStatus:
         """Undo what the halt showed: nothing is deleted and what is missing is restored."""
 
+    def import_history(self) -> ImportedHistory:
+        """Make a commit of each push of the npm tool's history. `Refused`: `no-npm-history`, `no-such-npm-project`,
+        `commits-exist`; `Transient` while others commit. May be repeated.
+        """
+
     def doctor(self, shell: Sequence[str] = ()) -> Sequence[Finding]:
         """Check folder, bucket, permissions, clock, limits; each finding says what to run. `shell`: names of variables
         that are set where the person asks, to tell what the daemon does not see.
@@ -217,6 +228,10 @@ class NewProject:
     endpoint_url: str | None = None
     region: str | None = None
     profile: str | None = None
+    ignore: tuple[str, ...] = ()
+    """Gitignore patterns for its settings."""
+    over_npm: bool = False
+    """The folder may be one of the npm tool `dorky`: `dorkyd.importing` has looked at it."""
 
 
 class DaemonControl(Protocol):
@@ -241,10 +256,16 @@ class DaemonControl(Protocol):
         """One of them. `Refused` with code `no-such-project` and the names there are."""
 
     def add(self, new: NewProject) -> ProjectControl:
-        """Write it to the configuration and start it. `Configuration` or `Refused` when it cannot be."""
+        """Write it to the configuration and start it. `Configuration` or `Refused` when it cannot be; `npm-project` for a
+        folder of the npm tool `dorky`.
+        """
 
     def remove(self, name: str) -> None:
         """Forget it; delete nothing."""
+
+    @property
+    def imports(self) -> ImportControl:
+        """Adopting projects of the npm tool."""
 
     @property
     def bandwidth(self) -> Bandwidth:

@@ -14,6 +14,7 @@ import os
 import pwd
 import random
 import secrets
+import shlex
 import signal
 import socket
 import sys
@@ -34,6 +35,7 @@ from dorkyd.buckets.limits import Limited, Limits, Pair
 from dorkyd.buckets.retry import Patience, Retrying
 from dorkyd.config_edit import add_patterns, add_project, remove_project, set_bandwidth
 from dorkyd.control import NewProject, ProjectControl
+from dorkyd.control_import import ImportControl
 from dorkyd.core.model import Path
 from dorkyd.core.printable import printable
 from dorkyd.core.report import ProjectStatus, State, Warning
@@ -41,8 +43,10 @@ from dorkyd.core.settings import Bandwidth, Mode, Project, Settings
 from dorkyd.engine import Engine
 from dorkyd.errors import Busy, Configuration, DorkyError, Refused, Stale, Transient
 from dorkyd.folder import LocalFolder
+from dorkyd.importing import Importer
 from dorkyd.keys import KeyHome
 from dorkyd.notify import Notifier
+from dorkyd.npm_folder import is_npm_folder
 from dorkyd.pool import TransferPool
 from dorkyd.ports import Bucket, Push, Watcher
 from dorkyd.private import make_private
@@ -138,6 +142,13 @@ class Daemon:
             raise Refused("a project without a folder needs a name", code="no-name", hint="give it one")
         if new.path is not None and not os.path.isdir(new.path):
             raise Refused(f"{new.path} is not a folder", code="no-such-folder", hint="make it first, or check the name")
+        if new.path is not None and not new.over_npm and is_npm_folder(new.path):
+            raise Refused(
+                f"{new.path} is a project of the npm tool dorky, which keeps its files in .dorky/ too",
+                hint=f"`dorkyctl import-dorky {shlex.quote(new.path)}` shows what adopting it does, and asks; nothing is sent again."
+                " To begin anew instead, move .dorky out of the folder",
+                code="npm-project",
+            )
         name = new.name or os.path.basename(os.path.realpath(new.path or "/")) or "root"
         with self._guard:
             if name in self._runners and new.name is None:
@@ -150,6 +161,7 @@ class Daemon:
                 "endpoint_url": new.endpoint_url,
                 "region": new.region,
                 "profile": new.profile,
+                "ignore": new.ignore,
             }
             self._apply(config.edit(self.loaded, lambda text: add_project(text, fields), host=self.host))
         return self.project(name)
@@ -162,6 +174,11 @@ class Daemon:
             self._apply(config.edit(self.loaded, lambda text: remove_project(text, name), host=self.host))
             if runner is not None:
                 runner.retire()
+
+    @property
+    def imports(self) -> ImportControl:
+        """Adopting projects of the npm tool."""
+        return Importer(_bucket_to_look_at, self.add, lambda: self.loaded.settings.projects)
 
     @property
     def bandwidth(self) -> Bandwidth:
@@ -420,6 +437,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.shutdown()
     # Transfers still under way are journalled: waiting for their threads would only delay the next start.
     os._exit(0)
+
+
+def _bucket_to_look_at(project: Project) -> Bucket:
+    """The bucket of a project that there is not yet."""
+    bucket = open_bucket(project)
+    return bucket if project.bucket.startswith("file://") else Retrying(bucket, Patience())
 
 
 def _same_but_bandwidth(one: Project | None, other: Project) -> bool:

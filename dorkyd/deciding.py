@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from dorkyd.batches import Batches, unknown
 from dorkyd.core import metadata
+from dorkyd.core.apart import Apart, apart
 from dorkyd.core.clashes import Neighbour, Wait, settle_clash
 from dorkyd.core.model import (
     Action,
@@ -73,6 +74,8 @@ class Decisions:
     waits: list[Wait] = field(default_factory=list)
     held_back: list[Path] = field(default_factory=list)
     """Arrivals that wait for an ask under way."""
+    apart: dict[Path, Apart] = field(default_factory=dict)
+    """Mode manual: how the sides of a path differ whose action was taken away."""
     late: list[Path] = field(default_factory=list)
     """Members of a batch that nobody completed, which are put in place without the rest."""
     ready: set[Path] = field(default_factory=set)
@@ -97,6 +100,8 @@ class Decider:
     """None: nothing is encrypted here."""
     unholdable: int = 0
     """Permission bits this file system was seen not to hold: they are left alone."""
+    pulling: bool = False
+    """Mode manual: a person asked for what the bucket holds."""
     _listed_from_ns: int = 0
     """File system time before the last complete listing began."""
 
@@ -130,6 +135,8 @@ class Decider:
             done.actions = [_without_copy(action) for action in done.actions]
         if self.local.folder.folds:
             self._one_name_each(done)
+        if self.project.mode is Mode.MANUAL:
+            self._remember_apart(done)
         return done
 
     def _no_plain_copy(self, action: Action) -> Sequence[Action]:
@@ -145,6 +152,17 @@ class Decider:
         if sealed and source is not None and current is not None and source.epoch == current.id:
             return (action,)
         return (action.upload, action.delete)
+
+    @property
+    def mode(self) -> Mode:
+        """What may be done just now."""
+        return Mode.PULL if self.pulling and self.project.mode is Mode.MANUAL else self.project.mode
+
+    def _remember_apart(self, done: Decisions) -> None:
+        """Of what was decided. What is asked for or waits is as it was told before."""
+        open_still = {*(row.path for row in done.asks), *done.changing, *(wait.path for wait in done.waits)}
+        open_still.update(done.held_back, (a.path for a in done.actions if isinstance(a, Fetch | Look)))
+        self.journal.manual.set_apart({path: done.apart.get(path) for path in done.rows if path not in open_still})
 
     def _keep_batches(self, done: Decisions, at_ns: int, at_work: Collection[Path], busy: Collection[Path]) -> None:
         """Members of an atomic batch are put in place together (`dorkyd.core.batches`)."""
@@ -252,8 +270,20 @@ class Decider:
         done.absent |= seen is ABSENT and base is not None
         done.gone |= remote is None and base is not None
         action = reconcile(path, base, local, remote)
-        if open_to_others and local is not None and remote is not None and isinstance(action, Adopt | None):
+        manual = self.project.mode is Mode.MANUAL
+        if (
+            open_to_others
+            and not manual
+            and local is not None
+            and remote is not None
+            and isinstance(action, Adopt | None)
+        ):
             action = SetMode(path, local, remote, local.mode)
+        taken = manual and action is not None and allowed(action, self.mode) is None
+        if taken and not self.pulling:
+            # Before clashes are settled: nothing is to be settled for what does not happen.
+            self._taken(row, action, base, local, done)
+            return
         action = self._resealed(path, base, local, remote, action)
         if remote is not None or isinstance(action, Upload):
             above = [n for a in ancestors(path) if (n := self._neighbour(a)) is not None]
@@ -263,11 +293,15 @@ class Decider:
                 result = self._unasked([*above, *below], result)
         else:
             result = action
+        if taken and not isinstance(result, StepAside | Look):
+            # What is pulled may want the name of what stays here; nothing else is to be settled for this.
+            self._taken(row, action, base, local, done)
+            return
         if isinstance(result, Wait):
             done.waits.append(result)
             return
         if not isinstance(result, Problem) and result is not None:
-            result = allowed(result, self.project.mode)
+            result = allowed(result, self.mode)
         if local is None and isinstance(result, Fetch | Look) and self.project.mode in {Mode.PUSH, Mode.BUCKET}:
             result = None  # it would only be downloaded
         if isinstance(result, Upload):
@@ -328,13 +362,22 @@ class Decider:
         keyring = self.keyring
         if keyring is None or local is None or remote is None or not remote.looked:
             return action
-        if not isinstance(action, Adopt | SetMode | PatchMode | None) or self.project.mode is Mode.PULL:
+        if not isinstance(action, Adopt | SetMode | PatchMode | None) or self.mode not in {Mode.TWO_WAY, Mode.PUSH}:
             return action
         current = keyring.keys.current
         covered = remote.sealed is not None or keyring.covers(path)
         if current is None or not covered or remote.epoch == current.id:
             return action
         return Upload(path, local, remote, merged_mode(base, local, remote))
+
+    def _taken(
+        self, row: Dirty, action: Action | None, base: Base | None, local: Local | None, done: Decisions
+    ) -> None:
+        """Mode manual took the action away: how the path's sides differ is what is left of it."""
+        how = apart(action, base, local) if action is not None else None
+        if how is not None:
+            done.apart[row.path] = how
+        done.clean.append(row)
 
     def _proved(self, path: Path, local: Local, remote: Remote) -> Remote:
         """Joining: an object of which nothing is known but a listing, which says that it holds what the file holds. No

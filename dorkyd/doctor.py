@@ -18,6 +18,7 @@ from dorkyd.doctor_environment import environment_findings
 from dorkyd.doctor_folder import disk_finding, folder_findings, free_bytes, project_id_of
 from dorkyd.doctor_git import git_findings
 from dorkyd.doctor_limits import InotifyLimits, inotify_limits, open_files_finding, open_files_limit, watch_findings
+from dorkyd.doctor_npm import npm_findings
 from dorkyd.doctor_secrets import public_findings
 from dorkyd.doctor_tries import tried
 from dorkyd.ports import Bucket, Clock, Folder
@@ -48,6 +49,7 @@ def examine(
             found += tried(check, findings)
         found += tried("disk", lambda: iter([disk_finding("folder", root, free_bytes(root))]))
         found += tried("git", lambda: git_findings(root, known))
+        found += tried("npm-dorky", lambda: npm_findings(root, project.name))
         found += tried("watches", lambda: watch_findings(root, known, inotify()))
     else:
         detail = f"{project.path} is not there, or cannot be listed"

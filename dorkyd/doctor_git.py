@@ -32,6 +32,23 @@ def git_findings(root: FilePath, rules: IgnoreRules) -> Iterator[Finding]:
         yield Finding("git", ok=False, detail=f"git did not answer in {_TIMEOUT_S} s", hint=hint, code="git-unknown")
 
 
+def known_to_git(root: FilePath, name: str) -> tuple[bool | None, bool | None]:
+    """Whether git tracks a file of the folder, and whether any commit has it. None: nobody could ask, or there is no
+    repository.
+    """
+    git = shutil.which("git")
+    if git is None:
+        return None, None
+    try:
+        listed = _git(git, root, "ls-files", "-z", "--", name)
+        if listed.returncode != 0:
+            return None, None
+        commits = _git(git, root, "log", "--all", "--format=%h", "-n", "1", "--", name)
+    except subprocess.TimeoutExpired:
+        return None, None
+    return bool(listed.stdout), bool(commits.stdout) if commits.returncode == 0 else None
+
+
 def _asked(git: str, root: FilePath, rules: IgnoreRules) -> Iterator[Finding]:
     at = shlex.quote(str(root))
     where = _git(git, root, "rev-parse", "--show-toplevel")

@@ -63,6 +63,7 @@ from dorkyd.journal import Dirty, Journal
 from dorkyd.keyring import KEY_PROBLEMS, Keyring
 from dorkyd.keys import KeyHome
 from dorkyd.local_side import IGNORE_FILE, LocalSide
+from dorkyd.manual_rows import PULLING
 from dorkyd.merging import Merging
 from dorkyd.news import News
 from dorkyd.opening import Opened, Opener
@@ -84,6 +85,8 @@ REOPEN_S = 2.0
 """How often a missing folder is looked for."""
 REMEMBER_S = 10.0
 """How long a thread of the pool waits for the engine's to journal something."""
+PUSH_GRACE_S, PUSH_AGAIN_S = 5.0, 1.0
+"""How long a push of another device's is left to whoever began it; when it is tried again to end what is known here."""
 IDLE_S = 60.0
 """A cycle runs at least this often."""
 UNWATCHED_HINT = "sudo sysctl fs.inotify.max_user_watches=524288 fs.inotify.max_user_instances=512"
@@ -161,6 +164,15 @@ class Engine:
     """A cycle ended in what nobody foresaw: the journal may be damaged where no quick look tells."""
     _outliving: Jobs | None = None
     """Jobs of before the last `close`."""
+    finish_pushes: Callable[[], None] = lambda: None
+    """Carries out what is left of pushes that were cut short, ours and others' (`dorkyd.manual_push`); on the pool."""
+    _finishing: bool = False
+    _finish_due: float = math.inf
+    _finish_tries: int = 0
+    pushing: bool = False
+    """Mode manual: a push works with what is staged (`dorkyd.manual_push`)."""
+    _pulled_with: tuple[int, int] = (1, 1)
+    """The scan and the listing that a pull waits for; a start has one of each."""
     _requests: queue.SimpleQueue[tuple[Callable[[], object], Future[object]]] = field(default_factory=queue.SimpleQueue)
 
     def __post_init__(self) -> None:
@@ -271,6 +283,8 @@ class Engine:
         decide = min((due for due in waits if due > now), default=math.inf)
         if o.jobs.room > 0 and o.journal.dirty(1, skip=self._not_now(o, now)):
             decide = now
+        if not self._finishing and not self.pushing:
+            decide = min(decide, self._finish_due)
         return max(now, min(*soonest, o.contact.next_due(now, decide=decide)))
 
     # --- what others may see (engine thread, but for `rules` and `journal_file`) ------------------------------------
@@ -308,6 +322,11 @@ class Engine:
     def winding_down(self) -> bool:
         """Jobs of before the last `close` are still under way, and nothing begins before they have ended."""
         return self._outliving is not None and self._outliving.running
+
+    @property
+    def unholdable(self) -> int:
+        """Permission bits that this file system was seen not to hold."""
+        return self._open.carrier.unholdable if self._open is not None else 0
 
     @property
     def waiting(self) -> list[DeleteLocal | DeleteRemote]:
@@ -372,6 +391,88 @@ class Engine:
             if scan:
                 self._open.local.scan_due = now
         return self.counters.scans + 1, self.counters.listings_begun + 1
+
+    @property
+    def pulling(self) -> bool:
+        """Mode manual: a person asked for what the bucket holds, and not all of it is here yet."""
+        return self._open is not None and self._open.journal.get(PULLING) is not None
+
+    def pull(self) -> tuple[int, int]:
+        """Mode manual: bring what the bucket holds, as mode pull does, until nothing is left to do; a restart goes on with
+        it. Returns as `look_again`.
+        """
+        o = self._ready()
+        with o.journal.atomic():
+            o.journal.put(PULLING, "1")
+            o.journal.mark(o.journal.manual.behind())
+        self._pulled_with = self.look_again()
+        return self._pulled_with
+
+    def look_for_news(self) -> int:
+        """Read the bucket's news now. Returns what `at_rest` wants to be told."""
+        self._ready()
+        self.look_again(scan=False)
+        return self.counters.bucket_tries
+
+    def at_rest(self, tries: int) -> bool:
+        """The news were read since, and all that they told of was looked at. Raises why that cannot be, for now."""
+        if self.counters.bucket_tries <= tries:
+            return False
+        o = self._ready()
+        stuck = o.retries.stuck() | o.batches.incomplete()
+        return not (o.jobs.in_flight or o.remote.listing or o.journal.manual.unsure(stuck))
+
+    def push_of(self, batch: str) -> bool:
+        """Some of this batch is still to be told of in the bucket's log."""
+        return self._open is not None and self._open.journal.batches.ours(batch).committed
+
+    @property
+    def copies_safe(self) -> bool:
+        """The store's server-side copies keep their conditions."""
+        return self._open is not None and self._open.contact.copies_safe
+
+    @contextmanager
+    def recording(self) -> Iterator[Journal]:
+        """One transaction that changes what both sides agreed on, for whoever decides beside the cycle. Engine thread."""
+        o = self._ready()
+        with self._recording(o):
+            yield o.journal
+
+    def _finish_pushes(self, o: _Open, now: float) -> None:
+        """Have what others or an earlier start left of pushes carried out, a moment after it was seen: whoever pushes is most
+        likely still at it.
+        """
+        if self.project.mode is Mode.PULL or self.pushing or self._finishing:
+            return
+        if not o.remote.news.plans and not o.journal.manual.pushes():
+            self._finish_due, self._finish_tries = math.inf, 0
+            return
+        if math.isinf(self._finish_due):
+            self._finish_due = now + (PUSH_GRACE_S if not o.journal.manual.pushes() else 0.0)
+        if now < self._finish_due:
+            return
+        own = bool(o.journal.manual.pushes())
+        self._finish_tries += 1
+        self._finish_due = now + min((PUSH_AGAIN_S if own else PUSH_GRACE_S) * 2 ** (self._finish_tries - 1), IDLE_S)
+        self._finishing = True
+
+        def finish() -> None:
+            try:
+                self.finish_pushes()
+            finally:
+                self._finishing = False
+                self.wake()
+
+        self.pool.submit(finish)
+
+    def _end_pull(self, o: _Open) -> None:
+        """Both sides were looked at since, and all that was found is done."""
+        if not self.pulling or not self.quiescent():
+            return
+        scan, listing = self._pulled_with
+        if self.counters.scans >= scan and self.counters.listings_done >= listing:
+            with o.journal.atomic():
+                o.journal.put(PULLING, None)
 
     def pause(self, until_ns: int) -> None:
         """Nothing moves until then (wall clock), across restarts. `Refused` while the folder is not open."""
@@ -530,6 +631,8 @@ class Engine:
             self._decide(o, now)
             o.contact.announce(now, more_coming=bool(o.jobs.in_flight))
             o.giving_up.run_due(o.jobs.in_flight.keys(), now)
+            self._end_pull(o)
+            self._finish_pushes(o, now)
         o.contact.answered()
 
     def _opened(self, now: float) -> bool:
@@ -729,6 +832,8 @@ class Engine:
             journal.mark(journal.unagreed())
             journal.mark(list(journal.base_paths()))
             journal.put("mode", self.project.mode)
+            journal.put(PULLING, None)
+            journal.manual.forget_apart()
 
     def _follow_keys(self, o: _Open) -> None:
         """Other keys or patterns are in force: look at what they concern again, and say what is wrong with them."""
@@ -845,6 +950,7 @@ class Engine:
                 o.carrier.rests()
             return
         o.decider.unholdable = o.carrier.unholdable
+        o.decider.pulling = self.pulling
         at_ns, busy = self.folder.now_ns(), self._busy(o, now)
         with o.journal.atomic():
             decided = o.decider.decide(

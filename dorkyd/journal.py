@@ -23,6 +23,7 @@ from dorkyd import schema
 from dorkyd.batch_rows import BatchRows
 from dorkyd.core.model import Base, Digest, Op, Path, Remote, StatTuple, Version
 from dorkyd.ledger import Ledger
+from dorkyd.manual_rows import ManualRows
 from dorkyd.ports import Entry, Known
 from dorkyd.repeats import Repeats
 from dorkyd.sessions import Sessions
@@ -91,6 +92,7 @@ class Journal:
         self.sessions = Sessions(self._conn)
         self.repeats = Repeats(self._conn)
         self.batches = BatchRows(self._conn)
+        self.manual = ManualRows(self._conn)
 
     def close(self) -> None:
         """Free the database."""

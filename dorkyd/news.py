@@ -32,6 +32,7 @@ from dorkyd.core.logbook import (
     with_trash,
 )
 from dorkyd.core.model import Digest, Version
+from dorkyd.core.pushes import plan_number
 from dorkyd.core.settings import TrashLimits
 from dorkyd.errors import Blocked, Stale
 from dorkyd.ports import Bucket, Listed
@@ -95,6 +96,8 @@ class News:
 
     def __init__(self, bucket: Bucket) -> None:
         self._bucket = bucket
+        self.plans: frozenset[str] = frozenset()
+        """Pushes that were not over when the bucket was last listed (`dorkyd.core.pushes`), by the keys of their plans."""
 
     def entry(self, number: int) -> tuple[Entry, Version] | None:
         """One entry and its version; None: nobody wrote it yet."""
@@ -216,7 +219,11 @@ class News:
 
     def pages(self) -> Iterator[Sequence[Listed]]:
         """A whole listing without what is ours under `.dorky/`, page by page. Ended without an exception: complete."""
+        plans: set[str] = set()
         for page in self._bucket.list():
+            # They sort before all else of ours, so that a listing that jumps over the rest has met them.
+            plans.update(listed.key for listed in page if plan_number(listed.key) is not None)
+            self.plans = frozenset(plans)
             yield [listed for listed in page if not listed.key.startswith(_OURS)]
             if page and page[-1].key.startswith(_OURS):
                 # The log and the trash may be far larger than the project: jump over them.

@@ -15,7 +15,9 @@ from pathlib import Path as FilePath
 
 from dorkyd import doctor
 from dorkyd.artifacts import Artifacts
+from dorkyd.commits import Commits
 from dorkyd.committing import Committing
+from dorkyd.control_import import ImportedHistory
 from dorkyd.core import costs
 from dorkyd.core.audit import EVERYTHING, Filter
 from dorkyd.core.ignore import IgnoreRules
@@ -27,6 +29,7 @@ from dorkyd.core.report import (
     Finding,
     IgnoreItem,
     LogItem,
+    ManualStatus,
     Pending,
     ProblemItem,
     ProjectStatus,
@@ -40,6 +43,9 @@ from dorkyd.decisions import Decisions, checked
 from dorkyd.engine import Engine
 from dorkyd.errors import DorkyError, Refused
 from dorkyd.histories import Histories
+from dorkyd.manual import Manual, status_of, told_of
+from dorkyd.manual_push import Pushes
+from dorkyd.npm_history import HistoryImport
 from dorkyd.opening import retire
 from dorkyd.ports import Bucket, Throttle
 from dorkyd.reading import Reader
@@ -90,10 +96,14 @@ class ProjectRunner:
         self._team = TeamDesk(engine)
         self._histories = Histories(engine)
         self._committing = Committing(engine, lambda: self.sync(wait=True, timeout_s=SETTLE_S))
+        self._pushes = Pushes(engine)
+        self._manual = Manual(engine, self._pushes, self._wait_for)
+        engine.finish_pushes = self._pushes.settle
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._tickets: list[_Ticket] = []
         self._totals = (0, 0, 0, 0)
+        self._apart: ManualStatus | None = None
         self._counted = -1e9
         self._counting: tuple[Bucket | None, float] = (None, 0.0)
         """The bucket whose requests are counted, and since when."""
@@ -226,7 +236,7 @@ class ProjectRunner:
             return SyncResult(False, engine.trouble.state, engine.trouble.detail, engine.trouble.hint)
         counters = engine.counters
         looked = counters.scans >= ticket.scan and counters.listings_done >= ticket.listing
-        if looked and engine.quiescent():
+        if looked and engine.quiescent() and not engine.pulling:
             return self._settled_result()
         return None
 
@@ -235,7 +245,9 @@ class ProjectRunner:
         assert self._engine.journal is not None
         found = [problem for problem, _ in self._engine.journal.ledger.problems() if problem.code not in _NO_FILES]
         if not found:
-            return SyncResult(True, self._status.state, "both sides agree")
+            manual = status_of(self._engine)
+            detail = told_of(manual) if manual is not None else "both sides agree"
+            return SyncResult(True, self._status.state, detail)
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
         what = f"{found[0].path!r} cannot sync{more}: {found[0].detail}"
         return SyncResult(False, State.ERROR, what, f"dorkyctl problems {self.name}")
@@ -257,6 +269,7 @@ class ProjectRunner:
             if state is not self._settled or now - self._counted >= _COUNT_S:
                 self._counted, self._settled, self._changes = now, state, changes
                 self._totals = self._count()
+                self._apart = status_of(engine)
             else:
                 self._recount = self._counted + _COUNT_S
         files, size, conflicts, problems = self._totals
@@ -283,6 +296,7 @@ class ProjectRunner:
             bandwidth=self._throttle.bandwidth,
             detail=detail,
             hint=hint,
+            manual=self._apart and dataclasses.replace(self._apart, pulling=engine.pulling, pushing=engine.pushing),
         )
 
     def _cost(self, counts: RequestCounts, uptime_s: float) -> Cost:
@@ -371,6 +385,11 @@ class ProjectRunner:
         return self._committing
 
     @property
+    def manual(self) -> Manual:
+        """Mode manual, for clients."""
+        return self._manual
+
+    @property
     def past(self) -> Histories:
         """Its past."""
         return self._histories
@@ -384,7 +403,10 @@ class ProjectRunner:
         if not wait:
             self._ask(self._engine.look_again)
             return SyncResult(False, self._status.state, "looking at both sides")
-        ticket = self._ask(self._wait_ticket)
+        return self._wait_for(self._engine.look_again, timeout_s)
+
+    def _wait_for(self, begin: Callable[[], tuple[int, int]], timeout_s: float | None) -> SyncResult:
+        ticket = self._ask(lambda: self._wait_ticket(begin))
         assert isinstance(ticket, _Ticket)
         self._wake.set()
         if not ticket.done.wait(timeout=timeout_s):
@@ -392,9 +414,9 @@ class ProjectRunner:
         assert ticket.result is not None
         return ticket.result
 
-    def _wait_ticket(self) -> _Ticket:
+    def _wait_ticket(self, begin: Callable[[], tuple[int, int]]) -> _Ticket:
         tries = self._engine.counters.bucket_tries
-        scan, listing = self._engine.look_again()
+        scan, listing = begin()
         ticket = _Ticket(scan, listing, tries, threading.Event())
         self._tickets.append(ticket)
         return ticket
@@ -446,6 +468,11 @@ class ProjectRunner:
     def reject(self, token: str) -> ProjectStatus:
         """As `ProjectControl.reject`."""
         return self._decide(lambda: self._decisions.reject(token))
+
+    def import_history(self) -> ImportedHistory:
+        """As `ProjectControl.import_history`."""
+        commits = Commits(self._engine, lambda: self.sync(wait=True, timeout_s=None))
+        return HistoryImport(commits, self._engine.project.path).run()
 
     def purge_trash(self) -> None:
         """Keep the trash to its limits: slow upkeep, asked for by the daemon's scheduler."""

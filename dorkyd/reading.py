@@ -32,6 +32,7 @@ from dorkyd.reading_rows import (
     copies_of,
     count_below,
     history_of,
+    is_apart,
     is_sent,
     joined,
     last_of,
@@ -162,12 +163,14 @@ class Reader:
         """
         asked = _parsed(path.removesuffix("/") if path != "/" else path)
         row, last, sent, inside = Row(asked), None, False, 0
+        differs = False
         copies: list[Path] = []
         with self._reading() as conn:
             if conn is not None:
                 (row,) = joined(conn, "SELECT ? AS path", (asked,))
                 last = last_of(conn, asked)
                 sent = is_sent(conn, asked)
+                differs = is_apart(conn, asked)
                 inside = 0 if row.known else count_below(conn, asked)
                 copies = copies_of(conn, asked) if row.known else []
         folder = not row.known and (path.endswith("/") or inside > 0)
@@ -184,7 +187,7 @@ class Reader:
             state, text = "conflict", self._copy(named)
         elif copies:
             state, text = "conflict", self._original(asked, copies)
-        elif row.base is not None and not row.dirty and not sent:
+        elif row.base is not None and not (row.dirty or sent or differs):
             state, text = "synced", self._synced(last)
         elif row.known or row.dirty or sent:
             state, text = "pending", self._pending(row, sent=sent, stopped=stopped)
@@ -310,10 +313,14 @@ def _cannot(problem: ProblemItem) -> str:
 def _waits(row: Row, mode: Mode) -> str:
     """What keeps a path from being in sync, by what is known of its sides. What is known may be old: looking decides."""
     base, local, remote = row.base, row.local, row.remote
-    up = "waits to be uploaded" if mode is not Mode.PULL else "stays here, for `mode: pull` never writes the bucket"
-    down = (
-        "waits to be downloaded" if mode is not Mode.PUSH else "stays there, for `mode: push` never writes the folder"
-    )
+    up = {
+        Mode.PULL: "stays here, for `mode: pull` never writes the bucket",
+        Mode.MANUAL: "waits for `dorkyctl stage` and `dorkyctl push`",
+    }.get(mode, "waits to be uploaded")
+    down = {
+        Mode.PUSH: "stays there, for `mode: push` never writes the folder",
+        Mode.MANUAL: "waits for `dorkyctl pull`",
+    }.get(mode, "waits to be downloaded")
     if base is None:
         if local is not None and remote is not None:
             return "is on both sides, which were never compared, and waits for that"

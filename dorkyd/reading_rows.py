@@ -15,7 +15,7 @@ from dorkyd.core.paths import ConflictName, name, parse_conflict, split_extensio
 from dorkyd.core.report import FileItem, LogItem, ProblemItem
 
 _SECOND_NS = 1_000_000_000
-TABLES = frozenset({"base", "dirty", "displaced", "history", "intents", "problems", "remote", "seen"})
+TABLES = frozenset({"apart", "base", "dirty", "displaced", "history", "intents", "problems", "remote", "seen"})
 """All that is read."""
 SIDES = ("base", "seen", "remote")
 """The tables whose paths are files, here or there."""
@@ -166,6 +166,11 @@ def is_sent(conn: sqlite3.Connection, path: Path) -> bool:
     """A write of it to the bucket was sent, perhaps, and its outcome is not recorded."""
     found = conn.execute("SELECT 1 FROM intents WHERE path = ? AND state = 'intended'", (path,))
     return found.fetchone() is not None
+
+
+def is_apart(conn: sqlite3.Connection, path: Path) -> bool:
+    """Mode manual: its sides differ, and nothing but a person's word changes that."""
+    return conn.execute("SELECT 1 FROM apart WHERE path = ?", (path,)).fetchone() is not None
 
 
 def last_of(conn: sqlite3.Connection, path: Path) -> LogItem | None:

@@ -161,6 +161,20 @@ def m0010_merges(db: Database) -> None:
 
 
 @migrations()
+def m0011_mode_manual(db: Database) -> None:
+    """What mode manual remembers (`dorkyd.manual_rows`)."""
+    db.execute("CREATE TABLE apart (path TEXT PRIMARY KEY, here TEXT NOT NULL, there TEXT NOT NULL) WITHOUT ROWID")
+    db.execute(
+        "CREATE TABLE staged (path TEXT PRIMARY KEY, name TEXT UNIQUE, digest TEXT, size INTEGER NOT NULL, mode INTEGER,"
+        " mtime_ns INTEGER, over TEXT) WITHOUT ROWID"
+    )
+    db.execute(
+        "CREATE TABLE pushes (id TEXT PRIMARY KEY, seq INTEGER NOT NULL, plan TEXT NOT NULL, state TEXT NOT NULL)"
+        " WITHOUT ROWID"
+    )
+
+
+@migrations()
 def m0012_sealed_objects(db: Database) -> None:
     """Of an encrypted object: its key's epoch and its keyed digest. All are looked at again for that."""
     db.execute("ALTER TABLE remote ADD COLUMN sealed TEXT")

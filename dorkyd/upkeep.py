@@ -239,7 +239,7 @@ class Upkeep:
         ledger = self.journal.ledger
         # The second name: where a file system cannot exchange, what came out waits there (`dorkyd.recovery`).
         explained = {name for install in ledger.open_installs() for name in (install.staged, f"{install.staged}.out")}
-        explained.update(ledger.incoming())
+        explained.update(ledger.incoming(), self.journal.manual.staged_names())
         explained.update(name for name in self.folder.staged() if op_of(name) is not None)
         fetched = {row.staged: row for row in ledger.all_fetched()}
         present = set(self.folder.staged())

@@ -31,6 +31,8 @@ from dorkyd.folder import LocalFolder
 from dorkyd.journal import Journal
 from dorkyd.keyring import Keyring
 from dorkyd.keys import KeyHome
+from dorkyd.manual_push import Pushes
+from dorkyd.manual_staging import Stage
 from dorkyd.news import Bytes
 from dorkyd.ports import Bucket, Folder, Marks
 from dorkyd.restoring import Restoring
@@ -260,6 +262,13 @@ class Device:
         self.engine = self._engine()
 
     def _engine(self) -> Engine:
+        engine = self._new_engine()
+        self.pushes = Pushes(engine, tick=lambda: self.step(0.5), at_once=1)
+        engine.finish_pushes = self.pushes.settle
+        self.stage = Stage(engine)
+        return engine
+
+    def _new_engine(self) -> Engine:
         return InlineEngine(
             project=self.project,
             folder=self._trapped(self.wrap(LocalFolder(str(self.root))), FOLDER_EFFECTS),  # type: ignore[arg-type]

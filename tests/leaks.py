@@ -27,6 +27,7 @@ import pytest
 from dorkyd import client, errors, ledger, ports
 from dorkyd.api import failures
 from tests import servers
+from tests.npm import tool
 
 _SHORTEST = 12
 """A shorter value may stand in a text by chance."""
@@ -49,6 +50,8 @@ known: dict[str, str] = {
     servers.READER_SECRET: "reader's secret key",
     "FAKEFAKEFAKEFAKE7KQX": "access key of the error tests",
     "fake/secret+for/tests": "secret key of the error tests",
+    tool.KEY_ID: "access key that the npm tool left",
+    tool.SECRET: "secret key that the npm tool left",
 }
 """Each secret, and what a report calls it: the report itself must not tell it."""
 found: list[str] = []

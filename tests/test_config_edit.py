@@ -54,6 +54,15 @@ def test_a_project_is_added_in_place(text: str, edited: str) -> None:
     assert add_project(text, NEW) == edited
 
 
+@pytest.mark.parametrize("text", ["", "projects: [{name: a}]\n"])
+def test_a_list_of_texts_is_added(text: str) -> None:
+    """Patterns come back as they were given, whatever is in them; an empty list is left out."""
+    patterns = ("/*", "!/.env", "#x", "a: [b]", "tail\\ ", "line\nbreak")
+    added = yaml.safe_load(add_project(text, {**NEW, "ignore": patterns}))["projects"][-1]
+    assert added["ignore"] == list(patterns)
+    assert "ignore" not in yaml.safe_load(add_project(text, {**NEW, "ignore": ()}))["projects"][-1]
+
+
 def test_comments_stay_when_a_project_is_added() -> None:
     """The entry comes after the last project's lines, before the comments and settings that follow."""
     assert add_project(TWO, NEW) == TWO.replace("  # - name: later\n", f"  {ENTRY}  # - name: later\n")

@@ -30,6 +30,7 @@ FAMILIES = {
         "faults",
     ],
     "watcher": ["watcher", "inotify", "hints"],
+    "npm": ["npm_folder"],
     "news": ["news", "compaction", "bucket_trash"],
     "push": ["push"],
     "buckets": ["buckets", "buckets.*"],
@@ -39,11 +40,12 @@ FAMILIES = {
 PORTS = ["ports", "core.*", "errors"]
 KEYS = ["keys", "keyring", "codecs", "sealing"]
 """Encryption: over a bucket, so that all above see plain bytes."""
-STORES = ["journal", "ledger", "schema", "sessions", "repeats", "batch_rows"]
+STORES = ["journal", "ledger", "schema", "sessions", "repeats", "batch_rows", "manual_rows"]
 ENGINE = [
     *("asking", "batches", "storing", "artifacts", "reading_artifacts", "team"),
     *("placing", "contents", "reinstating", "restoring", "undoing", "versions", "reading_history"),
     *("emptying", "diffing", "auditing", "histories"),
+    *("manual", "manual_staging", "manual_push", "manual_finishing", "manual_copies", "manual_reading"),
     *(
         "transfer",
         "hashing",
@@ -92,15 +94,33 @@ MAY_IMPORT: dict[str, list[str]] = {
     # It looks for the layer of a bucket that keeps versions.
     "contents": [*PORTS, *STORES, *KEYS, *ENGINE, "bucket_trash", "buckets.probe"],
     "auditing": [*PORTS, *STORES, *KEYS, *ENGINE, "news", "compaction"],
+    # Pushes make commits, and copy from the contents that commits keep.
+    **{
+        name: [*PORTS, *STORES, *KEYS, *ENGINE, "commits", "commit_store", "commit_cache", "news"]
+        for name in ("manual_push", "manual_finishing", "manual_copies")
+    },
     "bucket_upkeep": [*PORTS, *STORES, "news", "compaction", "bucket_trash"],
     "api.messages": ["core.*"],
+    "api.import_messages": ["api.messages", "core.*"],
     "api.history_messages": ["api.messages"],
     "api.commit_messages": ["api.messages"],
     "api.failures": [],
-    "api.calls": ["api.messages", "core.*"],
+    "api.calls": ["api.messages", "api.import_messages", "core.*"],
     "api.commit_calls": ["api.calls", "api.messages", "api.commit_messages"],
     "api.history_calls": ["api.calls", "api.messages", "api.history_messages"],
-    "api.*": ["api.*", "control", "control_commits", "control_history", "core.*", "errors"],
+    "api.manual_messages": ["api.messages"],
+    "api.manual_calls": ["api.calls", "api.messages", "api.manual_messages"],
+    "api.*": [
+        "api.*",
+        "control",
+        "control_commits",
+        "control_history",
+        "control_import",
+        "control_manual",
+        "core.*",
+        "errors",
+    ],
+    "npm_history": [*PORTS, "commits", "commit_store", "control_import", "npm_folder"],
     "commit_cache": ["core.*", "errors"],
     # `news` for the bytes of a document as a body.
     "commit_store": [*PORTS, "commit_cache", "news"],
@@ -115,19 +135,27 @@ MAY_IMPORT: dict[str, list[str]] = {
     "api.server": ["api.*", "control", "core.*", "errors", "private"],
     "private": ["errors"],
     "peer": [],
-    "control": ["core.*", "errors", "control_commits", "control_history"],
+    "control": ["core.*", "errors", "control_commits", "control_history", "control_import", "control_manual"],
     "control_commits": ["core.*", "errors"],
+    "control_manual": ["core.*", "errors"],
     "control_history": ["core.*", "errors"],
+    "control_import": ["core.*"],
+    # It reads what the folder's family knows how to read, where there is no folder of ours yet.
+    "npm_folder": [*PORTS, *FAMILIES["folder"]],
+    "importing": [*PORTS, "control", "control_import", "npm_folder", "doctor_git"],
     "client": ["client.*"],
     "client.*": [
         "client.*",
         "api.messages",
+        "api.import_messages",
         "api.calls",
         "api.failures",
         "api.commit_calls",
         "api.commit_messages",
         "api.history_calls",
         "api.history_messages",
+        "api.manual_calls",
+        "api.manual_messages",
         "core.*",
         "errors",
         "locate",
@@ -141,7 +169,12 @@ MAY_IMPORT: dict[str, list[str]] = {
         "cli.*",
         "client.*",
         "api.messages",
+        "api.import_messages",
         "api.calls",
+        "api.history_messages",
+        "api.history_calls",
+        "api.manual_messages",
+        "api.manual_calls",
         "api.failures",
         "api.commit_calls",
         "api.commit_messages",

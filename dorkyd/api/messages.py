@@ -105,6 +105,20 @@ class Halt(Answer):
     token: str
 
 
+class Manual(Answer):
+    """Mode manual: how many paths wait for a person's word."""
+
+    staged: int
+    changed: int
+    """Different here, and not staged as they are."""
+    behind: int
+    """Different in the bucket: a pull brings them."""
+    message: Text = ""
+    """Of the next push."""
+    pulling: bool = False
+    pushing: bool = False
+
+
 class Notice(Answer):
     """A warning: something worth knowing that stops nothing."""
 
@@ -167,6 +181,8 @@ class ProjectStatus(Answer):
     detail: Text
     """For `offline`, `auth-expired` and `error`: what happened."""
     hint: Text
+    manual: Manual | None = None
+    """None: in any other mode."""
 
 
 class DaemonStatus(Answer):

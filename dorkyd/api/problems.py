@@ -61,6 +61,7 @@ KINDS: Sequence[tuple[type[DorkyError], int, str, str]] = (
 _STATE = (409, "state", "The project or path is in a state that does not allow it")
 BY_CODE: Mapping[str, tuple[int, str, str]] = {
     "refused-by-guard": (409, "guard", "A safety guard refused"),
+    "npm-project": (409, "guard", "A safety guard refused"),
     "not-built-yet": (501, "not-built-yet", "Not built yet"),
     "precondition-failed": (412, "precondition", "The condition does not hold"),
     "key-reused": (422, "invalid-request", "The key belongs to another request"),
@@ -70,6 +71,7 @@ BY_CODE: Mapping[str, tuple[int, str, str]] = {
     "no-such-commit": (404, "not-found", "There is no such commit"),
     **dict.fromkeys(("nothing-to-commit", "not-settled", "local-edits", "not-exact", "lock-differs"), _STATE),
     **dict.fromkeys(("halted", "paused", "mode", "ignored", "clash"), _STATE),
+    **dict.fromkeys(("nothing-staged", "not-staged", "remote-moved", "outdated", "pulling", "not-here"), _STATE),
 }
 """Codes that say more than their class."""
 

@@ -7,26 +7,25 @@ it cannot use up that pool.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import posixpath
-import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, FastAPI, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
-from dorkyd.api import artifacts, commits, history, problems
+from dorkyd.api import artifacts, commits, history, imports, manual, problems
 from dorkyd.api import messages as m
 from dorkyd.api.depending import Control, Project
 from dorkyd.api.description import PROBLEMS, Described
 from dorkyd.api.streams import Feeds, followed_log, status_events
+from dorkyd.api.waits import Waits
 from dorkyd.control import DaemonControl, NewProject
 from dorkyd.core.report import ProjectStatus, State, SyncResult
-from dorkyd.errors import Refused, Transient
+from dorkyd.errors import Refused
 
 T = TypeVar("T")
 M = TypeVar("M", bound=m.Answer)
@@ -35,11 +34,8 @@ MOST_ITEMS = 100_000
 """Of one page."""
 LAST_SEQ = 2**53
 """Past this number JSON's readers no longer tell integers apart, and no history gets there."""
-MOST_WAITS = 64
-"""Clients that wait for a sync at one time."""
-
 NOT_BUILT_READS = ("get", "meta")
-NOT_BUILT_ACTIONS = ("stage", "unstage", "push", "pull", "put", "get", "meta")
+NOT_BUILT_ACTIONS = ("put", "get", "meta")
 
 router = APIRouter(prefix="/v1", responses=PROBLEMS)
 """The daemon, and its projects together."""
@@ -68,47 +64,15 @@ def described(version: str) -> Described:
         redirect_slashes=False,
     )
     app.include_router(router)
+    app.include_router(imports.router)
+    app.include_router(imports.one)
     app.include_router(one)
     app.include_router(history.router)
     app.include_router(commits.router)
     app.include_router(artifacts.router)
     app.include_router(artifacts.batches)
+    app.include_router(manual.router)
     return app
-
-
-class Waits:
-    """Runs what may block for hours, each in a thread of its own.
-
-    The threads are daemons: a wait that does not return must not keep a stopping process alive.
-    """
-
-    def __init__(self) -> None:
-        self._under_way = 0
-
-    async def run(self, call: Callable[[], T]) -> T:
-        """The result of `call`. Called on the event loop. `Transient` when too many wait already."""
-        if self._under_way >= MOST_WAITS:
-            raise Transient(f"{MOST_WAITS} clients wait for a sync already.", code="too-many-waits", retry_after_s=5)
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[T] = loop.create_future()
-
-        def deliver(settle: Callable[[], None]) -> None:
-            self._under_way -= 1
-            if not answer.cancelled():
-                settle()
-
-        def work() -> None:
-            settle: Callable[[], None]
-            try:
-                settle = partial(answer.set_result, call())
-            except Exception as exc:  # raised where the answer is awaited
-                settle = partial(answer.set_exception, exc)
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(deliver, settle)
-
-        self._under_way += 1
-        threading.Thread(target=work, name="api-wait", daemon=True).start()
-        return await answer
 
 
 def _page(model: type[M], items: Iterable[Any], following: str | None = None) -> m.Page[M]:

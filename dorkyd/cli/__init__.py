@@ -6,7 +6,7 @@ from dorkyd.cli.app import run
 
 # Imported for their commands, in the order in which help lists them.
 from dorkyd.cli import (  # isort: skip
-    lifecycle, status, projects, halts, files, history, commits, artifacts, keys, allow, env, later,
+    lifecycle, status, projects, importing, halts, files, history, commits, manual, artifacts, keys, allow, env, later,
 )  # fmt: skip
 
 __all__ = [
@@ -17,10 +17,12 @@ __all__ = [
     "files",
     "halts",
     "history",
+    "importing",
     "keys",
     "later",
     "lifecycle",
     "main",
+    "manual",
     "projects",
     "run",
     "status",

@@ -15,6 +15,7 @@ from dorkyd.api import commit_calls
 from dorkyd.api.commit_messages import CommitItem
 from dorkyd.cli import targets
 from dorkyd.cli.app import Exit, Failure, Json, Name, app, emit, say, show
+from dorkyd.cli.manual import write_down
 from dorkyd.cli.units import size
 from dorkyd.client import DorkyClient
 from dorkyd.core.lockfile import LOCK_FILE
@@ -39,12 +40,17 @@ def commit(
 ) -> None:
     """Give the project's present state a name for ever, once both sides agree.
 
+    In mode manual: write down what the next push says, which makes the commit.
+
     Exits 1 when the last commit has this state already, as git does.
     """
     if not message.strip():
         raise Failure("A commit needs a message.", hint='dorkyctl commit -m "what changed, and why"')
     with DorkyClient() as client:
         project = targets.project_name(client, name)
+        if client.status(project).projects[0].manual is not None:
+            write_down(client, project, message, json=json)
+            return
         reply = client.send(commit_calls.commit(project, message))
         made = reply.value
         if json:

@@ -30,7 +30,9 @@ _TRIES = 5
 _NOT_FOUND, _NOT_EXECUTABLE = 127, 126
 """What shells say of a command."""
 
-env = typer.Typer(help="Read and edit .env files, and run commands with them.", no_args_is_help=True)
+env = typer.Typer(
+    help="Read and edit .env files, and run commands with them.\n\nExample: dorkyctl env list", no_args_is_help=True
+)
 app.add_typer(env, name="env")
 
 File = Annotated[

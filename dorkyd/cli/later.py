@@ -6,13 +6,7 @@ import typer
 
 from dorkyd.cli.app import Failure, app
 
-LATER = (
-    "stage",
-    "unstage",
-    "push",
-    "pull",
-    "service",
-)
+LATER = ("service",)
 
 
 def _refuse(context: typer.Context) -> None:

@@ -65,7 +65,10 @@ def add(
     bucket: Annotated[str, typer.Option(help="s3://bucket/prefix, gs://bucket/prefix or file:///directory.")],
     *,
     name: Annotated[str | None, typer.Option(help="Its name; default: the folder's.")] = None,
-    mode: Annotated[Mode | None, typer.Option(help="push never writes the folder, pull never the bucket.")] = None,
+    mode: Annotated[
+        Mode | None,
+        typer.Option(help="push never writes the folder, pull never the bucket; manual moves nothing by itself."),
+    ] = None,
     endpoint_url: Annotated[str | None, typer.Option(help="Of an S3-compatible store.")] = None,
     region: Annotated[str | None, typer.Option(help="The bucket's region.")] = None,
     profile: Annotated[str | None, typer.Option(help="AWS profile that has the credentials.")] = None,

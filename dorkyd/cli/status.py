@@ -10,7 +10,7 @@ import typer
 
 from dorkyd.api import calls
 from dorkyd.api.messages import ProjectStatus, StatusDocument
-from dorkyd.cli.app import Exit, Failure, Json, Name, app, emit
+from dorkyd.cli.app import Exit, Failure, Json, Name, app, emit, show
 from dorkyd.client import DorkyClient
 from dorkyd.core.report import State
 
@@ -42,6 +42,11 @@ def status(
             from dorkyd.cli import table  # noqa: PLC0415  rich costs every other command its start-up
 
             table.show(reply.value)
+            if name is not None and reply.value.projects[0].manual is not None:
+                from dorkyd.cli import manual  # noqa: PLC0415  it needs this one's neighbours
+
+                for line in manual.tell(client, name):
+                    show(line)
         raise typer.Exit(code_of(reply.value.projects, pending_counts=exit_code))
 
 
@@ -61,7 +66,9 @@ def code_of(projects: Sequence[ProjectStatus], *, pending_counts: bool = False) 
 
 
 def _work(project: ProjectStatus) -> int:
-    work = project.pending
+    work, manual = project.pending, project.manual
+    if manual is not None and (manual.staged or manual.changed or manual.behind):
+        return 1
     return work.upload + work.download + work.delete_local + work.delete_remote
 
 

@@ -8,7 +8,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-from dorkyd.api.messages import Halt, Notice, Pending, ProjectStatus, StatusDocument
+from dorkyd.api.messages import Halt, Manual, Notice, Pending, ProjectStatus, StatusDocument
 from dorkyd.cli.units import ago, plural, size, speeds
 from dorkyd.core.printable import printable
 from dorkyd.core.report import HaltReason, State
@@ -116,6 +116,8 @@ def needs(project: ProjectStatus) -> Iterator[Text]:
         yield _told(f"bandwidth limit: {limits}")
     if project.state is State.PAUSED:
         yield _told(f"paused; go on with: dorkyctl resume {project.name}", _NOTE)
+    if project.manual is not None:
+        yield from _manual(project.name, project.manual)
     if project.conflicts:
         yield _told(f"{plural(project.conflicts, 'conflict')}: dorkyctl conflicts {project.name}", _ALERT)
     if project.problems:
@@ -125,6 +127,18 @@ def needs(project: ProjectStatus) -> Iterator[Text]:
     if project.cost.usd_per_month is not None:
         count = f"{project.cost.requests_per_month:,} requests"
         yield _told(f"about {project.cost.usd_per_month:.2f} USD a month for {count}, at list prices", "dim")
+
+
+def _manual(name: str, manual: Manual) -> Iterator[Text]:
+    counts = ((manual.staged, "staged"), (manual.changed, "changed here"), (manual.behind, "behind"))
+    parts = [f"{count:,} {what}" for count, what in counts if count]
+    under_way = "; a push is under way" if manual.pushing else "; a pull is under way" if manual.pulling else ""
+    if parts:
+        yield _told(f"{', '.join(parts)}{under_way}: dorkyctl status {name}", _NOTE)
+    elif under_way:
+        yield _told(under_way.removeprefix("; "), _NOTE)
+    if manual.message:
+        yield _told(f"next push: {manual.message.partition(chr(10))[0]}")
 
 
 def _halt(name: str, halt: Halt) -> Iterator[Text]:

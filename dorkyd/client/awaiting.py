@@ -22,12 +22,14 @@ from typing import Any, Self, TypeVar
 
 import httpx2
 
-from dorkyd.api import calls, commit_calls, history_calls
+from dorkyd.api import calls, commit_calls, history_calls, manual_calls
 from dorkyd.api import commit_messages as c
 from dorkyd.api import history_messages as h
+from dorkyd.api import manual_messages as mm
 from dorkyd.api import messages as m
 from dorkyd.api.calls import Call
 from dorkyd.api.failures import ApiError
+from dorkyd.api.import_messages import ImportedHistory, ImportPlan, ImportRequest
 from dorkyd.client import artifacts, batches, many
 from dorkyd.client.artifacts import Fetched
 from dorkyd.client.bodies import CHUNK_BYTES, Source, Watching, Writable
@@ -161,6 +163,21 @@ class AsyncDorkyClient:
         `settings`: name, mode, endpoint_url, region, profile.
         """
         return (await self.send(calls.add(m.AddRequest(path=path, bucket=bucket, **settings)))).value
+
+    async def import_dorky(
+        self, path: str, bucket: str | None = None, *, dry_run: bool = False, **settings: str | bool | None
+    ) -> ImportPlan:
+        """Adopt the folder at the absolute `path`, a project of the npm tool `dorky`; `dry_run`: the plan, and nothing is
+        changed. `bucket` None: as its credentials.json names it.
+
+        `settings`: name, endpoint_url, region, profile, everything, retire, token.
+        """
+        wish = ImportRequest.model_validate({"path": path, "bucket": bucket, "dry_run": dry_run, **settings})
+        return (await self.send(calls.import_dorky(wish))).value
+
+    async def import_history(self, project: str) -> ImportedHistory:
+        """Make a commit of each push of the npm tool's history, before any other commit."""
+        return (await self.send(calls.import_history(project))).value
 
     async def remove(self, project: str) -> m.Removed:
         """Forget a project; delete nothing."""
@@ -309,6 +326,32 @@ class AsyncDorkyClient:
         """Remove commits past their retention, and contents that no commit has needed for a day."""
         call = commit_calls.collect(project, keep_last=keep_last, keep_days=keep_days, dry_run=dry_run)
         return (await self.send(call)).value
+
+    # --- mode manual --------------------------------------------------------------------------------------------
+
+    async def changes(self, project: str, *, after: str = "", limit: int = 1000) -> m.Page[mm.ChangeItem]:
+        """Paths that are staged, or not what was last pushed or pulled, in order, after `after`."""
+        return (await self.send(manual_calls.changes(project, after=after, limit=limit))).value
+
+    async def stage(self, project: str, paths: Sequence[str]) -> mm.Staged:
+        """Keep these paths of the project as they are for the next push; a folder, or `.`, stands for all that differs."""
+        return (await self.send(manual_calls.stage(project, paths))).value
+
+    async def unstage(self, project: str, paths: Sequence[str]) -> Sequence[mm.ChangeItem]:
+        """Stage these no more; files stay as they are."""
+        return (await self.send(manual_calls.unstage(project, paths))).value.items
+
+    async def reword(self, project: str, message: str) -> m.Manual:
+        """Write down the message of the next push."""
+        return (await self.send(manual_calls.reword(project, message))).value
+
+    async def push(self, project: str, message: str | None = None) -> mm.Pushed:
+        """Send what is staged. `Conflict` with `remote-moved`: pull first."""
+        return (await self.send(manual_calls.push(project, message))).value
+
+    async def pull(self, project: str, timeout_s: float | None = None) -> m.SyncResult:
+        """Bring what the bucket holds; local edits stay, and two edits become a conflict copy."""
+        return (await self.send(manual_calls.pull(project, timeout_s))).value
 
     # --- artifacts ----------------------------------------------------------------------------------------------
 

@@ -65,6 +65,8 @@ BUILT_IN: tuple[str, ...] = (
     "*.crdownload",
     "*.download",
     ".~tmp~",  # rsync --delay-updates
+    # Copies that the npm tool `dorky` keeps of every push, in the bucket beside the files.
+    "/.dorky-history",
 )
 """Gitignore patterns that apply unless local settings lift them."""
 

@@ -91,6 +91,21 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True)
+class ManualStatus:
+    """Mode manual: how many paths wait for a person's word."""
+
+    staged: int = 0
+    changed: int = 0
+    """Different here, and not staged as they are."""
+    behind: int = 0
+    """Different in the bucket: a pull brings them."""
+    message: str = ""
+    """Of the next push; empty: none was given."""
+    pulling: bool = False
+    pushing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ProjectStatus:
     """One project, at one instant."""
 
@@ -116,6 +131,57 @@ class ProjectStatus:
     """For `offline`, `auth-expired` and `error`: what happened, for people."""
     hint: str = ""
     """What to do about it."""
+    manual: ManualStatus | None = None
+    """None: in any other mode."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeItem:
+    """Mode manual: one path that is staged, or not what was last pushed or pulled."""
+
+    path: Path
+    staged: str
+    """`new`, `modified`, `mode` or `deleted`; empty: not staged."""
+    outdated: bool
+    """Staged over a state that a pull has replaced since: stage it again, or unstage it."""
+    changed: str
+    """How the file differs, if not just as it is staged; empty: it does not."""
+    behind: str
+    """How the object differs; empty: it does not."""
+    digest: Digest | None
+    """Of what is staged, else of the file; None: there is none."""
+    size: int
+    version: Version | None
+    """The object's; None: there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class SkippedItem:
+    """A path that was not staged, and why."""
+
+    path: Path
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class PushResult:
+    """A push that happened."""
+
+    id: str
+    """Of its commit."""
+    seq: int
+    message: str
+    author: str
+    device: str
+    time: str
+    """RFC 3339, UTC."""
+    paths: int
+    """Changes it made."""
+    lost: tuple[Path, ...] = ()
+    """Changed in the bucket while it was being pushed: the commit has what was pushed, the path what the other wrote."""
+    told: bool = True
+    """The bucket's log names it; False: it will."""
 
 
 @dataclass(frozen=True, slots=True)

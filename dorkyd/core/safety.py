@@ -16,6 +16,7 @@ from dorkyd.core.model import (
     DeleteLocal,
     DeleteRemote,
     Download,
+    Fetch,
     KeepBoth,
     MoveLocal,
     MoveRemote,
@@ -40,6 +41,8 @@ def allowed(action: Action, mode: Mode) -> Action | Problem | None:
     facing each other for ever, a problem.
     """
     if mode is Mode.BUCKET and isinstance(action, _WRITES_FOLDER + _WRITES_BUCKET):
+        return None
+    if mode is Mode.MANUAL and isinstance(action, (*_WRITES_FOLDER, *_WRITES_BUCKET, Fetch)):
         return None
     if mode is Mode.PUSH and isinstance(action, KeepBoth):
         return Problem(

@@ -19,6 +19,8 @@ class Mode(StrEnum):
     """Never writes the folder."""
     PULL = "pull"
     """Never writes the bucket."""
+    MANUAL = "manual"
+    """Looks, and moves nothing but what a person stages and pushes, or pulls."""
     BUCKET = "bucket"
     """A project without a folder: nothing is synced, clients store and fetch objects. That of a project without `path`."""
 

@@ -8,10 +8,12 @@ import time
 from collections.abc import Callable, Sequence
 
 from dorkyd.control import NewProject
+from dorkyd.control_import import ImportedHistory, ImportWish
 from dorkyd.core import report
 from dorkyd.core.audit import EVERYTHING, AuditItem, Filter
 from dorkyd.core.differing import Compared
 from dorkyd.core.model import Digest, Path, Version
+from dorkyd.core.npm_plan import HistoryCopies, ImportItem, ImportPlan, Standing
 from dorkyd.core.past import Difference, Emptied, History, HistoryItem, Outcome, Side, Undone
 from dorkyd.core.report import (
     ConflictItem,
@@ -126,6 +128,8 @@ class FakeProject:
         self.error: Exception | None = None
         """What every reading call raises; None: nothing."""
         self.paused_for: float | None = None
+        self.histories = 0
+        """How often one was imported."""
 
     @property
     def name(self) -> str:
@@ -205,12 +209,54 @@ class FakeProject:
             raise Refused("That halt is over.", hint="Run `dorkyctl status`.", code="refused-by-guard")
         return self.publish(state=State.IN_SYNC, halt=None)
 
+    def import_history(self) -> ImportedHistory:
+        self.histories += 1
+        return ImportedHistory(3, 2, 1, 4, 5, "ab" * 32)
+
     def doctor(self, shell: Sequence[str] = ()) -> Sequence[Finding]:
         return self.findings
 
     def _fail(self) -> None:
         if self.error is not None:
             raise self.error
+
+
+PLAN = ImportPlan(
+    name="api",
+    path="/home/ana/api",
+    bucket="s3://acme/api",
+    storage="aws",
+    items=(
+        ImportItem(Path(".env"), Standing.SAME, 3, f"md5:{'0' * 32}", Version("v"), tracked=True),
+        ImportItem(Path("b"), Standing.DIFFERS, 4, None, Version("w"), tracked=True, detail="changed here"),
+    ),
+    history=HistoryCopies(1, 1, 1, 3, (), (), 0, 0),
+    untracked=1,
+    untracked_bytes=9,
+    everything=False,
+    ignore=("/*", "!/.env"),
+    region="eu-west-1",
+    moves=("metadata.json",),
+    token="0123abcd",
+    warnings=(report.Warning("shared-prefix", "others push there too", "sort it out"),),
+    counts={"same": 1, "differs": 1},
+)
+
+
+class FakeImports:
+    """It keeps what it is told, and has one plan."""
+
+    def __init__(self) -> None:
+        self.planned: list[ImportWish] = []
+        self.carried_out: list[ImportWish] = []
+
+    def plan(self, wish: ImportWish) -> ImportPlan:
+        self.planned.append(wish)
+        return PLAN
+
+    def carry_out(self, wish: ImportWish) -> ImportPlan:
+        self.carried_out.append(wish)
+        return PLAN
 
 
 class FakeDaemon:
@@ -222,6 +268,7 @@ class FakeDaemon:
     def __init__(self) -> None:
         self.started = time.monotonic()
         self.held: dict[str, FakeProject] = {}
+        self.imports = FakeImports()
         self.shared = Bandwidth()
         self.allowed: list[str] = []
         self.notices: list[report.Warning] = []

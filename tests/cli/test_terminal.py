@@ -11,6 +11,7 @@ import subprocess
 import sys
 import termios
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -19,8 +20,10 @@ from tests.api.serving import DEADLINE_S, Served
 COLUMNS = 80
 
 
-def on_terminal(served: Served, arguments: list[str], until: str, then: object = None, **environ: str) -> str:
-    """Run `dorkyctl` on a terminal until it prints `until`; then call `then`, and read on to its end."""
+def on_terminal(
+    served: Served, arguments: list[str], until: str, then: Callable[[], object] | bytes | None = None, **environ: str
+) -> str:
+    """Run `dorkyctl` on a terminal until it prints `until`; then call `then`, or type it, and read on to its end."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, COLUMNS, 0, 0))
     env = {key: value for key, value in os.environ.items() if key != "NO_COLOR"}
@@ -41,8 +44,11 @@ def on_terminal(served: Served, arguments: list[str], until: str, then: object =
             seen += os.read(ours, 65536)
         except OSError:  # the process has ended and the terminal with it
             break
-        if callable(then) and until in seen.decode(errors="replace"):
-            then()
+        if then is not None and until in seen.decode(errors="replace"):
+            if isinstance(then, bytes):
+                os.write(ours, then)
+            else:
+                then()
             then = None
     os.close(ours)
     process.kill()

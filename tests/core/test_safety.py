@@ -85,8 +85,14 @@ def test_pull_never_writes_the_bucket(action: Action) -> None:
 @pytest.mark.parametrize("action", NO_WRITES, ids=kind)
 @pytest.mark.parametrize("mode", Mode)
 def test_what_writes_neither_side_goes_on_in_every_mode(action: Action, mode: Mode) -> None:
-    """Looking and remembering are never taken away."""
-    assert allowed(action, mode) is action
+    """Looking and remembering are never taken away; mode manual does not move the bytes of a fetch unasked."""
+    assert allowed(action, mode) is (None if mode is Mode.MANUAL and isinstance(action, Fetch) else action)
+
+
+@pytest.mark.parametrize("action", [*BUCKET_WRITES, *FOLDER_WRITES], ids=kind)
+def test_manual_moves_nothing(action: Action) -> None:
+    """Whatever would write a side is taken away."""
+    assert allowed(action, Mode.MANUAL) is None
 
 
 def test_a_conflict_that_push_may_not_settle_is_a_problem() -> None:

@@ -73,7 +73,7 @@ def leave() -> None:
 
 def begin(setting: Setting) -> Beginning:
     """What its devices hold at first. Made when first asked for."""
-    kind = replace(setting, page_keys=1000, stepwise=False, sessions=False, pace=1)
+    kind = replace(setting, page_keys=1000, stepwise=False, sessions=False, pace=1, manual=0)
     key = (kind,)
     if key not in _made:
         _made[key] = _make(kind)

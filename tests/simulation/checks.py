@@ -6,10 +6,13 @@ import re
 from collections.abc import Mapping
 
 from dorkyd.core import metadata
+from dorkyd.core.commits import COMMITS, decode, id_of, object_content
 from dorkyd.core.ignore import IgnoreRules
 from dorkyd.core.model import Path
 from dorkyd.core.paths import is_under
+from dorkyd.core.pushes import PLANS
 from dorkyd.core.secrets import installed_mode
+from dorkyd.core.settings import Mode
 from tests.devices import Device
 from tests.simulation import committing, sealed
 from tests.simulation.people import SHARED, is_shared
@@ -32,7 +35,10 @@ def settle(play: Play) -> None:
         device.pool.run_all()
     play.say("all settle")
     stuck = {name: orders.stuck for name, orders in play.orders.items() if orders.stuck}
-    if stuck:
+    if stuck and play.setting.manual:
+        for name in stuck:
+            play.mend(name)
+    elif stuck:
         _isolated(play, {path for paths in stuck.values() for path in paths})
         for name in stuck:
             play.mend(name)
@@ -53,6 +59,8 @@ def settle_all(play: Play) -> None:
     for _ in range(ROUNDS):
         before = play.tally.moved
         for device in play.devices:
+            if device.project.mode is Mode.MANUAL:
+                play.share(device)
             play.rest(device)
             assert device.engine.held is None, f"{device.name} is halted: {device.engine.held}"
         if play.tally.moved == before or _left_to_persons(play):
@@ -132,6 +140,8 @@ def _check(play: Play, mine: Shape | None) -> None:
     committing.check(play)
     _copies(play, objects)
     _journals(play, first)
+    if play.setting.manual:
+        _commits(play)
     known = {name for device in play.devices for name in (device.name, f"{device.name}-state")}
     if play.setting.sealed:
         known.add("keys")
@@ -207,6 +217,22 @@ def _journals(play: Play, shape: Shape) -> None:
         assert staged <= explained, f"{device.name}: staging holds {sorted(staged - explained)}"
     left = play.store.open_session_ids & play.sessions
     assert not left, f"uploads that nobody ends: {left}"
+
+
+def _commits(play: Play) -> None:
+    """Each follows the one before and has all that it needs, and no push is half done."""
+    objects = play.store._store.objects
+    assert not [key for key in objects if key.startswith(PLANS)], "a push was not brought to its end"
+    for device in play.devices:
+        assert not device.journal.manual.pushes(), f"{device.name}: a push stays open"
+        assert not device.journal.manual.staged(), f"{device.name}: something stays staged"
+    kept = {found[0] for key in objects if (found := object_content(key)) is not None}
+    parent = None
+    for seq, key in enumerate(sorted(key for key in objects if key.startswith(COMMITS)), 1):
+        commit = decode(objects[key].data, seq)
+        assert commit.header.parent == parent, f"commit {seq} does not follow"
+        assert {file.digest for file in commit.files} <= kept, f"commit {seq} lacks contents"
+        parent = id_of(objects[key].data)
 
 
 def _end_uploads(device: Device) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dorkyd.buckets.memory import MemoryBucket
-from dorkyd.core.settings import Guard
+from dorkyd.core.settings import Guard, Mode
 from dorkyd.errors import DorkyError
 from dorkyd.news import Bytes
 from tests.devices import DAWN_NS, Device, Kill
@@ -34,16 +34,20 @@ from tests.simulation.steps import (
     Late,
     Mend,
     Open,
+    Pull,
+    Push,
     Refused,
     Restore,
     Setting,
     Settle,
     Skew,
+    Stage,
     Step,
     Stranger,
     Sync,
     Undo,
     Unreadable,
+    Unstage,
     Upkeep,
     Within,
     Work,
@@ -129,8 +133,10 @@ class Play:
             return told_bucket(pipe.client(), name, self.told) if self.told is not None else pipe.client()
 
         guard = Guard(percent=100, files=1000)
+        manual = NAMES.index(name) >= self.setting.devices - self.setting.manual
+        mode = Mode.MANUAL if manual else Mode.TWO_WAY
         more: dict[str, Any] = {"encrypt": sealed.PATTERNS} if self.setting.sealed else {}
-        device = Device(self.base, name, make_bucket, wrap=make_folder, guard=guard, **more)  # type: ignore[arg-type]
+        device = Device(self.base, name, make_bucket, wrap=make_folder, guard=guard, mode=mode, **more)  # type: ignore[arg-type]
         if self.setting.sealed:
             device.key_home = sealed.key_home(self.base)
             device.engine = device._engine()
@@ -246,6 +252,11 @@ class Play:
             case Late():
                 if self.people[who].write_late(step.text):
                     self.say(str(step))
+            case Stage() | Unstage() | Push() | Pull():
+                self.say(str(step))
+                device = self.device(who)
+                if device.project.mode is Mode.MANUAL:
+                    self._alive(device, lambda: self._word(device, step))
             case Settle():
                 raise AssertionError(step)  # `checks` has that
 
@@ -282,6 +293,38 @@ class Play:
             device.engine.purge()
         except DorkyError as exc:
             self.say(f"   ({device.name}: upkeep ends in {exc.code})")
+
+    def _word(self, device: Device, step: Stage | Unstage | Push | Pull) -> None:
+        """What a person says to a device in mode manual, which may not be able to."""
+        try:
+            match step:
+                case Stage():
+                    device.stage.stage([step.path])
+                case Unstage():
+                    device.stage.unstage([step.path])
+                case Push():
+                    device.pushes.push(None)
+                case Pull():
+                    device.engine.pull()
+                    self._busy(device, 40)
+        except DorkyError as exc:
+            self.say(f"   ({device.name}: {exc.code})")
+
+    def share(self, device: Device) -> None:
+        """Mode manual: a person pulls, and pushes all that differs, until nothing does."""
+        for _ in range(8):
+            self.rest(device)
+            self._word(device, Pull(device.name))
+            self.rest(device)
+            journal = device.journal
+            if not journal.manual.apart() and not journal.manual.staged() and not journal.manual.pushes():
+                return
+            if journal.manual.staged():
+                self._word(device, Unstage(device.name, "."))
+            self._word(device, Stage(device.name, "."))
+            self._word(device, Push(device.name))
+            self.rest(device)
+            device.clock.advance(5.0)
 
     def _busy(self, device: Device, limit: int) -> None:
         """Cycle and work until it only waits for time to pass by itself."""

@@ -40,6 +40,8 @@ class Setting:
     """How many times slower the file system's clock is."""
     sealed: bool = False
     """Every file is encrypted in the bucket. Only where all `joined`."""
+    manual: int = 0
+    """How many devices, the last ones, are in mode manual."""
 
 
 TREES: tuple[dict[str, str], ...] = (
@@ -316,6 +318,48 @@ class Late:
 
 
 @dataclass(frozen=True, slots=True)
+class Stage:
+    """A person stages a path on a device in mode manual, or everything."""
+
+    who: str
+    path: str
+
+    def __str__(self) -> str:
+        return f"{self.who}: stages {self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class Unstage:
+    """A person stages nothing of it any more."""
+
+    who: str
+    path: str
+
+    def __str__(self) -> str:
+        return f"{self.who}: unstages {self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """A device in mode manual pushes what is staged."""
+
+    who: str
+
+    def __str__(self) -> str:
+        return f"{self.who}: pushes"
+
+
+@dataclass(frozen=True, slots=True)
+class Pull:
+    """A device in mode manual pulls."""
+
+    who: str
+
+    def __str__(self) -> str:
+        return f"{self.who}: pulls"
+
+
+@dataclass(frozen=True, slots=True)
 class Commit:
     """A person commits."""
 
@@ -358,7 +402,8 @@ class Settle:
 
 Step = (
     Edit | Within | Cycle | Work | Sync | Die | Fail | Hang | Land | Disk | Unreadable | Refused | Mend | Skew | Stranger
-    | ForgetUploads | Age | Upkeep | Restore | Undo | Open | Late | Commit | CheckOut | Collect | Settle
+    | ForgetUploads | Age | Upkeep | Restore | Undo | Open | Late | Commit | CheckOut | Collect | Stage | Unstage | Push | Pull
+    | Settle
 )  # fmt: skip
 
 

@@ -29,16 +29,20 @@ from tests.simulation.steps import (
     Late,
     Mend,
     Open,
+    Pull,
+    Push,
     Refused,
     Restore,
     Setting,
     Settle,
     Skew,
+    Stage,
     Step,
     Stranger,
     Sync,
     Undo,
     Unreadable,
+    Unstage,
     Upkeep,
     Verb,
     Within,
@@ -57,6 +61,10 @@ TROUBLES = (
     "fail", "kill", "hang", "within", "disk", "unreadable", "refused", "skew", "stranger", "late", "log", "ignore",
     "fail", "kill", "hang",
 )  # fmt: skip
+
+
+MANUAL = 0.1
+"""In so many stories one of the devices is in mode manual."""
 
 
 def setting_of(rng: random.Random) -> Setting:
@@ -80,7 +88,11 @@ class Author:
     def __init__(self, seed: int) -> None:
         self.rng = random.Random(seed)
         self.setting = setting_of(self.rng)
-        if seed % SEALED_EVERY == 0 and self.setting.joined:
+        self.manual = random.Random(f"manual {seed}")
+        """Draws of its own, so that all other stories are as they were."""
+        if self.manual.random() < MANUAL:
+            self.setting = replace(self.setting, manual=1)
+        if seed % SEALED_EVERY == 0 and self.setting.joined and not self.setting.manual:
             # Not by chance: the stories of all other seeds stay what they were.
             self.setting = replace(self.setting, sealed=True)
         rng = self.rng
@@ -114,6 +126,8 @@ class Author:
             self._writers = list(self.names)
 
     def _next(self, play: Play) -> Step:
+        if self.setting.manual and self.manual.random() < 0.35:
+            return self._word()
         rng = self.rng
         if self.commits and self._commits.random() < 0.3:
             return self._commit()
@@ -133,6 +147,16 @@ class Author:
         if play.device(who).pool.jobs and rng.random() < 0.6:
             return Work(who, tuple(rng.randrange(6) for _ in range(rng.randrange(1, 4))))
         return Cycle(who, rng.choice(("", "news", "whole", "whole")), rng.choice((0.0, 0.1, 1.0, 3.0, 20.0)))
+
+    def _word(self) -> Step:
+        """What a person says to a device in mode manual."""
+        who, path = self.names[-1], self.manual.choice((".", ".", ".", *PATHS, "d"))
+        chance = self.manual.random()
+        if chance < 0.4:
+            return Stage(who, path)
+        if chance < 0.5:
+            return Unstage(who, path)
+        return Push(who) if chance < 0.8 else Pull(who)
 
     def _commit(self) -> Step:
         rng = self._commits

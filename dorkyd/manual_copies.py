@@ -1,0 +1,150 @@
+"""The plain paths of a push: each change of a plan carried out once, whoever does it and however often it is tried.
+
+From any thread, for one path at a time; killed at any instant, the next try finds out by looking (`core.pushes`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from dorkyd.commit_store import CommitStore, Source
+from dorkyd.core import metadata
+from dorkyd.core.commits import object_key
+from dorkyd.core.metadata import SHA256, hex_of
+from dorkyd.core.model import Digest, Remote
+from dorkyd.core.pushes import PlannedChange
+from dorkyd.errors import Integrity, Stale, Transient, Unsupported
+from dorkyd.ports import Bucket, Folder, ObjectInfo, Written
+from dorkyd.storing import StagedBody
+from dorkyd.transfer import Transfer
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """What became of one change."""
+
+    change: PlannedChange
+    done: bool
+    """False: somebody else changed the object first, and it stays theirs."""
+    remote: Remote | None = None
+    """The object as the change made it; None: it is gone, or others have written since, or it was not done."""
+    kept: bool = True
+    """False: the state it replaced was too large for a copy and is not in the bucket's trash."""
+
+
+@dataclass(frozen=True, slots=True)
+class Copies:
+    """See the module."""
+
+    bucket: Bucket
+    store: CommitStore
+    folder: Folder
+    transfer: Transfer
+    device: str
+    """Whose push it is."""
+    copies_safe: bool
+    """The store's server-side copies keep their conditions."""
+    reserve: Callable[[], str]
+    """A name in the folder's staging, in the journal already."""
+    drop: Callable[[str], None]
+
+    def carry(self, change: PlannedChange, batch: str) -> Carried:
+        """Do it, unless it is done, or the object is no longer what it replaces."""
+        info = self.bucket.head(change.path)
+        now = _remote(info)
+        if change.is_done(now):
+            return _done(change, now)
+        if not change.is_replaced(now):
+            return Carried(change, done=False)
+        kept = True
+        if now is not None and now.digest != change.digest:
+            try:
+                kept = self.transfer.keep_old(change.path, now.version)
+            except Stale:
+                return self._found(change)
+        do = partial(self._put, change, info, batch) if change.digest is not None else partial(self._delete, change)
+        try:
+            remote = do()
+        except (Stale, Transient) as exc:
+            found = self._found(change, exc)
+            return Carried(change, found.done, found.remote, kept)
+        return Carried(change, done=True, remote=remote, kept=kept)
+
+    # --- inside -------------------------------------------------------------------------------------------------
+
+    def _found(self, change: PlannedChange, failed: Stale | Transient | None = None) -> Carried:
+        """What a look tells after a write that did not end well."""
+        now = _remote(self.bucket.head(change.path))
+        if change.is_done(now):
+            return _done(change, now)
+        if not change.is_replaced(now):
+            return Carried(change, done=False)
+        if isinstance(failed, Transient):
+            raise failed
+        # The store refused what should have fitted: another request was under way, or the object that is copied moved.
+        raise Transient(f"{change.path}: the store refused the copy", code="contended", retry_after_s=1) from failed
+
+    def _delete(self, change: PlannedChange) -> None:
+        assert change.replaces is not None
+        self.bucket.delete(change.path, replaces=change.replaces)
+
+    def _put(self, change: PlannedChange, before: ObjectInfo | None, batch: str) -> Remote:
+        assert change.digest is not None
+        now = _remote(before)
+        meta = metadata.encode(
+            digest=change.digest,
+            mtime_ns=change.mtime_ns,
+            mode=change.mode,
+            device=self.device,
+            op=change.op,
+            ancestry=metadata.descend(now),
+            user=metadata.user_keys(before.meta) if before is not None else {},
+        )
+        meta[metadata.BATCH] = batch
+        written = self._write(change, change.digest, meta)
+        return metadata.remote_of(written.version, change.size, written.modified, meta)
+
+    def _write(self, change: PlannedChange, digest: Digest, meta: Mapping[str, str]) -> Written:
+        source = self._source(digest, change.size)
+        if self.copies_safe:
+            try:
+                return self.bucket.copy(
+                    source.key, change.path, source_version=source.version, replaces=change.replaces, meta=meta
+                )
+            except Unsupported as exc:
+                if exc.code != "too-large":
+                    raise
+        staged = self.reserve()
+        try:
+            with self.bucket.get(source.key, if_match=source.version) as reading, self.folder.stage(staged) as out:
+                for chunk in reading:
+                    out.write(chunk)
+            if self.folder.staged_digest(staged) != digest:
+                raise Integrity(f"{source.key} in the bucket is not the content that its name says", code="bad-object")
+            body = StagedBody(self.folder, staged, change.size, digest)
+            return self.bucket.put(change.path, body, replaces=change.replaces, meta=meta)
+        finally:
+            self.drop(staged)
+
+    def _source(self, digest: Digest, size: int) -> Source:
+        info = self.bucket.head(object_key(digest))
+        if info is not None and info.size == size and info.meta.get(SHA256, hex_of(digest)) == hex_of(digest):
+            return Source(object_key(digest), info.version)
+        # Under another name: the first was condemned when it was needed.
+        for source in self.store.kept_under(digest):
+            return source
+        raise Integrity(
+            f"the bucket no longer has {object_key(digest)}, which a commit needs",
+            code="content-gone",
+            hint="restore it from the store's versions or a backup; what was pushed is in the folder that pushed it",
+        )
+
+
+def _done(change: PlannedChange, now: Remote | None) -> Carried:
+    return Carried(change, done=True, remote=now if now is not None and now.op == change.op else None)
+
+
+def _remote(info: ObjectInfo | None) -> Remote | None:
+    return None if info is None else metadata.remote_of(info.version, info.size, info.modified, info.meta)

@@ -1,0 +1,369 @@
+"""Pushes in mode manual: what was staged goes, one commit decides, and whoever is left finishes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dorkyd.buckets.memory import Fault
+from dorkyd.core.commits import COMMITS, decode
+from dorkyd.core.pushes import PLANS
+from dorkyd.core.settings import Mode
+from dorkyd.errors import Refused, Transient, Unsupported
+from tests.devices import Device, Kill, Trap, World, trap_commits
+from tests.scenarios.test_manual import apart
+
+
+def team(quick_path: Path, files: dict[str, str], *names: str) -> tuple[World, list[Device]]:
+    """Devices in mode manual, and one that syncs (`b`), which all hold these files."""
+    world = World(quick_path)
+    b = world.device("b")
+    for path, text in files.items():
+        b.write(path, text)
+    b.settle()
+    manual = [world.device(name, mode=Mode.MANUAL) for name in names]
+    for one in manual:
+        one.settle()
+        one.engine.pull()
+    world.settle()
+    world.forget()
+    return world, [b, *manual]
+
+
+def commits(world: World) -> list[dict[str, str]]:
+    """What each commit says, its contents read from `.dorky/objects/`; the first first."""
+    found = []
+    bucket = world.store.client()
+    for key in world.keys(COMMITS):
+        read = bucket.read(key)
+        assert read is not None
+        commit = decode(read[1], int(key[-17:-5]))
+        contents = {}
+        for file in commit.files:
+            digits = file.digest.partition(":")[2]
+            (kept, *_) = world.keys(f".dorky/objects/{digits[:2]}/{digits}")
+            contents[str(file.path)] = world._content(kept)
+        found.append(contents)
+    return found
+
+
+def test_what_was_staged_goes_and_nothing_else(quick_path: Path) -> None:
+    """A later edit does not leak into the push, an unstaged one neither; afterwards they are changes as before."""
+    world, (b, a) = team(quick_path, {"f": "1", "g": "2", "h": "3", "i": "4"}, "a")
+    a.write("f", "staged")
+    a.write("g", "not staged")
+    a.write("d/new", "n")
+    (a.root / "h").unlink()
+    assert a.stage.stage(["f", "d", "h"]) == (["f", "d/new", "h"], [])
+    a.write("f", "edited after")
+    a.settle()
+    pushed = a.pushes.push("first")
+    assert (pushed.seq, pushed.message, pushed.paths, pushed.lost, pushed.told) == (1, "first", 3, (), True)
+    want = {"f": "staged", "g": "2", "i": "4", "d/new": "n"}
+    assert world.objects() == want
+    assert commits(world) == [want]
+    world.settle()
+    assert b.tree() == want
+    assert a.tree() == {**want, "f": "edited after", "g": "not staged"}
+    assert apart(a) == {"f": ("modified", ""), "g": ("modified", "")}
+    assert a.journal.manual.staged() == {}
+    assert a.journal.manual.pushes() == []
+    assert world.keys(PLANS) == []
+    assert a.engine.folder.staged() == []
+    assert a.trashed() == []
+
+
+def test_pushes_in_turn(quick_path: Path) -> None:
+    """Push A, push B, push A again: three commits, though the content of the last is that of the first."""
+    world, (b, a) = team(quick_path, {"f": "0"}, "a")
+    ids = []
+    for text in ("A", "B", "A"):
+        a.write("f", text)
+        a.stage.stage(["."])
+        ids.append(a.pushes.push(None).id)
+        world.settle()
+        assert b.tree() == {"f": text}
+    assert len(set(ids)) == 3
+    assert commits(world) == [{"f": "A"}, {"f": "B"}, {"f": "A"}]
+    assert len(world.keys(".dorky/objects/")) == 2
+
+
+def test_two_that_push_at_once(quick_path: Path) -> None:
+    """One wins; the other is told to pull, has lost nothing, and its next push follows."""
+    world, (b, a, c) = team(quick_path, {"f": "1", "g": "2", "h": "3"}, "a", "c")
+    a.write("f", "a's")
+    a.write("g", "a's")
+    c.write("f", "c's")
+    c.write("h", "c's")
+    a.stage.stage(["."])
+    c.stage.stage(["."])
+    when(world, "a", "PUT", COMMITS, lambda: c.pushes.push("c was first"))
+    with pytest.raises(Refused) as refused:
+        a.pushes.push("a was late")
+    assert refused.value.code == "remote-moved"
+    assert commits(world) == [{"f": "c's", "g": "2", "h": "c's"}]
+    assert world.objects() == {"f": "c's", "g": "2", "h": "c's"}
+    assert set(a.journal.manual.staged()) == {"f", "g"}
+    a.engine.pull()
+    a.settle()
+    copy = next(path for path in a.tree() if path.startswith("f (conflict a "))
+    assert a.tree() == {"f": "c's", "g": "a's", "h": "c's", copy: "a's"}
+    with pytest.raises(Refused) as refused:
+        a.pushes.push("f was staged over another state")
+    assert refused.value.code == "outdated"
+    a.stage.unstage(["f"])
+    a.pushes.push("the rest")
+    world.settle()
+    want = {"f": "c's", "g": "a's", "h": "c's"}
+    assert world.objects() == b.tree() == commits(world)[-1] == want
+    assert world.keys(PLANS) == []
+
+
+def test_a_two_way_edit_while_a_push_is_carried_out(quick_path: Path) -> None:
+    """The plain path is whose write came first; the commit has what was pushed, and a pull makes the usual copy."""
+    world, (b, a) = team(quick_path, {"f": "1", "g": "2"}, "a")
+    a.write("f", "a's")
+    a.write("g", "a's")
+    a.stage.stage(["."])
+
+    def edit() -> None:
+        b.write("f", "b's")
+        b.settle()
+
+    when(world, "a", "COPY", "f", edit)
+    pushed = a.pushes.push("both")
+    assert pushed.lost == ("f",)
+    assert commits(world) == [{"f": "a's", "g": "a's"}]
+    world.settle()
+    assert world.objects() == b.tree() == {"f": "b's", "g": "a's"}
+    assert apart(a) == {"f": ("modified", "modified")}
+    a.engine.pull()
+    a.settle()
+    assert sorted(a.tree().values()) == ["a's", "a's", "b's"]
+
+
+def test_refused_while_anything_is_behind(quick_path: Path) -> None:
+    """Also where what is behind is not what is staged: the commit would name a state that never was."""
+    world, (b, a) = team(quick_path, {"f": "1", "g": "2"}, "a")
+    a.write("f", "a's")
+    a.stage.stage(["f"])
+    b.write("g", "b's")
+    b.settle()
+    with pytest.raises(Refused) as refused:
+        a.pushes.push("too early")
+    assert refused.value.code == "remote-moved"
+    assert world.keys(COMMITS) == []
+    a.engine.pull()
+    a.settle()
+    a.pushes.push("now")
+    assert commits(world) == [{"f": "a's", "g": "b's"}]
+
+
+def test_killed_anywhere(quick_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before or after any effect or commit of the journal: either the push never happened and all is staged still, or it did,
+    and ends by itself.
+    """
+    # One point in three, before and after by turns; DORKY_FULL: all of them.
+    at, outcomes, traps = 1, set(), dict[str, Trap]()
+    step = 1 if os.environ.get("DORKY_FULL") else 3
+    trap_commits(monkeypatch, traps)
+    while True:
+        world, (b, a, c) = team(quick_path / str(at), {"f": "1", "g": "2", "h": "3"}, "a", "c")
+        want = staged_by(a)
+        traps["a"] = a.trap
+        a.trap.set((at + 1) // 2, after=at % 2 == 0)
+        try:
+            a.pushes.push("killed")
+        except Kill:
+            a.restart()
+        else:
+            break
+        for device in (c, b, a):
+            device.settle()
+            for _ in range(4):
+                device.step(6)
+        world.settle()
+        happened = world.keys(COMMITS) != []
+        outcomes.add(happened)
+        if happened:
+            assert commits(world) == [want]
+            assert world.objects() == b.tree() == want
+            assert a.journal.manual.staged() == {}
+            assert world.keys(PLANS) == []
+        else:
+            assert world.objects() == b.tree() == {"f": "1", "g": "2", "h": "3"}
+            assert a.tree() == want
+            a.pushes.push("again")
+            assert commits(world) == [want]
+        assert a.tree() == want
+        at += step
+        traps.clear()
+    assert outcomes == {True, False}
+
+
+def staged_by(a: Device) -> dict[str, str]:
+    """A push of one of each; what everything is after it."""
+    a.write("f", "staged")
+    a.write("d/new", "n")
+    (a.root / "h").unlink()
+    a.stage.stage(["."])
+    return {"f": "staged", "g": "2", "d/new": "n"}
+
+
+def test_a_device_that_syncs_finishes(quick_path: Path) -> None:
+    """The one that pushed never comes back: its commit exists, so that another's next listing ends it, as a batch."""
+    world, (b, a) = team(quick_path, {"f": "1", "g": "2", "h": "3"}, "a")
+    want = staged_by(a)
+    a.trap.set(1, after=True, only=lambda name, first: name == "put" and str(first).startswith(COMMITS))
+    with pytest.raises(Kill):
+        a.pushes.push("and gone")
+    world.devices.remove(a)
+    assert world.objects() == {"f": "1", "g": "2", "h": "3"}
+    b.settle()
+    for _ in range(6):
+        b.step(3)
+    assert world.objects() == b.tree() == want
+    assert world.keys(PLANS) == []
+
+
+def test_an_answer_that_never_came(quick_path: Path) -> None:
+    """The commit was created and the reply lost, and so was every later answer: nobody knows, until the next look."""
+    world, (b, a) = team(quick_path, {"f": "1", "g": "2", "h": "3"}, "a")
+    want = staged_by(a)
+    lost = False
+
+    def faults(_device: str, verb: str, key: str) -> Fault | None:
+        nonlocal lost
+        if verb == "PUT" and key.startswith(COMMITS):
+            lost = True
+            return Fault(Transient("no reply", offline=True), when="after")
+        return Fault(Transient("no reply", offline=True)) if lost else None
+
+    world.faults = faults
+    with pytest.raises(Transient) as told:
+        a.pushes.push("perhaps")
+    assert told.value.code == "outcome-unknown"
+    assert a.journal.manual.staged() != {}
+    world.faults = lambda _device, _verb, _key: None
+    a.clock.advance(60)
+    for _ in range(3):
+        a.settle()
+        a.step(10)
+    world.settle()
+    assert world.objects() == b.tree() == want
+    assert a.journal.manual.staged() == {}
+    assert apart(a) == {}
+
+
+def test_what_leaves_staging_is_kept(quick_path: Path) -> None:
+    """Staged bytes that no file has any more go to the trash; those that the file has are a copy and go."""
+    _, (_, a) = team(quick_path, {"f": "1"}, "a")
+    a.write("f", "first")
+    a.stage.stage(["f"])
+    a.write("f", "second")
+    a.stage.stage(["f"])
+    assert a.trashed() == ["first"]
+    a.stage.unstage(["."])
+    assert a.trashed() == ["first"]
+    assert a.engine.folder.staged() == []
+    a.write("f", "1")
+    assert a.stage.stage(["f"]) == ([], [])
+    with pytest.raises(Refused, match="nothing is staged"):
+        a.pushes.push(None)
+
+
+def test_staged_bytes_outlive_a_lost_journal(quick_path: Path) -> None:
+    """They may be the only copy: the trash has them."""
+    _, (_, a) = team(quick_path, {"f": "1"}, "a")
+    a.write("f", "staged")
+    a.stage.stage(["f"])
+    a.write("f", "edited")
+    a.kill()
+    for file in a.journals.iterdir():
+        file.unlink()
+    a.restart()
+    a.settle()
+    assert a.trashed() == ["staged"]
+    assert a.read("f") == "edited"
+
+
+def test_ignored_and_unknown_paths(quick_path: Path) -> None:
+    """Named, they are refused; below a folder that was named, ignored ones are left out."""
+    _, (_, a) = team(quick_path, {"f": "1"}, "a")
+    a.write(".dorkyignore", "*.log\n")
+    a.write("d/a.log", "x")
+    a.write("d/b", "y")
+    a.settle()
+    assert a.stage.stage(["d"]) == (["d/b"], [])
+    for path, code in (("d/a.log", "ignored"), ("nothing", "not-here"), ("../x", "bad-path")):
+        with pytest.raises(Refused) as refused:
+            a.stage.stage([path])
+        assert refused.value.code == code
+
+
+def when(world: World, name: str, verb: str, key: str, do: Callable[[], object]) -> None:
+    """The first such request waits for this."""
+    done = False
+
+    def faults(device: str, asked: str, at: str) -> Fault | None:
+        nonlocal done
+        if not done and (device, asked) == (name, verb) and at.startswith(key):
+            done = True
+            do()
+        return None
+
+    world.faults = faults
+
+
+def test_killed_while_staging(quick_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before or after any effect: what was staged before is staged or in the trash, and staging holds nothing unexplained."""
+    at, traps = 1, dict[str, Trap]()
+    trap_commits(monkeypatch, traps)
+    while True:
+        _, (_, a) = team(quick_path / str(at), {"f": "1", "g": "2"}, "a")
+        a.write("f", "first")
+        a.write("g", "other")
+        a.stage.stage(["."])
+        a.write("f", "second")
+        traps["a"] = a.trap
+        a.trap.set((at + 1) // 2, after=at % 2 == 0)
+        try:
+            a.stage.stage(["f"])
+            a.stage.unstage(["g"])
+        except Kill:
+            traps.clear()
+            a.restart()
+        else:
+            break
+        a.settle()
+        staged = {row.path: row for row in a.journal.manual.staged().values()}
+        names = {row.name for row in staged.values()}
+        assert set(a.engine.folder.staged()) == names
+        held = [a.engine.folder.staged_digest(str(name)) for name in names]
+        assert sorted(str(digest) for digest in held) == sorted(str(row.digest) for row in staged.values())
+        contents = {(a.root / ".dorky" / "tmp" / str(name)).read_text() for name in names} | set(a.trashed())
+        assert "first" in contents
+        assert a.tree() == {"f": "second", "g": "other"}
+        at += 1
+    assert at > 10
+
+
+def test_a_store_that_copies_nothing_large(quick_path: Path) -> None:
+    """Where the store refuses a server-side copy, the bytes go through whoever carries the push out."""
+    world, (b, a) = team(quick_path, {"f": "1"}, "a")
+
+    def faults(_device: str, verb: str, key: str) -> Fault | None:
+        if verb == "COPY" and not key.startswith(".dorky/"):
+            return Fault(Unsupported(key, "too large for a copy", code="too-large"))
+        return None
+
+    world.faults = faults
+    a.write("f", "staged")
+    a.stage.stage(["f"])
+    assert a.pushes.push("sent").told
+    world.settle()
+    assert world.objects() == b.tree() == {"f": "staged"}
+    assert a.engine.folder.staged() == []
