@@ -210,7 +210,7 @@ def test_killed_after_the_exchange_with_something_newer(at: Killed) -> None:
     """A save that fell between the look and the swap becomes a conflict copy (R01)."""
     at.left(at=NEW_BYTES, staged=EDIT)
     landed = at.settle(at.install())
-    assert landed == Landed(True, Placed(copy=at.copy_of(EDIT)), False)
+    assert landed == Landed(True, Placed(copy=at.copy_of(EDIT), copied=at.digest(EDIT)), False)
     assert (at.read(F), at.read(at.copy_of(EDIT)), at.trashed()) == (NEW_BYTES, EDIT, [])
 
 
@@ -218,7 +218,9 @@ def test_killed_after_the_exchange_with_something_newer(at: Killed) -> None:
 def test_killed_after_the_exchange_of_two_edits(at: Killed, loser: bytes) -> None:
     """Where both were edited what came out is a conflict copy, whatever it is."""
     at.left(at=NEW_BYTES, staged=loser)
-    assert at.settle(at.install(keep_both=True)) == Landed(True, Placed(copy=at.copy_of(loser)), False)
+    assert at.settle(at.install(keep_both=True)) == Landed(
+        True, Placed(copy=at.copy_of(loser), copied=at.digest(loser)), False
+    )
     assert at.read(at.copy_of(loser)) == loser
 
 
@@ -330,7 +332,9 @@ def test_killed_with_both_swapped_and_the_displaced_file_not_renamed(
     """All steps but the last: what came out is a person's edit and becomes a conflict copy."""
     at.left(at=NEW_BYTES, staged=None, out=displaced)
     copy = at.copy_of(displaced)
-    assert at.settle(at.install(keep_both=keep_both)) == Landed(True, Placed(copy=copy), False)
+    assert at.settle(at.install(keep_both=keep_both)) == Landed(
+        True, Placed(copy=copy, copied=at.digest(displaced)), False
+    )
     assert (at.read(F), at.read(copy), at.tmp()) == (NEW_BYTES, displaced, [])
 
 
@@ -345,7 +349,7 @@ def test_killed_with_both_swapped_and_what_was_expected_not_renamed(at: Killed) 
 def test_killed_with_the_file_taken_out_and_its_place_taken_since(at: Killed) -> None:
     """Somebody saved under the free name: that stays, what was taken out becomes a copy, nothing was installed."""
     at.left(at=b"third", staged=NEW_BYTES, out=EDIT)
-    assert at.settle(at.install()) == Landed(False, Placed(copy=at.copy_of(EDIT)), True)
+    assert at.settle(at.install()) == Landed(False, Placed(copy=at.copy_of(EDIT), copied=at.digest(EDIT)), True)
     assert (at.read(F), at.read(at.copy_of(EDIT)), at.tmp()) == (b"third", EDIT, [STAGED])
 
 

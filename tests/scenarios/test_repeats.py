@@ -12,6 +12,7 @@ from dorkyd.buckets.memory import Fault, MemoryBucket
 from dorkyd.core import metadata
 from dorkyd.core.artifact import Remove, Store, from_text
 from dorkyd.core.model import Op, Path
+from dorkyd.engine import Engine
 from dorkyd.errors import Refused, Stale, Transient
 from dorkyd.news import Bytes
 from dorkyd.repeats import LIVES_NS, Answered, Keyed
@@ -212,9 +213,10 @@ def test_clients_that_ask_again_and_again_do_not_stop_sync(world: World) -> None
         nonlocal asked
         asked += 1
         if asked < STEPS:
-            one.engine.call(again)
+            Engine.call(one.engine, again)
 
-    one.engine.call(again)
+    # As from another thread: the devices' own answers at once.
+    Engine.call(one.engine, again)
     one.step(0.1)
     assert asked == 1
     one.step(0.1)

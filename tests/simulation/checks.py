@@ -110,6 +110,9 @@ def _check(play: Play, mine: Shape | None) -> None:
         assert not problems, (device.name, problems)
     rules = _rules(play.devices[0])
     whole = [_shape(play, device) for device in play.devices]
+    if play.setting.manual:
+        # Mode manual sets no bits unasked, so that a private file may be open to others there, and there alone.
+        whole = [{p: (text, installed_mode(Path(p), mode) or 0) for p, (text, mode) in each.items()} for each in whole]
     shapes = [{p: held for p, held in shape.items() if not rules.skip(Path(p), False)} for shape in whole]
     first = shapes[0]
     infos = {key: found.info for key, found in play.store._store.objects.items() if not key.startswith(".dorky/")}

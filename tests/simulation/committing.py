@@ -88,6 +88,7 @@ def _check_out(play: Play, device: Device, step: CheckOut) -> None:
         # What is saved while the checkout looks is an edit in its way as well, and may go to the trash.
         play.account.late.update(edit.arg for _, edit in play.orders[device.name].edits if edit.arg)
     done = Checkout(commits).checkout(wanted.id, overwrite=step.overwrite)
+    play.account.takes_back(before, device.tree())
     play.tally.faults["a checkout"] += 1
     play.say(f"   ({device.name}: {done.placed} placed, {done.taken_out} taken out of commit {wanted.header.seq})")
     if not done.unlike and not within:

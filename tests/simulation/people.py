@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from dorkyd.core.model import Path
 from dorkyd.core.paths import without_conflict
@@ -32,9 +32,18 @@ class Account:
         self.late: set[str] = set()
         """Written through an open file: somewhere, the trash too, is all that is promised."""
         self.lines: set[str] = set()
-        """Variables that were added to `SHARED`, which nobody ever takes away."""
+        """Variables that were added to `SHARED`, which nobody takes away but who asks for what was before."""
         self.edits: list[Edit] = []
         """Since all settled last, those that were possible."""
+
+    def takes_back(self, before: Mapping[str, str], after: Mapping[str, str]) -> None:
+        """A person asked for what was before: what stood in the folder gave way on purpose."""
+        self.given_up |= set(before.values()) - set(after.values())
+        self.lines -= _lines(before) - _lines(after)
+
+
+def _lines(tree: Mapping[str, str]) -> set[str]:
+    return {line for path, text in tree.items() if is_shared(path) for line in text.splitlines()}
 
 
 class Person:

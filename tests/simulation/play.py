@@ -284,7 +284,7 @@ class Play:
 
         self._alive(device, act)
         after = device.tree()
-        self.account.given_up |= set(before.values()) - set(after.values())
+        self.account.takes_back(before, after)
         self.account.edits += [Edit(who, "past", path) for path, _ in sorted(before.items() ^ after.items())]
         self.stamps[who].see(device.root)
 
