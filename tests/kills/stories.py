@@ -554,7 +554,7 @@ _story("a log entry whose number is taken", _behind, _one_more)
 
 _SOON = {
     "dorkyd.daemon.PURGE_EVERY_S": 1,
-    "dorkyd.compaction.LIVE_S": 2,
+    "dorkyd.compaction.LIVE_S": 0,
     "dorkyd.compaction.SLACK_S": 0,
     "dorkyd.bucket_upkeep.EVERY_S": 0,
     "dorkyd.bucket_trash.NEWEST_STAYS_S": 0,

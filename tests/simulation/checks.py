@@ -33,6 +33,8 @@ def settle(play: Play) -> None:
     play.land_all()
     for device in play.devices:
         device.pool.run_all()
+        # Before anybody looks: what failed just now is tried again by that look, and does not wait behind it.
+        device.engine.collect()
     play.say("all settle")
     stuck = {name: orders.stuck for name, orders in play.orders.items() if orders.stuck}
     if stuck and play.setting.manual:
