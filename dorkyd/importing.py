@@ -34,7 +34,7 @@ from dorkyd.core.npm_warnings import Exposure, credentials_warning, warnings_of
 from dorkyd.core.report import Warning
 from dorkyd.core.settings import Project
 from dorkyd.doctor_git import known_to_git
-from dorkyd.errors import AuthExpired, Denied, Refused
+from dorkyd.errors import AuthExpired, Blocked, Denied, Refused
 from dorkyd.npm_folder import NpmFiles
 from dorkyd.ports import Bucket as Store
 
@@ -259,6 +259,10 @@ def credentials_finding(root: str, profile: str) -> Warning | None:
         files = npm_folder.read_files(root)
     except Refused:
         return None
+    except Blocked as exc:
+        if exc.code == "marker":
+            return None  # told of by a check of its own
+        raise
     project = parse_project(None, None, files.texts.get(CREDENTIALS))
     return next(iter(_credentials(root, project, files, profile)), None)
 

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dorkyd import config
 from dorkyd.api import calls
 from dorkyd.api.failures import ApiError
 from dorkyd.cli import targets
@@ -27,7 +26,11 @@ if TYPE_CHECKING:
     from dorkyd.api.messages import Team
     from dorkyd.keys import KeyHome, OwnKey
 
-key_app = typer.Typer(help="Keys: this machine's own, and the project's.", no_args_is_help=True, rich_markup_mode=None)
+key_app = typer.Typer(
+    help="Keys: this machine's own, and the project's.\n\nExample: dorkyctl key show",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 app.add_typer(key_app, name="key")
 
 Project = Annotated[str | None, typer.Option("--project", help="The project; may be left out inside its folder.")]
@@ -35,7 +38,9 @@ Protected = Annotated[bool, typer.Option("--passphrase", help="Ask for a passphr
 
 
 def _home() -> KeyHome:
-    from dorkyd.keys import KeyHome  # noqa: PLC0415  cryptography takes a while to load
+    # YAML and cryptography take a while to load.
+    from dorkyd import config  # noqa: PLC0415
+    from dorkyd.keys import KeyHome  # noqa: PLC0415
 
     return KeyHome(config.key_folder(config.find_homes(os.environ)))
 
@@ -264,7 +269,9 @@ def tell(name: str, team: Team) -> None:
         show(f"  {team.hint}")
 
 
-team_app = typer.Typer(help="Who may read what is encrypted.", no_args_is_help=True, rich_markup_mode=None)
+team_app = typer.Typer(
+    help="Who may read what is encrypted.\n\nExample: dorkyctl team list", no_args_is_help=True, rich_markup_mode=None
+)
 app.add_typer(team_app, name="team")
 
 

@@ -235,6 +235,8 @@ def test_ended_in_mid_upload(place: Place, tmp_path: Path, sig: signal.Signals) 
         env=place.daemon.env,
         stdin=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        # A shell's background passes on that SIGINT is ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - nothing else is called
     )
     assert process.stdin is not None
     process.stdin.write(b"x" * (3 << 20))

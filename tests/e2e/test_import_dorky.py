@@ -92,7 +92,9 @@ def test_adopted_without_a_byte(adopting: Adopting) -> None:
     assert adopting.objects().keys() - before.keys() == {"api/.dorkyignore"}
     assert {key: stamp for key, stamp in adopting.objects().items() if key in before} == before
     after = tree_of(root)
-    assert {name: after[name] for name in files} == files
+    # The private file is for its owner alone from here on.
+    expected = {name: (data, mode & 0o700 if name == ".env" else mode) for name, (data, mode) in files.items()}
+    assert {name: after[name] for name in files} == expected
     assert not (root / ".dorky-history").exists()
     config = yaml.safe_load((adopting.daemon.home / "config.yaml").read_text())["projects"][0]
     assert SECRET not in (adopting.daemon.home / "config.yaml").read_text()

@@ -103,7 +103,10 @@ def test_one_file_restored_by_many(there: Attacked) -> None:
     there.daemon.sync()
     assert not gone.exists()
     answers = at_once(there, lambda http, _: http.post(f"{PROJECT}/restore", json={"path": "restored"}))
-    assert codes(answers) == {200: CLIENTS}
+    told = codes(answers)
+    # Whoever comes later finds the newest state in its place: there is nothing to restore.
+    assert told[200] >= 1
+    assert told.keys() <= {200, 400}
     there.daemon.sync()
     assert gone.read_bytes() == b"second"
     assert there.http.get(f"{PROJECT}/conflicts").json()["items"] == []

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dorkyd.api.messages import LogItem
-from dorkyd.cli import files
 from dorkyd.cli.app import complain, show
+from dorkyd.cli.told import done
 from dorkyd.core.printable import printable
 from dorkyd.logs import FORMAT, PrintableLines
 
@@ -51,9 +51,7 @@ def test_what_is_printed_forges_no_line(capsys: pytest.CaptureFixture[str]) -> N
     """An answer is a line for each item; messages may have lines, and no escapes."""
     show(f"  3 B  in-sync  {EVIL}")
     show(
-        files._done(
-            LogItem(at="t", device=EVIL, verb="put", path=EVIL, size=1, detail=EVIL, digest=None, version=None, seq=1)
-        )
+        done(LogItem(at="t", device=EVIL, verb="put", path=EVIL, size=1, detail=EVIL, digest=None, version=None, seq=1))
     )
     out = capsys.readouterr().out
     assert out.count("\n") == 2

@@ -195,4 +195,6 @@ def many() -> Iterator[None]:
         yield
     finally:
         gc.enable()
+        gc.unfreeze()
+        gc.collect()  # journals that were open when their device was killed have descriptors
         beginnings.leave()

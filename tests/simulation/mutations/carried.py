@@ -117,8 +117,8 @@ MUTANTS = (
     Mutant(
         "copy-with-a-random-name",
         "transfer",
-        "            name = conflict_name(beside, device=device, mtime_ns=mtime_ns, digest=digest, digits=digits)",
-        '            name = conflict_name(beside, device=device + __import__("os").urandom(3).hex(), mtime_ns=mtime_ns, digest=digest, digits=digits)',
+        "            name = conflict_name(beside, device=device, mtime_ns=mtime_ns, digest=shown or digest, digits=digits)",
+        '            name = conflict_name(beside, device=device + __import__("os").urandom(3).hex(), mtime_ns=mtime_ns, digest=shown or digest, digits=digits)',
         "a conflict copy's name differs at each try",
         "one copy: a retry makes the same name",
         test="tests/test_recovery.py::test_a_copy_made_before_the_kill_is_used_again",
@@ -126,11 +126,11 @@ MUTANTS = (
     Mutant(
         "upload-replaces-whatever-is-there",
         "transfer",
-        "        meta = self._meta_of(action, op)\n"
+        "        meta = self._meta_of(action, op, secret=secret)\n"
         "        replaces = action.replaces.version if action.replaces is not None else None\n        if begun is None:",
         "        now = self._bucket.head(action.path)\n"
         "        action = Upload(action.path, action.local, None if now is None else _remote(now), action.mode)\n"
-        "        meta = self._meta_of(action, op)\n"
+        "        meta = self._meta_of(action, op, secret=secret)\n"
         "        replaces = action.replaces.version if action.replaces is not None else None\n        if begun is None:",
         "an upload's precondition is what stands there when it is sent",
         "writes say what they replace",
