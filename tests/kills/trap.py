@@ -27,6 +27,8 @@ import dorkyd
 PACKAGE = os.path.dirname(os.path.abspath(dorkyd.__file__)) + os.sep
 MECHANISM = ("buckets.wrapped.", "buckets.limits.", "buckets.retry.")
 """Places that only hand a port's call on."""
+SEALING = "sealing."
+"""Hands a bucket's calls on, with other bytes; what it stages is its own doing."""
 SENDING = ("buckets.s3_calls.", "buckets.gcs_calls.")
 """Places that only send what others ask for."""
 JOURNALLING = ("journal.", "ledger.", "sessions.", "engine.Engine._recording")
@@ -144,10 +146,10 @@ def site(op: str, chain: str) -> str:
     """The place in the code where a step is taken: the innermost that does more than hand it on."""
     if op.startswith("sql "):
         passing: tuple[str, ...] = JOURNALLING
+    elif op.startswith("bucket."):
+        passing = (*MECHANISM, SEALING)
     else:
-        passing = (
-            MECHANISM if op.startswith(("bucket.", "folder.")) else SENDING if op.startswith(("s3 ", "gcs")) else ()
-        )
+        passing = MECHANISM if op.startswith("folder.") else SENDING if op.startswith(("s3 ", "gcs")) else ()
     for place in chain.split(" < "):
         if not place.startswith(passing):
             return place
