@@ -7,7 +7,7 @@ contents that no commit refers to, which a collection removes (`dorkyd.core.garb
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -267,15 +267,21 @@ def snapshot_of(engine: Engine) -> Snapshot:
     files = objects_of(engine)
     here = {file.path for file in files}
     conflicts = tuple(path for path in engine.journal.conflict_copies() if path in here)
-    secret = next((file.path for file in files if _is_encrypted(engine, file.path)), None)
+    refuse_encrypted(engine, (file.path for file in files))
+    return Snapshot(files, conflicts, project_of(engine))
+
+
+def refuse_encrypted(engine: Engine, paths: Iterable[Path]) -> None:
+    """`Refused` (`encrypted-not-built`) when one of a commit's files is to be encrypted, or is: its digest and size would stand
+    there for everybody, and its content in plain. Engine thread.
+    """
+    secret = next((path for path in paths if _is_encrypted(engine, path)), None)
     if secret is not None:
-        # Its digest and size would stand there for everybody, and a copy would not say that it is encrypted.
         raise Refused(
             f"{secret!r} is encrypted, and a commit cannot hold encrypted files yet",
             code="encrypted-not-built",
             hint="commit in a project without encrypted files; versions of them are kept in the bucket's trash",
         )
-    return Snapshot(files, conflicts, project_of(engine))
 
 
 def _is_encrypted(engine: Engine, path: Path) -> bool:

@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from dorkyd.commit_store import CommitStore, Source
-from dorkyd.commits import Committer, objects_of
+from dorkyd.commits import Committer, objects_of, refuse_encrypted
 from dorkyd.core import pushes
 from dorkyd.core.commits import Commit, CommitFile, CommitId, encode, id_of, new_commit
 from dorkyd.core.model import Base, Digest, Local, Op, Path, Remote
@@ -254,6 +254,7 @@ class Pushes:
                 files[path] = CommitFile(path, row.digest, row.size, row.mode, None)
             if row.digest is not None or there is not None:
                 changes.append(self._planned(row, there))
+        refuse_encrypted(engine, files)
         clash = pushes.clash(files)
         if clash is not None:
             what = f"{clash[0]!r} would be a file, and a folder that holds {clash[1]!r}"
