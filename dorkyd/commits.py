@@ -267,15 +267,15 @@ def snapshot_of(engine: Engine) -> Snapshot:
     files = objects_of(engine)
     here = {file.path for file in files}
     conflicts = tuple(path for path in engine.journal.conflict_copies() if path in here)
-    refuse_encrypted(engine, (file.path for file in files))
+    refuse_encrypted(engine, files)
     return Snapshot(files, conflicts, project_of(engine))
 
 
-def refuse_encrypted(engine: Engine, paths: Iterable[Path]) -> None:
+def refuse_encrypted(engine: Engine, files: Iterable[CommitFile]) -> None:
     """`Refused` (`encrypted-not-built`) when one of a commit's files is to be encrypted, or is: its digest and size would stand
     there for everybody, and its content in plain. Engine thread.
     """
-    secret = next((path for path in paths if _is_encrypted(engine, path)), None)
+    secret = next((file.path for file in files if _is_encrypted(engine, file)), None)
     if secret is not None:
         raise Refused(
             f"{secret!r} is encrypted, and a commit cannot hold encrypted files yet",
@@ -284,10 +284,16 @@ def refuse_encrypted(engine: Engine, paths: Iterable[Path]) -> None:
         )
 
 
-def _is_encrypted(engine: Engine, path: Path) -> bool:
-    remote = engine.journal.remote(path) if engine.journal is not None else None
-    hidden = engine.keyring is not None and engine.keyring.hides(path)
-    return hidden or (remote is not None and remote.sealed is not None)
+def _is_encrypted(engine: Engine, file: CommitFile) -> bool:
+    """By its name, by what stands under that in the bucket, or as the same content as something encrypted."""
+    if engine.keyring is not None and engine.keyring.hides(file.path):
+        return True
+    if engine.journal is None:
+        return False
+    remote = engine.journal.remote(file.path)
+    return (remote is not None and remote.sealed is not None) or (
+        file.size > 0 and engine.journal.is_sealed_content(file.digest)
+    )
 
 
 def objects_of(engine: Engine) -> tuple[CommitFile, ...]:

@@ -19,6 +19,7 @@ from dorkyd.core.model import (
     Adopt,
     Base,
     DeleteLocal,
+    Digest,
     Download,
     Fetch,
     Local,
@@ -140,14 +141,16 @@ class Decider:
         return done
 
     def _no_plain_copy(self, action: Action) -> Sequence[Action]:
-        """A copy keeps its bytes as they are stored. A name that is to be encrypted gets them anew, unless they are so in the
-        epoch in force.
+        """A copy keeps its bytes as they are stored. A name that is to be encrypted, or whose object is, gets them anew, unless
+        they are so in the epoch in force.
         """
         if not isinstance(action, MoveRemote) or self.keyring is None:
             return (action,)
         source, current = self.journal.remote(action.delete.path), self.keyring.keys.current
         sealed = source is not None and source.sealed is not None
-        if not sealed and (source is None or source.looked) and not self.keyring.covers(action.path):
+        replaced = action.upload.replaces
+        to_be = self.keyring.covers(action.path) or (replaced is not None and replaced.sealed is not None)
+        if not sealed and (source is None or source.looked) and not to_be:
             return (action,)
         if sealed and source is not None and current is not None and source.epoch == current.id:
             return (action,)
@@ -288,7 +291,9 @@ class Decider:
         if remote is not None or isinstance(action, Upload):
             above = [n for a in ancestors(path) if (n := self._neighbour(a)) is not None]
             below = self._below(path) if remote is None else []
-            result = settle_clash(path, action, local, remote, above=above, below=below, device=self.device)
+            result = settle_clash(
+                path, action, local, remote, above=above, below=below, device=self.device, shown=self._shown
+            )
             if isinstance(result, StepAside):
                 result = self._unasked([*above, *below], result)
         else:
@@ -304,7 +309,7 @@ class Decider:
             result = allowed(result, self.mode)
         if local is None and isinstance(result, Fetch | Look) and self.project.mode in {Mode.PUSH, Mode.BUCKET}:
             result = None  # it would only be downloaded
-        if isinstance(result, Upload):
+        if isinstance(result, Upload) and not (self.keyring is not None and self.keyring.covers(path)):
             result = self.tripwire.holds(result) or result
         if isinstance(result, Problem):
             done.problems.append(result)
@@ -403,6 +408,9 @@ class Decider:
         if not left_alone or base is None or base.mode is None:
             return local
         return replace(local, mode=(local.mode & ~left_alone) | (base.mode & left_alone))
+
+    def _shown(self, digest: Digest) -> Digest:
+        return digest if self.keyring is None else self.keyring.blinded(digest)
 
     def _neighbour(self, path: Path) -> Neighbour | None:
         remote = self.journal.remote(path)

@@ -19,7 +19,7 @@ import pyrage
 from dorkyd.core import members
 from dorkyd.core.ignore import Patterns, check
 from dorkyd.core.members import NOBODY, Epoch, Member, MemberList
-from dorkyd.core.model import Path, Problem, Remote
+from dorkyd.core.model import Digest, Path, Problem, Remote
 from dorkyd.core.sealing import ContentKey
 from dorkyd.errors import Blocked, Refused, Stale, Transient
 from dorkyd.keys import EpochKey, KeyHome, OwnKey, Trust, epoch_key, new_identity, recipient_of, verify
@@ -121,6 +121,12 @@ class Keyring:
     def hides(self, path: Path) -> bool:
         """Neither digest nor size of what it holds may be told. Where the list was not read yet, of nothing."""
         return self.covers(path) or (self.in_use and self.keys.listed.number == 0)
+
+    def blinded(self, digest: Digest) -> Digest:
+        """What the name of a conflict copy may tell of its content: with secrets about, only this machine can tell that it is
+        the same.
+        """
+        return Digest(f"blinded:{self.home.blinded(digest)}") if self.in_use else digest
 
     def problem(self, path: Path, remote: Remote | None) -> Problem | None:
         """Why this path cannot sync here. None: it is plain, or its keys are here."""
@@ -383,9 +389,10 @@ class Keyring:
 
     def remove(self, name: str) -> Keys:
         """Take one off: a new epoch begins, that they cannot read. `Refused` as `members.without_member`."""
-        identity = new_identity()
 
         def change(now: MemberList) -> MemberList:
+            # Anew for each try: a teammate may take somebody off to whom the one of the try before is encrypted already.
+            identity = new_identity()
             key = epoch_key(self._new_epoch(len(now.epochs) + 1), identity)
             made = members.without_member(now, name, Epoch(key.id, key.recipient))
             for member in made.members:

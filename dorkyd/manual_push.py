@@ -254,7 +254,7 @@ class Pushes:
                 files[path] = CommitFile(path, row.digest, row.size, row.mode, None)
             if row.digest is not None or there is not None:
                 changes.append(self._planned(row, there))
-        refuse_encrypted(engine, files)
+        refuse_encrypted(engine, files.values())
         clash = pushes.clash(files)
         if clash is not None:
             what = f"{clash[0]!r} would be a file, and a folder that holds {clash[1]!r}"

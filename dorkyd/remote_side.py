@@ -367,12 +367,16 @@ class RemoteSide:
         return Entry(self.replica, self.device, stamp, changes, batch=batch, keys=keys, author=self.author)
 
     def _change(self, i: Intent) -> Change:
-        """What is told of it. Of encrypted content neither digest nor size: its keyed digest, where that is known."""
+        """What is told of it. Of encrypted content neither digest nor size: its keyed digest, where that is known. Where
+        something is encrypted nothing of a state that is no longer known: it may have been encrypted.
+        """
         digest, size = i.digest, i.size
         remote = self.journal.remote(i.path)
         sealed = remote.sealed if remote is not None else None
-        if sealed is not None or (self.keyring is not None and self.keyring.hides(i.path)):
-            same = remote is not None and remote.version == i.version
+        same = remote is not None and remote.version == i.version
+        keyring = self.keyring
+        unsure = keyring is not None and (keyring.hides(i.path) or (keyring.in_use and not same))
+        if sealed is not None or unsure:
             digest, size = Digest(keyed_of(sealed)) if same and sealed is not None else None, None
         return Change(i.path, i.verb, i.op, i.version, digest, size, i.mode, i.replaces, i.approved)
 

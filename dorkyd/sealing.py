@@ -143,10 +143,8 @@ class Sealing:
         self._inner.delete(key, replaces=replaces)
 
     def blinded(self, digest: Digest) -> Digest:
-        """What the name of a conflict copy may tell of its content: with secrets about, only this machine can tell that it is
-        the same.
-        """
-        return Digest(f"blinded:{self._keyring.home.blinded(digest)}") if self._keyring.in_use else digest
+        """As `Keyring.blinded`."""
+        return self._keyring.blinded(digest)
 
     def list(self, prefix: str = "", *, start_after: str = "") -> Iterator[Sequence[Listed]]:
         """As the port says."""
@@ -250,6 +248,7 @@ class Sealing:
         coding = self._coding_kept(meta)
         if coding is None:
             if not self._coding_for(key, meta).plain:
+                self._inner.abandon(key, session)
                 raise SessionGone(f"{key}: what its upload was begun with is gone")
             return self._inner.put(key, body, replaces=replaces, meta=_bare(meta), session=session)
         if coding.key is not None and self._keyring.writing().id != coding.key.id:

@@ -17,12 +17,13 @@ other, so both can end up in the bucket. The rules, which every device applies a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from dorkyd.core.model import (
     Action,
     Base,
+    Digest,
     Download,
     Fetch,
     KeepBoth,
@@ -68,12 +69,13 @@ def settle_clash(
     above: Sequence[Neighbour],
     below: Sequence[Neighbour],
     device: str,
+    shown: Callable[[Digest], Digest] = lambda digest: digest,
 ) -> Action | Wait | Problem | None:
     """What `action` (None: all agree) becomes given the clashing keys: `above` are files in the bucket that would have to be folders,
-    `below` are keys inside the folder that the path would have to be.
+    `below` are keys inside the folder that the path would have to be. `shown`: what a conflict copy's name tells of a digest.
     """
     if local is not None and remote is None and isinstance(action, Upload):
-        return _creation(action, local, above, below, device)
+        return _creation(action, local, above, below, lambda: _copy_name(path, local, device, shown))
     if local is not None and remote is not None:
         in_the_way = [n for n in above if not n.leaving]
         return _both_in_bucket(path, action, local, remote, in_the_way[0]) if in_the_way else action
@@ -90,8 +92,16 @@ def settle_clash(
     return action
 
 
+def _copy_name(path: Path, local: Local, device: str, shown: Callable[[Digest], Digest]) -> Path:
+    return conflict_name(path, device=device, mtime_ns=local.stat.mtime_ns, digest=shown(local.digest))
+
+
 def _creation(
-    action: Upload, local: Local, above: Sequence[Neighbour], below: Sequence[Neighbour], device: str
+    action: Upload,
+    local: Local,
+    above: Sequence[Neighbour],
+    below: Sequence[Neighbour],
+    copy_name: Callable[[], Path],
 ) -> Action | Wait:
     path = action.path
     staying = [neighbour for neighbour in (*above, *below) if not neighbour.leaving]
@@ -102,8 +112,7 @@ def _creation(
         file = staying[0].path
         return StepAside(path, local, step_aside(path, file), f"{file!r} is a file elsewhere")
     if staying:
-        to = conflict_name(path, device=device, mtime_ns=local.stat.mtime_ns, digest=local.digest)
-        return StepAside(path, local, to, f"{path!r} is a folder elsewhere")
+        return StepAside(path, local, copy_name(), f"{path!r} is a folder elsewhere")
     for neighbour in (*above, *below):
         return Wait(path, neighbour.path)
     return action

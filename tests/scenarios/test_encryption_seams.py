@@ -1,0 +1,156 @@
+"""Scenarios of encrypted files where something else is under way: clashes of names, moves, pushes, the log, the team."""
+
+from __future__ import annotations
+
+import hashlib
+import pathlib
+from dataclasses import replace
+
+import pyrage
+import pytest
+
+from dorkyd.buckets.memory import Fault, MemoryBucket
+from dorkyd.core import members
+from dorkyd.core.settings import Mode, Tripwire
+from dorkyd.errors import Refused, Transient
+from tests.devices import Kill, World
+from tests.scenarios.test_encryption import LARGE, SECRET, dies_at, everything, founded, joined
+from tests.scenarios.test_tripwire import SECRET as TOKEN
+
+SHA256 = hashlib.sha256(SECRET.encode()).hexdigest()
+
+
+@pytest.fixture
+def world(tmp_path: pathlib.Path) -> World:
+    """Devices with keys, over one bucket."""
+    return World(tmp_path)
+
+
+def test_the_name_of_a_file_that_steps_aside_tells_nothing_of_it(world: World) -> None:
+    """It is a conflict copy's."""
+    ann = founded(world)
+    bob = joined(world, ann, "bob")
+    bob.write(".env/local", "1")
+    bob.settle()
+    ann.write(".env", SECRET)
+    world.settle()
+    assert [path for path in bob.tree() if "(conflict" in path]
+    assert SHA256[:6] not in "\n".join(world.keys())
+
+
+def test_what_was_written_and_deleted_before_the_log_was_told_is_no_digest_in_it(world: World) -> None:
+    """A copy of a secret that no pattern covers: once its object is gone, nothing here says that it was encrypted."""
+    ann = founded(world)
+    ann.write(".env", SECRET)
+    ann.settle()
+    refused = True
+    world.faults = lambda _who, verb, key: (
+        Fault(Transient("the connection is lost"))
+        if refused and verb == "PUT" and key.startswith(".dorky/log/")
+        else None
+    )
+    ann.write("copy.txt", SECRET)
+    ann.look()
+    for _ in range(20):
+        ann.step(1)
+    assert "copy.txt" in world.objects()
+    (ann.root / "copy.txt").unlink()
+    ann.look()
+    for _ in range(60):
+        ann.step(1)
+    assert "copy.txt" not in world.objects()
+    refused = False
+    ann.settle()
+    assert SHA256.encode() not in everything(world)
+
+
+def test_a_push_of_a_secret_under_another_name_is_refused(world: World) -> None:
+    """Mode manual: no pattern covers the new name, and the old one is staged as gone."""
+    ann = founded(world)
+    bob = joined(world, ann, "bob", mode=Mode.MANUAL)
+    ann.write(".env", SECRET)
+    ann.settle()
+    bob.settle()
+    bob.engine.pull()
+    bob.settle()
+    (bob.root / ".env").rename(bob.root / "notes.txt")
+    bob.look()
+    bob.stage.stage(["."])
+    with pytest.raises(Refused) as refused:
+        bob.pushes.push("secrets")
+    assert refused.value.code == "encrypted-not-built"
+    seen = everything(world)
+    assert SECRET.encode() not in seen
+    assert SHA256.encode() not in seen
+
+
+def test_a_plain_file_moved_over_an_encrypted_one_is_encrypted(world: World) -> None:
+    """No pattern covers the name: what stands there is encrypted, and stays so."""
+    ann = founded(world)
+    ann.write(".env", SECRET)
+    ann.settle()
+    (ann.root / ".env").rename(ann.root / "notes.txt")
+    ann.write("draft.txt", "a draft of the notes\n")
+    ann.settle()
+    (ann.root / "draft.txt").replace(ann.root / "notes.txt")
+    ann.settle()
+    assert set(world.objects()) == {"notes.txt"}
+    assert world.objects()["notes.txt"].startswith("age-enc")
+
+
+def test_two_removals_at_one_time_leave_neither_a_key(world: World) -> None:
+    """What is in force was never encrypted to somebody who is off the list."""
+    ann = founded(world)
+    bob, cid, dan = (joined(world, ann, name) for name in ("bob", "cid", "dan"))
+    bob.keyring.follow()
+    left = ["cid"]
+
+    def meanwhile(who: str, verb: str, key: str) -> None:
+        if (who, verb) == ("bob", "PUT") and key.startswith(members.MEMBERS) and left:
+            ann.keyring.remove(left.pop())
+
+    world.faults = meanwhile
+    bob.keyring.remove("dan")
+    assert left == []
+    assert {m.name for m in bob.keyring.keys.listed.members} == {"ann", "bob", "recovery"}
+    in_force = str(bob.keyring.keys.current.identity)  # type: ignore[union-attr]
+    for gone in (cid, dan):
+        own = gone.key_home.own()  # type: ignore[union-attr]
+        assert own is not None
+        for key in world.keys(members.KEYS):
+            if not key.endswith(".age"):
+                continue
+            found = world.store.client().read(key)
+            assert found is not None
+            try:
+                text = pyrage.decrypt(found[1], [own.identity]).decode()
+            except pyrage.DecryptError:
+                continue
+            assert in_force not in text
+
+
+def test_a_large_upload_that_a_pattern_covers_by_now_leaves_no_part(quick_path: pathlib.Path) -> None:
+    """It was begun in plain: the store keeps nothing of that."""
+    world = World(quick_path, MemoryBucket(sessions_over=300, part_bytes=100))
+    ann = founded(world)
+    ann.write("large.txt", LARGE)
+    dies_at(world, ann, 3, "large.txt")
+    with pytest.raises(Kill):
+        ann.settle()
+    assert world.store.open_sessions == ["large.txt"]
+    ann.restart()
+    world.faults = lambda _who, _verb, _key: None
+    ann.project = replace(ann.project, encrypt=(".env*", "*.txt"))
+    ann.restart()
+    ann.settle()
+    assert world.objects()["large.txt"].startswith("age-enc")
+    assert world.store.open_sessions == []
+
+
+def test_what_is_encrypted_trips_nothing(world: World) -> None:
+    """It looks like a secret, and is one: the pattern is what a person said."""
+    ann = founded(world, tripwire=Tripwire.ASK)
+    ann.write(".env", TOKEN)
+    ann.settle()
+    assert ann.problems() == {}
+    assert world.objects()[".env"].startswith("age-enc")
