@@ -21,12 +21,13 @@ from dorkyd.bucket_trash import copies_of
 from dorkyd.buckets.probe import layers
 from dorkyd.core import metadata
 from dorkyd.core.model import Digest, Path, Remote, Version
+from dorkyd.core.secrets import installed_mode
 from dorkyd.engine import Engine
 from dorkyd.errors import Blocked, DiskFull, DorkyError, Refused, Stale, Transient
 from dorkyd.placing import Placer
 from dorkyd.ports import Bucket, ObjectInfo, Reading, StoredVersion, Versioned
 from dorkyd.sealing import Sealing
-from dorkyd.transfer import AtHand, copy_at_hand
+from dorkyd.transfer import SECRET_BITS, AtHand, copy_at_hand
 
 T = TypeVar("T")
 
@@ -77,6 +78,8 @@ class _Job:
     wanted: Wanted
     staged: str
     at_hand: AtHand
+    secret: bool
+    """It is, was, or is to be encrypted in the bucket."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +101,8 @@ class Contents:
 
     def bring_all(self, wanted: Sequence[Wanted]) -> list[Brought | DorkyError]:
         """Bring many, several at a time; what came of each, in the same order. So many that the disk has room for them twice."""
-        hands, staged = self.ask(lambda: self._prepared(wanted))
-        jobs = [_Job(*job) for job in zip(wanted, staged, hands, strict=True)]
+        jobs = self.ask(lambda: self._prepared(wanted))
+        staged = [job.staged for job in jobs]
         found: dict[str, Brought | DorkyError] = {}
         try:
             for job in jobs:
@@ -126,8 +129,8 @@ class Contents:
 
     def open(self, wanted: Wanted) -> AbstractContextManager[Reading]:
         """Open bytes that the bucket has, without staging them. They are not verified. `Refused` (`content-gone`)."""
-        bucket = self._bucket()
-        for opening in self._in_bucket(bucket, wanted):
+        bucket, secret = self._bucket(), self.ask(lambda: self._is_secret(wanted))
+        for opening in self._in_bucket(bucket, wanted, secret=secret):
             try:
                 return opening()
             except Stale:
@@ -136,10 +139,23 @@ class Contents:
 
     # --- inside ---------------------------------------------------------------------------------------------------
 
-    def _prepared(self, wanted: Sequence[Wanted]) -> tuple[list[AtHand], list[str]]:
+    def _prepared(self, wanted: Sequence[Wanted]) -> list[_Job]:
         """What this disk is remembered to hold of each, and a name for each. Engine thread."""
         hands = [self.engine.at_hand(one.digest) if one.digest is not None else AtHand() for one in wanted]
-        return hands, Placer(self.engine).reserve_many(len(wanted))
+        names = Placer(self.engine).reserve_many(len(wanted))
+        return [
+            _Job(one, name, hand, self._is_secret(one)) for one, name, hand in zip(wanted, names, hands, strict=True)
+        ]
+
+    def _is_secret(self, wanted: Wanted) -> bool:
+        """Engine thread."""
+        keyring, journal = self.engine.keyring, self.engine.journal
+        if keyring is not None and keyring.hides(wanted.path):
+            return True
+        remote = journal.remote(wanted.path) if journal is not None else None
+        return (remote is not None and remote.sealed is not None) or (
+            journal is not None and wanted.digest is not None and journal.is_sealed_content(wanted.digest)
+        )
 
     def _fetch(self, jobs: Sequence[_Job], found: dict[str, Brought | DorkyError]) -> None:
         """What must come from the bucket. One alone comes on this thread."""
@@ -153,9 +169,12 @@ class Contents:
                     found[job.staged] = fetch.result()
 
     def _sealed(self, job: _Job, bring: Callable[[], Digest]) -> Brought | DorkyError:
+        mode = installed_mode(job.wanted.path, job.wanted.mode)
+        if job.secret:
+            mode = (0o600 if mode is None else mode) & ~SECRET_BITS
         try:
             digest = bring()
-            self.engine.folder.seal(job.staged, mode=job.wanted.mode, mtime_ns=job.wanted.mtime_ns)
+            self.engine.folder.seal(job.staged, mode=mode, mtime_ns=job.wanted.mtime_ns)
         except DorkyError as exc:
             return exc
         return Brought(job.wanted, job.staged, digest)
@@ -176,7 +195,7 @@ class Contents:
 
     def _from_bucket(self, job: _Job) -> Digest:
         wanted = job.wanted
-        for opening in self._in_bucket(self._bucket(), wanted):
+        for opening in self._in_bucket(self._bucket(), wanted, secret=job.secret):
             digest = self._received(wanted, opening, job.staged)
             if digest is not None and wanted.digest in (None, digest):
                 return digest
@@ -215,9 +234,9 @@ class Contents:
             raise Transient(f"{have} of {size} bytes arrived")
         return metadata.sha256(hashing.hexdigest())
 
-    def _in_bucket(self, bucket: Bucket, wanted: Wanted) -> Iterator[Opening]:
+    def _in_bucket(self, bucket: Bucket, wanted: Wanted, *, secret: bool) -> Iterator[Opening]:
         """Copies that the bucket is known to have, the likeliest first; each look is made when it is asked for. What may
-        not be listed is not there for us.
+        not be listed is not there for us. No request names the digest of a secret, which no commit has.
         """
         path = wanted.path
         if wanted.kept is not None:
@@ -236,7 +255,7 @@ class Contents:
             for kept in sorted(states, key=lambda state: state.version != wanted.version):
                 if wanted.digest is not None or wanted.version == kept.version:
                     yield partial(_plain, bucket, store, path, kept.id)
-        if wanted.digest is not None:
+        if wanted.digest is not None and not secret:
             for key in object_keys(bucket, wanted.digest):
                 yield partial(bucket.get, key)
 

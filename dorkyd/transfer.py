@@ -206,8 +206,16 @@ class Transfer:
         """Fetch to the end, going on after what an earlier try left."""
         left = self._folder.staged_size(staged)
         have = left or 0
-        with self._bucket.get(path, if_match=version, start=have) as reading:
+        with ExitStack() as opened:
+            reading = opened.enter_context(self._bucket.get(path, if_match=version, start=have))
             info = reading.info
+            if have and info.stored_otherwise:
+                # What came before was never verified, and only the whole is: it comes again, from the beginning.
+                opened.close()
+                self._folder.unstage(staged)
+                left, have = None, 0
+                reading = opened.enter_context(self._bucket.get(path, if_match=version))
+                info = reading.info
             with ExitStack() as closing:
                 out = closing.enter_context(self._folder.stage(staged, resume=left is not None))
                 large = info.size > BESIDE_BYTES

@@ -85,6 +85,11 @@ class Entry:
         return self.raw[len(self.raw.rstrip()) :] if self.raw.strip() else ""
 
     @property
+    def comment(self) -> str:
+        """What stands behind its value."""
+        return self.raw[self.end :].strip()
+
+    @property
     def core(self) -> str:
         """What it says, whatever blanks surround it and however lines end."""
         return _NEWLINE.sub("\n", self.raw.strip())

@@ -111,10 +111,17 @@ def _choose(old: _Side, mine: _Side, theirs: _Side) -> dict[_Token, Entry | None
             chosen[token] = there
         elif other == before:
             chosen[token] = here
-        elif here is not None and there is not None and here.value == there.value:
-            chosen[token] = there  # the same value, written in two ways
-        else:
+        elif here is None or there is None or here.value != there.value:
             return None
+        else:
+            # The same value, written in two ways.
+            known = {"", was.comment if was is not None else ""}
+            if here.comment in {there.comment, *known}:
+                chosen[token] = there
+            elif there.comment in known:
+                chosen[token] = here
+            else:
+                return None  # two comments behind it, of which one would be lost
     return chosen
 
 

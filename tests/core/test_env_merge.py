@@ -35,6 +35,8 @@ def merged(base: str, mine: str, theirs: str) -> str | None:
         ("A=1\n# of B\nB=1\n", "A=1\nX=1\n# of B\nB=1\n", "A=1\nY=1\n# of B\nB=1\n", "A=1\nY=1\nX=1\n# of B\nB=1\n"),
         ("# old\nA=1\n", "# mine\nA=1\n", "# theirs\nA=2\n", "# theirs\n# mine\nA=2\n"),
         ("# old\nA=1\n", "A=1\n", "# old\nA=2\n", "A=2\n"),
+        ("A=1\n", "A=2\n", "A=2 # theirs\n", "A=2 # theirs\n"),
+        ("A=1\n", "A=2 # mine\n", "A=2\n", "A=2 # mine\n"),
         ("A=1", "A=1\nB=1", "A=1\nC=1", "A=1\nC=1\nB=1"),
         ("A=1\r\nB=1\r\n", "A=1\nB=2\n", "A=3\r\nB=1\r\n", "A=3\r\nB=2\r\n"),
         ("\ufeffA=1\n", "\ufeffA=1\nB=1\n", "\ufeffA=2\n", "\ufeffA=2\nB=1\n"),
@@ -53,6 +55,7 @@ def test_different_keys_come_together(base: str, mine: str, theirs: str, expecte
     ("base", "mine", "theirs"),
     [
         ("A=1\n", "A=2\n", "A=3\n"),
+        ("A=1\n", "A=2 # mine\n", "A=2 # theirs\n"),
         ("A=1\nB=1\n", "B=1\n", "A=2\nB=1\n"),
         ("B=1\n", "A=2\nB=1\n", "A=3\nB=1\n"),
         ("A=1\nB=1\n", "A=2\nB=1\n", 'A=1\nB="open\n'),

@@ -10,7 +10,7 @@ import pyrage
 import pytest
 
 from dorkyd.buckets.memory import Fault, MemoryBucket
-from dorkyd.core import members
+from dorkyd.core import members, metadata
 from dorkyd.core.settings import Mode, Tripwire
 from dorkyd.errors import Refused, Transient
 from tests.devices import Kill, World
@@ -154,3 +154,56 @@ def test_what_is_encrypted_trips_nothing(world: World) -> None:
     ann.settle()
     assert ann.problems() == {}
     assert world.objects()[".env"].startswith("age-enc")
+
+
+def test_a_restored_secret_is_the_owners_alone(world: World) -> None:
+    """As a downloaded one is, whatever bits its state had."""
+    ann = founded(world, encrypt=("*.txt",))
+    bob = joined(world, ann, "bob", encrypt=("*.txt",))
+    ann.write("f.txt", SECRET)
+    (ann.root / "f.txt").chmod(0o644)
+    world.settle()
+    bob.write("f.txt", "another\n")
+    world.settle()
+    bob.restore("f.txt")
+    assert bob.read("f.txt") == SECRET
+    assert bob.modes() == {"f.txt": 0o600}
+
+
+def test_no_request_names_the_digest_of_a_secret(world: World) -> None:
+    """Not even one for what is gone: stores keep lists of their requests."""
+    ann = founded(world)
+    ann.write(".env", SECRET)
+    ann.settle()
+    ann.write(".env", "another\n")
+    ann.settle()
+    world.remove(*world.keys(".dorky/trash/"))
+    for file in (ann.root / ".dorky" / "trash").rglob("*"):
+        file.unlink()
+    asked: list[str] = []
+    world.faults = lambda _who, _verb, key: asked.append(key)
+    with pytest.raises(Refused):
+        ann.restore(".env", metadata.sha256(SHA256))
+    assert asked
+    assert SHA256 not in "\n".join(asked)
+
+
+def test_a_download_that_broke_off_is_verified_from_its_first_byte(world: World) -> None:
+    """Whoever can write the bucket may answer the first request with a forgery of the beginning, and then with the object."""
+    ann = founded(world)
+    bob = joined(world, ann, "bob")
+    text = SECRET * 20_000
+    ann.write(".env", text)
+    ann.settle()
+    broken = [Fault(Transient("the connection is lost"), "midway")]
+    world.faults = lambda who, verb, key: (
+        broken.pop() if broken and (who, verb, key) == ("bob", "GET", ".env") else None
+    )
+    bob.look()
+    while broken:
+        bob.step(0.1)
+    (staged,) = [file for file in (bob.root / ".dorky" / "tmp").iterdir() if file.stat().st_size]
+    with staged.open("r+b") as out:
+        out.write(b"FORGED")
+    bob.settle()
+    assert bob.read(".env") == text
