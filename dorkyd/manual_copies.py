@@ -130,7 +130,8 @@ class Copies:
 
     def _source(self, digest: Digest, size: int) -> Source:
         info = self.bucket.head(object_key(digest))
-        if info is not None and info.size == size and info.meta.get(SHA256, hex_of(digest)) == hex_of(digest):
+        right_size = info is not None and (info.size == size or info.stored_otherwise)
+        if info is not None and right_size and info.meta.get(SHA256, hex_of(digest)) == hex_of(digest):
             return Source(object_key(digest), info.version)
         # Under another name: the first was condemned when it was needed.
         for source in self.store.kept_under(digest):

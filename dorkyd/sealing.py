@@ -275,27 +275,31 @@ class Sealing:
         meta: Mapping[str, str] | None,
     ) -> Written:
         """As the port says. Metadata that take the place of the source's must carry on how its bytes are stored."""
-        if meta is not None and source != key and metadata.sealed_word(meta) is None and self._keyring.in_use:
-            meta = self._carried(source, key, meta)
+        if meta is not None and source != key and metadata.sealed_word(meta) is None:
+            # A teammate's settings may have packed what a commit keeps or a push brings, whatever ours say.
+            of_commits = source.startswith(_COPIES) or key.startswith(_COPIES)
+            meta = self._carried(source, key, meta) if of_commits or self._keyring.in_use else meta
         if meta is not None and metadata.sealed_word(meta) is not None:
             meta = {name: value for name, value in meta.items() if name != metadata.SHA256}
         written = self._inner.copy(source, key, source_version=source_version, replaces=replaces, meta=meta)
         return written if meta is None else replace(written, sealed=metadata.sealed_word(meta))
 
     def _carried(self, source: str, key: str, meta: Mapping[str, str]) -> Mapping[str, str]:
-        """Whoever copies without knowing of encryption neither makes plain of it nor tells its digest. `Blocked`
-        (`must-be-encrypted`) for a copy that would be plain where it may not.
+        """Whoever copies without knowing how the bytes are stored neither makes plain of what is encrypted, nor tells its
+        digest, nor lets what is packed pass for what it holds. `Blocked` (`must-be-encrypted`) for a copy that would be
+        plain where it may not.
         """
         info = self._inner.head(source)
-        if info is not None and metadata.sealed_word(info.meta) is not None:
-            return {**meta, **metadata.how_stored(info.meta)}
+        how = metadata.how_stored(info.meta) if info is not None else {}
+        if metadata.sealed_word(how) is not None:
+            return {**meta, **how}
         if not key.startswith(_OURS) and self._keyring.covers(Path(key)):
             raise Blocked(
                 f"{key}: it is to be encrypted, and a copy of {source} would not be",
                 code="must-be-encrypted",
                 hint="save the file in the folder, so that it is sent anew",
             )
-        return meta
+        return {**meta, **how}
 
     # --- inside -------------------------------------------------------------------------------------------------
 
