@@ -93,6 +93,7 @@ class Copies:
     def _put(self, change: PlannedChange, before: ObjectInfo | None, batch: str) -> Remote:
         assert change.digest is not None
         now = _remote(before)
+        own = metadata.user_keys(before.meta) if before is not None else {}
         meta = metadata.encode(
             digest=change.digest,
             mtime_ns=change.mtime_ns,
@@ -100,7 +101,8 @@ class Copies:
             device=self.device,
             op=change.op,
             ancestry=metadata.descend(now),
-            user=metadata.user_keys(before.meta) if before is not None else {},
+            # How the state before was stored says nothing of these bytes.
+            user={name: value for name, value in own.items() if name not in metadata.HOW_STORED},
         )
         meta[metadata.BATCH] = batch
         written = self._write(change, change.digest, meta)

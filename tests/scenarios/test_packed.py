@@ -39,3 +39,21 @@ def test_a_push_brings_what_was_staged_though_it_is_packed(quick_path: Path) -> 
     ann.pushes.push("words")
     world.settle()
     assert bob.read("f.txt") == TEXT
+
+
+def test_a_push_over_a_packed_object_says_how_its_own_bytes_are_stored(quick_path: Path) -> None:
+    """Not how those of the state before were."""
+    world = World(quick_path)
+    ann = world.device("ann", keys=True, mode=Mode.MANUAL)
+    bob = world.device("bob", keys=True, compress=("*.txt",))
+    bob.write("f.txt", TEXT)
+    world.settle()
+    ann.engine.pull()
+    ann.settle()
+    ann.write("f.txt", "other words")
+    ann.look()
+    ann.stage.stage(["."])
+    ann.pushes.push("words")
+    world.settle()
+    assert bob.read("f.txt") == "other words"
+    assert bob.problems() == {}
