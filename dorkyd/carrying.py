@@ -191,11 +191,13 @@ class Carrier:
 
     def _is_secret(self, action: Upload) -> bool:
         """It is to be encrypted for what it is, though no pattern covers its name: a copy or a new name of content that is
-        encrypted, or the conflict copy of a file that is.
+        encrypted, the conflict copy of a file that is, or what comes back under the name of one that was until it was deleted.
         """
         original = without_conflict(action.path)
         remote = self.journal.remote(original) if original != action.path else None
         if remote is not None and remote.sealed is not None:
+            return True
+        if action.replaces is None and self.journal.was_sealed(original):
             return True
         return action.local.size > 0 and self.journal.is_sealed_content(action.local.digest)
 
@@ -590,8 +592,8 @@ class Carrier:
         self._settled(path)
 
     def _deleted_remote(self, action: DeleteRemote, op: Op, *, counted: bool, kept: bool = True) -> None:
-        self.journal.set_base(action.path, None)
         self.journal.set_remote(action.path, None)
+        self.journal.set_base(action.path, None)
         self.journal.ledger.took_effect(op, None)
         self._clashing.append(action.path)
         if counted:

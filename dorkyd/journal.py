@@ -319,6 +319,11 @@ class Journal:
         if path in self._ahead.remote:
             self._ahead.remote[path] = remote
         if remote is None:
+            self._conn.execute(
+                "INSERT OR REPLACE INTO once_sealed SELECT r.path, coalesce(r.digest, b.digest)"
+                " FROM remote r LEFT JOIN base b ON b.path = r.path WHERE r.path = ? AND r.sealed IS NOT NULL",
+                (path,),
+            )
             self._conn.execute("DELETE FROM remote WHERE path = ?", (path,))
         else:
             self.set_remotes([(path, remote)])
@@ -370,12 +375,17 @@ class Journal:
         return [Digest(row[0]) for row in rows]
 
     def is_sealed_content(self, digest: Digest) -> bool:
-        """Some encrypted object that is known holds this."""
+        """Some encrypted object that is known holds this, or held it until it was deleted."""
         rows = self._conn.execute(
             "SELECT 1 FROM remote r LEFT JOIN base b ON b.path = r.path WHERE r.sealed IS NOT NULL"
-            " AND (r.digest = ?1 OR b.digest = ?1) LIMIT 1",
+            " AND (r.digest = ?1 OR b.digest = ?1) UNION ALL SELECT 1 FROM once_sealed WHERE digest = ?1 LIMIT 1",
             (digest,),
         )
+        return rows.fetchone() is not None
+
+    def was_sealed(self, path: Path) -> bool:
+        """The object of this name was encrypted when it was deleted."""
+        rows = self._conn.execute("SELECT 1 FROM once_sealed WHERE path = ?", (path,))
         return rows.fetchone() is not None
 
     def sealed_otherwise(self, epoch: str) -> list[Path]:
@@ -421,6 +431,7 @@ class Journal:
         """Forget what is known of the bucket: it must be listed before anything is decided."""
         self._ahead = _Ahead()
         self._conn.execute("DELETE FROM remote")
+        self._conn.execute("DELETE FROM once_sealed")
 
     # --- listing: temporary tables, so that a large one needs no memory ---------------------------------------------
 

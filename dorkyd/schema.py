@@ -180,6 +180,13 @@ def m0012_sealed_objects(db: Database) -> None:
     db.execute("ALTER TABLE remote ADD COLUMN sealed TEXT")
 
 
+@migrations()
+def m0013_once_sealed(db: Database) -> None:
+    """Encrypted objects that are gone: what each held, where that is known."""
+    db.execute("CREATE TABLE once_sealed (path TEXT PRIMARY KEY, digest TEXT) WITHOUT ROWID")
+    db.execute("CREATE INDEX once_sealed_by_digest ON once_sealed (digest)")
+
+
 def prepare(db: Database, file: str) -> None:
     """Bring a database to this schema. `NewerSchema` when a later dorkyd wrote it; nothing is written then."""
     known = {migration.name for migration in migrations.pending(Database(memory=True))}

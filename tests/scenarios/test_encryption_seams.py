@@ -13,7 +13,7 @@ from dorkyd.buckets.memory import Fault, MemoryBucket
 from dorkyd.core import members, metadata
 from dorkyd.core.settings import Mode, Tripwire
 from dorkyd.errors import Refused, Transient
-from tests.devices import Kill, World
+from tests.devices import Device, Kill, World
 from tests.scenarios.test_encryption import LARGE, SECRET, dies_at, everything, founded, joined
 from tests.scenarios.test_tripwire import SECRET as TOKEN
 
@@ -207,3 +207,40 @@ def test_a_download_that_broke_off_is_verified_from_its_first_byte(world: World)
         out.write(b"FORGED")
     bob.settle()
     assert bob.read(".env") == text
+
+
+def renamed(world: World, *devices: Device) -> None:
+    """A secret under a name that no pattern covers."""
+    ann = devices[0]
+    ann.write(".env", SECRET)
+    world.settle()
+    (ann.root / ".env").rename(ann.root / "notes.txt")
+    world.settle()
+    assert world.objects()["notes.txt"].startswith("age-enc")
+
+
+def test_what_was_encrypted_until_it_was_deleted_comes_back_encrypted(world: World) -> None:
+    """A restore of it, though no object of its content is left."""
+    ann = founded(world)
+    renamed(world, ann)
+    (ann.root / "notes.txt").unlink()
+    world.settle()
+    assert world.objects() == {}
+    ann.restore("notes.txt")
+    ann.settle()
+    assert world.objects()["notes.txt"].startswith("age-enc")
+    assert SECRET.encode() not in everything(world)
+
+
+def test_an_edit_that_beats_the_deletion_of_a_secret_goes_encrypted(world: World) -> None:
+    """Its content is new, and its name is the old one."""
+    ann = founded(world)
+    bob = joined(world, ann, "bob")
+    renamed(world, ann, bob)
+    (bob.root / "notes.txt").unlink()
+    bob.settle()
+    bob.settle()
+    assert world.objects() == {}
+    ann.write("notes.txt", SECRET + "more")
+    ann.settle()
+    assert world.objects()["notes.txt"].startswith("age-enc")
