@@ -71,6 +71,8 @@ class Brought:
     wanted: Wanted
     staged: str
     digest: Digest
+    secret: bool = False
+    """It is, was, or is to be encrypted in the bucket."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +152,7 @@ class Contents:
     def _is_secret(self, wanted: Wanted) -> bool:
         """Engine thread."""
         keyring, journal = self.engine.keyring, self.engine.journal
-        if keyring is not None and keyring.hides(wanted.path):
+        if keyring is not None and keyring.covers(wanted.path):
             return True
         remote = journal.remote(wanted.path) if journal is not None else None
         return (remote is not None and remote.sealed is not None) or (
@@ -177,7 +179,7 @@ class Contents:
             self.engine.folder.seal(job.staged, mode=mode, mtime_ns=job.wanted.mtime_ns)
         except DorkyError as exc:
             return exc
-        return Brought(job.wanted, job.staged, digest)
+        return Brought(job.wanted, job.staged, digest, job.secret)
 
     def _from_disk(self, job: _Job) -> Digest | None:
         folder, wanted, staged = self.engine.folder, job.wanted, job.staged

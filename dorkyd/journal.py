@@ -383,8 +383,12 @@ class Journal:
         )
         return rows.fetchone() is not None
 
+    def keep_sealed(self, path: Path, digest: Digest) -> None:
+        """What comes back in this place is encrypted content of before."""
+        self._conn.execute("INSERT OR REPLACE INTO once_sealed VALUES (?, ?)", (path, digest))
+
     def was_sealed(self, path: Path) -> bool:
-        """The object of this name was encrypted when it was deleted."""
+        """The object of this name was encrypted when it was deleted, or such content was brought back under it."""
         rows = self._conn.execute("SELECT 1 FROM once_sealed WHERE path = ?", (path,))
         return rows.fetchone() is not None
 

@@ -40,6 +40,8 @@ class Placement:
     path: Path
     there: Local | None
     """What was seen in that place, and goes to the trash; None: nothing."""
+    secret: bool = False
+    """It goes to the bucket encrypted, whatever its place is called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +173,8 @@ class Placer:
         the two trade names, the staged one holds what may be the only copy of somebody's work.
         """
         ledger = self._journal().ledger
+        if placement.secret:
+            self._journal().keep_sealed(placement.path, placement.digest)
         ledger.set_fetched(Fetched(placement.staged, placement.path, _NO_VERSION, placement.digest))
         ledger.came_in(placement.staged)
         if placement.there is not None:

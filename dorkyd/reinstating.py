@@ -58,7 +58,7 @@ def reinstate(engine: Engine, items: Sequence[Reinstatement]) -> Failures:
             if isinstance(brought, DorkyError):
                 failed[item.place] = brought
             else:
-                placement = Placement(brought.staged, brought.digest, item.place, item.there)
+                placement = Placement(brought.staged, brought.digest, item.place, item.there, brought.secret)
                 ready.append((placement, replace(item.event, digest=brought.digest)))
         failed |= _patiently(contents, ready)
     return failed

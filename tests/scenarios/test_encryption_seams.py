@@ -244,3 +244,17 @@ def test_an_edit_that_beats_the_deletion_of_a_secret_goes_encrypted(world: World
     ann.write("notes.txt", SECRET + "more")
     ann.settle()
     assert world.objects()["notes.txt"].startswith("age-enc")
+
+
+def test_an_old_secret_restored_under_another_name_goes_encrypted(world: World) -> None:
+    """Nothing that is in the bucket holds it any more, and no pattern covers its place."""
+    ann = founded(world)
+    ann.write(".env", SECRET)
+    ann.settle()
+    ann.write(".env", "another\n")
+    ann.settle()
+    ann.restore(".env", metadata.sha256(SHA256), "old.txt")
+    ann.settle()
+    assert ann.read("old.txt") == SECRET
+    assert world.objects()["old.txt"].startswith("age-enc")
+    assert SECRET.encode() not in everything(world)
