@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from dorkyd.core.commits import COMMITS, decode
 from dorkyd.core.pushes import PLANS
 from dorkyd.core.settings import Mode
 from dorkyd.errors import Refused, Transient, Unsupported
+from dorkyd.manual_staging import Stage
 from tests.devices import Device, Kill, Trap, World, trap_commits
 from tests.scenarios.test_manual import apart
 
@@ -366,4 +368,57 @@ def test_a_store_that_copies_nothing_large(quick_path: Path) -> None:
     assert a.pushes.push("sent").told
     world.settle()
     assert world.objects() == b.tree() == {"f": "staged"}
+    assert a.engine.folder.staged() == []
+
+
+def test_what_another_tool_wrote_is_kept_when_it_is_deleted(quick_path: Path) -> None:
+    """Its object names no digest: the copy in the bucket's trash is made all the same."""
+    world, (_, a) = team(quick_path, {"f": "1"}, "a")
+    world.put("g", "by another tool")
+    a.settle()
+    a.engine.pull()
+    a.settle()
+    (a.root / "g").unlink()
+    a.stage.stage(["g"])
+    a.pushes.push(None)
+    assert world.objects() == {"f": "1"}
+    assert world.bucket_trash() == ["by another tool"]
+
+
+def test_refused_over_what_nobody_here_could_look_at(quick_path: Path) -> None:
+    """The path is a problem here, so that a teammate's edit of it is known and not told of: it is not pushed over."""
+    world, (b, a) = team(quick_path, {"f": "1"}, "a")
+    a.write("f", "staged")
+    a.stage.stage(["f"])
+    (a.root / "f").unlink()
+    (a.root / "f").symlink_to("elsewhere")
+    a.settle()
+    b.write("f", "theirs")
+    b.settle()
+    with pytest.raises(Refused) as refused:
+        a.pushes.push(None)
+    assert refused.value.code == "remote-moved"
+    assert world.objects() == {"f": "theirs"}
+    assert list(a.journal.manual.staged()) == ["f"]
+
+
+def test_what_is_unstaged_meanwhile_is_not_said_to_be_staged(quick_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody else's request took the bytes away that this one found staged already."""
+    _, (_, a) = team(quick_path, {"f": "1"}, "a")
+    a.write("f", "mine")
+    a.stage.stage(["f"])
+    whole = Stage._copies
+
+    def copies(stage: Stage, *args: Any) -> Any:
+        made = whole(stage, *args)
+        a.stage.unstage(["f"])
+        return made
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Stage, "_copies", copies)
+        with pytest.raises(Transient):
+            a.stage.stage(["f"])
+    assert a.journal.manual.staged() == {}
+    assert a.stage.stage(["f"]) == (["f"], [])
+    a.pushes.push(None)
     assert a.engine.folder.staged() == []
