@@ -147,7 +147,8 @@ class Pushes:
         self.left.note(lambda journal: journal.manual.push_begins(opened))
         staged = {row.digest: row for row in prepared.staged.values() if row.digest is not None}
         sources = prepared.sources if self.engine.copies_safe else {}
-        committer = Committer(store, parent, sources, lambda path, digest: self._body(path, digest, staged))
+        body = lambda path, digest: self._body(path, digest, staged)
+        committer = Committer(store, parent, sources, body, self.engine.clock.time_ns)
         try:
             self._plan(plan, text)
             committer.commit(prepared.commit)
