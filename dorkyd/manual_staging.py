@@ -129,9 +129,11 @@ class Stage:
                 self._put_away(staged.path, staged.name, staged.digest)
 
     def _check_same(self, sides: Mapping[Path, _Sides], new: Sequence[Staged]) -> None:
-        """`Transient` (`busy`) when another request staged or unstaged these meanwhile, or the copies are gone since the
-        project was opened anew: a row whose bytes are nowhere would keep nothing.
+        """Of a folder that is not there nothing is gone (`Refused`). `Transient` (`busy`) when another request staged or unstaged
+        these meanwhile, or the copies are gone since the project was opened anew: a row whose bytes are nowhere keeps nothing.
         """
+        if any(one.deletes for one in new) and not self.engine.same_folder():
+            raise Refused("the folder is not there, and no file of it is gone", code="not-open", hint="dorkyctl status")
         journal = self._journal()
         staged, reserved = journal.manual.staged(), set(journal.ledger.incoming())
         had = {side.staged.name for side in sides.values() if side.staged is not None}

@@ -13,7 +13,7 @@ from dorkyd.buckets.memory import Fault
 from dorkyd.core.commits import COMMITS, decode
 from dorkyd.core.pushes import PLANS
 from dorkyd.core.settings import Mode
-from dorkyd.errors import Refused, Transient, Unsupported
+from dorkyd.errors import DorkyError, Refused, Transient, Unsupported
 from dorkyd.manual_staging import Stage
 from tests.devices import Device, Kill, Trap, World, trap_commits
 from tests.scenarios.test_manual import apart
@@ -422,3 +422,21 @@ def test_what_is_unstaged_meanwhile_is_not_said_to_be_staged(quick_path: Path, m
     assert a.stage.stage(["f"]) == (["f"], [])
     a.pushes.push(None)
     assert a.engine.folder.staged() == []
+
+
+def test_nothing_is_staged_of_a_folder_that_is_not_there(quick_path: Path) -> None:
+    """Its disk is gone and an empty folder is left: that is no deletion of every file."""
+    _, (_, a) = team(quick_path, {"f": "1", "g": "2"}, "a")
+    away = a.root.with_name("away")
+    a.root.rename(away)
+    a.root.mkdir()
+    with pytest.raises(DorkyError):
+        a.stage.stage(["."])
+    assert a.journal.manual.staged() == {}
+    with pytest.raises(DorkyError):
+        a.stage.stage(["f"])
+    a.root.rmdir()
+    away.rename(a.root)
+    assert a.journal.manual.staged() == {}
+    a.settle()
+    assert apart(a) == {}
