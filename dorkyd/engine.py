@@ -399,8 +399,10 @@ class Engine:
 
     def pull(self) -> tuple[int, int]:
         """Mode manual: bring what the bucket holds, as mode pull does, until nothing is left to do; a restart goes on with
-        it. Returns as `look_again`.
+        it. Returns as `look_again`. `Transient` (`pushing`) while a push works: its own files would meet edits made since.
         """
+        if self.pushing:
+            raise Transient("a push is under way", code="pushing", hint="try again when it is over", retry_after_s=1)
         o = self._ready()
         with o.journal.atomic():
             o.journal.put(PULLING, "1")

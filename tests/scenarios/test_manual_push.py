@@ -440,3 +440,26 @@ def test_nothing_is_staged_of_a_folder_that_is_not_there(quick_path: Path) -> No
     assert a.journal.manual.staged() == {}
     a.settle()
     assert apart(a) == {}
+
+
+def test_no_pull_in_the_middle_of_a_push(quick_path: Path) -> None:
+    """It would bring our own push over the edit made since, which then stood beside it as a conflict."""
+    world, (_, a) = team(quick_path, {"f": "1", "g": "1"}, "a")
+    a.write("f", "staged")
+    a.write("g", "staged")
+    a.stage.stage(["f", "g"])
+    a.write("f", "edited after")
+    refused: list[str] = []
+
+    def pull() -> None:
+        try:
+            a.engine.pull()
+            a.settle()
+        except Transient as exc:
+            refused.append(exc.code)
+
+    when(world, "a", "COPY", "g", pull)
+    a.pushes.push(None)
+    a.settle()
+    assert a.tree() == {"f": "edited after", "g": "staged"}
+    assert refused == ["pushing"]
