@@ -736,7 +736,7 @@ class Engine:
             self._settle_installs(self._open, self.clock.monotonic())
             with journal.atomic():
                 journal.drop_all_bases()
-        asking.at_start()
+        asking.at_start(started_over=opened.started_over)
         batches.at_start()
         self._open.upkeep.at_start()
         merging.at_start()

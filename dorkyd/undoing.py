@@ -60,6 +60,9 @@ class Undoing:
                 code="nothing-to-undo",
                 hint=f"`dorkyctl log {self.engine.project.name}` shows what was done",
             )
+        if not Contents(self.engine).ask(self.engine.same_folder):
+            what = "the folder is not there, so that nobody can tell what changed since"
+            raise Refused(what, code="not-open", hint=f"dorkyctl status {self.engine.project.name}")
         changes = together(steps)
         there = {change.path: self.engine.folder.observe(change.path, None) for change in changes}
         open_changes = [change for change in changes if self._is_as_left(change, there[change.path])]

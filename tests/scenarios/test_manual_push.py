@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -463,3 +464,28 @@ def test_no_pull_in_the_middle_of_a_push(quick_path: Path) -> None:
     a.settle()
     assert a.tree() == {"f": "edited after", "g": "staged"}
     assert refused == ["pushing"]
+
+
+def test_staged_bytes_outlive_a_journal_that_came_back(quick_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is of the moment in which they were copied, when they were nobody's yet: they are the only copy by now."""
+    _, (_, a) = team(quick_path, {"f": "1"}, "a")
+    a.write("f", "the only copy")
+    whole, backup = Stage._copy, quick_path / "backup"
+
+    def copy(stage: Stage, *args: Any) -> Any:
+        shutil.copytree(a.journals, backup)
+        return whole(stage, *args)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Stage, "_copy", copy)
+        a.stage.stage(["f"])
+    a.write("f", "edited after")
+    for _ in range(3):
+        a.settle()
+    a.kill()
+    shutil.rmtree(a.journals)
+    backup.rename(a.journals)
+    a.restart()
+    a.settle()
+    assert a.tree() == {"f": "edited after"}
+    assert a.trashed() == ["the only copy"]
