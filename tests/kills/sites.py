@@ -7,6 +7,7 @@ added to dorkyd is here without anybody's doing; `UNREACHED` names those that no
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -221,17 +222,19 @@ def passed() -> set[Site]:
     return {(op, place) for op, _, place in (line.partition("\t") for line in PASSED.read_text().splitlines())}
 
 
-def sites() -> set[Site]:
+@functools.cache
+def sites() -> frozenset[Site]:
     """All of them."""
     found: set[Site] = set()
     for file in sorted(ROOT.rglob("*.py")):
         name = file.relative_to(ROOT).as_posix()
         if not name.startswith(NOT_THE_DAEMON):
             found.update(_Reader(name, ast.parse(file.read_text())).sites())
-    return found
+    return frozenset(found)
 
 
-def written() -> set[Site]:
+@functools.cache
+def written() -> frozenset[Site]:
     """Every statement that changes the journal, as `launch.kind_of` names it: `("statement", "INSERT base")`."""
     found: set[Site] = set()
     for file in sorted(ROOT.rglob("*.py")):
@@ -239,7 +242,7 @@ def written() -> set[Site]:
             for verb, table in WRITES.findall(_text(node) if isinstance(node, ast.Constant | ast.JoinedStr) else ""):
                 if not table.startswith("temp") and table != "SET":
                     found.add(("statement", f"{verb.split()[0]} {table}"))
-    return found
+    return frozenset(found)
 
 
 def _text(node: ast.Constant | ast.JoinedStr) -> str:
