@@ -52,11 +52,14 @@ class Asking:
     _ended: list[tuple[Future[object], object, BaseException | None]] = field(default_factory=list)
     """Answers that hold once the transaction does."""
 
-    def at_start(self) -> None:
-        """Bodies that were on their way in when this ended are nobody's."""
+    def at_start(self, *, started_over: bool) -> None:
+        """Bodies that were on their way in when this ended are nobody's. An older journal that came back does not know what
+        became of them since: they stay, and are no more explained than what it never knew of.
+        """
         ledger = self.journal.ledger
-        for staged in ledger.incoming():
-            self.folder.unstage(staged)
+        if not started_over:
+            for staged in ledger.incoming():
+                self.folder.unstage(staged)
         with self.journal.atomic():
             for staged in ledger.incoming():
                 ledger.came_in(staged)

@@ -124,7 +124,7 @@ class Collection:
     def _remove(self, due: Sequence[Listed]) -> list[Listed]:
         removed: list[Listed] = []
         for start in range(0, len(due), _AT_A_TIME):
-            if start == 0 or self.clock.time_ns() - self._listed_ns > RELIST_S * 10**9:
+            if start == 0 or self._seen_long_ago():
                 # After the names stood in our own document, too: who commits from here on keeps away from them.
                 self._look_at(self.store.standing())
             part = due[start : start + _AT_A_TIME]
@@ -134,7 +134,12 @@ class Collection:
             removed += [listed for listed, was in zip(going, gone, strict=True) if was]
         return removed
 
+    def _seen_long_ago(self) -> bool:
+        return abs(self.clock.time_ns() - self._listed_ns) > RELIST_S * 10**9
+
     def _remove_one(self, listed: Listed) -> bool:
+        if self._seen_long_ago():
+            return False  # this machine slept: the next collection goes on
         try:
             self.store.bucket.delete(listed.key, replaces=listed.version)
         except Stale:

@@ -29,6 +29,7 @@ from dorkyd.core.commits import (
     new_commit,
 )
 from dorkyd.core.committed import Made
+from dorkyd.core.garbage import CONDEMNED_S
 from dorkyd.core.model import Digest, Local, Path
 from dorkyd.core.report import State, SyncResult
 from dorkyd.core.settings import Mode
@@ -42,6 +43,9 @@ T = TypeVar("T")
 
 TRIES = 8
 """How often a commit begins anew when others change or commit the project meanwhile."""
+
+LASTS_S = CONDEMNED_S // 4
+"""A commit that took longer begins anew, and finds what it had kept."""
 
 Settle = Callable[[], SyncResult]
 """Looks at both sides and waits until they agree, or says why not."""
@@ -110,7 +114,8 @@ class Commits:
             project=snapshot.project,
         )
         sources = _sources(snapshot.files)
-        made = Committer(store, parent[2] if parent is not None else None, sources, self._body).commit(commit)
+        before = parent[2] if parent is not None else None
+        made = Committer(store, before, sources, self._body, self.engine.clock.time_ns).commit(commit)
         first_line = commit.header.message.partition("\n")[0]
         self.note("commit", Path("."), f"{made[0][:12]} {first_line}")
         return Made(Named(made[0], made[1].version, commit.header), snapshot.conflicts)
@@ -192,6 +197,8 @@ class Committer:
     """Object states that hold each content."""
     body: Callable[[Path, Digest], Body | None] = lambda _path, _digest: None
     """The bytes of a file here, where the store cannot copy them."""
+    now_ns: Callable[[], int] = time.time_ns
+    """Wall clock: it goes on while the machine sleeps."""
     _relied: dict[str, CommitFile] = field(default_factory=dict, init=False, repr=False)
     """Names of contents that the parent does not have, on which the commit rests."""
 
@@ -199,12 +206,16 @@ class Committer:
         """Keep its contents, then create it, then make sure of both. `Stale`: its number is taken, or something it needs was
         changed meanwhile; there is no commit then.
         """
+        began_ns = self.now_ns()
         had = contents(self.parent.files) if self.parent is not None else {}
         new = [file for digest, file in contents(commit.files).items() if digest not in had]
         dead = self.store.dead_names()
         self._keep(new, dead)
         # Again: keeping them may have taken long. What is condemned from here on is found after.
         self._keep_again(self.store.dead_names())
+        # Not once it stands there: retention may have removed those before it since.
+        if abs(self.now_ns() - began_ns) > LASTS_S * 10**9:
+            raise Stale("this machine slept: what was kept may have been condemned, removed and forgotten meanwhile")
         commit_id, standing = self.store.create(commit)
         try:
             self._check_place(commit_id, standing)

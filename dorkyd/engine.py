@@ -399,8 +399,10 @@ class Engine:
 
     def pull(self) -> tuple[int, int]:
         """Mode manual: bring what the bucket holds, as mode pull does, until nothing is left to do; a restart goes on with
-        it. Returns as `look_again`.
+        it. Returns as `look_again`. `Transient` (`pushing`) while a push works: its own files would meet edits made since.
         """
+        if self.pushing:
+            raise Transient("a push is under way", code="pushing", hint="try again when it is over", retry_after_s=1)
         o = self._ready()
         with o.journal.atomic():
             o.journal.put(PULLING, "1")
@@ -500,7 +502,7 @@ class Engine:
 
     def purge(self) -> None:
         """Slow upkeep: keep the trash, the bucket's log and its trash to their limits."""
-        if self._open is not None and self.held is None and self._same_folder():
+        if self._open is not None and self.held is None and self.same_folder():
             self._open.upkeep.purge()
             if not self._open.jobs.in_flight:
                 self._open.merging.purge()
@@ -509,7 +511,7 @@ class Engine:
 
     def empty_trash(self, names: Sequence[str]) -> set[str]:
         """Remove these from the folder's trash for good. Returns those that are gone; others were written to since."""
-        if self._open is None or not self._same_folder():
+        if self._open is None or not self.same_folder():
             raise Refused("the project is not open yet", code="not-open", hint="see `dorkyctl status`")
         return self._open.upkeep.empty(names)
 
@@ -734,7 +736,7 @@ class Engine:
             self._settle_installs(self._open, self.clock.monotonic())
             with journal.atomic():
                 journal.drop_all_bases()
-        asking.at_start()
+        asking.at_start(started_over=opened.started_over)
         batches.at_start()
         self._open.upkeep.at_start()
         merging.at_start()
@@ -961,7 +963,7 @@ class Engine:
             o.local.watch()
             o.local.scan_due = now
             return
-        if decided.absent and not self._same_folder():
+        if decided.absent and not self.same_folder():
             return
         if decided.gone and not self._same_bucket(o):
             return
@@ -977,8 +979,8 @@ class Engine:
             return
         self._carry_out(o, decided, passed.actions, now)
 
-    def _same_folder(self) -> bool:
-        """Absences were seen: was it the folder that they were seen in?"""
+    def same_folder(self) -> bool:
+        """Absences were seen: was it the folder that they were seen in? Engine thread."""
         identity = self.folder.identity()
         return identity is not None and self._identity is not None and identity.replica == self._identity.replica
 

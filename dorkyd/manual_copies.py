@@ -59,7 +59,8 @@ class Copies:
         if not change.is_replaced(now):
             return Carried(change, done=False)
         kept = True
-        if now is not None and now.digest != change.digest:
+        # What another tool wrote names no digest, and a deletion has none.
+        if now is not None and (change.digest is None or now.digest != change.digest):
             try:
                 kept = self.transfer.keep_old(change.path, now.version)
             except Stale:

@@ -25,6 +25,7 @@ from dorkyd.core import pushes
 from dorkyd.core.commits import Commit, CommitFile, CommitId, encode, id_of, new_commit
 from dorkyd.core.model import Base, Digest, Local, Op, Path, Remote
 from dorkyd.core.pushes import Plan, PlannedChange
+from dorkyd.core.reconcile import content_of
 from dorkyd.core.report import PushResult
 from dorkyd.engine import Engine
 from dorkyd.errors import Blocked, Refused, Stale, Transient
@@ -146,7 +147,8 @@ class Pushes:
         self.left.note(lambda journal: journal.manual.push_begins(opened))
         staged = {row.digest: row for row in prepared.staged.values() if row.digest is not None}
         sources = prepared.sources if self.engine.copies_safe else {}
-        committer = Committer(store, parent, sources, lambda path, digest: self._body(path, digest, staged))
+        body = lambda path, digest: self._body(path, digest, staged)
+        committer = Committer(store, parent, sources, body, self.engine.clock.time_ns)
         try:
             self._plan(plan, text)
             committer.commit(prepared.commit)
@@ -232,10 +234,15 @@ class Pushes:
     def _prepare(self, parent: tuple[CommitId, Commit] | None, message: str | None) -> _Prepared:
         journal, engine = self.left.journal(), self.engine
         self._check(journal)
-        behind = journal.manual.behind()
+        staged = journal.manual.staged()
+        # A path that cannot be looked at here is not told of as behind: what is known of its object has to do.
+        behind = [
+            *journal.manual.behind(),
+            *(path for path in staged if _moved_on(journal.base(path), journal.remote(path))),
+        ]
         if behind:
-            raise self._moved(behind)
-        staged = {path: row for path, row in journal.manual.staged().items() if _changes(row, journal.base(path))}
+            raise self._moved(list(dict.fromkeys(behind)))
+        staged = {path: row for path, row in staged.items() if _changes(row, journal.base(path))}
         if not staged:
             raise Refused(
                 "what is staged is what was last pushed or pulled", code="nothing-staged", hint="see `dorkyctl status`"
@@ -303,6 +310,11 @@ def _changes(row: Staged, base: Base | None) -> bool:
     if row.digest is None or base is None:
         return (row.digest is None) != (base is None)
     return (row.digest, row.mode) != (base.digest, base.mode)
+
+
+def _moved_on(base: Base | None, there: Remote | None) -> bool:
+    """The object holds what base does not have. One that is gone takes nothing from anybody: an edit beats a deletion."""
+    return there is not None and (base is None or content_of(there, base) != base.digest)
 
 
 def _digest(base: Base | None) -> Digest | None:

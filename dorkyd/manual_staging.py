@@ -128,6 +128,22 @@ class Stage:
             if staged.name is not None and staged.name not in held:
                 self._put_away(staged.path, staged.name, staged.digest)
 
+    def _check_same(self, sides: Mapping[Path, _Sides], new: Sequence[Staged]) -> None:
+        """Of a folder that is not there nothing is gone (`Refused`). `Transient` (`busy`) when another request staged or unstaged
+        these meanwhile, or the copies are gone since the project was opened anew: a row whose bytes are nowhere keeps nothing.
+        """
+        if any(one.deletes for one in new) and not self.engine.same_folder():
+            raise Refused("the folder is not there, and no file of it is gone", code="not-open", hint="dorkyctl status")
+        journal = self._journal()
+        staged, reserved = journal.manual.staged(), set(journal.ledger.incoming())
+        had = {side.staged.name for side in sides.values() if side.staged is not None}
+        names = {one.name for one in new if one.name is not None} - had
+        if names <= reserved and all(staged.get(path) == side.staged for path, side in sides.items()):
+            return
+        self._give_back(sorted(names))
+        what = "something else was staged or unstaged meanwhile"
+        raise Transient(what, code="busy", hint="try again", retry_after_s=1)
+
     def _put_away(self, path: Path, name: str, digest: Digest | None) -> None:
         """To the trash, unless the file holds the same."""
         folder, journal = self.engine.folder, self._journal()
@@ -226,6 +242,7 @@ class Stage:
 
         def record() -> None:
             self.check_free()
+            self._check_same(sides, new)
             self._replace(new, old)
 
         if new or old:

@@ -5,7 +5,8 @@ kill at any instant loses nothing.
 2. Before a file comes out of its place an install says so (`restore`, `withdraw`): whatever happens then, what came out
    finds the same end, the trash (`dorkyd.recovery`). A restore that was cut short before the two traded names did not
    happen; asked again, it does.
-3. What comes out is what the caller saw there, or nothing happens (`Stale`).
+3. What comes out is what the caller saw there, or nothing happens (`Stale`). What was saved in the instant before is nobody's
+   to give up: it is put back, or stands beside what was put as a conflict copy.
 4. Base stands. What was placed is an edit of this device's like any other, and goes to the bucket by the table.
 
 Engine thread only. Staged bytes are written, verified and sealed by whoever fetched them, on any thread (`dorkyd.contents`).
@@ -22,6 +23,7 @@ from dorkyd.engine import Engine
 from dorkyd.errors import DorkyError, Refused, Stale
 from dorkyd.journal import Journal
 from dorkyd.ledger import Displaced, Event, Fetched, Install
+from dorkyd.transfer import put_in
 
 BUSY = "busy-path"
 """Code of the `Stale` that passes: somebody works on the path."""
@@ -135,7 +137,7 @@ class Placer:
         for out, withdrawal in begun:
             try:
                 self.engine.folder.take_out(withdrawal.path, out, withdrawal.there)
-                self._to_trash(out, withdrawal.path)
+                self._away(out, withdrawal)
             except DorkyError as exc:
                 failed[withdrawal.path] = exc
                 if isinstance(exc, Stale):
@@ -185,7 +187,8 @@ class Placer:
     def _place(self, placement: Placement) -> None:
         self.engine.folder.swap_in(placement.staged, placement.path, placement.there)
         if placement.there is not None:
-            self._to_trash(placement.staged, placement.path)
+            # Left open where something else came out: the next cycle makes a conflict copy of it (`dorkyd.recovery`).
+            self._to_trash(placement.staged, placement.path, placement.there.digest)
             return
         with self._journal().atomic():
             self._journal().ledger.drop_fetched(placement.staged)
@@ -207,14 +210,26 @@ class Placer:
             mtime_ns=there.stat.mtime_ns,
         )
 
-    def _to_trash(self, staged: str, path: Path) -> None:
+    def _away(self, out: str, withdrawal: Withdrawal) -> None:
+        if self._to_trash(out, withdrawal.path, withdrawal.there.digest):
+            return
+        if put_in(self.engine.folder, out, withdrawal.path):
+            with self._journal().atomic():
+                self._journal().ledger.install_settled(out, staged_kept=False)
+        raise Stale(f"{withdrawal.path}: it was saved as it was taken out, and stays")
+
+    def _to_trash(self, staged: str, path: Path, expected: Digest) -> bool:
+        """False: it is not what was seen, and is where it was."""
         digest = self.engine.folder.staged_digest(staged)
+        if digest not in (None, expected):
+            return False
         trashed = self.engine.folder.to_trash(staged, path)
         ledger = self._journal().ledger
         with self._journal().atomic():
             ledger.install_settled(staged, staged_kept=False)
             if digest is not None:
                 ledger.displace(Displaced(trashed.name, path, digest, trashed.size, None, trashed.at_ns, 0))
+        return True
 
     def _busy(self) -> set[Path]:
         """Paths that a job is about, or of which an install is not settled."""

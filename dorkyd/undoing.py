@@ -39,6 +39,8 @@ class Change:
     mode_before: int | None
     mode_after: int | None
     action: str
+    came_from: Path | None = None
+    """Where what it holds was before the action: that name must have it again before this one loses it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,9 @@ class Undoing:
                 code="nothing-to-undo",
                 hint=f"`dorkyctl log {self.engine.project.name}` shows what was done",
             )
+        if not Contents(self.engine).ask(self.engine.same_folder):
+            what = "the folder is not there, so that nobody can tell what changed since"
+            raise Refused(what, code="not-open", hint=f"dorkyctl status {self.engine.project.name}")
         changes = together(steps)
         there = {change.path: self.engine.folder.observe(change.path, None) for change in changes}
         open_changes = [change for change in changes if self._is_as_left(change, there[change.path])]
@@ -73,7 +78,7 @@ class Undoing:
             outcomes += [self._outcome(change, None) for change in open_changes]
         else:
             self._begin(changes)
-            outcomes += self._take_back(open_changes, there)
+            outcomes += self._take_back(open_changes, back, there)
             self._note(changes, back, outcomes)
         if not any(outcome.done for outcome in outcomes):
             first = outcomes[0]
@@ -111,9 +116,11 @@ class Undoing:
             return there.digest == change.before and bits
         return there is ABSENT and change.before is None
 
-    def _take_back(self, changes: Sequence[Change], there: dict[Path, Observation]) -> list[Outcome]:
-        """First what comes back, from files that may have to go then; then what goes."""
-        puts, outs, bits = list[Reinstatement](), list[Removal](), list[Change]()
+    def _take_back(
+        self, changes: Sequence[Change], back: Sequence[Change], there: dict[Path, Observation]
+    ) -> list[Outcome]:
+        """First what comes back, from files that may have to go then; then what goes. `back`: what a run before took back."""
+        puts, outs, bits = dict[Path, Reinstatement](), dict[Path, Removal](), list[Change]()
         for change in changes:
             here = there[change.path]
             local = here if isinstance(here, Local) else None
@@ -124,13 +131,20 @@ class Undoing:
                 bits.append(change)
             elif change.before is not None:
                 mode = change.mode_before if change.mode_before is not None else (local.mode if local else None)
-                puts.append(
-                    Reinstatement(Wanted(change.path, change.before, change.replaces, mode), change.path, local, event)
-                )
+                wanted = Wanted(change.path, change.before, change.replaces, mode)
+                puts[change.path] = Reinstatement(wanted, change.path, local, event)
             elif local is not None:
-                outs.append(Removal(change.path, local, event))
-        failed = reinstate(self.engine, puts)
-        failed |= remove(self.engine, outs)
+                outs[change.path] = Removal(change.path, local, event)
+        moved = {
+            c.path: c.came_from for c in changes if c.came_from is not None and c.path in puts.keys() | outs.keys()
+        }
+        failed = reinstate(self.engine, [put for path, put in puts.items() if path not in moved])
+        have_again = (puts.keys() - moved.keys() | {change.path for change in back}) - failed.keys()
+        for path, name in moved.items():
+            if name not in have_again:
+                failed[path] = _kept_for(name, failed.get(name))
+        failed |= reinstate(self.engine, [put for path, put in puts.items() if path in moved and path not in failed])
+        failed |= remove(self.engine, [out for path, out in outs.items() if path not in failed])
         failed |= {
             change.path: exc for change in bits if (exc := self._set_bits(change, there[change.path])) is not None
         }
@@ -196,11 +210,17 @@ class Undoing:
             Contents(self.engine).ask(lambda: Placer(self.engine).tell(events))
 
 
+def _kept_for(name: Path, failure: DorkyError | None) -> DorkyError:
+    code = why(failure).code if failure is not None else "changed-since"
+    what = f"it stays where it was moved to: its old name {name!r} could not be given back"
+    return Refused(what, code=code, hint="rename it by hand")
+
+
 def together(steps: Sequence[Step]) -> list[Change]:
     """What the steps did to each path, from the first to the last of them."""
     changes: dict[Path, Change] = {}
 
-    def did(path: Path, step: Step, before: Digest | None, after: Digest | None) -> None:
+    def did(path: Path, step: Step, before: Digest | None, after: Digest | None, came_from: Path | None = None) -> None:
         first = changes.get(path)
         changes[path] = Change(
             path,
@@ -211,12 +231,17 @@ def together(steps: Sequence[Step]) -> list[Change]:
             step.mode_before if first is None else first.mode_before,
             step.mode,
             step.action,
+            came_from if first is None else first.came_from,
         )
 
     for step in steps:
-        if step.came_from is not None:
-            did(step.came_from, step, step.digest, None)
+        came_from = step.came_from
+        if came_from is not None:
+            did(came_from, step, step.digest, None)
+            before = changes[came_from]
+            # Moved twice: the first of its names.
+            came_from = before.came_from if before.before is None and before.came_from is not None else came_from
         if step.path in changes and step.verb == "delete-remote" and changes[step.path].after is None:
             continue  # the other half of a move
-        did(step.path, step, step.before, step.after)
+        did(step.path, step, step.before, step.after, came_from)
     return list(changes.values())

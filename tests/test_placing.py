@@ -10,6 +10,7 @@ from dorkyd.contents import Contents, Wanted
 from dorkyd.core import model
 from dorkyd.core.model import Local
 from dorkyd.errors import DorkyError, Refused, Stale
+from dorkyd.folder import LocalFolder
 from dorkyd.placing import Placer
 from tests.devices import Device, World
 
@@ -61,6 +62,49 @@ def test_nothing_is_put_over_what_was_not_seen(tmp_path: Path, there: bool) -> N
     world.settle()
     world.all_hold({"f": "edited meanwhile", "g": "g"})
     assert one.engine.folder.staged() == []
+
+
+def _saved_in_between(tmp_path: Path) -> tuple[World, Device, list[str]]:
+    """A device on which a file `f` is saved, as editors do it, at the last moment before it is taken out of its place: what
+    the list holds.
+    """
+    world, saves = World(tmp_path), list[str]()
+
+    def save(step: str) -> None:
+        if step == "looked" and saves:
+            beside = tmp_path / "beside"
+            beside.write_text(saves.pop())
+            beside.replace(one.root / "f")
+
+    one = world.device("A", wrap=lambda folder: LocalFolder(str(tmp_path / "A"), between=save))
+    world.device("B")
+    world.begin({"f": "old"})
+    return world, one, saves
+
+
+def test_what_is_saved_in_the_last_moment_stands_beside_what_was_put(tmp_path: Path) -> None:
+    """Nobody looked at it: it is no state that a person gave up."""
+    world, one, saves = _saved_in_between(tmp_path)
+    staged, digest = _staged(one, "new")
+    seen = _seen(one, "f")
+    saves.append("saved meanwhile")
+    Placer(one.engine).put(staged, model.Path("f"), digest, seen)
+    world.settle()
+    assert one.read("f") == "new"
+    assert sorted(one.tree().values()) == ["new", "saved meanwhile"]
+    world.all_hold(one.tree())
+
+
+def test_what_is_saved_in_the_last_moment_is_not_taken_out(tmp_path: Path) -> None:
+    """It is in its place again, and nothing is approved of it."""
+    world, one, saves = _saved_in_between(tmp_path)
+    seen = _seen(one, "f")
+    saves.append("saved meanwhile")
+    with pytest.raises(Stale):
+        Placer(one.engine).take_out(model.Path("f"), seen, approved=True)
+    assert one.journal._conn.execute("SELECT count(*) FROM approvals").fetchone() == (0,)
+    world.settle()
+    world.all_hold({"f": "saved meanwhile"})
 
 
 def test_what_nobody_places_is_dropped_at_the_next_start(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ the middle of a step. What holds:
    name, unless the parent of the new commit has it (then it was referred to all the time). Readers take any name. So no
    commit rests on what a collection may be removing, however slow that collection is.
 3. *A committer looks at the condemned names right before it creates its commit, and again after*: before it says that the
-   commit is made. The only commit that a collection may not know of is one whose creation lasts as long as `CONDEMNED_S`.
+   commit is made. The only commit that a collection may not know of is one whose creation lasts as long as `CONDEMNED_S`:
+   a committer that took a good part of that before begins anew, and a collection that did removes nothing more.
 4. *Commits go before contents*, oldest first, by explicit retention alone. The last one stays, whatever the retention says,
    and so does each younger than `CONDEMNED_S`: whoever makes a commit finds its parent, and no number is used twice.
 """

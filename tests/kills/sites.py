@@ -193,6 +193,7 @@ UNREACHED: dict[Site, str] = {
     ("statement", "INSERT staged"): _MANUAL,
     ("statement", "UPDATE pushes"): _MANUAL,
     ("bucket.delete", "emptying.Emptying._empty_bucket"): _PAST,
+    ("sql COMMIT", "placing.Placer._away"): _RACE,
     ("folder.set_mode", "placing.Placer.set_mode"): _PAST,
     ("folder.stage", "contents.Contents._take"): _PAST,
     ("folder.trash_to_stage", "contents.Contents._from_disk"): _PAST,

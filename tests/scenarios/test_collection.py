@@ -81,7 +81,9 @@ class Team:
             said = {"author": "", "device": "", "time": str(next(self.numbers)), "message": "m", "project": "p"}
             made = new_commit(files, parent=parent[:2] if parent else None, **said)
             try:
-                commit_id, standing = Committer(hands, parent[2] if parent else None, sources).commit(made)
+                commit_id, standing = Committer(
+                    hands, parent[2] if parent else None, sources, now_ns=self.clock.time_ns
+                ).commit(made)
             except Stale:
                 continue
             self.acknowledged[standing.seq] = commit_id
@@ -356,3 +358,43 @@ def test_a_collection_with_others_in_its_middle(before: str) -> None:
 def test_two_sweeps_and_what_is_made_again() -> None:
     """The slower of two finds the object that a commit made again under its old name: the name was dead all the time."""
     assert every_order(collects, "GW", ["GC", "GGC", "GWGC"], 0) > 100 // STRIDE
+
+
+def test_a_collection_that_slept_between_two_objects(team: Team) -> None:
+    """Days in which others removed the second, let its name live again and made it anew: it is not removed by what was
+    seen before.
+    """
+    team.write("z")
+    team.commit("y", "z")
+    team.commit("y")
+    team.wait()
+    team.collect()
+    team.wait()
+    deletes = itertools.count(1)
+
+    def sleeps(verb: str, key: str) -> Fault | None:
+        if verb == "DELETE" and key.startswith(OBJECTS) and next(deletes) == 1:
+            for event in ("W", "G", "W", "G", "W", "G"):
+                happen(team, event)
+            team.commit("y", "z")
+        return None
+
+    team.collect(hands=team.hands(sleeps))
+    team.check()
+    after(team)
+
+
+def test_a_commit_that_slept_over_what_it_kept(team: Team) -> None:
+    """Days in which what it had kept was condemned and removed, and nobody told of it any more."""
+    asked = itertools.count(1)
+
+    def sleeps(verb: str, key: str) -> Fault | None:
+        if (verb, key) == ("LIST", GARBAGE) and next(asked) == 2:
+            for event in ("W", "G", "W", "G", "W", "G"):
+                happen(team, event)
+        return None
+
+    team.write("z")
+    team.commit("y", "z", hands=team.hands(sleeps))
+    team.check()
+    after(team)

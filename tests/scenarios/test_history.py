@@ -192,6 +192,36 @@ def test_a_deletion_an_upload_and_a_move_are_undone(tmp_path: Path, who: int) ->
     world.all_hold({"f": "1", "g": "1"})
 
 
+def test_a_moved_file_stays_where_its_old_name_is_taken(tmp_path: Path) -> None:
+    """Undoing the half that is left would take it away from everybody."""
+    world, one, _ = _world(tmp_path, f="1", g="2")
+    (one.root / "g").rename(one.root / "moved")
+    world.settle()
+    one.write("g", "another file by now")
+    with pytest.raises(Refused) as refused:
+        one.undo()
+    assert refused.value.code == "changed-since"
+    world.settle()
+    world.all_hold({"f": "1", "g": "another file by now", "moved": "2"})
+
+
+def test_nothing_is_undone_in_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    """What cannot be seen has not changed since: the same undo works when the disk is back."""
+    world, one, _ = _world(tmp_path, f="1")
+    one.write("f", "2")
+    world.settle()
+    away = one.root.with_name("away")
+    one.root.rename(away)
+    one.root.mkdir()
+    with pytest.raises(Refused):
+        one.undo()
+    one.root.rmdir()
+    away.rename(one.root)
+    one.undo()
+    world.settle()
+    world.all_hold({"f": "1"})
+
+
 def test_permission_bits_are_undone(tmp_path: Path) -> None:
     """Bits alone, on the device that set them."""
     world, one, two = _world(tmp_path, f="1")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +14,8 @@ from dorkyd.buckets.memory import Fault
 from dorkyd.core.commits import COMMITS, decode
 from dorkyd.core.pushes import PLANS
 from dorkyd.core.settings import Mode
-from dorkyd.errors import Refused, Transient, Unsupported
+from dorkyd.errors import DorkyError, Refused, Transient, Unsupported
+from dorkyd.manual_staging import Stage
 from tests.devices import Device, Kill, Trap, World, trap_commits
 from tests.scenarios.test_manual import apart
 
@@ -367,3 +370,122 @@ def test_a_store_that_copies_nothing_large(quick_path: Path) -> None:
     world.settle()
     assert world.objects() == b.tree() == {"f": "staged"}
     assert a.engine.folder.staged() == []
+
+
+def test_what_another_tool_wrote_is_kept_when_it_is_deleted(quick_path: Path) -> None:
+    """Its object names no digest: the copy in the bucket's trash is made all the same."""
+    world, (_, a) = team(quick_path, {"f": "1"}, "a")
+    world.put("g", "by another tool")
+    a.settle()
+    a.engine.pull()
+    a.settle()
+    (a.root / "g").unlink()
+    a.stage.stage(["g"])
+    a.pushes.push(None)
+    assert world.objects() == {"f": "1"}
+    assert world.bucket_trash() == ["by another tool"]
+
+
+def test_refused_over_what_nobody_here_could_look_at(quick_path: Path) -> None:
+    """The path is a problem here, so that a teammate's edit of it is known and not told of: it is not pushed over."""
+    world, (b, a) = team(quick_path, {"f": "1"}, "a")
+    a.write("f", "staged")
+    a.stage.stage(["f"])
+    (a.root / "f").unlink()
+    (a.root / "f").symlink_to("elsewhere")
+    a.settle()
+    b.write("f", "theirs")
+    b.settle()
+    with pytest.raises(Refused) as refused:
+        a.pushes.push(None)
+    assert refused.value.code == "remote-moved"
+    assert world.objects() == {"f": "theirs"}
+    assert list(a.journal.manual.staged()) == ["f"]
+
+
+def test_what_is_unstaged_meanwhile_is_not_said_to_be_staged(quick_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody else's request took the bytes away that this one found staged already."""
+    _, (_, a) = team(quick_path, {"f": "1"}, "a")
+    a.write("f", "mine")
+    a.stage.stage(["f"])
+    whole = Stage._copies
+
+    def copies(stage: Stage, *args: Any) -> Any:
+        made = whole(stage, *args)
+        a.stage.unstage(["f"])
+        return made
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Stage, "_copies", copies)
+        with pytest.raises(Transient):
+            a.stage.stage(["f"])
+    assert a.journal.manual.staged() == {}
+    assert a.stage.stage(["f"]) == (["f"], [])
+    a.pushes.push(None)
+    assert a.engine.folder.staged() == []
+
+
+def test_nothing_is_staged_of_a_folder_that_is_not_there(quick_path: Path) -> None:
+    """Its disk is gone and an empty folder is left: that is no deletion of every file."""
+    _, (_, a) = team(quick_path, {"f": "1", "g": "2"}, "a")
+    away = a.root.with_name("away")
+    a.root.rename(away)
+    a.root.mkdir()
+    with pytest.raises(DorkyError):
+        a.stage.stage(["."])
+    assert a.journal.manual.staged() == {}
+    with pytest.raises(DorkyError):
+        a.stage.stage(["f"])
+    a.root.rmdir()
+    away.rename(a.root)
+    assert a.journal.manual.staged() == {}
+    a.settle()
+    assert apart(a) == {}
+
+
+def test_no_pull_in_the_middle_of_a_push(quick_path: Path) -> None:
+    """It would bring our own push over the edit made since, which then stood beside it as a conflict."""
+    world, (_, a) = team(quick_path, {"f": "1", "g": "1"}, "a")
+    a.write("f", "staged")
+    a.write("g", "staged")
+    a.stage.stage(["f", "g"])
+    a.write("f", "edited after")
+    refused: list[str] = []
+
+    def pull() -> None:
+        try:
+            a.engine.pull()
+            a.settle()
+        except Transient as exc:
+            refused.append(exc.code)
+
+    when(world, "a", "COPY", "g", pull)
+    a.pushes.push(None)
+    a.settle()
+    assert a.tree() == {"f": "edited after", "g": "staged"}
+    assert refused == ["pushing"]
+
+
+def test_staged_bytes_outlive_a_journal_that_came_back(quick_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is of the moment in which they were copied, when they were nobody's yet: they are the only copy by now."""
+    _, (_, a) = team(quick_path, {"f": "1"}, "a")
+    a.write("f", "the only copy")
+    whole, backup = Stage._copy, quick_path / "backup"
+
+    def copy(stage: Stage, *args: Any) -> Any:
+        shutil.copytree(a.journals, backup)
+        return whole(stage, *args)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Stage, "_copy", copy)
+        a.stage.stage(["f"])
+    a.write("f", "edited after")
+    for _ in range(3):
+        a.settle()
+    a.kill()
+    shutil.rmtree(a.journals)
+    backup.rename(a.journals)
+    a.restart()
+    a.settle()
+    assert a.tree() == {"f": "edited after"}
+    assert a.trashed() == ["the only copy"]

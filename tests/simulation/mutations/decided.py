@@ -118,7 +118,7 @@ MUTANTS = (
     Mutant(
         "absence-in-any-folder",
         "engine",
-        "        if decided.absent and not self._same_folder():\n            return\n",
+        "        if decided.absent and not self.same_folder():\n            return\n",
         "",
         "an absence seen in an empty mount point counts",
         "rule 3: a side whose identity was verified",
