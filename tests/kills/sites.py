@@ -87,6 +87,8 @@ UNREACHED: dict[Site, str] = {
             ("folder.unstage", "transfer.Transfer._trusted"),
             ("folder.unstage", "upkeep.Upkeep._drop_sealed"),
             ("sql COMMIT", "engine.Engine._follow_keys"),
+            ("statement", "DELETE once_sealed"),
+            ("statement", "INSERT once_sealed"),
         ),
         _SEALED,
     ),
