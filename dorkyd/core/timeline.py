@@ -146,7 +146,14 @@ def timeline(path: Path, rows: Iterable[Done], now: Now | None, copies: Sequence
             )
     for copy in copies:
         _add(states, path, copy)
-    return sorted(states, key=_when, reverse=True)
+    return sorted(_shared(states), key=_when, reverse=True)
+
+
+def _shared(states: Sequence[PathVersion]) -> list[PathVersion]:
+    """What a path held twice is not gone while one copy of it is kept."""
+    kept: dict[Digest | None, tuple[Copied, ...]] = {state.digest: state.kept for state in states if state.kept}
+    kept.pop(None, None)
+    return [state if state.kept else replace(state, kept=kept.get(state.digest, ())) for state in states]
 
 
 def _add(states: list[PathVersion], path: Path, copy: Copied) -> None:
