@@ -120,11 +120,30 @@ class Pushes:
             self._at_rest()
             store = self.left.store()
             parent = self._newest(store)
+            if parent is not None and self._is_under_way(parent[1]):
+                # Its commit exists, and the plain paths and the log do not tell of it yet: ours would leave its files out.
+                self._await_end(parent[1])
+                continue
             prepared = ask(self.engine, lambda: self._prepare(parent, message))  # noqa: B023 - asked at once
             if self._create(store, prepared, parent[1] if parent is not None else None):
                 return self._finish(prepared)
             self.left.run()
         raise Transient("others keep committing", code="contended", hint="try again", retry_after_s=1)
+
+    def _is_under_way(self, commit: Commit) -> bool:
+        """It is that of a push that has not been carried out to its end."""
+        seq, batch = commit.header.seq, commit.header.batch
+        return batch is not None and self.left.bucket().head(pushes.plan_key(seq, batch)) is not None
+
+    def _await_end(self, commit: Commit) -> None:
+        """Wait for whoever carries it out, or carry it out."""
+        deadline = self.engine.clock.monotonic() + REST_S
+        while self._is_under_way(commit):
+            if self.engine.clock.monotonic() > deadline:
+                what = f"commit {commit.header.seq} is still being copied to the plain paths"
+                raise Transient(what, code="pushing", hint="try again", retry_after_s=5)
+            self.left.run()
+            self.tick()
 
     def _at_rest(self) -> None:
         """Read the news to their end, and let the engine look at all that they tell of."""

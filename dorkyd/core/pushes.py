@@ -81,7 +81,7 @@ class Plan:
     @property
     def key(self) -> str:
         """Where it stands."""
-        return f"{PLANS}{self.seq:012d}-{self.batch}.json"
+        return plan_key(self.seq, self.batch)
 
     def batches(self) -> Iterator[tuple[str, tuple[PlannedChange, ...]]]:
         """The atomic batches it is made of."""
@@ -89,6 +89,11 @@ class Plan:
             number = start // BATCH_CHANGES
             name = self.batch if number == 0 else f"{self.batch[:-_NUMBER_DIGITS]}{number:0{_NUMBER_DIGITS}x}"
             yield name, self.changes[start : start + BATCH_CHANGES]
+
+
+def plan_key(seq: int, batch: str) -> str:
+    """Where the plan of a push stands, until the log names all of it."""
+    return f"{PLANS}{seq:012d}-{batch}.json"
 
 
 def plan_number(key: str) -> int | None:
