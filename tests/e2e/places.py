@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.daemons import RealDaemon
 from tests.servers import GcsProcess, Server
 
@@ -42,11 +40,6 @@ class Place:
         daemon = RealDaemon(self.base, name, self.bucket, **{**self.settings, **settings})
         self.started.append(daemon)
         return daemon
-
-    def long(self) -> None:
-        """What takes half a minute runs on a server in CI, and on both where `FULL` is asked."""
-        if not FULL and not self.bucket.startswith("s3://"):
-            pytest.skip("DORKY_FULL=1")
 
     def share(self, whole: int) -> int:
         """How much of a long run there is time for: a third where `FULL` is not asked."""

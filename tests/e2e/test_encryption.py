@@ -82,7 +82,6 @@ def test_a_team_through_a_removal_and_a_kill(place: Place) -> None:
     """Three devices; one is added, one removed while another uploads and is killed: who is left reads everything, who left
     reads nothing that was written after, and the bucket never tells a plain byte.
     """
-    place.long()
     ann, bob, cid = (place.device(name, poll_s=1) for name in ("ann", "bob", "cid"))
     with running(ann, bob, cid):
         founded(ann, ".env*", "secret/")

@@ -52,7 +52,6 @@ class Killer:
 @pytest.mark.parametrize("seed", [SEED])
 def test_twenty_kills_amid_random_edits(place: Place, seed: int) -> None:
     """From the first sync on: all comes to rest equal, nothing is lost, and nobody has to do anything."""
-    place.long()
     a, b = place.device("a", guard=GUARD), place.device("b", guard=GUARD)
     copy_library(a.root / "lib")
     account = Account()

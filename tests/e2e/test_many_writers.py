@@ -72,7 +72,6 @@ def test_eight_writers_of_the_same_fifty_keys(meeting: Meeting) -> None:
     in a conflict copy or in the bucket's trash.
     """
     place, bucket = meeting
-    place.long()
     settings = {"bucket": place.bucket, "endpoint_url": place.settings.get("endpoint_url")}
     devices = [ThreadedDevice(place.base, f"w{n}", bucket, **settings) for n in range(WRITERS)]
     account, rng = Account(), random.Random(SEED)
