@@ -14,6 +14,7 @@ from typing import Protocol
 from dorkyd.control_commits import CommitControl
 from dorkyd.control_history import HistoryControl
 from dorkyd.control_import import ImportControl, ImportedHistory
+from dorkyd.control_logs import LogsControl
 from dorkyd.control_manual import ManualControl
 from dorkyd.core.artifact import Artifact, ArtifactVersion, Condition
 from dorkyd.core.audit import EVERYTHING, Filter
@@ -266,6 +267,10 @@ class DaemonControl(Protocol):
     @property
     def imports(self) -> ImportControl:
         """Adopting projects of the npm tool."""
+
+    @property
+    def logs(self) -> LogsControl:
+        """The daemon's own log."""
 
     @property
     def bandwidth(self) -> Bandwidth:

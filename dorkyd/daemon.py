@@ -27,7 +27,8 @@ from pathlib import Path as FilePath
 from apscheduler.schedulers.background import BackgroundScheduler
 
 import dorkyd
-from dorkyd import allocator, config, logs
+from dorkyd import allocator, config
+from dorkyd.activation import passed_socket
 from dorkyd.api.server import ApiServer
 from dorkyd.api.tcp import TcpDoor
 from dorkyd.buckets import open_bucket, prepare
@@ -45,6 +46,8 @@ from dorkyd.errors import Busy, Configuration, DorkyError, Refused, Stale, Trans
 from dorkyd.folder import LocalFolder
 from dorkyd.importing import Importer
 from dorkyd.keys import KeyHome
+from dorkyd.locate import log_file
+from dorkyd.logs import Logs, begin
 from dorkyd.notify import Notifier
 from dorkyd.npm_folder import is_npm_folder
 from dorkyd.pool import TransferPool
@@ -94,6 +97,10 @@ class Daemon:
     host: str
     loaded: config.Loaded
     notifier: Notifier
+    logs: Logs = field(default_factory=Logs)
+    """The daemon's own log."""
+    given: socket.socket | None = None
+    """The API's socket, where a service manager listens on it for us."""
     started: float = field(default_factory=time.monotonic)
     _runners: dict[str, ProjectRunner] = field(default_factory=dict)
     _listeners: list[Callable[[str, ProjectStatus], None]] = field(default_factory=list)
@@ -247,7 +254,7 @@ class Daemon:
         for folder in (homes.state_dir, homes.run_dir):
             make_private(folder)
         lock = _lock(homes.state_dir / "daemon.lock")
-        api = ApiServer(self, str(homes.socket), os.getuid())
+        api = ApiServer(self, str(homes.socket), os.getuid(), given=self.given)
         self._tcp = TcpDoor(self, homes.state_dir / "token")
         scheduler = BackgroundScheduler(daemon=True)
         scheduler.add_job(self._purge, "interval", seconds=PURGE_EVERY_S)
@@ -256,10 +263,10 @@ class Daemon:
             api.start()
             self._tcp.follow(self.loaded.settings.listen)
             scheduler.start()
-            _write_daemon_file(homes.state_dir / "daemon.json", str(homes.socket))
+            _write_daemon_file(homes.state_dir / "daemon.json", api.path, stays=self.given is not None)
             self._wait_for_journals()
             self.notifier.ready()
-            _log.info("verb=start pid=%d socket=%s", os.getpid(), homes.socket)
+            _log.info("verb=start pid=%d socket=%s", os.getpid(), api.path)
             self._serve(self._tcp)
         finally:
             self.notifier.stopping()
@@ -421,11 +428,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser("dorkyd", description="Keeps project folders in sync with buckets you own.")
     parser.add_argument("--version", action="version", version=f"dorkyd {dorkyd.__version__}")
     parser.parse_args(argv)
-    logs.begin()
+    log = begin(os.environ, log_file())
     host = socket.gethostname().partition(".")[0] or "device"
     try:
         loaded = config.load(os.environ, host=host)
-        daemon = Daemon(os.environ, host, loaded, Notifier(os.environ))
+        daemon = Daemon(os.environ, host, loaded, Notifier(os.environ), log, passed_socket(os.environ))
         signal.signal(signal.SIGTERM, lambda *_: daemon.stop())
         signal.signal(signal.SIGINT, lambda *_: daemon.stop())
         signal.signal(signal.SIGHUP, lambda *_: daemon.reload())
@@ -480,9 +487,12 @@ def _lock(file: FilePath) -> int:
     return fd
 
 
-def _write_daemon_file(file: FilePath, socket_path: str) -> None:
+def _write_daemon_file(file: FilePath, socket_path: str, *, stays: bool) -> None:
+    """`stays`: a service manager listens on the socket when we no longer do."""
     staged = file.with_name(f"{file.name}.tmp")
     staged.unlink(missing_ok=True)
     with open(os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
-        stream.write(json.dumps({"pid": os.getpid(), "socket": socket_path, "version": dorkyd.__version__}))
+        stream.write(
+            json.dumps({"pid": os.getpid(), "socket": socket_path, "version": dorkyd.__version__, "stays": stays})
+        )
     staged.replace(file)

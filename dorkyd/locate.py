@@ -21,6 +21,11 @@ def state_directory(environ: Mapping[str, str] | None = None) -> Path:
     return (_xdg(env, "XDG_STATE_HOME") or _home(env) / ".local" / "state") / "dorky"
 
 
+def log_file(environ: Mapping[str, str] | None = None) -> Path:
+    """The daemon's log, where no service manager keeps one."""
+    return state_directory(environ) / "dorkyd.log"
+
+
 def default_socket(environ: Mapping[str, str] | None = None) -> Path:
     """Where the socket stands when nobody says otherwise."""
     env = os.environ if environ is None else environ
@@ -38,6 +43,16 @@ def find_socket() -> str:
         # No daemon wrote it, or one died over it: then the default place is asked, and says whether one runs.
         return str(default_socket())
     return str(told)
+
+
+def socket_stays() -> bool:
+    """Whether a service manager goes on listening on the socket when the daemon ends, as its own word says: connecting then
+    would start it again.
+    """
+    try:
+        return bool(json.loads((state_directory() / "daemon.json").read_text(encoding="utf-8"))["stays"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def find_token() -> str | None:

@@ -116,6 +116,7 @@ MAY_IMPORT: dict[str, list[str]] = {
         "control_commits",
         "control_history",
         "control_import",
+        "control_logs",
         "control_manual",
         "core.*",
         "errors",
@@ -135,7 +136,15 @@ MAY_IMPORT: dict[str, list[str]] = {
     "api.server": ["api.*", "control", "core.*", "errors", "private"],
     "private": ["errors"],
     "peer": [],
-    "control": ["core.*", "errors", "control_commits", "control_history", "control_import", "control_manual"],
+    "control": [
+        "core.*",
+        "errors",
+        "control_commits",
+        "control_history",
+        "control_import",
+        "control_logs",
+        "control_manual",
+    ],
     "control_commits": ["core.*", "errors"],
     "control_manual": ["core.*", "errors"],
     "control_history": ["core.*", "errors"],
@@ -185,14 +194,26 @@ MAY_IMPORT: dict[str, list[str]] = {
         "locate",
         "private",
         "keys",
+        "service",
+        "service_managers",
+        "api.log_messages",
+        "api.log_calls",
         *CONFIG,
         "",
     ],
+    "service": [],
+    "service_managers": ["service"],
+    "activation": ["errors"],
+    "journald": ["loglines"],
+    "loglines": ["core.*"],
+    "control_logs": [],
+    "api.log_messages": ["api.messages"],
+    "api.log_calls": ["api.calls", "api.log_messages"],
     "locate": [],
     "pool": ["jobs"],
     "notify": [],
     "allocator": [],
-    "logs": ["core.*"],
+    "logs": ["journald", "loglines"],
     **{name: [*CONFIG, "core.*", "errors", "durable", "private"] for name in CONFIG},
     "": ["client"],
     "dorky_client": ["client"],
@@ -227,7 +248,7 @@ LIBRARIES: dict[str, tuple[list[str], bool]] = {
 }
 """Library: the only modules that import it; and whether only inside functions, so that nobody pays who does not use it."""
 
-ENVIRONMENT = ["config", "daemon", "locate", "cli", "cli.*", "doctor_environment"]
+ENVIRONMENT = ["service_managers", "config", "daemon", "locate", "cli", "cli.*", "doctor_environment"]
 """Who reads environment variables."""
 
 KNOWN = {

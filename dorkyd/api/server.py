@@ -109,21 +109,36 @@ class ApiServer(Serving):
     """Serves on `socket_path` to `allowed_uid`."""
 
     def __init__(
-        self, control: DaemonControl, socket_path: str, allowed_uid: int, *, headers_s: float = HEADERS_S
+        self,
+        control: DaemonControl,
+        socket_path: str,
+        allowed_uid: int,
+        *,
+        headers_s: float = HEADERS_S,
+        given: socket.socket | None = None,
     ) -> None:
+        """`given`: a socket that a service manager listens on, instead of one at `socket_path`; it stays the manager's."""
         super().__init__(control, only_from(allowed_uid, headers_s=headers_s))
+        self._given = given
         self._socket_path = socket_path
         self._identity: tuple[int, int] | None = None
 
+    @property
+    def path(self) -> str:
+        """Where clients connect. Before it is stopped."""
+        return self._socket_path if self._given is None else str(self._given.getsockname())
+
     def bind(self) -> socket.socket:
         """Raises `Busy` when a daemon answers on the socket, `Configuration` when the path cannot be a socket."""
+        if self._given is not None:
+            return self._given
         bound = bind(self._socket_path)
         self._identity = _identity(self._socket_path)
         return bound
 
     def closed(self) -> None:
         """Unlink it. Whatever stands there now and is not ours belongs to a daemon that started since."""
-        if _identity(self._socket_path) == self._identity:
+        if self._given is None and _identity(self._socket_path) == self._identity:
             Path(self._socket_path).unlink()
 
 

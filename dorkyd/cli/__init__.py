@@ -6,7 +6,7 @@ from dorkyd.cli.app import run
 
 # Imported for their commands, in the order in which help lists them.
 from dorkyd.cli import (  # isort: skip
-    lifecycle, status, projects, importing, halts, files, history, commits, manual, artifacts, keys, allow, env, later,
+    lifecycle, status, projects, importing, halts, files, history, commits, manual, artifacts, keys, allow, env, service, logs,
 )  # fmt: skip
 
 __all__ = [
@@ -19,12 +19,13 @@ __all__ = [
     "history",
     "importing",
     "keys",
-    "later",
     "lifecycle",
+    "logs",
     "main",
     "manual",
     "projects",
     "run",
+    "service",
     "status",
 ]
 

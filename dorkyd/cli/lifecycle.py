@@ -114,8 +114,7 @@ def _parsed(text: str, file: Path) -> Any:
 def stop(json: Json = False) -> None:
     """End the daemon, and wait until it is gone. Nothing is lost: it goes on where it was when started again."""
     with DorkyClient() as client:
-        reply = client.send(calls.stop())
-        processes.wait_until_gone(str(client.place), reply.value.pid)
+        reply = processes.stop(client)
         if json:
             emit(reply.body)
         else:

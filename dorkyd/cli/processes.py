@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import socket
 import subprocess
@@ -9,11 +10,15 @@ import sys
 import time
 from pathlib import Path
 
+from dorkyd.api import calls
 from dorkyd.api.failures import NotRunning
+from dorkyd.api.messages import Stopping
 from dorkyd.cli.app import Exit, Failure, say
-from dorkyd.client import DorkyClient
-from dorkyd.locate import state_directory
+from dorkyd.client import DorkyClient, Reply
+from dorkyd.locate import log_file, socket_stays
 from dorkyd.private import make_parents
+from dorkyd.service import service_here
+from dorkyd.service_managers import Manager, manager_here
 
 START_S = 30.0
 STOP_S = 60.0
@@ -28,7 +33,11 @@ def running_daemon() -> DorkyClient:
     if client is not None:
         return client
     say("Starting the daemon …")
-    log = state_directory() / "dorkyd.log"
+    if service_manager().wake():
+        client = _answering()
+        if client is not None:
+            return client
+    log = log_file()
     make_parents(log)
     with open(log, "ab", opener=lambda path, flags: os.open(path, flags, 0o600)) as words:
         said_before = words.tell()
@@ -57,6 +66,12 @@ def running_daemon() -> DorkyClient:
     )
 
 
+def service_manager() -> Manager:
+    """This system's service manager, about the daemon of this installation."""
+    service = service_here(os.environ, log_file())
+    return manager_here(service, os.environ, sys.platform, Path.home(), getpass.getuser())
+
+
 def _answering() -> DorkyClient | None:
     # A new client each time: where the socket is may have changed.
     client = DorkyClient()
@@ -81,10 +96,15 @@ def _did_not_start(code: int, log: Path, said_before: int) -> Failure:
     )
 
 
-def wait_until_gone(socket_path: str, pid: int) -> None:
-    """Return once nothing answers on the socket and the process has ended. Raises `Failure` after a minute."""
+def stop(client: DorkyClient) -> Reply[Stopping]:
+    """End the daemon, and return once the process has ended and nothing answers on its socket, unless that is a service
+    manager's, which listens on. Raises `Failure` after a minute.
+    """
+    stays = socket_stays()
+    reply = client.send(calls.stop())
+    pid, socket_path = reply.value.pid, str(client.place)
     deadline = time.monotonic() + STOP_S
-    while _answers(socket_path) or _alive(pid):
+    while _alive(pid) or (not stays and _answers(socket_path)):
         if time.monotonic() > deadline:
             raise Failure(
                 f"The daemon (pid {pid}) has not ended within {STOP_S:.0f} s.",
@@ -92,6 +112,7 @@ def wait_until_gone(socket_path: str, pid: int) -> None:
                 exit_code=Exit.TEMPORARY,
             )
         time.sleep(TICK_S)
+    return reply
 
 
 def _answers(socket_path: str) -> bool:

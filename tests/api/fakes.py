@@ -30,6 +30,7 @@ from dorkyd.core.report import (
 )
 from dorkyd.core.settings import Bandwidth
 from dorkyd.errors import Refused
+from dorkyd.logs import Logs
 
 Listener = Callable[[str, ProjectStatus], None]
 
@@ -269,6 +270,7 @@ class FakeDaemon:
         self.started = time.monotonic()
         self.held: dict[str, FakeProject] = {}
         self.imports = FakeImports()
+        self.logs = Logs("file", "/nowhere/dorkyd.log")
         self.shared = Bandwidth()
         self.allowed: list[str] = []
         self.notices: list[report.Warning] = []

@@ -157,14 +157,6 @@ def test_bad_usage(at_home: Served, ctl: Ctl) -> None:
     assert at_home.project.status().state is State.IN_SYNC
 
 
-@pytest.mark.parametrize("command", ["service"])
-def test_not_built_yet(ctl: Ctl, command: str) -> None:
-    """A command that later versions have says so, whatever its options, and exits 2."""
-    done = ctl(command, "-m", "text", "--anything", "x")
-    assert done.code == 2
-    assert "not built yet" in done.err
-
-
 def test_name_left_out(at_home: Served, ctl: Ctl, monkeypatch: pytest.MonkeyPatch) -> None:
     """Inside a project's folder the name may be left out; outside, with several projects, it may not."""
     ctl("add", str(at_home.home), "--bucket", "s3://b/x", "--name", "outer")
@@ -323,7 +315,7 @@ def test_help_fits_a_screen(ctl: Ctl) -> None:
     """Every command's help fits one screen and has an example."""
     listed = ctl("--help").out.partition("Commands:")[2]
     commands = [line.split()[0] for line in listed.splitlines() if line.startswith("  ") and line[2] != " "]
-    assert len(commands) == 42
+    assert len(commands) == 44
     for command in commands:
         told = ctl(command, "--help").out
         assert len(told.splitlines()) <= 40

@@ -13,7 +13,7 @@ from dorkyd.api.messages import LogItem
 from dorkyd.cli.app import complain, show
 from dorkyd.cli.told import done
 from dorkyd.core.printable import printable
-from dorkyd.logs import FORMAT, PrintableLines
+from dorkyd.loglines import FORMAT, PrintableLines
 
 EVIL = "\x1b[2J\x1b]0;owned\x07 d\u202eexe.txt\r\nverb=upload path='fake' outcome=ok\x9b31m\u2028"
 
