@@ -215,6 +215,16 @@ def is_embedded(homes: Homes, bucket: str) -> bool:
     return bucket.startswith(f"file://{os.path.realpath(homes.state_dir / 'buckets')}/")
 
 
+def prospective(homes: Homes, **fields: str | None) -> Project:
+    """A project without a folder, with these settings. `Configuration` as for one that stands in the file."""
+    given = {key: value for key, value in fields.items() if value is not None}
+    try:
+        text = yaml.safe_dump({"projects": [{"name": "prospect", **given}]})
+        return read_settings(text, homes, host="prospect").projects[0]
+    except Configuration as exc:
+        raise Configuration(str(exc).removeprefix(homes.config_file.name).lstrip(":0123456789 ")) from exc
+
+
 def read_settings(text: str, homes: Homes, *, host: str) -> Settings:
     """The settings that a text means. Raises `Configuration` at the first thing that is wrong."""
     source = Source(homes.config_file)

@@ -16,6 +16,7 @@ from dorkyd.control_history import HistoryControl
 from dorkyd.control_import import ImportControl, ImportedHistory
 from dorkyd.control_logs import LogsControl
 from dorkyd.control_manual import ManualControl
+from dorkyd.control_prospect import ProspectControl
 from dorkyd.core.artifact import Artifact, ArtifactVersion, Condition
 from dorkyd.core.audit import EVERYTHING, Filter
 from dorkyd.core.report import (
@@ -267,6 +268,10 @@ class DaemonControl(Protocol):
     @property
     def imports(self) -> ImportControl:
         """Adopting projects of the npm tool."""
+
+    @property
+    def prospects(self) -> ProspectControl:
+        """Looking at buckets before a folder is paired with one."""
 
     @property
     def logs(self) -> LogsControl:

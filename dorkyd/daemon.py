@@ -37,6 +37,7 @@ from dorkyd.buckets.retry import Patience, Retrying
 from dorkyd.config_edit import add_patterns, add_project, remove_project, set_bandwidth
 from dorkyd.control import NewProject, ProjectControl
 from dorkyd.control_import import ImportControl
+from dorkyd.control_prospect import ProspectControl, Wish
 from dorkyd.core.model import Path
 from dorkyd.core.printable import printable
 from dorkyd.core.report import ProjectStatus, State, Warning
@@ -54,6 +55,7 @@ from dorkyd.pool import TransferPool
 from dorkyd.ports import Bucket, Push, Watcher
 from dorkyd.private import make_private
 from dorkyd.project import WIND_DOWN_S, ProjectRunner
+from dorkyd.prospecting import Prospector
 from dorkyd.push import QueuePush
 from dorkyd.watcher import OsWatcher
 
@@ -186,6 +188,26 @@ class Daemon:
     def imports(self) -> ImportControl:
         """Adopting projects of the npm tool."""
         return Importer(_bucket_to_look_at, self.add, lambda: self.loaded.settings.projects)
+
+    @property
+    def prospects(self) -> ProspectControl:
+        """Looking at buckets before a folder is paired with one."""
+        homes = self.loaded.homes
+
+        def parse(wish: Wish) -> Project:
+            return config.prospective(
+                homes,
+                bucket=wish.bucket,
+                endpoint_url=wish.endpoint_url,
+                region=wish.region,
+                profile=wish.profile,
+            )
+
+        def trusted(project: Project, id_: str) -> str | None:
+            known = self._key_home.trust_of(id_)
+            return config.pinned_fingerprint(project.path) if known is None else known.fingerprint
+
+        return Prospector(parse, _bucket_to_look_at, lambda: self.loaded.settings.projects, trusted, SystemClock())
 
     @property
     def bandwidth(self) -> Bandwidth:

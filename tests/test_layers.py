@@ -74,7 +74,7 @@ ENGINE = [
         "reading_rows",
     ),
 ]
-CONFIG = ["config", "config_listen", "config_nodes", "config_overlaps", "config_edit"]
+CONFIG = ["config_team", "config", "config_listen", "config_nodes", "config_overlaps", "config_edit"]
 
 MAY_IMPORT: dict[str, list[str]] = {
     "core.*": ["core.*", "errors"],
@@ -118,6 +118,7 @@ MAY_IMPORT: dict[str, list[str]] = {
         "control_import",
         "control_logs",
         "control_manual",
+        "control_prospect",
         "core.*",
         "errors",
     ],
@@ -139,6 +140,7 @@ MAY_IMPORT: dict[str, list[str]] = {
     "control": [
         "core.*",
         "errors",
+        "control_prospect",
         "control_commits",
         "control_history",
         "control_import",
@@ -197,6 +199,8 @@ MAY_IMPORT: dict[str, list[str]] = {
         "service",
         "service_managers",
         "api.log_messages",
+        "api.prospect_messages",
+        "api.prospect_calls",
         "api.log_calls",
         *CONFIG,
         "",
@@ -207,6 +211,10 @@ MAY_IMPORT: dict[str, list[str]] = {
     "journald": ["loglines"],
     "loglines": ["core.*"],
     "control_logs": [],
+    "control_prospect": ["core.*"],
+    "prospecting": [*PORTS, "control_prospect", "doctor_bucket"],
+    "api.prospect_messages": ["api.messages"],
+    "api.prospect_calls": ["api.calls", "api.prospect_messages"],
     "api.log_messages": ["api.messages"],
     "api.log_calls": ["api.calls", "api.log_messages"],
     "locate": [],
@@ -256,7 +264,6 @@ KNOWN = {
         "doctor_git",
         "reads os.environ",
     ): "git gets the process's environment without git's variables; the daemon should hand it over",
-    ("cli.lifecycle", "imports yaml"): "it parses a team's .dorky.yaml itself, which is the configuration's business",
 }
 """Present violations by module and what it does, with what is wrong: to be mended, not to be joined."""
 

@@ -17,7 +17,7 @@ from typing import Annotated, Any, TypeVar
 from fastapi import APIRouter, FastAPI, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
-from dorkyd.api import artifacts, commits, history, imports, logs, manual, problems
+from dorkyd.api import artifacts, commits, history, imports, logs, manual, problems, prospects
 from dorkyd.api import messages as m
 from dorkyd.api.depending import Control, Project
 from dorkyd.api.description import PROBLEMS, Described
@@ -65,6 +65,7 @@ def described(version: str) -> Described:
     )
     app.include_router(router)
     app.include_router(logs.router)
+    app.include_router(prospects.router)
     app.include_router(imports.router)
     app.include_router(imports.one)
     app.include_router(one)

@@ -6,7 +6,7 @@ from dorkyd.cli.app import run
 
 # Imported for their commands, in the order in which help lists them.
 from dorkyd.cli import (  # isort: skip
-    lifecycle, status, projects, importing, halts, files, history, commits, manual, artifacts, keys, allow, env, service, logs,
+    lifecycle, setup, status, projects, importing, halts, files, history, commits, manual, artifacts, keys, allow, env, service, logs,
 )  # fmt: skip
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "projects",
     "run",
     "service",
+    "setup",
     "status",
 ]
 

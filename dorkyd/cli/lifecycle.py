@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import os
-import sys
-from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dorkyd.api import calls
+from dorkyd.api.failures import NotRunning
 from dorkyd.api.messages import AddRequest, ProjectStatus
-from dorkyd.cli import processes
+from dorkyd.cli import asking, processes
 from dorkyd.cli.app import Exit, Failure, Json, app, complain, emit, say, show
 from dorkyd.cli.projects import code_of_sync, folder_argument
 from dorkyd.cli.waiting import wait_for_sync
 from dorkyd.client import DorkyClient
 
-TEAM_FILE = ".dorky.yaml"
-"""What a team commits to git: bucket, project id and key fingerprint of the folder."""
+if TYPE_CHECKING:
+    from dorkyd.config_team import TeamFile
 
 
 @app.command(epilog="Example: dorkyctl up ~/code/api/private --bucket s3://acme-artifacts/api")
@@ -34,10 +33,15 @@ def up(
     .dorky.yaml brings its own bucket, which is shown and asked for.
     """
     path = folder_argument(folder)
-    bucket = bucket or _team_bucket(path, yes=yes)
+    told = None if bucket else _team_file(path)
+    if told is not None and not yes and not asking.is_person() and not _is_synced(path):
+        raise _nobody(told)  # before a daemon is started for nothing
     with processes.running_daemon() as client:
-        project = _there(client, path)
+        project = there(client, path)
         if project is None:
+            if told is not None:
+                _join(client, path, told, yes=yes)
+                bucket = told.bucket
             project = client.send(calls.add(AddRequest(path=path, bucket=bucket))).value
             say(f"Added {project.name}: {project.path} → {project.bucket}")
             if bucket is None:
@@ -50,64 +54,84 @@ def up(
                 f"{path} is synced already, as {project.name}, with another bucket: {project.bucket}",
                 hint=f"To change it: dorkyctl remove {project.name}, then up again. That deletes nothing.",
             )
-        say(f"Syncing {project.name} … (it goes on in the background if you interrupt this)")
-        result = wait_for_sync(client, project.name, None).value
-        status = client.send(calls.status(project.name))
-        if json:
-            emit(status.body)
-        else:
-            from dorkyd.cli import table  # noqa: PLC0415  rich costs every other command its start-up
-
-            table.show(status.value)
-        if not result.converged:
-            complain(f"{project.name}: {result.state.value}. {result.detail}", result.hint)
-        raise typer.Exit(code_of_sync(result))
+        elif told is not None and told.bucket.rstrip("/") != project.bucket.rstrip("/"):
+            say(f"  {path}/.dorky.yaml names another bucket, which is not used: {told.bucket}")
+        raise typer.Exit(follow(client, project.name, json=json))
 
 
-def _there(client: DorkyClient, path: str) -> ProjectStatus | None:
+def follow(client: DorkyClient, name: str, *, json: bool) -> Exit:
+    """Wait for a sync, print status, and say how to exit."""
+    say(f"Syncing {name} … (it goes on in the background if you interrupt this)")
+    result = wait_for_sync(client, name, None).value
+    status = client.send(calls.status(name))
+    if json:
+        emit(status.body)
+    else:
+        from dorkyd.cli import table  # noqa: PLC0415  rich costs every other command its start-up
+
+        table.show(status.value)
+    if not result.converged:
+        complain(f"{name}: {result.state.value}. {result.detail}", result.hint)
+    return code_of_sync(result)
+
+
+def there(client: DorkyClient, path: str) -> ProjectStatus | None:
+    """The project of a folder; None: it is none."""
     return next((each for each in client.projects() if os.path.realpath(each.path) == path), None)
 
 
-def _team_bucket(path: str, *, yes: bool) -> str | None:
-    """The bucket that the folder's `.dorky.yaml` names, once a person agreed to it; None: there is no such file.
+def _team_file(path: str) -> TeamFile | None:
+    """What the folder's `.dorky.yaml` says; None: there is none."""
+    if not os.path.lexists(os.path.join(path, ".dorky.yaml")):
+        return None
+    from dorkyd.config_team import read_team_file  # noqa: PLC0415  YAML is for few commands
+    from dorkyd.errors import Configuration  # noqa: PLC0415
+
+    try:
+        return read_team_file(path)
+    except Configuration as exc:
+        raise Failure(str(exc), hint=exc.hint, exit_code=Exit.CONFIGURATION) from exc
+
+
+def _is_synced(path: str) -> bool:
+    with DorkyClient() as client:
+        try:
+            return there(client, path) is not None
+        except NotRunning:
+            return False
+
+
+def _join(client: DorkyClient, path: str, told: TeamFile, *, yes: bool) -> None:
+    """Let a person agree to the bucket that a repository names, and make sure that it is the project's.
 
     Whoever can write to the repository can name a bucket there, so this folder's files never go to it unasked.
     """
-    file = Path(path) / TEAM_FILE
-    try:
-        document = _parsed(file.read_text(encoding="utf-8"), file)
-    except FileNotFoundError:
-        return None
-    except (OSError, UnicodeDecodeError) as exc:
-        raise Failure(f"{file} cannot be read.", exit_code=Exit.CONFIGURATION) from exc
-    bucket = document.get("bucket") if isinstance(document, dict) else None
-    if not isinstance(bucket, str) or not bucket:
+    from dorkyd.api import prospect_calls  # noqa: PLC0415  only here
+    from dorkyd.api.prospect_messages import ProspectRequest  # noqa: PLC0415
+
+    say(f"{path}/.dorky.yaml names this bucket:\n  {told.bucket}")
+    if not yes:
+        if not asking.is_person():
+            raise _nobody(told)
+        asking.agreed("Sync this folder with it?", yes=False)
+    if told.project is None:
+        return
+    found = client.send(prospect_calls.prospect(ProspectRequest(bucket=told.bucket))).value
+    if found.project != told.project:
+        holds = f"holds project {found.project}" if found.project else "holds no project yet"
         raise Failure(
-            f"{file} names no bucket.",
-            hint="Write `bucket: s3://bucket/prefix` in it, or remove it and give --bucket.",
-            exit_code=Exit.CONFIGURATION,
-        )
-    say(f"{file} names this bucket:\n  {bucket}")
-    if yes:
-        return bucket
-    if not sys.stdin.isatty():
-        raise Failure(
-            "Nobody is here to say whether this folder may go to that bucket.",
-            hint="Run it again with --yes if it may, or with --bucket URL for another.",
+            f"{path}/.dorky.yaml is of project {told.project}, and {found.bucket} {holds}. Nothing was added.",
+            hint="Ask a teammate which it should be: `dorkyctl invite` writes the file anew. Or name the bucket: --bucket URL.",
             exit_code=Exit.GUARD,
         )
-    if not typer.confirm("Sync this folder with it?", err=True):
-        raise Failure("Nothing was added.", exit_code=Exit.GUARD)
-    return bucket
 
 
-def _parsed(text: str, file: Path) -> Any:
-    import yaml  # noqa: PLC0415  only here
-
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as exc:
-        raise Failure(f"{file} is not valid YAML.", hint="Correct or remove it.", exit_code=Exit.CONFIGURATION) from exc
+def _nobody(told: TeamFile) -> Failure:
+    return Failure(
+        f"Nobody is here to say whether this folder may go to the bucket that .dorky.yaml names: {told.bucket}",
+        hint="Run it again with --yes if it may, or with --bucket URL for another.",
+        exit_code=Exit.GUARD,
+    )
 
 
 @app.command(epilog="Example: dorkyctl stop")

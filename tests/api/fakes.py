@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 from dorkyd.control import NewProject
 from dorkyd.control_import import ImportedHistory, ImportWish
+from dorkyd.control_prospect import Invitation, Prospect, Wish
 from dorkyd.core import report
 from dorkyd.core.audit import EVERYTHING, AuditItem, Filter
 from dorkyd.core.differing import Compared
@@ -260,6 +261,24 @@ class FakeImports:
         return PLAN
 
 
+class FakeProspects:
+    """One bucket, whatever is asked for."""
+
+    def __init__(self) -> None:
+        self.wishes: list[tuple[Wish, bool]] = []
+        self.project: str | None = "p1"
+        self.fingerprint: str | None = None
+        self.findings: list[Finding] = [Finding("bucket", True, "it answers")]
+
+    def look(self, wish: Wish, *, try_it: bool) -> Prospect:
+        self.wishes.append((wish, try_it))
+        findings = self.findings if try_it else []
+        return Prospect(wish.bucket.rstrip("/"), self.project, self.fingerprint, 3, 4096, False, ["a"], None, findings)
+
+    def invitation(self, name: str) -> Invitation:
+        return Invitation("s3://acme/api", self.project, self.fingerprint)
+
+
 class FakeDaemon:
     """The daemon's control."""
 
@@ -270,6 +289,7 @@ class FakeDaemon:
         self.started = time.monotonic()
         self.held: dict[str, FakeProject] = {}
         self.imports = FakeImports()
+        self.prospects = FakeProspects()
         self.logs = Logs("file", "/nowhere/dorkyd.log")
         self.shared = Bandwidth()
         self.allowed: list[str] = []
