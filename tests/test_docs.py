@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from dorkyd.cli import app
+from dorkyd.cli import app, load_all
 from dorkyd.core.report import HaltReason
 from dorkyd.core.settings import Guard, Project, Settings, TrashLimits
 
@@ -36,6 +36,7 @@ def anchors(page: Path) -> set[str]:
 
 def commands() -> dict[str, bool]:
     """Every command of `dorkyctl`; True: it is shown in the help."""
+    load_all()
     group = typer.main.get_command(app.app)
     return {name: not command.hidden for name, command in group.commands.items()}  # type: ignore[attr-defined]
 

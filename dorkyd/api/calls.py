@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
-from dorkyd.api import import_messages
 from dorkyd.api import messages as m
 
 T = TypeVar("T", bound=m.Answer)
@@ -74,17 +73,6 @@ def projects() -> Call[m.Page[m.ProjectStatus]]:
 def add(new: m.AddRequest) -> Call[m.ProjectStatus]:
     """Add a project. The store is probed meanwhile, which takes a while on a slow line."""
     return Call("POST", "/v1/projects", m.ProjectStatus, body=given(new.model_dump()), patience_s=300)
-
-
-def import_dorky(wish: import_messages.ImportRequest) -> Call[import_messages.ImportPlan]:
-    """Adopt a project of the npm tool, or show how. The whole folder is read and the bucket listed."""
-    return Call("POST", "/v1/import-dorky", import_messages.ImportPlan, body=given(wish.model_dump()), patience_s=None)
-
-
-def import_history(project: str) -> Call[import_messages.ImportedHistory]:
-    """Make a commit of each push of the npm tool's history. Every copy is read once."""
-    path = of_project(project, "import-dorky-history")
-    return Call("POST", path, import_messages.ImportedHistory, patience_s=None)
 
 
 def remove(project: str) -> Call[m.Removed]:

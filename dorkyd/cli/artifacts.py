@@ -14,8 +14,9 @@ import typer
 from dorkyd.api.failures import ApiError, NotFound
 from dorkyd.api.messages import ArtifactItem, ProjectStatus
 from dorkyd.cli import targets
-from dorkyd.cli.app import OF_ERRORS, Exit, Failure, Json, app, complain, emit, say, show
+from dorkyd.cli.app import Exit, Failure, Json, app, complain, emit, say, show
 from dorkyd.cli.progress import shown
+from dorkyd.cli.telling import OF_ERRORS
 from dorkyd.cli.units import pairs, size
 from dorkyd.client import DorkyClient, Fetched
 from dorkyd.client.bodies import Source

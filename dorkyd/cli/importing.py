@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from dorkyd.api import calls
+from dorkyd.api import import_calls
 from dorkyd.api.import_messages import ImportedHistory, ImportItem, ImportPlan, ImportRequest
 from dorkyd.cli import processes
 from dorkyd.cli.app import Exit, Failure, Json, app, complain, emit, say, show
@@ -66,7 +66,7 @@ def import_dorky(
         dry_run=True,
     )
     with processes.running_daemon() as client:
-        shown = client.send(calls.import_dorky(wish))
+        shown = client.send(import_calls.import_dorky(wish))
         plan = shown.value
         if dry_run and json:
             emit(shown.body)
@@ -75,7 +75,7 @@ def import_dorky(
         if dry_run:
             return
         _agree(yes=yes)
-        reply = client.send(calls.import_dorky(wish.model_copy(update={"dry_run": False, "token": plan.token})))
+        reply = client.send(import_calls.import_dorky(wish.model_copy(update={"dry_run": False, "token": plan.token})))
         if json:
             emit(reply.body)
         for moved in reply.value.moves:

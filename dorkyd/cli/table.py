@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
-from rich.console import Console
 from rich.text import Text
 
-from dorkyd.api.messages import Halt, Manual, Notice, Pending, ProjectStatus, StatusDocument
 from dorkyd.cli.units import ago, plural, size, speeds
 from dorkyd.core.printable import printable
-from dorkyd.core.report import HaltReason, State
+from dorkyd.core.states import HaltReason, State
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from dorkyd.api.messages import Halt, Manual, Notice, Pending, ProjectStatus, StatusDocument
 
 HEADINGS = ("PROJECT", "STATE", "FILES", "SIZE", "PENDING", "CONFLICTS", "PROBLEMS", "LAST SUCCESS", "FOLDER → BUCKET")
 NUMBERS = (2, 3, 5, 6)
@@ -29,16 +34,21 @@ _ALERT, _NOTE = "bold red", "yellow"
 
 
 def terminal() -> Console:
-    """Standard output. Colour only on a terminal, and no escape at all (rich would keep bold) under NO_COLOR."""
+    """Standard output, which is one. Colour only on a terminal, and no escape at all (rich would keep bold) under NO_COLOR."""
+    from rich.console import Console  # noqa: PLC0415  a pipe does without
+
     console = Console(highlight=False, markup=False)
     return Console(highlight=False, markup=False, color_system=None) if console.no_color else console
 
 
 def show(document: StatusDocument) -> None:
     """Print it."""
+    if not sys.stdout.isatty():
+        # Never wrapped by us: a line of a pipe is a line, whatever width somebody claims.
+        print(render(document, None).plain, flush=True)
+        return
     console = terminal()
-    # Never wrapped by us: a line of a pipe is a line, whatever width somebody claims.
-    console.print(render(document, console.width if console.is_terminal else None), soft_wrap=True)
+    console.print(render(document, console.width), soft_wrap=True)
 
 
 def render(document: StatusDocument, width: int | None) -> Text:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
-import typer
-
-from dorkyd.api.messages import Bandwidth
+if TYPE_CHECKING:
+    from dorkyd.api.messages import Bandwidth
 
 _UNITS_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?[smhd]?)(?:\d+(?:\.\d+)?[smhd])*")
@@ -74,6 +74,8 @@ def pairs(texts: Sequence[str]) -> dict[str, str]:
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not name:
+            import typer  # noqa: PLC0415  what is shown needs none
+
             raise typer.BadParameter(f"{text!r} is not KEY=VALUE")
         found[name] = value
     return found

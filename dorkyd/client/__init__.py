@@ -6,14 +6,40 @@ exceptions of `dorkyd.api.failures`.
 
 A single call is never tried again: an answer that did not arrive may still have been acted on. Operations on artifacts are,
 since each carries a key by which the daemon knows a request again.
+
+Each name is imported when it is first used: who blocks needs no asyncio.
 """
 
 from __future__ import annotations
 
-from dorkyd.client.artifacts import Fetched
-from dorkyd.client.awaiting import AsyncArtifact, AsyncBatch, AsyncDorkyClient
-from dorkyd.client.blocking import Batch, DorkyClient
-from dorkyd.client.bodies import Progress
-from dorkyd.client.wire import Reply
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dorkyd.client.artifacts import Fetched
+    from dorkyd.client.awaiting import AsyncArtifact, AsyncBatch, AsyncDorkyClient
+    from dorkyd.client.blocking import Batch, DorkyClient
+    from dorkyd.client.bodies import Progress
+    from dorkyd.client.wire import Reply
 
 __all__ = ["AsyncArtifact", "AsyncBatch", "AsyncDorkyClient", "Batch", "DorkyClient", "Fetched", "Progress", "Reply"]
+
+_PLACES = {
+    "Fetched": "artifacts",
+    "AsyncArtifact": "awaiting",
+    "AsyncBatch": "awaiting",
+    "AsyncDorkyClient": "awaiting",
+    "Batch": "blocking",
+    "DorkyClient": "blocking",
+    "Progress": "bodies",
+    "Reply": "wire",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """The first use of a name."""
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module  # noqa: PLC0415  for this alone
+
+    found = globals()[name] = getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
+    return found

@@ -22,7 +22,7 @@ from typing import Any, Self, TypeVar
 
 import httpx2
 
-from dorkyd.api import calls, commit_calls, history_calls, manual_calls
+from dorkyd.api import calls, commit_calls, history_calls, import_calls, manual_calls
 from dorkyd.api import commit_messages as c
 from dorkyd.api import history_messages as h
 from dorkyd.api import manual_messages as mm
@@ -31,6 +31,7 @@ from dorkyd.api.calls import Call
 from dorkyd.api.failures import ApiError
 from dorkyd.api.import_messages import ImportedHistory, ImportPlan, ImportRequest
 from dorkyd.client import artifacts, batches, many
+from dorkyd.client.answers import not_ours, raise_for
 from dorkyd.client.artifacts import Fetched
 from dorkyd.client.bodies import CHUNK_BYTES, Source, Watching, Writable
 from dorkyd.client.many import AT_ONCE, Download, Upload
@@ -48,10 +49,8 @@ from dorkyd.client.wire import (
     is_foreign,
     new_id,
     no_answer,
-    not_ours,
     own_uid,
     place_of,
-    raise_for,
     request_of,
 )
 
@@ -173,11 +172,11 @@ class AsyncDorkyClient:
         `settings`: name, endpoint_url, region, profile, everything, retire, token.
         """
         wish = ImportRequest.model_validate({"path": path, "bucket": bucket, "dry_run": dry_run, **settings})
-        return (await self.send(calls.import_dorky(wish))).value
+        return (await self.send(import_calls.import_dorky(wish))).value
 
     async def import_history(self, project: str) -> ImportedHistory:
         """Make a commit of each push of the npm tool's history, before any other commit."""
-        return (await self.send(calls.import_history(project))).value
+        return (await self.send(import_calls.import_history(project))).value
 
     async def remove(self, project: str) -> m.Removed:
         """Forget a project; delete nothing."""

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-import json
 import os
-import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,15 +14,10 @@ import httpx2
 from dorkyd.api import messages as m
 from dorkyd.api.calls import Call
 from dorkyd.api.failures import (
-    KINDS,
-    TYPE_PREFIX,
     ApiError,
     BadRequest,
-    Failed,
-    NotAllowed,
-    NotRunning,
-    Temporary,
 )
+from dorkyd.client.answers import REQUEST_ID, cut_off, not_running, too_slow
 from dorkyd.client.plans import Ask
 from dorkyd.locate import find_socket, find_token
 from dorkyd.peer import peer_uid
@@ -33,12 +26,10 @@ T = TypeVar("T", bound=m.Answer)
 
 CONNECT_S = 5.0
 MOST_CONNECTIONS = 64
-REQUEST_ID = "X-Request-Id"
 RETRY_FOR_S = 30.0
 """How long operations on artifacts are tried again, unless a client says otherwise."""
 _BASE_URL = "http://dorkyd"
 """Over the socket only a name for the Host header: the socket decides who answers."""
-_WAIT = re.compile(r"[0-9]{1,6}")
 LIMITS = httpx2.Limits(max_connections=MOST_CONNECTIONS, max_keepalive_connections=MOST_CONNECTIONS)
 
 
@@ -153,15 +144,6 @@ def own_uid(uid: int | None) -> int:
 # --- answers ----------------------------------------------------------------------------------------------------------
 
 
-def not_ours() -> ApiError:
-    """The error of `is_foreign`."""
-    return NotAllowed(
-        "What answers on the socket is another user's process; nothing was sent to it.",
-        code="foreign-daemon",
-        hint="Run this as the user whose daemon it is, or set DORKY_HOME to a directory of yours.",
-    )
-
-
 def data_of(line: str) -> bytes:
     """The JSON of one line of either kind of stream; empty for lines that carry none."""
     if line.startswith("{"):
@@ -172,45 +154,7 @@ def data_of(line: str) -> bytes:
 def no_answer(exc: Exception, place: Place, request_id: str) -> ApiError:
     """The error that a request without an answer is."""
     if isinstance(exc, httpx2.ConnectTimeout | httpx2.PoolTimeout | httpx2.ReadTimeout | httpx2.WriteTimeout):
-        return Temporary(
-            "The daemon did not answer in time.",
-            code="timeout",
-            hint="It may still be doing it; run `dorkyctl status`.",
-            request_id=request_id,
-        )
+        return too_slow(request_id)
     if isinstance(exc, httpx2.ConnectError):
-        tcp = place.socket_path is None
-        return NotRunning(
-            f"The daemon is not running (nothing answers on {place}).",
-            code="daemon-not-running",
-            hint="Run `dorkyctl up`" + (", and set `listen` in its configuration." if tcp else "."),
-            request_id=request_id,
-        )
-    return NotRunning(
-        "The daemon ended the connection without an answer.",
-        code="connection-lost",
-        hint="It is stopping, or runs as another user; run `dorkyctl status`.",
-        request_id=request_id,
-    )
-
-
-def raise_for(status: int, headers: Mapping[str, str], body: bytes, request_id: str) -> None:
-    """Raise the exception that a problem document stands for; do nothing for an answer."""
-    if status < 400:
-        return
-    try:
-        problem = json.loads(body)
-        kind = str(problem["type"]).removeprefix(TYPE_PREFIX)
-        detail, hint, code = str(problem["detail"]), str(problem.get("hint", "")), str(problem["code"])
-    except (ValueError, KeyError, TypeError):
-        kind, detail, hint, code = "", f"The daemon answered {status} without saying why.", "", "http"
-    wait = headers.get("Retry-After", "")
-    raise KINDS.get(kind, Failed)(
-        detail,
-        code=code,
-        hint=hint,
-        status=status,
-        retry_after_s=float(wait) if _WAIT.fullmatch(wait) else None,
-        body=body,
-        request_id=headers.get(REQUEST_ID, request_id),
-    )
+        return not_running(str(place), request_id, tcp=place.socket_path is None)
+    return cut_off(request_id)

@@ -3,34 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 from dorkyd.core.model import Digest, Path, Version
 from dorkyd.core.settings import Bandwidth
-
-
-class State(StrEnum):
-    """A project's state, as `status` names it."""
-
-    IN_SYNC = "in-sync"
-    SYNCING = "syncing"
-    PAUSED = "paused"
-    HALTED = "halted"
-    OFFLINE = "offline"
-    AUTH_EXPIRED = "auth-expired"
-    ERROR = "error"
-
-
-class HaltReason(StrEnum):
-    """Why a project stopped until a person decides."""
-
-    MASS_DELETE = "mass-delete"
-    ROOT_MISSING = "root-missing"
-    ROOT_EMPTIED = "root-emptied"
-    REMOTE_EMPTIED = "remote-emptied"
-    FOLDER_COPIED = "folder-copied"
-    FOLDER_REWOUND = "folder-rewound"
-    REMOTE_REWOUND = "remote-rewound"
+from dorkyd.core.states import HaltReason as HaltReason  # noqa: PLC0414  told on
+from dorkyd.core.states import State as State  # noqa: PLC0414  told on
 
 
 @dataclass(frozen=True, slots=True)

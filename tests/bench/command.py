@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from tests.bench import artifacts, commits, large, latency, many, sealed, unchanged
+from tests.bench import artifacts, commands, commits, large, latency, many, sealed, unchanged
 from tests.bench.goals import Goal, verdicts
 from tests.bench.measure import Sample
 from tests.bench.stage import Case, Stage, shuffled
@@ -91,6 +91,7 @@ CASES: Mapping[str, Entry] = {
         3,
         [Goal(1, row=f"dorkyd {row}") for row in ("commits, all", "diff, read before", "checkout", "commit")],
     ),
+    "commands": Entry(commands.commands, 10, [Goal(0.2, column="CPU s", row="dorkyd status")]),
     "idle": Entry(unchanged.idle, 1, [Goal(150, column="peak MB"), Goal(0.01 * unchanged.REST_S, column="CPU s")]),
 }
 

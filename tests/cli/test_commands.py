@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import subprocess
 import sys
 import threading
@@ -10,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from dorkyd.cli import MODULES, app, load_all, table
+from dorkyd.cli.glance import document_of, understood
 from dorkyd.core.model import Path
 from dorkyd.core.report import Finding, Halt, HaltReason, Pending, ProblemItem, State, SyncResult, TrashItem
 from dorkyd.errors import AuthExpired, Configuration, Integrity, Refused, Transient, UnsafeStore
@@ -322,8 +326,71 @@ def test_help_fits_a_screen(ctl: Ctl) -> None:
         assert f"Example: dorkyctl {command}" in told
 
 
+def test_every_command_is_where_it_is_said_to_be() -> None:
+    """Each module defines what `MODULES` says and what nobody else's does: a command is found by that table alone."""
+    script = (
+        "import json, sys, dorkyd.cli\n"
+        "from dorkyd.cli import app, MODULES\n"
+        "from dorkyd.cli import load\n"
+        "load(sys.argv[1])\n"
+        "names = [c.name or c.callback.__name__ for c in app.app.registered_commands if c.callback.__module__.endswith('.' + sys.argv[1])]\n"
+        "names += [g.name for g in app.app.registered_groups]\n"
+        "print(json.dumps(names))"
+    )
+    for module in ("projects", "history", "keys"):
+        told = subprocess.run([sys.executable, "-c", script, module], capture_output=True, text=True, check=True)
+        assert json.loads(told.stdout) == list(MODULES[module])
+    load_all()
+    defined = {(each.callback.__module__, each.name or each.callback.__name__) for each in app.app.registered_commands}
+    groups = {each.name for each in app.app.registered_groups}
+    assert defined == {
+        (f"dorkyd.cli.{module}", name) for module, names in MODULES.items() for name in names if name not in groups
+    }
+    assert len(groups) == len(app.app.registered_groups)
+
+
 def test_imports() -> None:
-    """The command line imports no server and no SDK."""
-    script = "import sys, dorkyd.cli; print({'fastapi', 'uvicorn', 'boto3', 'rich', 'yaml'} & set(sys.modules))"
-    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert told.stdout.strip() == "set()"
+    """The command line imports no server and no SDK; and `status`, which prompts ask for, no parser, model or HTTP client."""
+    heavy = {"fastapi", "uvicorn", "boto3", "rich", "yaml"}
+    for words, more in (("ls",), set()), (("status",), {"typer", "pydantic", "httpx2", "asyncio"}):
+        script = (
+            "import sys, dorkyd.cli\n"
+            "try: dorkyd.cli.run(sys.argv[1:])\n"
+            "except SystemExit as exc: assert exc.code == 6, exc.code\n"
+            "print(*sys.modules)"
+        )
+        environ = {**os.environ, "DORKY_HOME": "/nowhere"}
+        told = subprocess.run(
+            [sys.executable, "-c", script, *words], capture_output=True, text=True, check=True, env=environ
+        )
+        assert not (heavy | more) & set(told.stdout.split()), words
+
+
+@pytest.mark.parametrize(
+    "words",
+    [(), ("api",), ("--json",), ("api", "--json", "--exit-code"), ("nobody",), ("nobody", "--json"), ("a&b=c d",)],
+)
+def test_a_glance_is_the_command(at_home: Served, ctl: Ctl, words: tuple[str, ...]) -> None:
+    """What `status` does without the parser is what it does with it: the same words, code and errors."""
+    at_home.project.publish(conflicts=1, pending=Pending(upload=2, bytes=9), detail="", last_success=None)
+    assert understood(words) is not None
+    quick = ctl("status", *words)
+    with_parser = ctl("status", *words, "--")  # which ends the options, and is for the parser
+    strip = lambda text: re.sub(r'"uptime_s":[0-9.]+', "", text)
+    assert (quick.code, strip(quick.out), quick.err) == (with_parser.code, strip(with_parser.out), with_parser.err)
+
+
+@pytest.mark.parametrize("words", [("--help",), ("--watch",), ("-w",), ("a", "b"), ("--jsn",), ("",), ("--", "api")])
+def test_what_a_glance_leaves_to_the_parser(words: tuple[str, ...]) -> None:
+    """All but the plain forms."""
+    assert understood(words) is None
+
+
+def test_an_older_daemon(at_home: Served) -> None:
+    """What its document lacks is shown as nothing, not as an error."""
+    body = json.loads(at_home.http.get("/v1/status").text)
+    for name in ("manual", "cost", "bandwidth", "detail", "hint"):
+        del body["projects"][0][name]
+    del body["warnings"], body["daemon"]["bandwidth"]
+    document = document_of(json.dumps(body).encode())
+    assert "api" in table.render(document, None).plain

@@ -1,0 +1,109 @@
+"""How a command ends and what it says, without what parses commands: `glance` must not pay for that.
+
+Standard output carries the answer and nothing else: with `--json` the response body unchanged, one line for each body.
+Everything said on the way goes to standard error. An error is one line saying what happened and one saying what to do.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from enum import IntEnum
+
+from dorkyd.api.failures import (
+    ApiError,
+    BadBytes,
+    BadConfiguration,
+    BadRequest,
+    GuardRefused,
+    NotAllowed,
+    NotFound,
+    NotRunning,
+    Temporary,
+)
+from dorkyd.core.printable import printable
+
+
+class Exit(IntEnum):
+    """What the process says with its exit code; other programs rely on it."""
+
+    OK = 0
+    ERROR = 1
+    USAGE = 2
+    PENDING = 3
+    """Only with `--exit-code`."""
+    ATTENTION = 4
+    """A conflict, halt or problem."""
+    TEMPORARY = 5
+    """Will be tried again."""
+    NOT_RUNNING = 6
+    GUARD = 7
+    """A safety guard refused."""
+    CREDENTIALS = 8
+    INTEGRITY = 9
+    CONFIGURATION = 78
+
+
+OF_ERRORS: dict[type[ApiError], Exit] = {
+    NotRunning: Exit.NOT_RUNNING,
+    NotFound: Exit.USAGE,
+    BadRequest: Exit.USAGE,
+    BadConfiguration: Exit.CONFIGURATION,
+    NotAllowed: Exit.CREDENTIALS,
+    GuardRefused: Exit.GUARD,
+    Temporary: Exit.TEMPORARY,
+    BadBytes: Exit.INTEGRITY,
+}
+
+
+class Failure(Exception):
+    """The command line itself cannot go on."""
+
+    def __init__(self, message: str, *, hint: str = "", exit_code: int = Exit.USAGE) -> None:
+        super().__init__(message)
+        self.hint = hint
+        self.exit_code = exit_code
+
+
+def guarded(command: Callable[[], object], *, json: bool) -> None:
+    """Run a command; an error ends the process with its code, told as it should be."""
+    # A name that the terminal's encoding cannot show must not end a listing.
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        command()
+    except ApiError as exc:
+        if json and exc.body:
+            emit(exc.body)
+        complain(str(exc), exc.hint)
+        sys.exit(OF_ERRORS.get(type(exc), Exit.ERROR))
+    except Failure as exc:
+        complain(str(exc), exc.hint)
+        sys.exit(exc.exit_code)
+
+
+def complain(message: str, hint: str = "") -> None:
+    """Say on standard error what happened and what to do."""
+    say(f"dorkyctl: {message}")
+    if hint:
+        say(f"  {hint}")
+
+
+def say(text: str) -> None:
+    """Narrate on standard error."""
+    print(printable(text), file=sys.stderr, flush=True)
+
+
+def show(text: str, *, lines: bool = False) -> None:
+    """Print a line of an answer for people; a name in it that holds a line break forges no other. `lines`: the text has
+    several of its own.
+    """
+    print(printable(text, keep="\n\t" if lines else ""), flush=True)
+
+
+def emit(body: bytes) -> None:
+    """Print a response body as it came, as one line."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(body.rstrip(b"\n") + b"\n")
+    sys.stdout.buffer.flush()
