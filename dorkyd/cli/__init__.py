@@ -29,6 +29,8 @@ MODULES: dict[str, tuple[str, ...]] = {
     "env": ("env",),
     "service": ("service",),
     "logs": ("logs",),
+    "completion": ("completion",),
+    "manpages": ("man",),
 }
 """Each module and what it defines, in the order in which help lists them."""
 
@@ -62,6 +64,11 @@ def run(arguments: Sequence[str] | None = None) -> None:
         if wanted is not None:
             guarded(lambda: glance.leave(wanted), json=wanted.json)
             return
+    if given[:1] == ["--complete"]:
+        from dorkyd.cli import completing  # noqa: PLC0415  only here
+
+        completing.main(given[1:])
+        return
     module = next((module for module, names in MODULES.items() if given[:1] and given[0] in names), None)
     if module is not None:
         load(module)
