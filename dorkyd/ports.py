@@ -255,6 +255,16 @@ class Inspectable(Protocol):
         """Ask, as far as this identity may. What was refused or is not built there is unknown, not an error."""
 
 
+@runtime_checkable
+class TellsIdentity(Protocol):
+    """What a bucket has beside the port when its store knows who asks."""
+
+    def asked_as(self) -> tuple[str, str | None]:
+        """As whom, as far as a person may see it, and until when the credentials in use are good (RFC 3339; None: not known).
+        Asks nobody. From any thread.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class StoredVersion:
     """One state of an object that the store itself keeps (S3 versioning, GCS generations)."""

@@ -15,6 +15,7 @@ from pathlib import Path as FilePath
 
 from dorkyd import doctor
 from dorkyd.artifacts import Artifacts
+from dorkyd.buckets.probe import layers
 from dorkyd.commits import Commits
 from dorkyd.committing import Committing
 from dorkyd.control_import import ImportedHistory
@@ -39,6 +40,7 @@ from dorkyd.core.report import (
     Warning,
     Why,
 )
+from dorkyd.core.speed import Pacing
 from dorkyd.decisions import Decisions, checked
 from dorkyd.engine import Engine
 from dorkyd.errors import DorkyError, Refused
@@ -47,7 +49,7 @@ from dorkyd.manual import Manual, status_of, told_of
 from dorkyd.manual_push import Pushes
 from dorkyd.npm_history import HistoryImport
 from dorkyd.opening import retire
-from dorkyd.ports import Bucket, Throttle
+from dorkyd.ports import Bucket, TellsIdentity, Throttle
 from dorkyd.reading import Reader
 from dorkyd.team import TeamDesk
 
@@ -69,6 +71,8 @@ _NO_FILES = frozenset({"symlink", "special", "mount", "bad-name", "case-clash", 
 """Problems of what never is a file on one of the sides: a sync is complete without it."""
 _BACKLOG_SHARE = 20
 """Of an engine's time, counting its backlog takes no more than one part in so many."""
+_IDENTITY_S = 60.0
+"""How long an identity that was looked up is told."""
 _COUNT_S = 2.0
 """How often totals are counted anew while things change."""
 
@@ -112,6 +116,9 @@ class ProjectRunner:
         self._recount = math.inf
         self._backlog = (0, 0)
         self._backlog_due = -math.inf
+        self._pacing = Pacing()
+        self._identity: tuple[str, str | None] = ("", None)
+        self._identity_due = -math.inf
         self._status = self._empty()
         self._beat = time.monotonic()
         engine.wake = self._wake.set
@@ -277,6 +284,7 @@ class ProjectRunner:
         if engine.bucket is not self._counting[0]:
             self._counting = (engine.bucket, now)
         counts = RequestCounts(**dataclasses.asdict(requests)) if requests is not None else RequestCounts()
+        pending = self._pending()
         return ProjectStatus(
             name=project.name,
             path=project.path,
@@ -285,7 +293,7 @@ class ProjectRunner:
             state=state,
             files=files,
             bytes=size,
-            pending=self._pending(),
+            pending=pending,
             conflicts=conflicts,
             problems=problems,
             last_success=_rfc3339(engine.last_success_ns),
@@ -296,8 +304,25 @@ class ProjectRunner:
             bandwidth=self._throttle.bandwidth,
             detail=detail,
             hint=hint,
+            speed=self._pacing.look(
+                now,
+                up=counts.bytes_up,
+                down=counts.bytes_down,
+                paths=pending.upload + pending.download + pending.delete_local + pending.delete_remote,
+                size=pending.bytes,
+            ),
+            identity=self._asked_as(now)[0],
+            credentials_until=self._asked_as(now)[1],
             manual=self._apart and dataclasses.replace(self._apart, pulling=engine.pulling, pushing=engine.pushing),
         )
+
+    def _asked_as(self, now: float) -> tuple[str, str | None]:
+        """Looked up now and then, once the bucket answered: credentials change while we run."""
+        if self._engine.bucket is not None and now >= self._identity_due and self._engine.counters.bucket_tries:
+            told = next((each for each in layers(self._engine.bucket) if isinstance(each, TellsIdentity)), None)
+            self._identity = ("", None) if told is None else told.asked_as()
+            self._identity_due = now + _IDENTITY_S
+        return self._identity
 
     def _cost(self, counts: RequestCounts, uptime_s: float) -> Cost:
         project = self._engine.project

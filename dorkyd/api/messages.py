@@ -157,6 +157,16 @@ class Cost(Answer):
     """Which prices, of when; empty when there are none."""
 
 
+class Speed(Answer):
+    """How fast work gets done at present."""
+
+    up: int = 0
+    """Bytes of objects a second."""
+    down: int = 0
+    left_s: int | None = None
+    """Until what is pending is done, at this speed; None: nothing is, or nobody can tell."""
+
+
 class ProjectStatus(Answer):
     """One project, at one instant."""
 
@@ -183,6 +193,11 @@ class ProjectStatus(Answer):
     hint: Text
     manual: Manual | None = None
     """None: in any other mode."""
+    speed: Speed = Speed()
+    identity: Text = ""
+    """As whom the store is asked, as far as a person may see it; empty: it knows nobody, or not yet."""
+    credentials_until: str | None = None
+    """RFC 3339: how long those in use are good, before which the SDK renews them if it can; None: not known."""
 
 
 class DaemonStatus(Answer):

@@ -306,6 +306,11 @@ class S3Bucket:
         where = Inspection(self._calls, endpoint_url=self._endpoint_url, profile=self._profile, region=self._region)
         return list(where.run())
 
+    def asked_as(self) -> tuple[str, str | None]:
+        """See `ports.TellsIdentity`."""
+        who = self._calls.who()
+        return str(who), who.until
+
     def close(self) -> None:
         """Free connections and threads. May be repeated."""
         self._parts.close()

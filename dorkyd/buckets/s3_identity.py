@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 FILES: Mapping[str, str] = {"shared-credentials-file": "credentials_file", "config-file": "config_file"}
@@ -31,6 +32,8 @@ class Identity:
     """The last four characters of the access key's id; empty: not known."""
     file: str = ""
     """The file that holds the key, as the SDK's settings name it; empty: none does."""
+    until: str | None = None
+    """RFC 3339, UTC: when the key in use ends, which botocore renews by itself if it can; None: not known."""
 
     def __str__(self) -> str:
         key = f"access key …{self.key_end} from" if self.key_end else "the credentials of"
@@ -73,4 +76,6 @@ def identity_of(credentials: Any, sources: Sources) -> Identity:
     # The public attribute of credentials that renew themselves would renew them now. Others have only that one.
     renewing = hasattr(credentials, "_access_key")
     key = credentials._access_key if renewing else credentials.access_key  # noqa: SLF001
-    return Identity(sources.profile, method, str(key)[-4:] if key else "", sources.files.get(method, ""))
+    ends = getattr(credentials, "_expiry_time", None)
+    until = ends.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if isinstance(ends, datetime) else None
+    return Identity(sources.profile, method, str(key)[-4:] if key else "", sources.files.get(method, ""), until)

@@ -12,7 +12,7 @@ from dorkyd.api.messages import FileItem
 from dorkyd.cli import targets
 from dorkyd.cli.app import Failure, Json, app, emit, show
 from dorkyd.cli.told import done
-from dorkyd.cli.units import pairs, size
+from dorkyd.cli.units import length, pairs, size
 from dorkyd.client import DorkyClient
 
 Path = Annotated[str, typer.Argument(help="PATH as you would give it to any program, or NAME:PATH.")]
@@ -91,6 +91,9 @@ def why(path: Path, json: Json = False) -> None:
             show(f"  {label:<10}  {_side(side)}")
         if told.problem is not None:
             show(f"  problem     {told.problem.detail}")
+            if told.problem.next_try_s is not None:
+                tried = f"tried {told.problem.attempts}x, again in {length(round(told.problem.next_try_s))}"
+                show(f"              {tried}")
             if told.problem.hint:
                 show(f"              {told.problem.hint}", lines=True)
         if told.last is not None:

@@ -81,6 +81,9 @@ _UNTOLD: Mapping[str, object] = {
     "bandwidth": _NO_LIMIT,
     "cost": Seen(usd_per_month=None),
     "warnings": (),
+    "speed": Seen(up=0, down=0, left_s=None),
+    "identity": "",
+    "credentials_until": None,
     "detail": "",
     "hint": "",
 }

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 from rich.cells import cell_len
 from rich.text import Text
 
-from dorkyd.cli.units import ago, plural, size, speeds
+from dorkyd.cli.units import ago, length, plural, size, speeds
 from dorkyd.core.printable import printable
 from dorkyd.core.states import HaltReason, State
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from dorkyd.api.messages import Halt, Manual, Notice, Pending, ProjectStatus, StatusDocument
+    from dorkyd.api.messages import Halt, Manual, Notice, Pending, ProjectStatus, Speed, StatusDocument
 
 HEADINGS = ("PROJECT", "STATE", "FILES", "SIZE", "PENDING", "CONFLICTS", "PROBLEMS", "LAST SUCCESS", "FOLDER → BUCKET")
 NUMBERS = (2, 3, 5, 6)
@@ -56,7 +56,7 @@ def render(document: StatusDocument, width: int | None) -> Text:
     if not document.projects:
         lines = [Text("No projects yet. Add one: dorkyctl up FOLDER")]
     else:
-        lines = list(_lines(document.projects, width))
+        lines = [*_head(document.projects), *_lines(document.projects, width)]
     if limits := speeds(document.daemon.bandwidth):
         lines.append(_told(f"bandwidth limit of all projects together: {limits}"))
     lines += [line for notice in document.warnings for line in _notice(notice)]
@@ -81,6 +81,20 @@ def _lines(projects: Sequence[ProjectStatus], width: int | None) -> Iterator[Tex
         yield from needs(project)
 
 
+def _head(projects: Sequence[ProjectStatus]) -> Iterator[Text]:
+    """As whom the stores are asked, until when, and what the requests of a month cost; what is known of it."""
+    for who in dict.fromkeys((each.identity, each.credentials_until) for each in projects if each.identity):
+        identity, until = who
+        whose = [each.name for each in projects if (each.identity, each.credentials_until) == who]
+        ends = "" if until is None else f", good until {until}"
+        named = "" if len(whose) == len(projects) else f"{', '.join(whose)}: "
+        yield Text(printable(f"{named}{identity}{ends}"), "dim")
+    known = [each.cost for each in projects if each.cost.usd_per_month is not None]
+    if known:
+        requests, usd = sum(each.requests_per_month for each in known), sum(each.usd_per_month or 0 for each in known)
+        yield Text(f"about {usd:.2f} USD a month for {requests:,} requests, at list prices", "dim")
+
+
 def _row(cells: Sequence[str], widths: Sequence[int], styles: Sequence[str]) -> Text:
     row = Text()
     for column, (cell, style) in enumerate(zip(cells, styles, strict=True)):
@@ -97,7 +111,7 @@ def _cells(project: ProjectStatus) -> tuple[str, ...]:
         project.state.value,
         f"{project.files:,}",
         size(project.bytes),
-        pending(project.pending),
+        pending(project.pending, project.speed),
         str(project.conflicts),
         str(project.problems),
         ago(project.last_success),
@@ -105,13 +119,16 @@ def _cells(project: ProjectStatus) -> tuple[str, ...]:
     )
 
 
-def pending(work: Pending) -> str:
-    """What is to do, with arrows: up, down, and what will be removed on either side."""
+def pending(work: Pending, speed: Speed) -> str:
+    """What is to do, with arrows: up, down, and what will be removed on either side; how fast it goes, and how long yet."""
     parts = (("↑", work.upload), ("↓", work.download), ("✗", work.delete_local + work.delete_remote))
     counts = " ".join(f"{arrow}{count:,}" for arrow, count in parts if count)
     if not counts:
         return "-"
-    return f"{counts} ({size(work.bytes)})" if work.bytes else counts
+    rates = (f"{arrow}{size(rate)}/s" for arrow, rate in (("↑", speed.up), ("↓", speed.down)) if rate)
+    left = () if speed.left_s is None else (f"{length(speed.left_s)} left",)
+    more = [*((size(work.bytes),) if work.bytes else ()), *rates, *left]
+    return f"{counts} ({', '.join(more)})" if more else counts
 
 
 def needs(project: ProjectStatus) -> Iterator[Text]:
@@ -134,9 +151,6 @@ def needs(project: ProjectStatus) -> Iterator[Text]:
         yield _told(f"{plural(project.problems, 'path')} cannot sync: dorkyctl problems {project.name}", _ALERT)
     for notice in project.warnings:
         yield from _notice(notice)
-    if project.cost.usd_per_month is not None:
-        count = f"{project.cost.requests_per_month:,} requests"
-        yield _told(f"about {project.cost.usd_per_month:.2f} USD a month for {count}, at list prices", "dim")
 
 
 def _manual(name: str, manual: Manual) -> Iterator[Text]:

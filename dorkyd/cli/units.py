@@ -55,6 +55,14 @@ def ago(moment: str | None, now: datetime | None = None) -> str:
     return f"{past} s ago"
 
 
+def length(seconds: int) -> str:
+    """A time span, to its larger unit."""
+    for unit, least in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * least:
+            return f"{round(seconds / least)} {unit}"
+    return f"{seconds} s"
+
+
 def moment(stamp: str) -> str:
     """A conflict copy's `YYYYMMDD-HHMMSS` as people write it."""
     try:

@@ -8,8 +8,8 @@ import threading
 
 from dorkyd.api import calls
 from dorkyd.api.failures import ApiError
-from dorkyd.api.messages import Pending, SyncResult
-from dorkyd.cli.units import plural, size
+from dorkyd.api.messages import Pending, Speed, SyncResult
+from dorkyd.cli.units import length, plural, size
 from dorkyd.client import DorkyClient, Reply
 from dorkyd.core.printable import printable
 
@@ -48,11 +48,12 @@ def wait_for_sync(client: DorkyClient, project: str, timeout_s: float | None) ->
 
 def _draw(client: DorkyClient, project: str) -> None:
     status = client.status(project).projects[0]
-    line = f"{project}: {status.state.value}, {plural(status.files, 'file')}{_left(status.pending)}"
+    line = f"{project}: {status.state.value}, {plural(status.files, 'file')}{_left(status.pending, status.speed)}"
     sys.stderr.write(_CLEAR + printable(line))
     sys.stderr.flush()
 
 
-def _left(work: Pending) -> str:
+def _left(work: Pending, speed: Speed) -> str:
     paths = work.upload + work.download + work.delete_local + work.delete_remote
-    return f", {plural(paths, 'path')} ({size(work.bytes)}) to go" if paths else ""
+    soon = "" if speed.left_s is None else f", {length(speed.left_s)} left"
+    return f", {plural(paths, 'path')} ({size(work.bytes)}) to go{soon}" if paths else ""

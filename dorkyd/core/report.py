@@ -68,6 +68,17 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True)
+class Speed:
+    """How fast work gets done at present (`dorkyd.core.speed`)."""
+
+    up: int = 0
+    """Bytes of objects a second."""
+    down: int = 0
+    left_s: int | None = None
+    """Until what is pending is done, at this speed; None: nothing is, or nobody can tell."""
+
+
+@dataclass(frozen=True, slots=True)
 class ManualStatus:
     """Mode manual: how many paths wait for a person's word."""
 
@@ -110,6 +121,11 @@ class ProjectStatus:
     """What to do about it."""
     manual: ManualStatus | None = None
     """None: in any other mode."""
+    speed: Speed = field(default_factory=Speed)
+    identity: str = ""
+    """As whom the store is asked, as far as a person may see it; empty: it knows nobody, or not yet."""
+    credentials_until: str | None = None
+    """RFC 3339: how long those in use are good, before which the SDK renews them if it can; None: not known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,13 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 
 from dorkyd.buckets.s3 import S3Bucket
+from dorkyd.buckets.s3_identity import Sources, identity_of
 from dorkyd.core.model import Version
 from dorkyd.errors import AuthExpired, Blocked, Denied, DiskFull, DorkyError
 from tests.buckets.contract import BytesBody, create, listed
@@ -241,6 +243,7 @@ def test_wrong_key_of_the_environment(server: Shim, home: Path, monkeypatch: pyt
 _ASKS_TWICE = """
 import sys
 from dorkyd.buckets.s3 import S3Bucket
+from dorkyd.buckets.s3_identity import Sources, identity_of
 from dorkyd.errors import AuthExpired
 bucket = S3Bucket("s3://acme/api", endpoint_url=sys.argv[1], profile="team-sso")
 try:
@@ -350,3 +353,19 @@ def test_quota(server: Shim, bucket: S3Bucket) -> None:
     """A full store or quota is told, with the bucket."""
     server.answer = lambda _: error(403, "QuotaExceeded")
     assert "quota" in str(told(lambda: create(bucket, "k"), DiskFull))
+
+
+def test_when_a_key_ends() -> None:
+    """Told where the SDK knows it, in UTC; asking for it renews nothing."""
+
+    class Renewing:
+        method = "sso"
+        _access_key = "ASIAEXAMPLE7KQX"
+        _expiry_time = datetime(2026, 11, 29, 14, 0, tzinfo=timezone(timedelta(hours=2)))
+
+        @property
+        def access_key(self) -> str:
+            raise AssertionError("this renews them")
+
+    found = identity_of(Renewing(), Sources("team", {}))
+    assert (str(found), found.until) == ("access key …7KQX from the profile 'team' (SSO)", "2026-11-29T12:00:00Z")
