@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dorkyd.core import members
-from dorkyd.core.members import NOBODY, MemberList
+from dorkyd.core.members import NOBODY, Member, MemberList
 from dorkyd.errors import Blocked
 from dorkyd.key_store import KeyStore
 from dorkyd.keys import KeyHome, Trust, verify
@@ -49,18 +49,22 @@ class Chain:
             self.home.trust(project, Trust(print_, known.number, known.head, known.patterns))
         return known, print_
 
-    def made_here(self, project: str, document: bytes, people: tuple[members.Member, ...]) -> bool:
-        """The first document is one of exactly these members, signed by one of them: a try of this machine that was cut
-        short made it, since nobody else has the keys.
+    def made_here(self, project: str, document: bytes, people: tuple[Member, ...]) -> bool:
+        """The first document gives exactly these keys, whatever it calls them, and is signed with one of them: a try of this
+        machine that was cut short made it, since nobody else has them.
         """
         try:
-            return members.follow(NOBODY, document, project, verify).members == people
+            found = members.follow(NOBODY, document, project, verify).members
         except Blocked:
             return False
+        return [(one.recipient, one.sign) for one in found] == [(one.recipient, one.sign) for one in people]
 
     def trust(self, project: str, print_: str) -> None:
-        """From here on; what was seen of the same list stays known."""
-        known = self.home.trust_of(project)
+        """From here on; what was seen of the same list stays known, unless what remembers it cannot be read."""
+        try:
+            known = self.home.trust_of(project)
+        except Blocked:
+            known = None
         if known is None or not members.same_fingerprint(known.fingerprint, print_):
             self.home.trust(project, Trust(print_))
 
