@@ -104,7 +104,8 @@ def recipient_of(text: str) -> Recipient:
     try:
         return ssh.Recipient.from_str(text) if text.startswith("ssh-") else x25519.Recipient.from_str(text)
     except RecipientError as exc:
-        raise Refused("that is no age recipient and no public SSH key", code="bad-key") from exc
+        what = "that is no age recipient and no public SSH key"
+        raise Refused(what, code="bad-key", hint="your teammate gets it from `dorkyctl key show`") from exc
 
 
 def own_key(data: bytes) -> OwnKey:
@@ -221,11 +222,17 @@ class KeyHome:
             raise Refused("this machine has no key", code="no-key", hint="dorkyctl key init") from exc
 
     def unlock(self, phrase: str) -> None:
-        """Open the key for the daemon's life. `Refused` (`wrong-passphrase`)."""
+        """Open the key for the daemon's life; one without a passphrase is open. `Refused` (`wrong-passphrase`, `no-key`)."""
+        data = self.export()
+        if not data.startswith(_AGE_FILE):
+            return
         try:
-            self._unlocked = passphrase.decrypt(self.export(), phrase)
+            self._unlocked = passphrase.decrypt(data, phrase)
         except DecryptError as exc:
-            raise Refused("that is not the key's passphrase", code="wrong-passphrase") from exc
+            what = "that is not the key's passphrase"
+            raise Refused(
+                what, code="wrong-passphrase", hint="dorkyctl key unlock, with the one it was made with"
+            ) from exc
 
     def recovery(self, project: str) -> tuple[str, Path]:
         """A recovery key that nobody was shown yet, for a project of this name: its text, and the file that keeps it until

@@ -92,7 +92,9 @@ def shut(data: bytes, phrase: str, log_n: int = 6) -> bytes:
         return base64.b64encode(raw).rstrip(b"=")
 
     key, salt, nonce = os.urandom(16), os.urandom(16), os.urandom(16)
-    wrap = Scrypt(salt=b"age-encryption.org/v1/scrypt" + salt, length=32, n=1 << log_n, r=8, p=1).derive(phrase.encode())
+    wrap = Scrypt(salt=b"age-encryption.org/v1/scrypt" + salt, length=32, n=1 << log_n, r=8, p=1).derive(
+        phrase.encode()
+    )
     stanza = b"-> scrypt %b %d\n%b\n" % (bare(salt), log_n, bare(ChaCha20Poly1305(wrap).encrypt(bytes(12), key, None)))
     header = b"age-encryption.org/v1\n" + stanza + b"---"
     mac = hmac.digest(HKDF(hashes.SHA256(), 32, salt=None, info=b"header").derive(key), header, "sha256")
