@@ -265,7 +265,9 @@ def encrypt(
 def tell(name: str, team: Team) -> None:
     """The member list, for a person."""
     if not team.number:
-        show(f"{name} has no keys yet. Make them with: dorkyctl key init")
+        show(team.trouble or f"{name} has no keys yet. Make them with: dorkyctl key init")
+        if team.hint:
+            show(f"  {team.hint}")
         return
     show(f"fingerprint {team.fingerprint}")
     show(f"epoch {team.epoch}, change {team.number} of the list")
