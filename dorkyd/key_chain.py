@@ -74,6 +74,9 @@ class Chain:
         if first is None:
             if trusted is not None and trusted.number:
                 raise _rewound(trusted.number, 0)
+            if trusted is None and (named := self.pinned()) is not None:
+                what = f"`.dorky.yaml` names the keys {named[:80]}, and the bucket has no member list"
+                raise Blocked(what, code="key-list", hint=members.HINT)
             return NOBODY, ""
         print_ = members.fingerprint(first)
         expected = trusted.fingerprint if trusted is not None else self.pinned()

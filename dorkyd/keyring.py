@@ -256,7 +256,11 @@ class Keyring:
         return Cover(self._cover.own, Patterns(listed), Patterns(members.covering(claimed)))
 
     def _claimed(self) -> tuple[str, ...]:
-        """Every pattern that this machine saw in a list of the project, or that the bucket's documents tell of."""
+        """Every pattern that this machine saw in a list of the project, or that the bucket's documents tell of. Everything,
+        where there is a list by the team's word, and it was never seen here.
+        """
+        if self.keys.listed is NOBODY and self.pinned() is not None and not self.home_knows():
+            return ("*",)
         try:
             trusted = self.home.trust_of(self.project)
         except Blocked:

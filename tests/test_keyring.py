@@ -344,10 +344,28 @@ def test_the_git_repositorys_fingerprint_is_the_first_trust(team: Team) -> None:
     assert bob.keys.fingerprint == print_
     wrong = team.ring("cid", pinned=print_[:-1] + ("0" if print_[-1] != "0" else "1"))
     assert why(wrong) == "key-list"
+    assert wrong.covers(model.Path("anything")), "what the team encrypts is unknown here"
     assert why(team.ring("dan")) == "key-untrusted"
+    assert not team.ring("dan").covers(model.Path("anything"))
     with pytest.raises(Refused) as refused:
         wrong.trust("0" * 40)
     assert refused.value.code == "other-fingerprint"
+
+
+def test_a_list_that_the_git_repository_promises_and_nobody_shows(team: Team) -> None:
+    """Somebody took it away: who never saw it sends nothing at all, who did goes by what it said."""
+    ann = team.founded(pinned="0" * 40)
+    assert why(ann) == "", "who compared it goes by that"
+    ann.encrypt((".env*",))
+    for number in (1, 2):
+        ann.bucket.delete(members.key_of_document(number), replaces=head(team, members.key_of_document(number)))
+    new = team.ring("new", pinned=ann.keys.fingerprint)
+    assert why(new) == "key-list"
+    assert new.covers(model.Path("anything"))
+    again = team.ring("ann", pinned=ann.keys.fingerprint)
+    assert why(again) == "key-list-rewound"
+    assert again.covers(ENV)
+    assert not again.covers(model.Path("anything"))
 
 
 def test_a_damaged_memory_of_what_is_trusted_is_mended_by_a_person(team: Team) -> None:

@@ -41,7 +41,7 @@ class Served:
     @contextlib.contextmanager
     def up(self) -> Iterator[Served]:
         try:
-            self.daemon.start().sync()
+            self.daemon.start()
             with http_client(self.daemon.socket) as self.http:
                 yield self
         finally:

@@ -237,8 +237,8 @@ def test_a_teammate_with_an_ssh_key(directory: Place, kind: str) -> None:
 
 
 def test_the_git_repository_brings_the_fingerprint(directory: Place) -> None:
-    """A member whose clone has `.dorky.yaml` types nothing. With a wrong one nothing is encrypted or fetched, plain files sync,
-    and it is said what differs.
+    """A member whose clone has `.dorky.yaml` types nothing. With a wrong one nothing at all leaves or comes, since what the team
+    encrypts is unknown there; it is said what differs, and a person decides.
     """
     ann, bob, eve = (directory.device(name, poll_s=30) for name in ("ann", "bob", "eve"))
     with running(ann):
@@ -251,23 +251,26 @@ def test_the_git_repository_brings_the_fingerprint(directory: Place) -> None:
         wrong = fingerprint[:-1] + ("1" if fingerprint[-1] == "0" else "0")
         for each, print_ in ((bob, fingerprint), (eve, wrong)):
             (each.root / ".dorky.yaml").write_text(f"bucket: {directory.bucket}\nfingerprint: {print_}\n")
-        (eve.root / ".env.eve").write_bytes(SECRET)
+        (eve.root / "db.txt").write_bytes(SECRET)
         with running(bob, eve):
             bob.sync()
             assert contents(bob).keys() == {".dorky.yaml", ".env", "plain"}
             assert contents(bob)[".env"] == SECRET
             assert ctl(eve, "sync", "--wait", cwd=eve.root).code != 0
-            assert contents(eve).keys() == {".dorky.yaml", ".env.eve", "plain"}
+            assert contents(eve).keys() == {".dorky.yaml", "db.txt"}
             shown = ok(eve, "team", "list").out
             assert fingerprint in shown
             assert wrong in shown
             problems = told(eve, "problems")["items"]
-            assert {(item["path"], item["code"]) for item in problems} == {(".env", "key-list"), (".env.eve", "key-list")}
+            assert {(item["path"], item["code"]) for item in problems} == {
+                (path, "key-list") for path in (".env", "db.txt", "plain")
+            }
             assert set(directory.live()) == {".env", "plain"}
             # A person compared it after all.
             ok(eve, "key", "trust", fingerprint)
             eve.sync()
             assert contents(eve)[".env"] == SECRET
+            assert directory.live()["db.txt"] == SECRET, "which no pattern covers"
 
 
 def test_a_recovery_key_is_shown_or_waits(directory: Place) -> None:
