@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 import pyrage
 
 from dorkyd.core import members
-from dorkyd.core.ignore import check
 from dorkyd.core.members import Epoch, Member
 from dorkyd.errors import Blocked, Refused, Stale, Transient
 from dorkyd.keys import EpochKey, OwnKey, epoch_key, recipient_of
@@ -43,8 +42,14 @@ class KeyStore:
         return None if found is None else found[1]
 
     def create(self, number: int, document: bytes) -> None:
-        """`Stale` when the number is taken."""
-        self.bucket.put(members.key_of_document(number), Bytes(document), replaces=None, meta={})
+        """`Stale` when another's has the number. Ours may have it, too: a client library sends a request again whose reply was
+        lost, and meets its own write.
+        """
+        try:
+            self.bucket.put(members.key_of_document(number), Bytes(document), replaces=None, meta={})
+        except Stale:
+            if self.document(number) != document:
+                raise
 
     def patterns_said(self) -> tuple[str, ...]:
         """Every pattern that any document tells of, or told of since the start, whether it is believed or not. Each is read
@@ -59,7 +64,7 @@ class KeyStore:
                 document = b""
             if document is None:
                 break
-            self._said.update(dict.fromkeys(p for p in members.claimed_patterns(document) if not check(p)))
+            self._said.update(dict.fromkeys(members.claimed_patterns(document)))
             self._said_to += 1
         return tuple(self._said)
 

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field, replace
 from threading import RLock
 
 from dorkyd.core import members
-from dorkyd.core.ignore import Patterns, check
+from dorkyd.core.cover import EVERYTHING, Cover
+from dorkyd.core.ignore import Patterns
 from dorkyd.core.members import NOBODY, Epoch, Member, MemberList
 from dorkyd.core.model import Digest, Path, Problem, Remote
 from dorkyd.core.sealing import ContentKey
@@ -42,27 +43,6 @@ class Why:
     code: str
     detail: str
     hint: str
-
-
-@dataclass(frozen=True, slots=True)
-class Cover:
-    """What may leave this machine encrypted only: what any of these picks. None of them takes back what another picks."""
-
-    own: Patterns = field(default_factory=Patterns)
-    """This device's settings."""
-    listed: Patterns = field(default_factory=Patterns)
-    """The list that is believed."""
-    claimed: Patterns = field(default_factory=Patterns)
-    """What was believed once, or stands in a list that is not believed: to keep too much back betrays nothing."""
-
-    @property
-    def texts(self) -> tuple[str, ...]:
-        """All of them."""
-        return tuple(dict.fromkeys((*self.own.texts, *self.listed.texts, *self.claimed.texts)))
-
-    def picks(self, path: Path) -> bool:
-        """Whether a file is covered."""
-        return self.own.picks(path) or self.listed.picks(path) or self.claimed.picks(path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +115,8 @@ class Keyring:
         with self._lock:
             if project != self.project:
                 self.project, self.keys, self._number = project, Keys(), 0
+                self.store = KeyStore(self.bucket)
+                self._chain = Chain(self.store, self.home, self.pinned)
             self._number = max(self._number, 1 if project and self.home_knows() else 0)
 
     def covers(self, path: Path) -> bool:
@@ -228,7 +210,7 @@ class Keyring:
     def follow(self) -> None:
         """Read what is new of the list and open what it gives us."""
         with self._lock:
-            claimed: tuple[str, ...] = ()
+            heard: tuple[str, ...] = ()
             try:
                 listed, print_ = self._chain.newest(self.project, self.keys.listed, self.keys.fingerprint)
             except Blocked as exc:
@@ -237,7 +219,7 @@ class Keyring:
                     raise
                 # What was believed before is not thrown away, and nothing is done with it.
                 self.keys = replace(self.keys, why=Why(exc.code, str(exc), exc.hint))
-                claimed = self._claimed()
+                heard = self._heard()
             else:
                 self._number = max(self._number, listed.number)
                 try:
@@ -245,22 +227,15 @@ class Keyring:
                 except Blocked as exc:
                     why = Why(exc.code, str(exc), exc.hint)
                     self.keys = Keys(listed, print_, self.keys.opened, self.keys.me, why)
-            self._cover = self._covered(claimed)
+            self._cover = self._cover.given(self.keys.listed.patterns, heard)
             self._checked = self.clock.monotonic()
 
-    def _covered(self, claimed: tuple[str, ...]) -> Cover:
-        listed = self.keys.listed.patterns
-        if any(check(pattern) for pattern in listed):
-            # A member's dorkyd understands more than this one: what it covers cannot be told here, so all of it is.
-            listed = ("*",)
-        return Cover(self._cover.own, Patterns(listed), Patterns(members.covering(claimed)))
-
-    def _claimed(self) -> tuple[str, ...]:
+    def _heard(self) -> tuple[str, ...]:
         """Every pattern that this machine saw in a list of the project, or that the bucket's documents tell of. Everything,
         where there is a list by the team's word, and it was never seen here.
         """
         if self.keys.listed is NOBODY and self.pinned() is not None and not self.home_knows():
-            return ("*",)
+            return EVERYTHING
         try:
             trusted = self.home.trust_of(self.project)
         except Blocked:

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from dorkyd.buckets.memory import Fault, MemoryBucket
 from dorkyd.core import members, model
 from dorkyd.core.members import Member, MemberList
-from dorkyd.errors import Blocked, Denied, Refused, Transient
+from dorkyd.errors import Blocked, Denied, Refused, Stale, Transient
 from dorkyd.keyring import Keyring
 from dorkyd.keys import KeyHome, OwnKey, new_identity, own_key
 from dorkyd.news import Bytes
@@ -41,8 +41,8 @@ class Team:
     def __init__(self, base: Path) -> None:
         self.base = base
         self.store = MemoryBucket()
-        self.at: Callable[[str, str, str], None] = lambda _who, _verb, _key: None
-        """Called before each request."""
+        self.at: Callable[[str, str, str], Fault | None] = lambda _who, _verb, _key: None
+        """Called before each request; may tell what becomes of it."""
 
     def ring(self, name: str, key: bytes | None = None, *, pinned: str | None = None, **more: object) -> Keyring:
         """A machine's keyring, with a key of its own."""
@@ -51,8 +51,7 @@ class Team:
             home.keep(key if key is not None else new_identity().encode())
 
         def ask(verb: str, key: str) -> Fault | None:
-            self.at(name, verb, key)
-            return None
+            return self.at(name, verb, key)
 
         made = Keyring(
             self.store.client(faults=ask),
@@ -506,6 +505,23 @@ def test_who_is_removed_while_they_are_added_is_given_nothing(team: Team) -> Non
     for data in wrapped(team):
         with pytest.raises(pyrage.DecryptError):
             pyrage.decrypt(data, [own(cid).identity])
+
+
+def test_a_reply_that_was_lost_is_no_refusal(team: Team) -> None:
+    """A client library sends the request again and meets its own document: whoever asked is told that it is done."""
+    ann = team.ring("ann")
+
+    def met(_who: str, verb: str, key: str) -> Fault | None:
+        if verb == "PUT" and key.startswith(members.MEMBERS):
+            return Fault(Stale("412"), "after")
+        return None
+
+    team.at = met
+    ann.begin("ann", RECOVERY.share, ())
+    assert why(ann) == ""
+    ann.remove("recovery")
+    assert names(ann) == {"ann"}
+    assert ann.keys.listed.number == 2
 
 
 def test_a_name_that_is_free_again_may_be_given_again(team: Team) -> None:

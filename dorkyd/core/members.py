@@ -214,12 +214,6 @@ def follow(before: MemberList, document: bytes, project: str, verify: Verify) ->
     return made
 
 
-def covering(patterns: tuple[str, ...]) -> tuple[str, ...]:
-    """Of patterns that anybody may have written, those that cover something: none that takes back what others cover."""
-    lines = (line for pattern in patterns for line in pattern.splitlines())
-    return tuple(dict.fromkeys(line for line in lines if not line.lstrip().startswith("!")))
-
-
 def how_to_add(member: Member) -> str:
     """The command that gives a member the keys, for the first time or again."""
     return f"dorkyctl team add {member.name} '{member.share}'"

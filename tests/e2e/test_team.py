@@ -178,7 +178,10 @@ def test_members_who_add_others_at_once(tmp_path: Path, seaweed: servers.Server)
             for n, (one, two) in enumerate(keys):
                 answers = at_once(adds(ann, f"a{n}", one), adds(bob, f"b{n}", two))
                 assert not [answer for answer in answers if isinstance(answer, ApiError)]
-            same = [[KeyHome(tmp_path / f"same{n}-{side}").keep(new_identity().encode()) for side in "ab"] for n in range(rounds)]
+            same = [
+                [KeyHome(tmp_path / f"same{n}-{side}").keep(new_identity().encode()) for side in "ab"]
+                for n in range(rounds)
+            ]
             refused = []
             for n, (one, two) in enumerate(same):
                 answers = at_once(adds(ann, f"c{n}", one), adds(bob, f"c{n}", two))

@@ -172,7 +172,7 @@ def _secrets_change(world: World) -> None:
     _secret(world, world.mate, "secret-theirs.bin", world.large("theirs", world.known["kib"]))
     world.mate.sync()
     world.nudge()
-    world.until("theirs are here", lambda: (root / "secret-theirs.bin").exists())
+    world.until("theirs are here", (root / "secret-theirs.bin").exists)
     world.write(world.a, "secret.bin", world.large("changed", world.known["kib"] + 1))
     _ask(world, "GET", "secret-theirs.bin")
 
