@@ -179,3 +179,22 @@ def test_who_stops_reading_ends_the_thread() -> None:
     next(reading)
     reading.close()  # type: ignore[attr-defined]
     assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("coding", CODINGS[1:], ids=["age", "zstd", "both"])
+def test_the_digest_is_told_once_all_is_proved(coding: Coding) -> None:
+    """So that who receives it need not hash it again; of what is cut, forged or left in the middle it is not told."""
+    data = os.urandom(300_000)
+    whole = stored(data, coding)
+    sealed = coding.key.content.word(digest(data)) if coding.key is not None else None
+    told: list[Digest] = []
+    reading = opened(pieces(whole), len(whole), coding, sealed, told.append)
+    next(reading)
+    assert told == []
+    list(reading)
+    assert told == [digest(data)]
+    if coding.key is not None:
+        for bytes_, claim in ((whole[:-1], sealed), (whole, TWO.content.word(digest(data)))):
+            with pytest.raises(Integrity):
+                list(opened(pieces(bytes_), len(whole), coding, claim, told.append))
+        assert len(told) == 1
