@@ -18,7 +18,6 @@ import json
 import os
 import re
 import secrets
-import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -299,7 +298,8 @@ class KeyHome:
 
 def write_private(file: Path, data: bytes) -> None:
     """Replace a file, 0600, atomically and durably."""
-    fd, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}-")
+    name = file.with_name(f".{file.name}-{secrets.token_hex(4)}")
+    fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(fd, "wb") as out:
             out.write(data)
