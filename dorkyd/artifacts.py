@@ -42,7 +42,7 @@ from dorkyd.core.timeline import PathVersion
 from dorkyd.decisions import checked
 from dorkyd.engine import Engine
 from dorkyd.errors import Refused, Stale, Transient
-from dorkyd.ports import Bucket, ObjectInfo, Reading
+from dorkyd.ports import Bucket, Chunk, ObjectInfo, Reading
 from dorkyd.reading import Reader
 from dorkyd.reading_rows import rfc3339
 from dorkyd.repeats import Answered, Keyed
@@ -155,13 +155,13 @@ class Artifacts:
         return reader.artifacts(prefix, after, limit, having)
 
     @contextmanager
-    def open(self, artifact: Artifact, start: int = 0) -> Iterator[Iterator[bytes]]:
+    def open(self, artifact: Artifact, start: int = 0) -> Iterator[Iterator[Chunk]]:
         """Its bytes from an offset on. `Stale` when it is no longer what was looked at."""
         with ExitStack() as stack:
             bucket = self._bucket()
             reading = stack.enter_context(bucket.get(artifact.path, if_match=artifact.version, start=start))
             if not reading.info.stored_otherwise:
-                yield map(bytes, reading)
+                yield iter(reading)
                 return
             # Not a byte of it is told before all of it was found to be what it claims.
             whole = stack.enter_context(self._verified(reading))

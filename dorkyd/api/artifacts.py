@@ -8,8 +8,8 @@ artifact, whatever its name.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated, Any, TypeVar
@@ -22,13 +22,14 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.types import Send
 
-from dorkyd.api import conditions, naming
+from dorkyd.api import conditions, naming, sending
 from dorkyd.api import messages as m
 from dorkyd.api.connections import MOST_CONNECTIONS
 from dorkyd.api.depending import Project
 from dorkyd.api.description import PROBLEMS
-from dorkyd.control import ArtifactControl, IncomingBody
+from dorkyd.control import ArtifactControl, Chunk, IncomingBody
 from dorkyd.core.artifact import USUAL_TYPE, Artifact, Condition
 from dorkyd.errors import Refused, Stale
 
@@ -64,7 +65,11 @@ async def _run(request: Request, call: Callable[[], T]) -> T:
 
 async def _wait(request: Request, call: Callable[[], T]) -> T:
     """A call that waits for a whole body to be sent, perhaps for hours: it keeps nobody else's bytes waiting."""
-    return await run_sync(call, limiter=_limiter(request, "artifact_waits", MOST_CONNECTIONS))
+    return await run_sync(call, limiter=_waits(request))
+
+
+def _waits(request: Request) -> anyio.CapacityLimiter:
+    return _limiter(request, "artifact_waits", MOST_CONNECTIONS)
 
 
 def _limiter(request: Request, name: str, most: int) -> anyio.CapacityLimiter:
@@ -172,11 +177,7 @@ async def fetch(request: Request, project: Project, path: ArtifactPath) -> Respo
     headers |= {"Content-Length": str(opened.count), "Content-Type": artifact.media_type}
     if span is not None:
         headers["Content-Range"] = f"bytes {span[0]}-{span[1]}/{artifact.size}"
-    return StreamingResponse(
-        _stream(request, opened),
-        206 if span is not None else 200,
-        headers=headers,
-    )
+    return _Body(request, opened, 206 if span is not None else 200, headers)
 
 
 @router.head(f"/{{path:{naming.WHOLE}}}", response_class=Response, responses={304: _FOUND[304]})
@@ -283,9 +284,9 @@ class _Opened:
 
     artifact: Artifact
     span: tuple[int, int] | None = None
-    reading: AbstractContextManager[Iterator[bytes]] | None = None
+    reading: AbstractContextManager[Iterator[Chunk]] | None = None
     """None: the client has them."""
-    chunks: Iterator[bytes] = field(default_factory=lambda: iter(()))
+    chunks: Iterator[Chunk] = field(default_factory=lambda: iter(()))
 
     @property
     def count(self) -> int:
@@ -322,17 +323,43 @@ def _may_be_read(artifact: Artifact, condition: Condition) -> bool:
     return condition.holds(artifact.version, artifact.digest)
 
 
-async def _stream(request: Request, opened: _Opened) -> AsyncIterator[bytes]:
-    """So many bytes. Ends the download when its client leaves."""
+class _Body(StreamingResponse):
+    """The bytes that were asked for. A large body passes the event loop (`dorkyd.api.sending`). However it ends, the download
+    ends with it; a client that got less than all has seen its connection end.
+    """
+
+    def __init__(self, request: Request, opened: _Opened, status: int, headers: Mapping[str, str]) -> None:
+        super().__init__(_chunks(request, opened), status, headers)
+        self._request = request
+        self._opened = opened
+
+    async def stream_response(self, send: Send) -> None:
+        opened, connection = self._opened, sending.connection_of(self._request.scope)
+        assert opened.reading is not None
+        body = None
+        if connection is not None and opened.count > BUFFER_BYTES:
+            body = sending.Sending(connection, opened.chunks, opened.count)
+        try:
+            if body is None:
+                await super().stream_response(send)
+                return
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            with suppress(sending.ClientGoneError):
+                await body.run(_waits(self._request))
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+        finally:
+            with anyio.CancelScope(shield=True):
+                if body is not None:
+                    await run_sync(body.wait_ended, limiter=_waits(self._request))
+                await run_sync(partial(opened.reading.__exit__, None, None, None))
+
+
+async def _chunks(request: Request, opened: _Opened) -> AsyncIterator[Chunk]:
+    """So many bytes."""
     count = opened.count
-    assert opened.reading is not None
-    try:
-        while count > 0:
-            chunk = await _run(request, partial(next, opened.chunks, b""))
-            if not chunk:
-                return  # too few: the protocol below closes the connection, which tells the client
-            yield chunk[:count]
-            count -= len(chunk)
-    finally:
-        with anyio.CancelScope(shield=True):
-            await run_sync(partial(opened.reading.__exit__, None, None, None))
+    while count > 0:
+        chunk = await _run(request, partial(next, opened.chunks, b""))
+        if not chunk:
+            return  # too few: the protocol below closes the connection, which tells the client
+        yield chunk[:count]
+        count -= len(chunk)
