@@ -70,6 +70,11 @@ class ArtifactControl(Protocol):
     def open(self, artifact: Artifact, start: int = 0) -> AbstractContextManager[Iterator[Chunk]]:
         """Its bytes from an offset on, in chunks. `Stale` when it is no longer this state."""
 
+    def open_now(self, path: str, start: int = 0) -> AbstractContextManager[tuple[Artifact, Iterator[Chunk]]]:
+        """The object as it is now with its bytes from an offset on, in one look. `Stale` where that takes another look first:
+        it is not there, ends before, or does not tell what it is.
+        """
+
     def check(self, path: str, condition: Condition) -> None:
         """Raise what is wrong already, before a body is sent."""
 

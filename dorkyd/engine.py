@@ -542,8 +542,11 @@ class Engine:
         return self._open is not None and self._open.journal.repeats.knows(key)
 
     def repeated(self, keyed: Keyed) -> Answered | None:
-        """What this very request was answered before; None: it is new."""
-        return self._ready().asking.repeated(keyed)
+        """What this very request was answered before, also while nothing may be written; None: it is new, and may begin."""
+        answered = self._open.asking.repeated(keyed) if self._open is not None else None
+        if answered is None:
+            self._ready()
+        return answered
 
     def ask(self, asked: Asked, keyed: Keyed | None = None) -> Future[object]:
         """Do what a client asks of one object. `Stale` (`busy-path`) while somebody works on the path. It is `Answered`

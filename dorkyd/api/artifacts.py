@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated, Any, TypeVar
@@ -284,9 +284,9 @@ class _Opened:
 
     artifact: Artifact
     span: tuple[int, int] | None = None
-    reading: AbstractContextManager[Iterator[Chunk]] | None = None
-    """None: the client has them."""
     chunks: Iterator[Chunk] = field(default_factory=lambda: iter(()))
+    reading: AbstractContextManager[object] | None = None
+    """To be left when they are read. None: the client has them."""
 
     @property
     def count(self) -> int:
@@ -296,23 +296,47 @@ class _Opened:
 
 
 def _open(desk: ArtifactControl, path: str, headers: Headers) -> _Opened:
-    """Looks again when the object changes between look and read."""
-    condition = conditions.condition_of(headers)
+    """By one request to the bucket where that will do. Else looks first, and again when the object changes between look and
+    read.
+    """
+    condition, start = conditions.condition_of(headers), conditions.begins_at(headers)
+    if start is not None and condition.none_match is None:
+        with suppress(Stale):
+            return _open_now(desk, path, start, headers, condition)
     for last in (False, False, True):
         artifact = desk.stat(path)
         if not _may_be_read(artifact, condition):
             return _Opened(artifact)
-        try:
-            span = conditions.range_of(headers, artifact)
-        except Refused as exc:
-            raise HTTPException(416, headers={"Content-Range": f"bytes */{artifact.size}"}) from exc
+        span = _span(headers, artifact)
         reading = desk.open(artifact, span[0] if span is not None else 0)
         try:
-            return _Opened(artifact, span, reading, reading.__enter__())
+            chunks = reading.__enter__()
         except Stale:
             if last:
                 raise
+        else:
+            return _Opened(artifact, span, chunks, reading)
     raise AssertionError
+
+
+def _open_now(desk: ArtifactControl, path: str, start: int, headers: Headers, condition: Condition) -> _Opened:
+    """`Stale`: it takes a look first."""
+    with ExitStack() as reading:
+        artifact, chunks = reading.enter_context(desk.open_now(path, start))
+        if not _may_be_read(artifact, condition):
+            return _Opened(artifact)
+        span = _span(headers, artifact)
+        if start != (span[0] if span is not None else 0):
+            raise Stale(f"{path}: all of it is to be sent")
+        return _Opened(artifact, span, chunks, reading.pop_all())
+
+
+def _span(headers: Headers, artifact: Artifact) -> tuple[int, int] | None:
+    """As `conditions.range_of`. HTTP 416."""
+    try:
+        return conditions.range_of(headers, artifact)
+    except Refused as exc:
+        raise HTTPException(416, headers={"Content-Range": f"bytes */{artifact.size}"}) from exc
 
 
 def _may_be_read(artifact: Artifact, condition: Condition) -> bool:
