@@ -39,11 +39,16 @@ def chunks(got: httpx2.Response, patience_s: float | None) -> Iterator[Chunk]:
             chunk = slabs.take()[: min(SLAB_BYTES, count)]
             at = min(len(begun), len(chunk))
             chunk[:at], begun = begun[:at], begun[at:]
-            while at < len(chunk):
-                read = sock.recv_into(chunk[at:])
-                if not read:
-                    raise httpx2.RemoteProtocolError(f"the connection ended {count - at} bytes early")
-                at += read
+            try:
+                while at < len(chunk):
+                    read = sock.recv_into(chunk[at:])
+                    if not read:
+                        raise httpx2.RemoteProtocolError(f"the connection ended {count - at} bytes early")
+                    at += read
+            except (OSError, httpx2.HTTPError):
+                if at:
+                    yield chunk[:at]  # so that none of it need be asked for again
+                raise
             count -= at
             yield chunk
 
