@@ -198,7 +198,7 @@ MAY_IMPORT: dict[str, list[str]] = {
     "locate": [],
     **{name: [] for name in ("beside", "pages", "slabs")},
     "hashing": ["beside"],
-    "buckets.s3_pieces": [*PORTS, "buckets.*", "slabs"],
+    **{name: [*PORTS, "buckets.*", "slabs"] for name in ("buckets.s3_pieces", "buckets.gcs", "buckets.gcs_reading")},
     "pool": ["jobs"],
     "notify": [],
     "allocator": [],
