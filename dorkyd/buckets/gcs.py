@@ -288,7 +288,7 @@ class GcsBucket:
         )
         info = info_of(found)
         request = media_request(self._calls, key, query, 0, None)
-        with contextlib.closing(self._calls.send(request)) as reply:
+        with self._slabs.while_in_use(), contextlib.closing(self._calls.send(request)) as reply:
             piece = GcsPiece(self._calls, request, reply, info, 0, self._slabs)
             yield GcsReading(key, info, piece, crc32c=found.get("crc32c"), left=info.size)
 
