@@ -22,7 +22,7 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
-from starlette.types import Send
+from starlette.types import Receive, Scope, Send
 
 from dorkyd.api import conditions, naming, sending
 from dorkyd.api import messages as m
@@ -348,34 +348,40 @@ def _may_be_read(artifact: Artifact, condition: Condition) -> bool:
 
 
 class _Body(StreamingResponse):
-    """The bytes that were asked for. A large body passes the event loop (`dorkyd.api.sending`). However it ends, the download
-    ends with it; a client that got less than all has seen its connection end.
+    """The bytes that were asked for. A large body passes the event loop (`dorkyd.api.sending`). However it ends, the reading
+    is closed; a client that got less than all has seen its connection end.
     """
 
     def __init__(self, request: Request, opened: _Opened, status: int, headers: Mapping[str, str]) -> None:
         super().__init__(_chunks(request, opened), status, headers)
-        self._request = request
-        self._opened = opened
-
-    async def stream_response(self, send: Send) -> None:
-        opened, connection = self._opened, sending.connection_of(self._request.scope)
-        assert opened.reading is not None
-        body = None
+        self._reading = opened.reading
+        self._limiter = _waits(request)
+        connection = sending.connection_of(request.scope)
+        self._sending: sending.Sending | None = None
         if connection is not None and opened.count > BUFFER_BYTES:
-            body = sending.Sending(connection, opened.chunks, opened.count)
+            self._sending = sending.Sending(connection, opened.chunks, opened.count)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            if body is None:
-                await super().stream_response(send)
-                return
-            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-            with suppress(sending.ClientGoneError):
-                await body.run(_waits(self._request))
-                await send({"type": "http.response.body", "body": b"", "more_body": False})
+            await super().__call__(scope, receive, send)
         finally:
             with anyio.CancelScope(shield=True):
-                if body is not None:
-                    await run_sync(body.wait_ended, limiter=_waits(self._request))
-                await run_sync(partial(opened.reading.__exit__, None, None, None))
+                await run_sync(self._end, limiter=self._limiter)
+
+    async def stream_response(self, send: Send) -> None:
+        if self._sending is None:
+            await super().stream_response(send)
+            return
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        with suppress(sending.ClientGoneError):
+            await self._sending.run(self._limiter)
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def _end(self) -> None:
+        if self._sending is not None:
+            self._sending.end()
+        if self._reading is not None:
+            self._reading.__exit__(None, None, None)
 
 
 async def _chunks(request: Request, opened: _Opened) -> AsyncIterator[Chunk]:

@@ -59,15 +59,16 @@ def connection_of(scope: Scope) -> Connection | None:
 
 
 class Sending:
-    """One body of `count` bytes, the first that `chunks` gives. `run` once, then `wait_ended`."""
+    """One body of `count` bytes, the first that `chunks` gives. `run` once; `end` in any case, before `chunks` is closed."""
 
     def __init__(self, connection: Connection, chunks: Iterator[bytes | memoryview], count: int) -> None:
         self._connection = connection
         self._chunks = chunks
         self._left = count
-        self._unwanted = threading.Event()
-        self._ended = threading.Event()
-        self._ended.set()
+        self._sock: socket.socket | None = None
+        self._turn = threading.Lock()
+        """Held by the thread while it runs."""
+        self._unwanted = False
 
     async def run(self, limiter: anyio.CapacityLimiter) -> None:
         """After the headers: send all of it, on one thread. Raises what `chunks` raises, or `ClientGoneError`; the connection is
@@ -83,38 +84,38 @@ class Sending:
             raise ClientGoneError
         connection.conn.send_with_data_passthrough(h11.Data(data=_Counted(self._left)))  # type: ignore[arg-type]
         try:
-            with transport.get_extra_info("socket").dup() as sock:
-                self._ended.clear()
-                await run_sync(self._send_all, sock.dup(), limiter=limiter, abandon_on_cancel=True)
+            self._sock = transport.get_extra_info("socket").dup()
+            await run_sync(self._send_all, self._sock, limiter=limiter, abandon_on_cancel=True)
         except BaseException:
-            self._unwanted.set()
+            self._unwanted = True
             connection.cycle.disconnected = True
             transport.abort()
             raise
 
-    def wait_ended(self) -> None:
-        """Until no thread uses `chunks` any more."""
-        self._unwanted.set()
-        self._ended.wait()
+    def end(self) -> None:
+        """From here on no thread uses `chunks`, one that has yet to begin included. Waits for one that runs."""
+        self._unwanted = True
+        with self._turn:
+            if self._sock is not None:
+                self._sock.close()
 
     def _send_all(self, sock: socket.socket) -> None:
-        try:
-            with sock:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BYTES)
-                sock.settimeout(LOOK_S)
-                while self._left:
-                    chunk = next(self._chunks, None)
-                    if chunk is None:
-                        raise EOFError(f"{self._left} bytes are missing")
-                    view = memoryview(chunk)[: self._left]
-                    self._send(sock, view)
-                    self._left -= len(view)
-        finally:
-            self._ended.set()
+        with self._turn:
+            if self._unwanted:
+                raise ClientGoneError
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BYTES)
+            sock.settimeout(LOOK_S)
+            while self._left:
+                chunk = next(self._chunks, None)
+                if chunk is None:
+                    raise EOFError(f"{self._left} bytes are missing")
+                view = memoryview(chunk)[: self._left]
+                self._send(sock, view)
+                self._left -= len(view)
 
     def _send(self, sock: socket.socket, view: memoryview) -> None:
         while view:
-            if self._unwanted.is_set():
+            if self._unwanted:
                 raise ClientGoneError
             try:
                 view = view[sock.send(view) :]

@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
+from threading import RLock
 from typing import BinaryIO, Protocol
 
 from dorkyd.api.failures import BadBytes, BadRequest, Failed
@@ -231,7 +232,11 @@ LARGE_BYTES = 8 * CHUNK_BYTES
 
 
 class Download:
-    """A body on its way into `out`. It may come in several answers: 206 goes on, 200 begins anew. Close it."""
+    """A body on its way into `out`. It may come in several answers: 206 goes on, 200 begins anew.
+
+    Close it before `out`: a thread may be at work that somebody who was cancelled does not wait for any more (the awaited
+    client's), and must not write to whatever has its descriptor next.
+    """
 
     def __init__(self, out: Writable, counter: Counter) -> None:
         self.out = out
@@ -246,6 +251,8 @@ class Download:
         self._beside = ExitStack()
         """Ends the threads."""
         self._hashing: Callable[[Chunk], object] = self._hash.update
+        self._turn = RLock()
+        self._closed = False
 
     @property
     def moved(self) -> int:
@@ -254,6 +261,12 @@ class Download:
 
     def begin(self, status: int, headers: Mapping[str, str]) -> None:
         """An answer: the rest, or all of it."""
+        with self._turn:
+            self._check_open()
+            self.take(status, headers)
+
+    def take(self, status: int, headers: Mapping[str, str]) -> None:
+        """As `begin`."""
         self.finish()
         if status != 206 and self.moved:
             self.anew()
@@ -270,9 +283,11 @@ class Download:
 
     def write(self, data: Chunk) -> None:
         """Some of it."""
-        self._hashing(data)
-        with _written():
-            self.put(data)
+        with self._turn:
+            self._check_open()
+            self._hashing(data)
+            with _written():
+                self.put(data)
         self.counter.at(self.moved + len(data))
 
     def put(self, data: Chunk) -> None:
@@ -296,8 +311,13 @@ class Download:
 
     def close(self) -> None:
         """Whether it is whole or not, no thread works on it any more."""
-        with suppress(Failed):
+        with self._turn, suppress(Failed):
+            self._closed = True
             self.finish()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ValueError("the download was given up")
 
     def check(self) -> None:
         """`BadBytes` when what came is not what the daemon says it is."""
@@ -316,9 +336,9 @@ class FileDownload(Download):
         self._file = out
         self._put: Callable[[Chunk], object] = PageWriter(out.fileno()).write
 
-    def begin(self, status: int, headers: Mapping[str, str]) -> None:
-        """Once that is known, a large one is written beside its coming."""
-        super().begin(status, headers)
+    def take(self, status: int, headers: Mapping[str, str]) -> None:
+        """A large one is written beside its coming."""
+        super().take(status, headers)
         self._put = PageWriter(self._file.fileno()).write
         if self.size is not None and self.size - self.moved >= LARGE_BYTES:
             self._put = self.beside(self._put, "writing")

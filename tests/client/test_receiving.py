@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from dorkyd.api.failures import BadBytes, Failed, NotRunning, Temporary
-from dorkyd.client import DorkyClient, artifacts
+from dorkyd.client import DorkyClient, artifacts, bodies
 from dorkyd.client.receiving import LARGE_BYTES
 
 WHOLE = os.urandom(LARGE_BYTES * 3 + 4097)
@@ -178,3 +178,24 @@ def test_a_full_disk(script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert len(script.asked) == 1
     assert os.listdir(tmp_path) == []
     assert threading.active_count() == before
+
+
+def test_no_write_after_the_end(tmp_path: Path) -> None:
+    """A thread that a cancelled caller left behind writes nothing, least of all into a file that has the descriptor next."""
+    staged, out = bodies.beside(tmp_path / "x")
+    into = bodies.FileDownload(out, bodies.Counter("x", None, None))
+    into.begin(200, {"Content-Length": str(LARGE_BYTES)})
+    into.write(b"some")
+    into.close()
+    fd = out.fileno()
+    out.close()
+    other = os.open(tmp_path / "other", os.O_WRONLY | os.O_CREAT)
+    if other != fd:
+        os.dup2(other, fd)
+        os.close(other)
+    for late in (lambda: into.write(b"late"), lambda: into.begin(200, {})):
+        with pytest.raises(ValueError, match="given up"):
+            late()
+    os.close(fd)
+    assert (tmp_path / "other").read_bytes() == b""
+    assert staged.read_bytes() == b"some"
