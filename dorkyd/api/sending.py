@@ -82,8 +82,10 @@ class Sending:
         transport.set_write_buffer_limits()
         if connection.cycle.disconnected or transport.is_closing():
             raise ClientGoneError
-        connection.conn.send_with_data_passthrough(h11.Data(data=_Counted(self._left)))  # type: ignore[arg-type]
         try:
+            if transport.get_write_buffer_size():
+                raise RuntimeError("what was written before has not gone yet")
+            connection.conn.send_with_data_passthrough(h11.Data(data=_Counted(self._left)))  # type: ignore[arg-type]
             self._sock = transport.get_extra_info("socket").dup()
             await run_sync(self._send_all, self._sock, limiter=limiter, abandon_on_cancel=True)
         except BaseException:

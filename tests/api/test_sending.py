@@ -91,6 +91,31 @@ def test_exactly_what_was_asked_for(
     eventually(lambda: not desk.open_readings, "the readings are closed")
 
 
+def test_behind_other_answers(served: tuple[Served, Desk]) -> None:
+    """Asked for in one breath with others that the client has not read yet, more than the system takes and fewer than have the
+    server wait: its bytes come after theirs.
+    """
+    up, desk = served
+    target = "/v1/projects/none/artifacts/x"
+    before = 170
+    with socket.socket(socket.AF_UNIX) as peer:
+        peer.connect(up.socket)
+        asked = [f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n"] * before
+        peer.sendall("".join([*asked, f"GET {URL} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"]).encode())
+        eventually(lambda: desk.open_readings == 1, "the last one is being answered")
+        got = bytearray()
+        while data := peer.recv(65536):
+            got += data
+    for content in [None] * before + [WHOLE]:
+        head, _, rest = bytes(got[:2000]).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 404" if content is None else b"HTTP/1.1 200")
+        length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+        del got[: len(head) + 4]
+        assert content is None or bytes(got[:length]) == content
+        del got[:length], rest
+    assert not got
+
+
 @pytest.mark.parametrize("failure", [None, Transient("the bucket went away")])
 def test_what_breaks_off_is_broken(served: tuple[Served, Desk], failure: Exception | None) -> None:
     """A reading that fails, or ends too soon, ends the connection: nobody takes what came for the whole."""
