@@ -25,20 +25,21 @@ FAMILIES = {
         "permissions",
         "durable",
         "streams",
+        "pages",
         "recent",
         "basecopies",
         "faults",
     ],
     "watcher": ["watcher", "inotify", "hints"],
     "npm": ["npm_folder"],
-    "news": ["news", "compaction", "bucket_trash"],
+    "news": ["news", "ahead", "compaction", "bucket_trash"],
     "push": ["push"],
     "buckets": ["buckets", "buckets.*"],
 }
 """Adapters, and the modules that each is made of."""
 
 PORTS = ["ports", "core.*", "errors"]
-KEYS = ["keys", "keyring", "codecs", "sealing"]
+KEYS = ["keys", "key_store", "key_chain", "keyring", "codecs", "sealing"]
 """Encryption: over a bucket, so that all above see plain bytes."""
 STORES = ["journal", "ledger", "schema", "sessions", "repeats", "batch_rows", "manual_rows"]
 ENGINE = [
@@ -86,7 +87,9 @@ MAY_IMPORT: dict[str, list[str]] = {
     **{name: [*PORTS, *STORES, *KEYS, *ENGINE, "news", "bucket_trash"] for name in ENGINE},
     "keys": ["core.*", "errors", "durable", "private"],
     "codecs": ["core.*", "errors", "keys"],
-    "keyring": [*PORTS, "keys", "news"],
+    "key_store": [*PORTS, "keys", "news"],
+    "key_chain": [*PORTS, "keys", "key_store"],
+    "keyring": [*PORTS, "keys", "key_store", "key_chain"],
     "sealing": [*PORTS, "keys", "keyring", "codecs"],
     "team": [*PORTS, *STORES, "engine", "keyring", "news"],
     # First contact with a bucket was taken out of the engine, and proves its conditions.
@@ -133,7 +136,8 @@ MAY_IMPORT: dict[str, list[str]] = {
         for name in ("commits", "checkout", "committing")
     },
     "artifacts": [*PORTS, *STORES, *KEYS, *ENGINE, "control", "bucket_trash"],
-    "api.connections": ["api.problems", "peer"],
+    "api.connections": ["api.problems", "api.sending", "peer"],
+    "api.sending": [],
     "api.__main__": ["api.routes", ""],
     "api.server": ["api.*", "control", "core.*", "errors", "private"],
     "private": ["errors"],
@@ -173,9 +177,12 @@ MAY_IMPORT: dict[str, list[str]] = {
         "errors",
         "locate",
         "peer",
+        "beside",
+        "pages",
+        "slabs",
     ],
-    "client.plans": ["api.messages", "api.calls", "api.failures"],
-    "client.bodies": ["api.failures"],
+    "client.plans": ["api.messages", "api.calls", "api.failures", "beside"],
+    "client.bodies": ["api.failures", "beside", "pages"],
     "client.answers": ["api.failures"],
     "client.quick": ["client.answers", "locate", "peer"],
     "client.reading": [],
@@ -223,6 +230,9 @@ MAY_IMPORT: dict[str, list[str]] = {
     "api.log_messages": ["api.messages"],
     "api.log_calls": ["api.calls", "api.log_messages"],
     "locate": [],
+    **{name: [] for name in ("beside", "pages", "slabs")},
+    "hashing": ["beside"],
+    **{name: [*PORTS, "buckets.*", "slabs"] for name in ("buckets.s3_pieces", "buckets.gcs", "buckets.gcs_reading")},
     "pool": ["jobs"],
     "notify": [],
     "allocator": [],
@@ -248,13 +258,13 @@ LIBRARIES: dict[str, tuple[list[str], bool]] = {
     "watchdog": (["watcher", "inotify"], False),
     "pathspec": (["core.ignore"], False),
     "yaml": (CONFIG, False),
-    "pyrage": (["keys", "keyring", "codecs"], False),
+    "pyrage": (["keys", "key_store", "codecs"], False),
     "cryptography": (["keys"], False),
     "zstandard": (["codecs"], False),
     "fastapi": (["api.*"], False),
     "starlette": (["api.*"], False),
     "uvicorn": (["api.*"], False),
-    "httpx2": (["client.wire", "client.blocking", "client.awaiting"], False),
+    "httpx2": (["client.wire", "client.blocking", "client.awaiting", "client.receiving"], False),
     "typer": (["cli", "cli.*"], False),
     "rich": (["cli", "cli.*"], False),
     "apscheduler": (["daemon"], False),

@@ -153,7 +153,7 @@ def data_of(line: str) -> bytes:
 
 def no_answer(exc: Exception, place: Place, request_id: str) -> ApiError:
     """The error that a request without an answer is."""
-    if isinstance(exc, httpx2.ConnectTimeout | httpx2.PoolTimeout | httpx2.ReadTimeout | httpx2.WriteTimeout):
+    if isinstance(exc, httpx2.TimeoutException | TimeoutError):
         return too_slow(request_id)
     if isinstance(exc, httpx2.ConnectError):
         return not_running(str(place), request_id, tcp=place.socket_path is None)
