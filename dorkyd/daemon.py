@@ -511,7 +511,7 @@ def _lock(file: FilePath) -> int:
     return fd
 
 
-def _write_daemon_file(file: FilePath, socket_path: str, *, stays: bool) -> None:
+def _write_daemon_file(file: FilePath, socket_path: str, *, stays: bool = False) -> None:
     """`stays`: a service manager listens on the socket when we no longer do."""
     staged = file.with_name(f"{file.name}.tmp")
     staged.unlink(missing_ok=True)

@@ -463,7 +463,9 @@ class ProjectRunner:
     def why(self, path: str) -> Why:
         """As `ProjectControl.why`."""
         waits = self._engine.waits_for_batch(Path(path)) or ""
-        return self._reader().why(path, self._engine.rules(), self._next_tries(), stopped=waits)
+        keyring = self._engine.keyring
+        covers = (lambda _path: False) if keyring is None else keyring.covers
+        return self._reader().why(path, self._engine.rules(), self._next_tries(), stopped=waits, covers=covers)
 
     def check_ignore(self, paths: Sequence[str]) -> Sequence[IgnoreItem]:
         """As `ProjectControl.check_ignore`."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shlex
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path as FilePath
@@ -33,6 +33,7 @@ from dorkyd.reading_rows import (
     count_below,
     history_of,
     is_apart,
+    is_sealed,
     is_sent,
     joined,
     last_of,
@@ -155,14 +156,24 @@ class Reader:
 
     # --- one path ---------------------------------------------------------------------------------------------------
 
-    def why(self, path: str, rules: IgnoreRules, next_try: Mapping[Path, float], *, stopped: str = "") -> Why:
+    def why(
+        self,
+        path: str,
+        rules: IgnoreRules,
+        next_try: Mapping[Path, float],
+        *,
+        stopped: str = "",
+        covers: Callable[[Path], bool] = lambda _: False,
+    ) -> Why:
         """Everything known about one path. A closing `/` asks about a folder.
+
+        `covers`: what leaves this machine encrypted only.
 
         `stopped` says why nothing moves at present (`the project is paused`), "" when things do. `Refused` for what
         can be no path.
         """
         asked = _parsed(path.removesuffix("/") if path != "/" else path)
-        row, last, sent, inside = Row(asked), None, False, 0
+        row, last, sent, inside, sealed = Row(asked), None, False, 0, False
         differs = False
         copies: list[Path] = []
         with self._reading() as conn:
@@ -170,6 +181,7 @@ class Reader:
                 (row,) = joined(conn, "SELECT ? AS path", (asked,))
                 last = last_of(conn, asked)
                 sent = is_sent(conn, asked)
+                sealed = is_sealed(conn, asked)
                 differs = is_apart(conn, asked)
                 inside = 0 if row.known else count_below(conn, asked)
                 copies = copies_of(conn, asked) if row.known else []
@@ -193,9 +205,9 @@ class Reader:
             state, text = "pending", self._pending(row, sent=sent, stopped=stopped)
         else:
             state, text = "unknown", self._unknown(last)
-        return Why(
-            asked, state, ignored_by, row.item(row.local), row.item(row.base), row.item(row.remote), problem, last, text
-        )
+        encrypted = "yes" if sealed else "when-sent" if ignored_by is None and not folder and covers(asked) else None
+        sides = (row.item(row.local), row.item(row.base), row.item(row.remote))
+        return Why(asked, state, ignored_by, *sides, problem, last, text, encrypted)
 
     def _folder(self, path: Path, inside: int) -> str:
         return (

@@ -162,6 +162,12 @@ def count_below(conn: sqlite3.Connection, folder: Path) -> int:
     return int(row[0])
 
 
+def is_sealed(conn: sqlite3.Connection, path: Path) -> bool:
+    """Whether the object is known to be encrypted."""
+    row = conn.execute("SELECT sealed FROM remote WHERE path = ?", (path,)).fetchone()
+    return row is not None and row[0] is not None
+
+
 def is_sent(conn: sqlite3.Connection, path: Path) -> bool:
     """A write of it to the bucket was sent, perhaps, and its outcome is not recorded."""
     found = conn.execute("SELECT 1 FROM intents WHERE path = ? AND state = 'intended'", (path,))

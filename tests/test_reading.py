@@ -333,6 +333,17 @@ def test_why_installed(at: Fixture) -> None:
     assert told.local == FileItem(Path("f"), A, 5, None, 0o644, "synced")
 
 
+def test_why_encrypted(at: Fixture) -> None:
+    """An object that is encrypted, whatever covers it; a file that will be when it is sent; neither."""
+    for path in ("f", "g", "h", "build/x"):
+        at.synced(path)
+    with at.journal.atomic():
+        at.journal._conn.execute("UPDATE remote SET sealed = 'e1 x' WHERE path = 'f'")
+    covers = lambda path: path != "g"
+    told = {path: at.reader.why(path, RULES, {}, covers=covers).encrypted for path in ("f", "g", "h", "build/x")}
+    assert told == {"f": "yes", "g": None, "h": "when-sent", "build/x": None}
+
+
 def test_why_ignored(at: Fixture) -> None:
     """The rule is named; for a folder too, though only its files are known."""
     at.remote("build/x")

@@ -365,6 +365,8 @@ class Why(Answer):
     problem: ProblemItem | None
     last: LogItem | None
     explanation: Text
+    encrypted: str | None = None
+    """`yes`: its object is; `when-sent`: it will be, a pattern covers it; None: neither."""
 
 
 class SyncResult(Answer):

@@ -17,6 +17,7 @@ from dorkyd.client import DorkyClient
 
 Path = Annotated[str, typer.Argument(help="PATH as you would give it to any program, or NAME:PATH.")]
 PAGE = 5000
+ENCRYPTED = {"yes": "its object is encrypted", "when-sent": "a pattern covers it: it leaves this machine encrypted"}
 JSON_PAGE = 100_000
 """With --json a page is a line, and nearly every project is one."""
 ARTIFACTS_PAGE = 10_000
@@ -89,6 +90,8 @@ def why(path: Path, json: Json = False) -> None:
             show(f"  ignored by  {told.ignored_by}")
         for label, side in (("local", told.local), ("base", told.base), ("remote", told.remote)):
             show(f"  {label:<10}  {_side(side)}")
+        if told.encrypted is not None:
+            show(f"  encryption  {ENCRYPTED[told.encrypted]}")
         if told.problem is not None:
             show(f"  problem     {told.problem.detail}")
             if told.problem.next_try_s is not None:

@@ -306,6 +306,8 @@ class Why:
     last: LogItem | None
     explanation: str
     """A sentence for people."""
+    encrypted: str | None = None
+    """`yes`: its object is; `when-sent`: it will be, a pattern covers it; None: neither."""
 
 
 @dataclass(frozen=True, slots=True)
