@@ -70,6 +70,12 @@ def test_paths_here(tab: object, at_home: Served, monkeypatch: pytest.MonkeyPatc
     assert tab("why", "deep/") == ["deep/x", "deep/y"]  # type: ignore[operator]
 
 
+def test_a_large_folder_hides_nothing(tab: object, at_home: Served) -> None:
+    """It is one candidate, and what follows it is found without reading all of it."""
+    at_home.project.files_held = [file_item(f"d/{n:04}") for n in range(500)] + [file_item("e")]
+    assert tab("why", "api:") == ["api:d/", "api:e"]  # type: ignore[operator]
+
+
 @LEAK
 def test_without_a_daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Commands are offered all the same, names are not, and nothing is said."""

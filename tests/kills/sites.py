@@ -16,8 +16,11 @@ import dorkyd
 from tests.kills.ports import BUCKET, FOLDER, OS_STEPS
 
 ROOT = Path(dorkyd.__file__).parent
-NOT_THE_DAEMON = ("cli/", "client/", "client.py", "locate.py", "core/", "ports.py")
-"""Other programs, and what does nothing."""
+NOT_THE_DAEMON = (
+    *("cli/", "client/", "client.py", "locate.py", "core/", "ports.py"),
+    *("service.py", "service_managers.py", "config_team.py"),
+)
+"""Other programs (the last are `dorkyctl`'s alone), and what does nothing."""
 WRITES = re.compile(
     r"\b(INSERT(?: OR \w+)? INTO|UPDATE|DELETE FROM|CREATE TABLE|CREATE INDEX|DROP TABLE|ALTER TABLE) (\w+(?:\.\w+)?)"
 )
@@ -35,6 +38,7 @@ Site = tuple[str, str]
 _RACE = "only when a file changes between a look and the act: `tests/scenarios`, where the moment can be chosen"
 _FALLBACK = "only where the file system or the system lacks a call"
 _NEW = "newer than the last telling of all stories: `python -m tests.kills --write` says whether one passes it"
+_LOG = "the daemon's own log, on which nothing that is kept depends"
 _TCP = "only with a TCP listener, which writes its token once"
 _REPEATS = "inside a transaction whose end is a point; each step in `tests/scenarios/test_repeats.py`"
 _MERGES = "each step in `tests/scenarios/test_env_merge.py`; the story of two edits of one .env passes most"
@@ -97,6 +101,11 @@ UNREACHED: dict[Site, str] = {
     ("os.rename", "folder.LocalFolder.rename"): _FALLBACK,
     ("os.rename", "buckets.directory_place.move_to_free"): _FALLBACK,
     ("open for writing", "daemon._write_daemon_file"): "a descriptor that `os.open` gave, which is a point",
+    ("open for writing", "journald.ToJournal._send_file"): _LOG,
+    ("open for writing", "logs.chosen"): _LOG,
+    ("os.mkdir", "logs.chosen"): _LOG,
+    ("os.open", "loglines.lead_to"): _LOG,
+    ("os.replace", "loglines.Rotating._rotate"): _LOG,
     ("os.open", "api.tcp.token_in"): _TCP,
     ("os.replace", "api.tcp.token_in"): _TCP,
     ("os.unlink", "api.tcp.token_in"): _TCP,
