@@ -17,6 +17,7 @@ from itertools import islice
 from typing import TypeVar
 
 from dorkyd.commits import Commits
+from dorkyd.committed_secrets import is_content
 from dorkyd.contents import AT_ONCE, Brought, Contents, Wanted
 from dorkyd.core.commits import Commit, CommitFile, CommitId, object_key
 from dorkyd.core.committed import CheckedOut, Unlike
@@ -28,6 +29,7 @@ from dorkyd.engine import Engine
 from dorkyd.errors import Blocked, DorkyError, Integrity, PathProblem, Refused, Stale
 from dorkyd.placing import Placement, Placer, Withdrawal
 from dorkyd.ports import Entry, Observation
+from dorkyd.transfer import SECRET_BITS
 
 T = TypeVar("T")
 
@@ -179,8 +181,11 @@ class Checkout:
                 rule = rules.rule(file.path, False)
                 if rule is not None:
                     plan.unlike.append(Unlike(file.path, f"ignored here by `{rule}`, so it is left alone"))
-                else:
+                    continue
+                try:
                     self._judge(plan, file, *seen[file.path])
+                except Blocked as exc:
+                    plan.unlike.append(Unlike(file.path, str(exc)))
         if not only:
             self._judge_extras(plan, {file.path for file in files})
         return plan
@@ -191,8 +196,8 @@ class Checkout:
                 plan.unlike.append(Unlike(file.path, there.detail))
             case DorkyError():
                 plan.unlike.append(Unlike(file.path, str(there)))
-            case Local() if there.digest == file.digest:
-                if file.mode in (None, there.mode):
+            case Local() if is_content(self._engine, file, there.digest):
+                if self._mode_agrees(file, there):
                     plan.same += 1
                 else:
                     plan.modes.append((file, there))
@@ -202,6 +207,11 @@ class Checkout:
                     plan.edits.append(file.path)
             case _:
                 plan.place.append((file, None))
+
+    def _mode_agrees(self, file: CommitFile, there: Local) -> bool:
+        """A secret's file here has lost the bits of others, which is no difference."""
+        left = 0 if file.epoch is None else SECRET_BITS
+        return file.mode is None or file.mode & ~left == there.mode & ~left
 
     def _judge_extras(self, plan: _Plan, wanted: set[Path]) -> None:
         """What is here and not in the commit. What is no file, or ignored, is none of the project's."""
@@ -245,7 +255,14 @@ class Checkout:
         """All contents into staging, or none."""
         contents = Contents(self._engine, min(self.commits.at_once, AT_ONCE))
         wanted = [
-            Wanted(file.path, file.digest, file.version, file.mode, kept=object_key(file.digest))
+            Wanted(
+                file.path,
+                file.digest if file.epoch is None else None,
+                file.version,
+                file.mode,
+                kept=object_key(file.digest),
+                sealed=file.sealed,
+            )
             for file, _ in plan.place
         ]
         found = contents.bring_all(wanted) if wanted else []
@@ -262,7 +279,7 @@ class Checkout:
         withdrawals = [Withdrawal(path, there, approved=True) for path, there in plan.out]
         taken_out = self._all(plan, withdrawals, placer.take_out_all, lambda one: one.path)
         placements = [
-            Placement(brought[file.path].staged, brought[file.path].digest, file.path, there)
+            Placement((got := brought[file.path]).staged, got.digest, file.path, there, secret=got.secret)
             for file, there in plan.place
         ]
         placed = self._all(plan, placements, placer.put_all, lambda one: one.path)
@@ -298,7 +315,8 @@ class Checkout:
         for file, there in files:
             assert file.mode is not None
             try:
-                self._engine.folder.set_mode(file.path, file.mode, there)
+                left = 0 if file.epoch is None else SECRET_BITS
+                self._engine.folder.set_mode(file.path, file.mode & ~left, there)
             except DorkyError as exc:
                 failed[file.path] = exc
         if journal is not None:

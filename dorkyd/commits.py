@@ -7,7 +7,7 @@ contents that no commit refers to, which a collection removes (`dorkyd.core.garb
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -15,6 +15,7 @@ from typing import TypeVar
 from dorkyd.asking import RETRY_S, check_reachable, check_ready
 from dorkyd.commit_cache import CommitCache
 from dorkyd.commit_store import AT_ONCE, CommitStore, Source, Standing
+from dorkyd.committed_secrets import Sameness, file_body
 from dorkyd.contents import Contents
 from dorkyd.core.commits import (
     Commit,
@@ -30,14 +31,14 @@ from dorkyd.core.commits import (
 )
 from dorkyd.core.committed import Made
 from dorkyd.core.garbage import CONDEMNED_S
-from dorkyd.core.model import Digest, Local, Path
+from dorkyd.core.model import Digest, Path, Version
 from dorkyd.core.report import State, SyncResult
+from dorkyd.core.sealing import keyed_of
 from dorkyd.core.settings import Mode
 from dorkyd.engine import Engine
 from dorkyd.errors import Blocked, DorkyError, Integrity, Refused, Stale, Transient
 from dorkyd.ledger import Event
 from dorkyd.ports import Body
-from dorkyd.transfer import FileBody
 
 T = TypeVar("T")
 
@@ -120,12 +121,9 @@ class Commits:
         self.note("commit", Path("."), f"{made[0][:12]} {first_line}")
         return Made(Named(made[0], made[1].version, commit.header), snapshot.conflicts)
 
-    def _body(self, path: Path, digest: Digest) -> Body | None:
+    def _body(self, file: CommitFile) -> Body | None:
         """The bytes of a file here, for a store that cannot copy an object this large."""
-        found = self.engine.folder.observe(path, None)
-        return (
-            FileBody(self.engine.folder, path, found) if isinstance(found, Local) and found.digest == digest else None
-        )
+        return file_body(self.engine, file)
 
     # --- reading ------------------------------------------------------------------------------------------------
 
@@ -143,13 +141,16 @@ class Commits:
         return self.store().find(text)
 
     def diff(self, old: str, new: str | None) -> Sequence[Difference]:
-        """What differs between two commits; `new` None: between one and what the bucket is known to hold now."""
+        """What differs between two commits; `new` None: between one and what the bucket is known to hold now. Content that is
+        encrypted to different keys is compared where both are here (`Difference.waits`).
+        """
         store = self.store()
         before = store.find(old)[1].by_path
         if new is not None:
-            return differences(before, store.find(new)[1].by_path)
-        now = self.of_engine(lambda: {file.path: file for file in objects_of(self.engine)})
-        return differences(before, now)
+            now = store.find(new)[1].by_path
+        else:
+            now = self.of_engine(lambda: {file.path: file for file in objects_of(self.engine)})
+        return Sameness(self.engine, store).judged(differences(before, now))
 
     # --- for checkout, collection and push -----------------------------------------------------------------------
 
@@ -195,7 +196,7 @@ class Committer:
     parent: Commit | None
     sources: Mapping[Digest, Sequence[Source]]
     """Object states that hold each content."""
-    body: Callable[[Path, Digest], Body | None] = lambda _path, _digest: None
+    body: Callable[[CommitFile], Body | None] = lambda _file: None
     """The bytes of a file here, where the store cannot copy them."""
     now_ns: Callable[[], int] = time.time_ns
     """Wall clock: it goes on while the machine sleeps."""
@@ -228,7 +229,8 @@ class Committer:
     def _keep(self, files: Sequence[CommitFile], dead: frozenset[str]) -> None:
         def one(file: CommitFile) -> str:
             sources = self.sources.get(file.digest, ())
-            return self.store.keep(file.digest, sources, dead, file.size, lambda: self.body(file.path, file.digest))
+            body = lambda: self.body(file)
+            return self.store.keep(file.digest, sources, dead, file.size, body, epoch=file.epoch)
 
         self._relied |= dict(zip(self.store.each(one, files), files, strict=True))
 
@@ -278,44 +280,23 @@ def snapshot_of(engine: Engine) -> Snapshot:
     files = objects_of(engine)
     here = {file.path for file in files}
     conflicts = tuple(path for path in engine.journal.conflict_copies() if path in here)
-    refuse_encrypted(engine, files)
     return Snapshot(files, conflicts, project_of(engine))
 
 
-def refuse_encrypted(engine: Engine, files: Iterable[CommitFile]) -> None:
-    """`Refused` (`encrypted-not-built`) when one of a commit's files is to be encrypted, or is: its digest and size would stand
-    there for everybody, and its content in plain. Engine thread.
-    """
-    secret = next((file.path for file in files if _is_encrypted(engine, file)), None)
-    if secret is not None:
-        raise Refused(
-            f"{secret!r} is encrypted, and a commit cannot hold encrypted files yet",
-            code="encrypted-not-built",
-            hint="commit in a project without encrypted files; versions of them are kept in the bucket's trash",
-        )
-
-
-def _is_encrypted(engine: Engine, file: CommitFile) -> bool:
-    """By its name, by what stands under that in the bucket, or as the same content as something encrypted."""
-    if engine.keyring is not None and engine.keyring.hides(file.path):
-        return True
-    if engine.journal is None:
-        return False
-    remote = engine.journal.remote(file.path)
-    return (remote is not None and remote.sealed is not None) or (
-        file.size > 0 and engine.journal.is_sealed_content(file.digest)
-    )
-
-
 def objects_of(engine: Engine) -> tuple[CommitFile, ...]:
-    """What the bucket is known to hold, without what is ignored. Engine thread."""
-    journal, rules = engine.journal, engine.rules()
+    """What the bucket is known to hold, without what is ignored: of encrypted objects what may be told of them. `Refused`
+    (`must-be-encrypted`) for one that is to be encrypted and is not: a commit would keep it in plain for ever. Engine thread.
+    """
+    journal, rules, keyring = engine.journal, engine.rules(), engine.keyring
     if journal is None:
         raise Transient("the project is not open", code="not-open", retry_after_s=RETRY_S)
     folder = engine.project.mode is not Mode.BUCKET
     files = []
-    for path, version, size, digest, mode in journal.objects():
+    for path, version, size, digest, mode, sealed in journal.objects():
         if folder and rules.rule(path, False) is not None:
+            continue
+        if sealed is not None:
+            files.append(_sealed(engine, path, version, mode, sealed))
             continue
         if digest is None:
             raise Refused(
@@ -323,8 +304,25 @@ def objects_of(engine: Engine) -> tuple[CommitFile, ...]:
                 code="digest-unknown",
                 hint=f"dorkyctl why {path!r}",
             )
+        if keyring is not None and keyring.hides(path):
+            raise Refused(
+                f"{path!r} is to be encrypted, and is in the bucket in plain",
+                code="must-be-encrypted",
+                hint="a device in mode two-way or push that has the file encrypts it: `dorkyctl status` tells what waits",
+            )
         files.append(CommitFile(path, digest, size, mode, version))
     return tuple(files)
+
+
+def _sealed(engine: Engine, path: Path, version: Version, mode: int | None, sealed: str) -> CommitFile:
+    epoch, _, keyed = sealed.partition(":")
+    if not keyed or engine.keyring is None:
+        raise Refused(
+            f"what the encrypted {path!r} holds is not known: another tool wrote it",
+            code="digest-unknown",
+            hint=f"dorkyctl why {path!r}",
+        )
+    return CommitFile(path, Digest(keyed_of(sealed)), None, mode, version, epoch)
 
 
 def project_of(engine: Engine) -> str:

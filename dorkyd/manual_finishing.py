@@ -48,7 +48,7 @@ class Finishing:
         own = {push.id: push for push in ask(self.engine, lambda: self.journal().manual.pushes())}  # noqa: PLW0108
         plans: dict[str, Plan] = {}
         for push in own.values():
-            plan = pushes.decode(push.plan.encode())
+            plan = pushes.decode(push.plan.encode(), here=True)
             if plan is not None:
                 plans[push.id] = plan
         for page in bucket.list(pushes.PLANS):
@@ -175,15 +175,18 @@ class Finishing:
                 if mine and one.done:
                     version = one.remote.version if one.remote is not None else None
                     modified = one.remote.modified if one.remote is not None else None
-                    base = Base(change.digest, change.size, version, change.mode, modified) if change.digest else None
-                    journal.set_base(change.path, base)
+                    if change.content is not None or change.digest is None:
+                        content = change.content
+                        base = Base(*content, version, change.mode, modified) if content is not None else None
+                        journal.set_base(change.path, base)
                     if one.remote is not None or change.digest is None:
                         journal.set_remote(change.path, one.remote)
                 if one.done:
                     verb = "delete-remote" if change.digest is None else "upload"
                     detail = of if one.kept else f"{of}; {NOT_KEPT}"
                     version = one.remote.version if one.remote is not None else None
-                    event = Event(verb, change.path, plan.device, change.digest, change.size, version, detail)
+                    digest, size = change.content or (None, None)
+                    event = Event(verb, change.path, plan.device, digest, size, version, detail)
                     journal.ledger.log(at_ns, [replace(event, replaces=change.replaces, before=before[change.path])])
             done = {one.change.op: one for one in carried if one.done}
             for name, changes in plan.batches():
@@ -193,7 +196,7 @@ class Finishing:
             }
             journal.mark(known)
             journal.mark([one.change.path for one in carried if one.change.path not in known], remote=True)
-            opened = OpenPush(plan.commit, plan.seq, pushes.encode(plan).decode(), "carried")
+            opened = OpenPush(plan.commit, plan.seq, pushes.encode(plan, here=True).decode(), "carried")
             journal.manual.push_begins(opened)
             if mine:
                 journal.put(MESSAGE, None)
@@ -213,7 +216,9 @@ class Finishing:
             row
             for one in carried
             if (row := staged.get(one.change.path)) is not None
-            and (row.digest, row.mode) == (one.change.digest, one.change.mode)
+            and row.mode == one.change.mode
+            and row.digest == (one.change.content[0] if one.change.content is not None else None)
+            and (one.change.content is not None or one.change.digest is None)
         ]
 
 
@@ -228,8 +233,8 @@ def _intent(change: PlannedChange, carried: Carried, batch: str, at_ns: int) -> 
         op=change.op,
         path=change.path,
         verb="copy" if change.digest is not None else "delete",
-        digest=change.digest,
-        size=change.size if change.digest is not None else None,
+        digest=change.content[0] if change.content is not None else None,
+        size=change.content[1] if change.content is not None else None,
         mode=change.mode,
         replaces=change.replaces,
         approved=change.digest is None,

@@ -187,6 +187,18 @@ def m0013_once_sealed(db: Database) -> None:
     db.execute("CREATE INDEX once_sealed_by_digest ON once_sealed (digest)")
 
 
+@migrations()
+def m0014_all_that_was_sealed(db: Database) -> None:
+    """All that the encrypted object of a name ever held, as far as it was known, not only the last of it."""
+    db.execute("ALTER TABLE once_sealed RENAME TO sealed_last")
+    db.execute("DROP INDEX once_sealed_by_digest")
+    db.execute("CREATE TABLE once_sealed (path TEXT NOT NULL, digest TEXT)")
+    db.execute("CREATE UNIQUE INDEX once_sealed_once ON once_sealed (path, coalesce(digest, ''))")
+    db.execute("CREATE INDEX once_sealed_by_digest ON once_sealed (digest)")
+    db.execute("INSERT INTO once_sealed SELECT path, digest FROM sealed_last")
+    db.execute("DROP TABLE sealed_last")
+
+
 def prepare(db: Database, file: str) -> None:
     """Bring a database to this schema. `NewerSchema` when a later dorkyd wrote it; nothing is written then."""
     known = {migration.name for migration in migrations.pending(Database(memory=True))}

@@ -65,6 +65,7 @@ ENGINE = [
         "engine",
         "collecting",
         "giving_up",
+        "secrecy",
         "contact",
         "deletions",
         "jobs",
@@ -87,7 +88,7 @@ MAY_IMPORT: dict[str, list[str]] = {
     "keys": ["core.*", "errors", "durable", "private"],
     "codecs": ["core.*", "errors", "keys"],
     "keyring": [*PORTS, "keys", "news"],
-    "sealing": [*PORTS, "keys", "keyring", "codecs"],
+    "sealing": [*PORTS, "keys", "keyring", "codecs", "buckets.wrapped"],
     "team": [*PORTS, *STORES, "engine", "keyring", "news"],
     # First contact with a bucket was taken out of the engine, and proves its conditions.
     **{name: [*PORTS, *STORES, *KEYS, *ENGINE, "news", "buckets.probe"] for name in ("engine", "contact")},
@@ -96,7 +97,7 @@ MAY_IMPORT: dict[str, list[str]] = {
     "auditing": [*PORTS, *STORES, *KEYS, *ENGINE, "news", "compaction"],
     # Pushes make commits, and copy from the contents that commits keep.
     **{
-        name: [*PORTS, *STORES, *KEYS, *ENGINE, "commits", "commit_store", "commit_cache", "news"]
+        name: [*PORTS, *STORES, *KEYS, *ENGINE, "commits", "commit_store", "commit_cache", "committed_secrets", "news"]
         for name in ("manual_push", "manual_finishing", "manual_copies")
     },
     "bucket_upkeep": [*PORTS, *STORES, "news", "compaction", "bucket_trash"],
@@ -126,8 +127,19 @@ MAY_IMPORT: dict[str, list[str]] = {
     "commit_store": [*PORTS, "commit_cache", "news"],
     "collection": [*PORTS, "commit_store", "news"],
     **{
-        name: [*PORTS, *STORES, *KEYS, *ENGINE, "commit_cache", "commit_store", "collection", "commits", "checkout"]
-        for name in ("commits", "checkout", "committing")
+        name: [
+            *PORTS,
+            *STORES,
+            *KEYS,
+            *ENGINE,
+            "commit_cache",
+            "commit_store",
+            "collection",
+            "commits",
+            "checkout",
+            "committed_secrets",
+        ]
+        for name in ("commits", "checkout", "committing", "committed_secrets")
     },
     "artifacts": [*PORTS, *STORES, *KEYS, *ENGINE, "control", "bucket_trash"],
     "api.connections": ["api.problems", "peer"],
@@ -433,7 +445,7 @@ def test_only_the_daemon_constructs_adapters() -> None:
             for one in imports()
             if one.ours is not None
             and among(one.ours, adapters)
-            and one.ours != "buckets.probe"
+            and one.ours not in {"buckets.probe", "buckets.wrapped"}
             and one.by != "daemon"
             and not any(among(one.by, members) for members in FAMILIES.values())
         ]

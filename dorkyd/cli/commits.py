@@ -201,12 +201,15 @@ def diff(first: str, second: str | None, *, json: bool) -> None:
         emit(reply.body)
         return
     for item in reply.value.items:
-        mark = {"added": "A", "removed": "D", "changed": "M", "mode": "m"}[item.kind]
+        mark = {"added": "A", "removed": "D", "changed": "M", "mode": "m", "unknown": "?"}[item.kind]
         was = f"{size(item.before_size)} -> " if item.kind == "changed" and item.before_size is not None else ""
         bits = ""
         if item.kind == "mode" and item.mode is not None and item.before_mode is not None:
             bits = f"  {item.before_mode:03o} -> {item.mode:03o}"
-        show(f"{mark}  {item.path}  {was}{size(item.size)}{bits}")
+        amount = "encrypted" if item.size is None else size(item.size)
+        show(f"{mark}  {item.path}  {was}{amount}{bits}")
+        if item.waits:
+            say(f"Whether {item.path} differs is not known here: {item.waits}")
     if not reply.value.items:
         show("No difference.")
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dorkyd.core import metadata
 from dorkyd.core.commits import COMMITS, decode, id_of, object_content
 from dorkyd.core.ignore import IgnoreRules
+from dorkyd.core.metadata import hex_of
 from dorkyd.core.model import Path
 from dorkyd.core.paths import is_under
 from dorkyd.core.pushes import PLANS
@@ -236,7 +237,7 @@ def _commits(play: Play) -> None:
     for seq, key in enumerate(sorted(key for key in objects if key.startswith(COMMITS)), 1):
         commit = decode(objects[key].data, seq)
         assert commit.header.parent == parent, f"commit {seq} does not follow"
-        assert {file.digest for file in commit.files} <= kept, f"commit {seq} lacks contents"
+        assert {hex_of(file.digest) for file in commit.files} <= kept, f"commit {seq} lacks contents"
         parent = id_of(objects[key].data)
 
 
