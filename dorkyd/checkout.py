@@ -17,7 +17,7 @@ from itertools import islice
 from typing import TypeVar
 
 from dorkyd.commits import Commits
-from dorkyd.committed_secrets import is_content
+from dorkyd.committed_secrets import content_key, is_content
 from dorkyd.contents import AT_ONCE, Brought, Contents, Wanted
 from dorkyd.core.commits import Commit, CommitFile, CommitId, object_key
 from dorkyd.core.committed import CheckedOut, Unlike
@@ -191,6 +191,8 @@ class Checkout:
         return plan
 
     def _judge(self, plan: _Plan, file: CommitFile, there: Observation | DorkyError, agreed: bool) -> None:
+        if file.epoch is not None:
+            content_key(self._engine, file.epoch)
         match there:
             case Problem():
                 plan.unlike.append(Unlike(file.path, there.detail))

@@ -58,12 +58,12 @@ class Sameness:
     engine: Engine
     store: CommitStore
 
-    def judged(self, found: Sequence[Difference]) -> list[Difference]:
+    def judged(self, found: Sequence[Difference]) -> tuple[Difference, ...]:
         """Without those that only are stored otherwise; of those that cannot be compared here, why (`Difference.waits`)."""
         unsure = [one for one in found if _unsure(one)]
         known = Contents(self.engine).ask(self._remembered) if unsure else []
         judged = {one.path: self._judge(one, known) for one in unsure}
-        return [made for one in found if (made := judged.get(one.path, one)) is not None]
+        return tuple(made for one in found if (made := judged.get(one.path, one)) is not None)
 
     def _remembered(self) -> list[Digest]:
         return self.engine.journal.contents_here() if self.engine.journal is not None else []
