@@ -113,7 +113,8 @@ class Contents:
         try:
             for job in jobs:
                 if (digest := self._from_disk(job)) is not None:
-                    found[job.staged] = self._sealed(job, lambda digest=digest: digest)  # type: ignore[misc]
+                    got = (digest, job.secret)
+                    found[job.staged] = self._sealed(job, lambda got=got: got)  # type: ignore[misc]
             self._fetch([job for job in jobs if job.staged not in found], found)
         finally:
             unwanted = [name for name in staged if not isinstance(found.get(name), Brought)]
@@ -193,16 +194,17 @@ class Contents:
                 for job, fetch in zip(jobs, fetches, strict=True):
                     found[job.staged] = fetch.result()
 
-    def _sealed(self, job: _Job, bring: Callable[[], Digest]) -> Brought | DorkyError:
+    def _sealed(self, job: _Job, bring: Callable[[], tuple[Digest, bool]]) -> Brought | DorkyError:
+        """`bring`: its digest, and whether it is a secret."""
         mode = installed_mode(job.wanted.path, job.wanted.mode)
-        if job.secret:
-            mode = (0o600 if mode is None else mode) & ~SECRET_BITS
         try:
-            digest = bring()
+            digest, secret = bring()
+            if secret:
+                mode = (0o600 if mode is None else mode) & ~SECRET_BITS
             self.engine.folder.seal(job.staged, mode=mode, mtime_ns=job.wanted.mtime_ns)
         except DorkyError as exc:
             return exc
-        return Brought(job.wanted, job.staged, digest, job.secret)
+        return Brought(job.wanted, job.staged, digest, secret)
 
     def _from_disk(self, job: _Job) -> Digest | None:
         folder, wanted, staged = self.engine.folder, job.wanted, job.staged
@@ -218,19 +220,20 @@ class Contents:
             return None
         return folder.staged_digest(staged)
 
-    def _from_bucket(self, job: _Job) -> Digest:
+    def _from_bucket(self, job: _Job) -> tuple[Digest, bool]:
+        """What was encrypted there is a secret, whatever is known here."""
         wanted = job.wanted
         refused: Blocked | None = None
         for opening in self._in_bucket(self._bucket(), wanted, secret=job.secret):
             try:
-                digest = self._received(wanted, opening, job.staged)
+                received = self._received(wanted, opening, job.staged)
             except Blocked as exc:
                 if not isinstance(exc, Integrity) and exc.code not in KEY_PROBLEMS:
                     raise
                 # Another copy may be what it says, or encrypted to a key that is here.
-                refused, digest = exc, None
-            if digest is not None and self._is_it(wanted, digest):
-                return digest
+                refused, received = exc, None
+            if received is not None and self._is_it(wanted, received[0]):
+                return received[0], received[1] or job.secret
             self.engine.folder.unstage(job.staged)
         raise gone(wanted) if refused is None else refused
 
@@ -251,8 +254,8 @@ class Contents:
         key = self._keys().get(epoch)
         return wanted.digest is None or key is None or key.word(wanted.digest) == said
 
-    def _received(self, wanted: Wanted, opening: Opening, staged: str) -> Digest | None:
-        """Take all of it in. None: this copy is not there after all."""
+    def _received(self, wanted: Wanted, opening: Opening, staged: str) -> tuple[Digest, bool] | None:
+        """Take all of it in; True: it was encrypted. None: this copy is not there after all."""
         for left in reversed(range(TRIES)):
             self.engine.folder.unstage(staged)
             try:
@@ -267,7 +270,7 @@ class Contents:
                     raise
         return None
 
-    def _take(self, wanted: Wanted, opening: Opening, staged: str) -> Digest:
+    def _take(self, wanted: Wanted, opening: Opening, staged: str) -> tuple[Digest, bool]:
         hashing, have = hashlib.sha256(), 0
         with opening() as reading:
             claimed = _remote(reading.info).digest
@@ -283,7 +286,7 @@ class Contents:
             size = have if reading.info.stored_otherwise else reading.info.size
         if have != size:
             raise Transient(f"{have} of {size} bytes arrived")
-        return metadata.sha256(hashing.hexdigest())
+        return metadata.sha256(hashing.hexdigest()), metadata.sealed_word(reading.info.meta) is not None
 
     def _in_bucket(self, bucket: Bucket, wanted: Wanted, *, secret: bool) -> Iterator[Opening]:
         """Copies that the bucket is known to have, the likeliest first; each look is made when it is asked for. What may

@@ -389,12 +389,7 @@ class Journal:
 
     def contents_here(self) -> list[Digest]:
         """What this disk is remembered to hold, in the folder and in its trash, and what was ever known of encrypted objects."""
-        rows = self._conn.execute(
-            "SELECT digest FROM seen UNION SELECT digest FROM displaced WHERE digest IS NOT NULL"
-            " UNION SELECT digest FROM base UNION SELECT digest FROM once_sealed WHERE digest IS NOT NULL"
-            " UNION SELECT digest FROM remote WHERE sealed IS NOT NULL AND digest IS NOT NULL"
-        )
-        return [Digest(row[0]) for row in rows]
+        return list(contents_here(self._conn))
 
     def is_sealed_content(self, digest: Digest) -> bool:
         """Some encrypted object that is known holds this, or ever held it."""
@@ -653,3 +648,14 @@ def _range(folder: Path | None) -> tuple[str, tuple[str, ...]]:
     if folder is None:
         return "", ()
     return " WHERE path >= ? AND path < ?", (f"{folder}/", f"{folder}0")
+
+
+def contents_here(conn: sqlite3.Connection) -> dict[Digest, int | None]:
+    """As `Journal.contents_here`, on any connection, with the size of each where that is known too."""
+    rows = conn.execute(
+        "SELECT digest, max(size) FROM (SELECT digest, size FROM seen UNION ALL SELECT digest, size FROM displaced"
+        " UNION ALL SELECT digest, size FROM base UNION ALL SELECT digest, size FROM history"
+        " UNION ALL SELECT digest, NULL FROM once_sealed"
+        " UNION ALL SELECT digest, NULL FROM remote WHERE sealed IS NOT NULL) WHERE digest IS NOT NULL GROUP BY digest"
+    )
+    return {Digest(digest): size for digest, size in rows}

@@ -248,11 +248,14 @@ def diff(
     other: Annotated[
         str | None, typer.Argument(metavar="@V2|ID", help="Another state or commit; default: what there is now.")
     ] = None,
+    reveal: Annotated[
+        bool, typer.Option("--reveal", help="Show values of .env files and of what is encrypted.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Show how two states of a file differ: line by line where both are text, by size and digest otherwise.
 
-    Of two commits, or one and what the bucket holds now, it lists the paths that differ. Without V1 it is the newest state that is not what stands here.
+    Values of .env files and of what is encrypted are masked unless --reveal is given. Of two commits, or one and what the bucket holds now, it lists the paths that differ. Without V1 it is the newest state that is not what stands here.
     """
     if commits.are_ids(path, other):
         commits.diff(path, other, json=json)
@@ -262,7 +265,7 @@ def diff(
     with DorkyClient() as client:
         meant = _place(client, path)
         after = other.removeprefix("@") if other is not None else None
-        reply = client.send(history_calls.diff(meant.project, meant.path, None, after))
+        reply = client.send(history_calls.diff(meant.project, meant.path, None, after, reveal=reveal))
         if json:
             emit(reply.body)
             return
@@ -271,6 +274,8 @@ def diff(
             show("No difference.")
         elif found.text:
             show(found.text.removesuffix("\n"), lines=True)
+            if found.kind == "masked":
+                say("Values are masked: --reveal shows them.")
         else:
             for mark, side in (("-", found.before), ("+", found.after)):
                 amount = "" if side.size is None else f", {size(side.size)}"
