@@ -92,7 +92,7 @@ class ProjectRunner:
         self._throttle = throttle
         self._publish = publish
         self._decisions = Decisions(engine)
-        self._artifacts = Artifacts(engine)
+        self._artifacts = Artifacts.of(engine)
         self._team = TeamDesk(engine)
         self._histories = Histories(engine)
         self._committing = Committing(engine, lambda: self.sync(wait=True, timeout_s=SETTLE_S))

@@ -122,7 +122,16 @@ class Sealing(Wrapped):
     def get(self, key: str, *, if_match: Version | None = None, start: int = 0) -> Iterator[Reading]:
         """As the port says. `Blocked` (`no-key`); `Integrity` (`tampered`) at the end of what is not to be trusted."""
         with ExitStack() as stack:
-            reading = stack.enter_context(self._bucket.get(key, if_match=if_match, start=start))
+            try:
+                reading = stack.enter_context(self._bucket.get(key, if_match=if_match, start=start))
+            except Stale:
+                # Packed, it may have fewer bytes than that.
+                info = _shown(found) if start and (found := self._bucket.head(key)) is not None else None
+                if info is None or not info.stored_otherwise or info.version != (if_match or info.version):
+                    raise
+                reading = stack.enter_context(self._bucket.get(key, if_match=info.version))
+                yield _Opened(reading, _shown(reading.info), self._coding_of(info.meta), start)
+                return
             info = _shown(reading.info)
             if not info.stored_otherwise:
                 yield reading

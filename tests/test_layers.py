@@ -42,7 +42,7 @@ KEYS = ["keys", "keyring", "codecs", "sealing"]
 """Encryption: over a bucket, so that all above see plain bytes."""
 STORES = ["journal", "ledger", "schema", "sessions", "repeats", "batch_rows", "manual_rows"]
 ENGINE = [
-    *("asking", "batches", "storing", "artifacts", "reading_artifacts", "team"),
+    *("asking", "batches", "storing", "artifacts", "wholes", "reading_artifacts", "team"),
     *("placing", "contents", "reinstating", "restoring", "undoing", "versions", "reading_history"),
     *("emptying", "diffing", "auditing", "histories"),
     *("manual", "manual_staging", "manual_push", "manual_finishing", "manual_copies", "manual_reading"),
