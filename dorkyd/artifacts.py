@@ -137,6 +137,8 @@ class Artifacts:
     def _as_known(self, path: Path, info: ObjectInfo) -> Artifact | None:
         """What is encrypted or packed does not tell its size and digest: the journal may know them. None: it does not."""
         artifact = _artifact(path, info)
+        if info.stored_otherwise:
+            self.wholes.seen(path, info.version)
         if not info.stored_otherwise or (artifact.digest is not None and metadata.SIZE in info.meta):
             return artifact
         reader = Reader(self.engine.journal_file, self.engine.project, self.engine.device)
@@ -167,7 +169,7 @@ class Artifacts:
         path, version = artifact.path, artifact.version
         assert version is not None
         with ExitStack() as stack:
-            if not self.wholes.has(path, version):
+            if not self.wholes.is_seen(path, version):
                 reading = stack.enter_context(self._bucket().get(path, if_match=version, start=start))
                 if not reading.info.stored_otherwise:
                     yield map(bytes, reading)

@@ -25,6 +25,8 @@ from dorkyd.sealing import SEALED
 SMALL_BYTES = 1024 * 1024
 """So much is held in memory."""
 KEPT_S = 20.0
+SEEN = 1000
+"""States of which a look is remembered."""
 MOST = 4
 """Kept at one time at most, beside those in use."""
 
@@ -65,6 +67,10 @@ class Wholes:
     folder: Folder
     random_id: Callable[[], str]
     _kept: dict[tuple[Path, Version], Whole] = field(default_factory=dict)
+    _seen: dict[tuple[Path, Version], None] = field(default_factory=dict)
+    """States that are stored otherwise, the last looked at last."""
+    _waits: bool = False
+    """Something will look whether anything is idle."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @contextmanager
@@ -85,10 +91,17 @@ class Wholes:
         finally:
             self._released(place, whole)
 
-    def has(self, path: Path, version: Version) -> bool:
-        """It is at hand."""
+    def seen(self, path: Path, version: Version) -> None:
+        """A look told that this state is stored otherwise."""
         with self._lock:
-            return (path, version) in self._kept
+            self._seen[(path, version)] = None
+            while len(self._seen) > SEEN:
+                del self._seen[next(iter(self._seen))]
+
+    def is_seen(self, path: Path, version: Version) -> bool:
+        """A look told so, not long ago. False says nothing."""
+        with self._lock:
+            return (path, version) in self._seen
 
     # --- inside -------------------------------------------------------------------------------------------------
 
@@ -107,9 +120,22 @@ class Wholes:
         if not mine:
             whole.close()  # two read it at one time
         self.drop_idle(most=MOST)
-        timer = threading.Timer(KEPT_S + 0.1, self.drop_idle)
-        timer.daemon = True
-        timer.start()
+        with self._lock:
+            if not self._waits:
+                self._wait()
+
+    def _wait(self) -> None:
+        """Look again when the time of what is idle now is over: one thread at a time, and none when nothing is kept."""
+        self._waits = bool(self._kept)
+        if self._waits:
+            timer = threading.Timer(KEPT_S + 0.1, self._look)
+            timer.daemon = True
+            timer.start()
+
+    def _look(self) -> None:
+        self.drop_idle()
+        with self._lock:
+            self._wait()
 
     def drop_idle(self, *, most: int | None = None) -> None:
         """Those whose time is over, and the ones used longest ago of more than `most`."""

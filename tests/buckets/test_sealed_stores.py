@@ -75,7 +75,7 @@ def environment() -> Iterator[pytest.MonkeyPatch]:
         if name != "directory"
         else name
         for name in STORES
-    ]
+    ],
 )
 def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]:
     """The store as it is."""

@@ -203,14 +203,21 @@ def test_a_tampered_copy_is_passed_over_for_a_good_one(quick_path: pathlib.Path)
 
 
 def test_old_content_under_a_new_name_is_encrypted(world: World) -> None:
-    """Several states later, from wherever the person has it."""
+    """Several states later, from wherever the person has it; no pattern covers any name of it."""
     ann = founded(world)
-    written(world, ann)
-    for number, text in enumerate(TEXTS[:2]):
-        ann.write(f"backup-{number}.txt", text)
-    ann.settle()
+    bob = joined(world, ann, "bob")
+    ann.write(".env", SECRET)
+    world.settle()
+    (ann.root / ".env").rename(ann.root / "notes.txt")
+    world.settle()
+    for text in TEXTS[:3]:
+        ann.write("notes.txt", text)
+        world.settle()
+    for number, text in enumerate((SECRET, *TEXTS[:2])):
+        bob.write(f"backup-{number}.txt", text)
+    world.settle()
     assert all("dorky-key" in meta(world, key) for key in world.objects())
-    nobody_learns(world, *TEXTS)
+    nobody_learns(world, SECRET, *TEXTS)
 
 
 def test_it_is_remembered_over_a_listing_and_a_new_past_of_the_bucket(world: World) -> None:
