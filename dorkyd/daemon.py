@@ -28,6 +28,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 import dorkyd
 from dorkyd import allocator, config, logs
+from dorkyd.ahead import one_ahead
 from dorkyd.api.server import ApiServer
 from dorkyd.api.tcp import TcpDoor
 from dorkyd.buckets import open_bucket, prepare
@@ -357,6 +358,7 @@ class Daemon:
             make_push=lambda: _push(project),
             key_home=self._key_home,
             pinned=lambda: config.pinned_fingerprint(project.path),
+            ahead=one_ahead,
         )
         runner = ProjectRunner(engine, self._published, limits)
         threading.Thread(target=prepare, args=(project,), name="prepare", daemon=True).start()

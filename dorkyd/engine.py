@@ -65,7 +65,7 @@ from dorkyd.keys import KeyHome
 from dorkyd.local_side import IGNORE_FILE, LocalSide
 from dorkyd.manual_rows import PULLING
 from dorkyd.merging import Merging
-from dorkyd.news import News
+from dorkyd.news import AheadOfPages, News
 from dorkyd.opening import Opened, Opener
 from dorkyd.ports import Bucket, Clock, Folder, Identity, Push, Watcher
 from dorkyd.recovery import settle_install
@@ -146,6 +146,8 @@ class Engine:
     """0 to 1, for jitter."""
     author: str = ""
     """The person who works here, as they call themselves; empty: nobody said."""
+    ahead: AheadOfPages = iter
+    """What the pages of whole listings go through (`dorkyd.ahead`); `iter`: each is asked for when it is wanted."""
 
     held: halts.Held | None = None
     warnings: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -669,7 +671,7 @@ class Engine:
             keyring.opens(opened.identity.project_id)
             bucket = sealing = Sealing(store, keyring, self.folder, self.clock, self.project.compress)
         remote = RemoteSide(
-            News(store),
+            News(store, self.ahead),
             journal,
             self.clock,
             self.device,

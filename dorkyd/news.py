@@ -11,8 +11,9 @@ import hashlib
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, TypeAlias
 
+from dorkyd.ahead import Ahead
 from dorkyd.core import metadata
 from dorkyd.core.logbook import (
     LAST_NUMBER,
@@ -36,6 +37,8 @@ from dorkyd.core.pushes import plan_number
 from dorkyd.core.settings import TrashLimits
 from dorkyd.errors import Blocked, Stale
 from dorkyd.ports import Bucket, Listed
+
+AheadOfPages: TypeAlias = Ahead[Sequence[Listed]]
 
 _ENTRY_LIMIT = 8 * 1024 * 1024
 """Bytes of an entry worth reading; a larger one is somebody's mischief and a listing is cheaper."""
@@ -94,8 +97,9 @@ class LogState:
 class News:
     """Reads and writes the log and the project's document, and lists the rest."""
 
-    def __init__(self, bucket: Bucket) -> None:
-        self._bucket = bucket
+    def __init__(self, bucket: Bucket, ahead: AheadOfPages = iter) -> None:
+        """`ahead`: what the pages of a whole listing go through (`dorkyd.ahead`)."""
+        self._bucket, self._ahead = bucket, ahead
         self.plans: frozenset[str] = frozenset()
         """Pushes that were not over when the bucket was last listed (`dorkyd.core.pushes`), by the keys of their plans."""
 
@@ -220,11 +224,15 @@ class News:
     def pages(self) -> Iterator[Sequence[Listed]]:
         """A whole listing without what is ours under `.dorky/`, page by page. Ended without an exception: complete."""
         plans: set[str] = set()
-        for page in self._bucket.list():
+        for page in self._ahead(self._all_pages()):
             # They sort before all else of ours, so that a listing that jumps over the rest has met them.
             plans.update(listed.key for listed in page if plan_number(listed.key) is not None)
             self.plans = frozenset(plans)
             yield [listed for listed in page if not listed.key.startswith(_OURS)]
+
+    def _all_pages(self) -> Iterator[Sequence[Listed]]:
+        for page in self._bucket.list():
+            yield page
             if page and page[-1].key.startswith(_OURS):
                 # The log and the trash may be far larger than the project: jump over them.
                 yield from self._bucket.list(start_after=_AFTER_OURS)

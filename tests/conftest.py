@@ -10,7 +10,7 @@ from typing import TypeVar
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests import leaks, servers
+from tests import devices, leaks, servers
 from tests.servers import GcsProcess, Server
 
 T = TypeVar("T")
@@ -30,6 +30,12 @@ def pytest_configure(config: pytest.Config) -> None:
 def _servers_end() -> Iterator[None]:
     yield
     servers.stop_all()
+
+
+@pytest.fixture(autouse=True)
+def _devices_end() -> Iterator[None]:
+    yield
+    devices.end_all()
 
 
 @pytest.fixture(scope="session")

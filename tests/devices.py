@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
+import weakref
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -229,6 +230,15 @@ class InlineEngine(Engine):
         return future
 
 
+_living: weakref.WeakSet[Device] = weakref.WeakSet()
+
+
+def end_all() -> None:
+    """End every device that a test has left: each holds a journal and a lock open."""
+    while _living:
+        _living.pop().kill()
+
+
 class Device:
     """One folder on one machine."""
 
@@ -260,6 +270,7 @@ class Device:
         )
         self.key_home = KeyHome(base / f"{name}-keys") if keys else None
         self.engine = self._engine()
+        _living.add(self)
 
     def _engine(self) -> Engine:
         engine = self._new_engine()

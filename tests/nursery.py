@@ -1,8 +1,8 @@
-"""Daemons that start in no time: forked from a process that has imported everything and done nothing.
+"""Daemons and commands that start in no time: forked from a process that has imported everything and done nothing.
 
-Most of a start is importing: for some hundred daemons in a run of the tests, minutes of processor time. The nursery is a
-process with one thread, so that a fork of it is a daemon like any other; it is ended by the end of its input, and its
-children with it.
+Most of a start is importing: for some hundred daemons and commands in a run of the tests, minutes of processor time. The
+nursery is a process with one thread, so that a fork of it is a daemon like any other; it is ended by the end of its input,
+and its children with it.
 """
 
 from __future__ import annotations
@@ -20,15 +20,17 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+import traceback
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 _PR_SET_PDEATHSIG = 1
 _PRELOADED = (
     "boto3", "botocore.client", "obstore.store", "google.cloud.storage", "dorkyd.buckets.fastlane", "dorkyd.buckets.gcs",
-    "dorkyd.buckets.probe", "dorkyd.daemon", "dorkyd.doctor", "tests.kills.launch",
+    "dorkyd.buckets.probe", "dorkyd.cli", "dorkyd.daemon", "dorkyd.doctor", "tests.kills.launch",
 )  # fmt: skip
-"""What a daemon imports, some of it only when it needs it."""
+"""What a daemon or a command imports, some of it only when it needs it."""
 
 
 class Nursery:
@@ -46,7 +48,17 @@ class Nursery:
 
     def start(self, module: str, env: Mapping[str, str], log: Path) -> Child:
         """A daemon with this environment: `main` of a module. What it says is added to `log`."""
-        return Child(self, self._ask({"module": module, "env": dict(env), "log": str(log)}))
+        said = {"out": str(log), "err": str(log)}
+        return Child(self, self._ask({"module": module, "given": [[]], "env": dict(env), **said}))
+
+    def command(
+        self, arguments: Sequence[str], env: Mapping[str, str], cwd: Path | None, out: Path, err: Path
+    ) -> Child:
+        """`dorkyctl` with these arguments. What it says is added to `out` and `err`; nobody types anything."""
+        where = {"cwd": None if cwd is None else str(cwd), "out": str(out), "err": str(err)}
+        return Child(
+            self, self._ask({"module": "dorkyd.cli", "argv": ["dorkyctl", *arguments], "env": dict(env), **where})
+        )
 
     def status(self, pid: int) -> int:
         """How a child ended: its exit code, or minus the signal. Waits for its end."""
@@ -144,27 +156,30 @@ def _tend() -> None:
         os.kill(child, signal.SIGKILL)
 
 
-def _become(asked: dict[str, object]) -> None:
-    """A daemon, in the new process."""
-    log = os.open(str(asked["log"]), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
+def _become(asked: dict[str, Any]) -> None:
+    """A daemon or a command, in the new process."""
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    for number, file in ((1, asked["out"]), (2, asked["err"])):
+        os.dup2(os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600), number)
     os.closerange(3, 64)
     os.setsid()
     # However the nursery ends: daemons that nobody watches would work for ever (prctl(2), Linux).
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    env = asked["env"]
-    assert isinstance(env, dict)
     os.environ.clear()
-    os.environ.update(env)
-    code = 1
+    os.environ.update(asked["env"])
+    os.chdir(asked.get("cwd") or ".")
+    sys.argv = asked.get("argv", sys.argv)
+    code: object = 1
     try:
-        code = importlib.import_module(str(asked["module"])).main([])
+        code = importlib.import_module(asked["module"]).main(*asked.get("given", []))
+    except SystemExit as ending:
+        code = ending.code
     finally:
-        sys.stderr.flush()
-        os._exit(code)
+        if sys.exc_info()[0] is not None:
+            traceback.print_exc()
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(code if isinstance(code, int) else 0 if code is None else 1)
 
 
 if __name__ == "__main__":

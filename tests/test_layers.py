@@ -31,7 +31,7 @@ FAMILIES = {
     ],
     "watcher": ["watcher", "inotify", "hints"],
     "npm": ["npm_folder"],
-    "news": ["news", "compaction", "bucket_trash"],
+    "news": ["news", "ahead", "compaction", "bucket_trash"],
     "push": ["push"],
     "buckets": ["buckets", "buckets.*"],
 }

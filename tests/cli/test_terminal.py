@@ -35,24 +35,28 @@ def on_terminal(
         env={**env, "DORKY_HOME": str(served.home), "TERM": "xterm", **environ},
     )
     os.close(theirs)
-    seen = b""
-    deadline = time.monotonic() + DEADLINE_S
-    while time.monotonic() < deadline:
-        if not select.select([ours], [], [], 0.1)[0]:
-            continue
-        try:
-            seen += os.read(ours, 65536)
-        except OSError:  # the process has ended and the terminal with it
-            break
-        if then is not None and until in seen.decode(errors="replace"):
-            if isinstance(then, bytes):
-                os.write(ours, then)
-            else:
-                then()
-            then = None
-    os.close(ours)
-    process.kill()
-    process.wait()
+    try:
+        seen = b""
+        deadline = time.monotonic() + DEADLINE_S
+        printed = select.poll()
+        printed.register(ours, select.POLLIN)
+        while time.monotonic() < deadline:
+            if not printed.poll(100):
+                continue
+            try:
+                seen += os.read(ours, 65536)
+            except OSError:  # the process has ended and the terminal with it
+                break
+            if then is not None and until in seen.decode(errors="replace"):
+                if isinstance(then, bytes):
+                    os.write(ours, then)
+                else:
+                    then()
+                then = None
+    finally:
+        os.close(ours)
+        process.kill()
+        process.wait()
     assert until in seen.decode(errors="replace")
     return seen.decode(errors="replace")
 
@@ -80,7 +84,7 @@ def test_watched(served: Served) -> None:
         served.project.publish(files=4711)
         deadline = time.monotonic() + DEADLINE_S
         while served.daemon.listeners == [] and time.monotonic() < deadline:
-            select.select([], [], [], 0.01)
+            time.sleep(0.01)
         served.project.publish(files=4712)
         served.server.stop()
 

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from dorkyd.buckets.memory import MemoryBucket
+from dorkyd.core.commits import commit_seq
 from dorkyd.core.settings import Guard, Mode
 from dorkyd.errors import DorkyError
+from dorkyd.manual_rows import OpenPush
 from dorkyd.news import Bytes
 from tests.devices import DAWN_NS, Device, Kill
 from tests.simulation import committing, sealed
@@ -317,7 +319,7 @@ class Play:
             self._word(device, Pull(device.name))
             self.rest(device)
             journal = device.journal
-            if not journal.manual.apart() and not journal.manual.staged() and not journal.manual.pushes():
+            if not journal.manual.apart() and not journal.manual.staged() and not self.decided_pushes(device):
                 return
             if journal.manual.staged():
                 self._word(device, Unstage(device.name, "."))
@@ -325,6 +327,17 @@ class Play:
             self._word(device, Push(device.name))
             self.rest(device)
             device.clock.advance(5.0)
+
+    def decided_pushes(self, device: Device) -> list[OpenPush]:
+        """Those that a device still has to bring to their end. One whose number nobody has taken may never happen, and is
+        kept for as long: a request for it may be on its way.
+        """
+        last = self.last_commit()
+        return [push for push in device.journal.manual.pushes() if push.seq <= last]
+
+    def last_commit(self) -> int:
+        """The highest number of a commit in the bucket; 0: there is none."""
+        return max((number for key in self.store._store.objects if (number := commit_seq(key)) is not None), default=0)
 
     def _busy(self, device: Device, limit: int) -> None:
         """Cycle and work until it only waits for time to pass by itself."""
@@ -416,7 +429,7 @@ class Play:
         found = bucket.head(step.path)
         if found is not None:
             with bucket.get(step.path) as reading:
-                self.account.given_up.add(b"".join(reading).decode())
+                self.account.given_up.add(sealed.opened(b"".join(reading)).decode())
         if step.text:
             self.account.written.add(step.text)
             replaces = found.version if found is not None else None
