@@ -84,10 +84,13 @@ def test_not_a_byte_is_told_of_what_was_tampered_with(world: World, text: str, s
     ann.settle()
     artifacts = Artifacts.of(ann.engine)
     tampered(world, "f", -3)
-    with pytest.raises(Integrity):
-        artifact = artifacts.stat("f")
-        with artifacts.open(artifact, start):
+
+    def read() -> None:
+        with artifacts.open(artifacts.stat("f"), start):
             pass
+
+    with pytest.raises(Integrity):
+        read()
     assert staged(ann) == []
 
 

@@ -270,6 +270,8 @@ def _bits(play: Play) -> int:
 
 def _must_be_sealed(key: str, data: bytes, meta: Mapping[str, str]) -> bool:
     """What a device wrote of somebody's content, and is plain."""
+    if key.startswith(".dorky/objects/"):
+        return not data.startswith(b"age-encryption.org/v1")
     ours = key.startswith(".dorky/") and not key.startswith(".dorky/trash/")
     return not ours and "dorky-op" in meta and not data.startswith(b"age-encryption.org/v1")
 
