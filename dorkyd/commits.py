@@ -304,7 +304,7 @@ def objects_of(engine: Engine) -> tuple[CommitFile, ...]:
                 code="digest-unknown",
                 hint=f"dorkyctl why {path!r}",
             )
-        if keyring is not None and keyring.hides(path):
+        if keyring is not None and keyring.covers(path):
             raise Refused(
                 f"{path!r} is to be encrypted, and is in the bucket in plain",
                 code="must-be-encrypted",

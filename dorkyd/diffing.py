@@ -57,7 +57,7 @@ class Diffing:
     def _is_secret(self, path: Path, digests: Sequence[Digest | None]) -> bool:
         def known() -> bool:
             journal, keyring = self.engine.journal, self.engine.keyring
-            if keyring is not None and keyring.hides(path):
+            if keyring is not None and keyring.covers(path):
                 return True
             if journal is None:
                 return True  # nobody can say that it is not

@@ -264,7 +264,7 @@ class Pushes:
         if row.digest is None or keyring is None:
             return False
         there = journal.remote(row.path)
-        if keyring.hides(row.path) or (there is not None and there.sealed is not None):
+        if keyring.covers(row.path) or (there is not None and there.sealed is not None):
             return True
         return must_be_sealed(journal, row.path, row.digest, row.size, new=there is None)
 

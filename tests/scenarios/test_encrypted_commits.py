@@ -177,6 +177,7 @@ def test_a_commit_needs_no_key(world: World) -> None:
     """It copies ciphertext."""
     ann = founded(world)
     ann.write(".env", TEXTS[0])
+    ann.write("plain", "1")
     ann.settle()
     eve = world.device("eve", keys=True, encrypt=())
     eve.settle()
