@@ -27,7 +27,7 @@ from dorkyd.core import metadata
 from dorkyd.core.ignore import Patterns
 from dorkyd.core.model import Digest, Path, Version
 from dorkyd.core.sealing import outward
-from dorkyd.errors import Blocked, DiskFull, SessionGone, Stale
+from dorkyd.errors import Blocked, DiskFull, DorkyError, SessionGone, Stale
 from dorkyd.keyring import Keyring
 from dorkyd.ports import Body, Bucket, Chunk, Clock, Folder, ObjectInfo, Reading, Session, Written
 
@@ -196,7 +196,11 @@ class Sealing(Wrapped):
         name = self._name(meta, coding, body.size)
         stored = self._encoded(body, coding, name, keep=True)
         # Durable, since the session will be: other bytes would not be what it holds a part of.
-        self._folder.seal(name, mode=0o600, mtime_ns=None)
+        try:
+            self._folder.seal(name, mode=0o600, mtime_ns=None)
+        except DorkyError:
+            self._folder.unstage(name)
+            raise
         return stored.size
 
     def begin(self, key: str, size: int, *, replaces: Version | None, meta: Mapping[str, str]) -> Session:
