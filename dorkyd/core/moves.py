@@ -23,6 +23,7 @@ from dorkyd.core.model import (
     Upload,
 )
 from dorkyd.core.paths import is_under
+from dorkyd.core.secrets import is_private
 
 C = TypeVar("C", Upload, Download)
 D = TypeVar("D", DeleteLocal, DeleteRemote)
@@ -49,6 +50,10 @@ def pair_moves(actions: Iterable[Action], *, in_bucket: bool = True) -> list[Act
         new_name[upload.path] = MoveRemote(gone, upload)
         consumed |= {id(upload), id(gone)}
     for download, leaving in _pairs(downloads, local_deletes, _content, lambda d: d.base.digest):
+        if is_private(leaving.path) and not is_private(download.path):
+            # Whatever bits a private file really has count for nothing (`dorkyd.core.secrets`). Under a name where they count
+            # they would be taken for somebody's wish, and a secret be opened to all: it is put in place with the right ones.
+            continue
         new_name[download.path] = MoveLocal(leaving, download)
         consumed |= {id(download), id(leaving)}
 

@@ -57,6 +57,15 @@ def test_a_rename_there_is_one_move_here() -> None:
     assert pair_moves([new, gone]) == [MoveLocal(gone, new)]
 
 
+def test_a_secret_that_gets_an_ordinary_name_is_put_in_place() -> None:
+    """A file whose own bits counted for nothing is not renamed to where they would count; every other way it is."""
+    gone, new = discard(".env"), download("c")
+    assert pair_moves([new, gone]) == [new, gone]
+    for old, now in ((".env", ".env.old"), ("c", ".env")):
+        gone, new = discard(old), download(now)
+        assert pair_moves([new, gone]) == [MoveLocal(gone, new)]
+
+
 def test_the_sides_are_not_mixed() -> None:
     """A file deleted there and one created here are no move."""
     actions: list[Action] = [discard("f"), upload("g")]
