@@ -7,7 +7,7 @@ contents that no commit refers to, which a collection removes (`dorkyd.core.garb
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -280,14 +280,27 @@ def snapshot_of(engine: Engine) -> Snapshot:
     files = objects_of(engine)
     here = {file.path for file in files}
     conflicts = tuple(path for path in engine.journal.conflict_copies() if path in here)
+    refuse_plain(engine, files)
     return Snapshot(files, conflicts, project_of(engine))
 
 
-def objects_of(engine: Engine) -> tuple[CommitFile, ...]:
-    """What the bucket is known to hold, without what is ignored: of encrypted objects what may be told of them. `Refused`
-    (`must-be-encrypted`) for one that is to be encrypted and is not: a commit would keep it in plain for ever. Engine thread.
+def refuse_plain(engine: Engine, files: Iterable[CommitFile]) -> None:
+    """`Refused` (`must-be-encrypted`) when one of a commit's files is to be encrypted and is not: it would be kept in plain for
+    ever. Engine thread.
     """
-    journal, rules, keyring = engine.journal, engine.rules(), engine.keyring
+    keyring = engine.keyring
+    plain = next((f.path for f in files if f.epoch is None and keyring is not None and keyring.covers(f.path)), None)
+    if plain is not None:
+        raise Refused(
+            f"{plain!r} is to be encrypted, and is in the bucket in plain",
+            code="must-be-encrypted",
+            hint="a device in mode two-way or push that has the file encrypts it: `dorkyctl status` tells what waits",
+        )
+
+
+def objects_of(engine: Engine) -> tuple[CommitFile, ...]:
+    """What the bucket is known to hold, without what is ignored: of encrypted objects what may be told of them. Engine thread."""
+    journal, rules = engine.journal, engine.rules()
     if journal is None:
         raise Transient("the project is not open", code="not-open", retry_after_s=RETRY_S)
     folder = engine.project.mode is not Mode.BUCKET
@@ -303,12 +316,6 @@ def objects_of(engine: Engine) -> tuple[CommitFile, ...]:
                 f"what {path!r} holds is not known: another tool wrote it, and it is not in the folder",
                 code="digest-unknown",
                 hint=f"dorkyctl why {path!r}",
-            )
-        if keyring is not None and keyring.covers(path):
-            raise Refused(
-                f"{path!r} is to be encrypted, and is in the bucket in plain",
-                code="must-be-encrypted",
-                hint="a device in mode two-way or push that has the file encrypts it: `dorkyctl status` tells what waits",
             )
         files.append(CommitFile(path, digest, size, mode, version))
     return tuple(files)

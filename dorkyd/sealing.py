@@ -35,6 +35,8 @@ SEALED = "sealed-"
 """How the staged names of ciphertext begin. Nothing that comes out of a folder ever has such a name, so that what has one is
 ours to remove.
 """
+_DOTS = 3
+"""In such a name (`Sealing._name`)."""
 IN_MEMORY_BYTES = 1024 * 1024
 """A body up to this size is encrypted in memory."""
 _OURS, _NAMED = ".dorky/", ".dorky/objects/"
@@ -316,7 +318,8 @@ class Sealing(Wrapped):
 
     def _kept(self, meta: Mapping[str, str]) -> Sequence[str]:
         op = meta.get(metadata.OP)
-        return [name for name in self._folder.staged() if op is not None and name.startswith(f"{SEALED}{op}.")]
+        ours = [name for name in self._folder.staged() if op is not None and name.startswith(f"{SEALED}{op}.")]
+        return [name for name in ours if name.count(".") == _DOTS]
 
     def _coding_kept(self, meta: Mapping[str, str]) -> tuple[Coding, int] | None:
         """How what `stored_size` made ready is coded, and its plain size; None: nothing is."""

@@ -30,6 +30,9 @@ from tests.folders import Fixture
 
 TEXT = b"the same words, again and again\n" * 4000
 NOISE = os.urandom(300_000)
+LONG = pytest.mark.skipif(
+    os.environ.get("DORKY_FULL") != "1", reason="DORKY_FULL=1: it keeps no more than SeaweedFS does"
+)
 
 
 def directory(request: pytest.FixtureRequest, base: FilePath) -> Bucket:
@@ -71,10 +74,10 @@ def environment() -> Iterator[pytest.MonkeyPatch]:
 @pytest.fixture(
     scope="module",
     params=[
-        pytest.param(name, marks=pytest.mark.s3 if "boto" in name or "ob" in name else pytest.mark.gcs)
-        if name != "directory"
-        else name
-        for name in STORES
+        "directory",
+        *(pytest.param(name, marks=pytest.mark.s3) for name in STORES if name.startswith("seaweed")),
+        *(pytest.param(name, marks=[pytest.mark.s3, LONG]) for name in STORES if name.startswith("moto")),
+        pytest.param("gcs", marks=pytest.mark.gcs),
     ],
 )
 def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]:

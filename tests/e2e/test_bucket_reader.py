@@ -27,14 +27,14 @@ from tests.e2e.test_encryption import founded, joined
 pytestmark = pytest.mark.daemon
 
 
-LONG = pytest.mark.skipif(not FULL, reason="one store is enough for CI: DORKY_FULL=1 takes all three")
+LONG = pytest.mark.skipif(not FULL, reason="DORKY_FULL=1; CI has the scenarios, and each store by itself")
 
 
 @pytest.fixture(
     params=[
         pytest.param("directory", marks=LONG),
         pytest.param("s3", marks=[pytest.mark.s3, LONG]),
-        pytest.param("gcs", marks=pytest.mark.gcs),
+        pytest.param("gcs", marks=[pytest.mark.gcs, LONG]),
     ]
 )
 def reader(

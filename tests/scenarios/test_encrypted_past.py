@@ -18,12 +18,14 @@ from tests.devices import Device, World
 from tests.scenarios.test_encrypted_commits import TEXTS, without_copies
 from tests.scenarios.test_encryption import SECRET, founded, joined, meta
 
+BOTH = pytest.mark.parametrize("world", [False, True], ids=["trash", "versions"], indirect=True)
 
-@pytest.fixture(params=[False, True], ids=["trash", "versions"])
+
+@pytest.fixture
 def world(request: pytest.FixtureRequest, quick_path: pathlib.Path) -> World:
-    """Devices with keys, over a bucket that keeps former states in our trash, or by itself."""
-    ticks = itertools.count(10**9)
-    return World(quick_path, MemoryBucket(versioned=request.param, seconds=lambda: next(ticks)))
+    """Devices with keys, over a bucket that keeps former states in our trash, or (`BOTH`) by itself."""
+    ticks, versioned = itertools.count(10**9), getattr(request, "param", False)
+    return World(quick_path, MemoryBucket(versioned=versioned, seconds=lambda: next(ticks)))
 
 
 def nobody_learns(world: World, *texts: str) -> None:
@@ -51,6 +53,7 @@ def written(world: World, *devices: Device) -> None:
         world.settle()
 
 
+@BOTH
 def test_the_history_tells_digests_and_sizes_to_who_has_the_key(world: World) -> None:
     """Of what this device ever held; a newcomer, who held none of it, is told of states without."""
     ann = founded(world)
@@ -65,6 +68,7 @@ def test_the_history_tells_digests_and_sizes_to_who_has_the_key(world: World) ->
     assert [(state.digest) for state in found[1:]] == [None, None]
 
 
+@BOTH
 def test_a_newcomer_restores_what_it_never_held(world: World) -> None:
     """By its version; encrypted again on the way up, 0600, and the file that was there is in the trash."""
     ann = founded(world)
@@ -83,6 +87,7 @@ def test_a_newcomer_restores_what_it_never_held(world: World) -> None:
     nobody_learns(world, *TEXTS)
 
 
+@BOTH
 def test_a_newcomer_restores_a_deleted_secret_that_no_pattern_covers(world: World) -> None:
     """Nothing that it remembers says that it was one; the copy does."""
     ann = founded(world)
@@ -123,6 +128,7 @@ def test_a_restore_takes_what_a_commit_keeps(world: World) -> None:
     nobody_learns(world, *TEXTS)
 
 
+@BOTH
 def test_an_undone_edit_and_deletion_are_encrypted_again(world: World) -> None:
     """On both sides, for everybody."""
     ann = founded(world)
