@@ -209,7 +209,12 @@ class Sealing(Wrapped):
         """As the port says, with the size that `stored_size` told."""
         kept = self._coding_kept(meta)
         told = _bare(meta) if kept is None else _told(meta, *kept)
-        return self._bucket.begin(key, size, replaces=replaces, meta=told)
+        try:
+            return self._bucket.begin(key, size, replaces=replaces, meta=told)
+        except DorkyError:
+            # Whatever the store made of it: what is begun next has an op and a ciphertext of its own.
+            self.forget(meta.get(metadata.OP, ""))
+            raise
 
     def forget(self, op: str) -> None:
         """An upload that was made ready is wanted no more."""
