@@ -86,6 +86,8 @@ def test_a_bucket_reader_learns_nothing_of_secrets(reader: tuple[Place, Bucket])
     ann = place.device("ann", poll_s=1, compress=["*.csv"])
     bob = place.device("bob", poll_s=1, mode="manual")
     with running(ann, bob), ann.client() as one, bob.client() as two:
+        for each in (one, two):
+            each.sync("p", wait=True)  # its project is open then
         founded(ann, ".env*", "secret/", "*.pem")
         joined(ann, bob, "bob")
         # Files, their former states, and other names of them.
