@@ -16,7 +16,7 @@ import dorkyd
 from tests.kills.ports import BUCKET, FOLDER, OS_STEPS
 
 ROOT = Path(dorkyd.__file__).parent
-NOT_THE_DAEMON = ("cli/", "client/", "client.py", "locate.py", "core/", "ports.py")
+NOT_THE_DAEMON = ("cli/", "client/", "client.py", "locate.py", "core/", "ports.py", "exchanging.py")
 """Other programs, and what does nothing."""
 WRITES = re.compile(
     r"\b(INSERT(?: OR \w+)? INTO|UPDATE|DELETE FROM|CREATE TABLE|CREATE INDEX|DROP TABLE|ALTER TABLE) (\w+(?:\.\w+)?)"
@@ -87,7 +87,6 @@ UNREACHED: dict[Site, str] = {
             ("folder.unstage", "transfer.Transfer._trusted"),
             ("folder.unstage", "upkeep.Upkeep._drop_sealed"),
             ("sql COMMIT", "engine.Engine._follow_keys"),
-            ("statement", "INSERT once_sealed"),
         ),
         _SEALED,
     ),
@@ -291,7 +290,7 @@ class _Reader(ast.NodeVisitor):
     def visit_Attribute(self, node: ast.Attribute) -> None:
         # A reference is enough: it may be called through `partial`.
         port = _PORTS.get(_last(node.value))
-        if port is not None and node.attr in port.changing and self.module != "folder" and not self._hands_on():
+        if port is not None and node.attr in port.changing and self.module != "folder" and not self._hands_on(port):
             self.add(f"{_last(node.value).lstrip('_')}.{node.attr}")
         self.generic_visit(node)
 
@@ -307,8 +306,10 @@ class _Reader(ast.NodeVisitor):
     def add(self, op: str) -> None:
         self.found.add((op, ".".join([self.module, *self.names])))
 
-    def _hands_on(self) -> bool:
-        return self.module in {"buckets.wrapped", "buckets.limits", "buckets.retry"}
+    def _hands_on(self, port: object) -> bool:
+        """As `trap.MECHANISM` and `trap.SEALING`."""
+        of_buckets = self.module == "sealing" and port is BUCKET
+        return of_buckets or self.module in {"buckets.wrapped", "buckets.limits", "buckets.retry"}
 
     def _ops(self, node: ast.Call) -> Iterator[str]:
         function = node.func
