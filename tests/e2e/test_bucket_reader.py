@@ -22,7 +22,7 @@ from tests.bucketreader import untold, view
 from tests.daemons import RealDaemon
 from tests.e2e.commands import running
 from tests.e2e.places import FULL, Place, directory_place, gcs_place, s3_place
-from tests.e2e.test_encryption import founded, joined
+from tests.e2e.test_team import founded, joined
 
 pytestmark = pytest.mark.daemon
 
@@ -89,7 +89,7 @@ def test_a_bucket_reader_learns_nothing_of_secrets(reader: tuple[Place, Bucket])
         for each in (one, two):
             each.sync("p", wait=True)  # its project is open then
         founded(ann, ".env*", "secret/", "*.pem")
-        joined(ann, bob, "bob")
+        joined(ann, bob)
         # Files, their former states, and other names of them.
         for data in (secrets.new(), secrets.new(), secrets.new()):
             write(ann, ".env", data)
