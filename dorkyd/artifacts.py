@@ -42,13 +42,13 @@ from dorkyd.core.timeline import PathVersion
 from dorkyd.decisions import checked
 from dorkyd.engine import Engine
 from dorkyd.errors import Integrity, Refused, Stale, Transient
-from dorkyd.ports import Bucket, ObjectInfo, Reading
+from dorkyd.ports import Bucket, Chunk, ObjectInfo, Reading
 from dorkyd.reading import Reader
 from dorkyd.reading_rows import rfc3339
 from dorkyd.repeats import Answered, Keyed
 from dorkyd.storing import Stored
 from dorkyd.versions import Versions
-from dorkyd.wholes import Wholes
+from dorkyd.wholes import Whole, Wholes
 
 T = TypeVar("T")
 
@@ -162,7 +162,7 @@ class Artifacts:
         return reader.artifacts(prefix, after, limit, having)
 
     @contextmanager
-    def open(self, artifact: Artifact, start: int = 0) -> Iterator[Iterator[bytes]]:
+    def open(self, artifact: Artifact, start: int = 0) -> Iterator[Iterator[Chunk]]:
         """Its bytes from an offset on. `Stale` when it is no longer what was looked at; `Integrity` when it is not what it
         claims to be, before a byte of it is told.
         """
@@ -172,14 +172,36 @@ class Artifacts:
             if not self.wholes.is_seen(path, version):
                 reading = stack.enter_context(self._bucket().get(path, if_match=version, start=start))
                 if not reading.info.stored_otherwise:
-                    yield map(bytes, reading)
+                    yield iter(reading)
                     return
                 stack.close()
-            whole = stack.enter_context(self.wholes.use(path, version, self._opening(path, version)))
+            yield stack.enter_context(self._whole(artifact)).read(start)
+
+    @contextmanager
+    def open_now(self, text: str, start: int = 0) -> Iterator[tuple[Artifact, Iterator[Chunk]]]:
+        """As `ArtifactControl.open_now`: one request where the store tells metadata with the bytes."""
+        path = checked(text)
+        with ExitStack() as stack:
+            reading = stack.enter_context(self._bucket().get(path, start=start))
+            artifact = self._as_known(path, reading.info)
+            if artifact is None:
+                raise Stale(f"{path}: its size and digest are not known before it was read")
+            if not reading.info.stored_otherwise:
+                yield artifact, iter(reading)
+                return
+            stack.close()
+            yield artifact, stack.enter_context(self._whole(artifact)).read(start)
+
+    @contextmanager
+    def _whole(self, artifact: Artifact) -> Iterator[Whole]:
+        """All of what is stored otherwise: not a byte is told before all of it was found to be what it claims."""
+        path, version = artifact.path, artifact.version
+        assert version is not None
+        with self.wholes.use(path, version, self._opening(path, version)) as whole:
             if whole.size != artifact.size:
                 what = f"{path!r} holds {whole.size} bytes, and says that it holds {artifact.size}"
                 raise Integrity(what, code=TAMPERED, hint="another tool wrote it: put it again")
-            yield whole.read(start)
+            yield whole
 
     def versions(self, text: str) -> Sequence[ArtifactVersion]:
         """The states that any place tells of (`dorkyd.versions`), newest first."""
