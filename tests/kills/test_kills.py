@@ -7,9 +7,8 @@ import os
 
 import pytest
 
-from tests.kills.full import Report, tell
+from tests.kills.full import STORIES, Report, tell
 from tests.kills.sites import passed
-from tests.kills.stories import STORIES
 from tests.kills.world import Point
 from tests.nursery import nursery
 from tests.servers import Server

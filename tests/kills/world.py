@@ -23,6 +23,8 @@ _OPEN = {
     "installs": "1",
     "fetched": "1",
     "uploads": "1",
+    "pushes": "1",
+    "staged": "1",
 }
 """Rows of the journal that speak of work under way."""
 _CONFLICT = re.compile(r"\((conflict|kept) [^)]*\)")
