@@ -23,6 +23,7 @@ from dorkyd.ledger import Event, Intent
 from dorkyd.manual_copies import Carried, Copies
 from dorkyd.manual_rows import MESSAGE, OpenPush, Staged
 from dorkyd.manual_staging import ask
+from dorkyd.placing import Placer
 from dorkyd.ports import Bucket
 from dorkyd.transfer import Transfer
 
@@ -202,9 +203,7 @@ class Finishing:
             for row in pushed:
                 if row.name is not None:
                     journal.ledger.comes_in(row.name)  # from here on it is ours to remove
-        for row in pushed:
-            if row.name is not None:
-                engine.discard(row.name)
+        Placer(engine).drop([row.name for row in pushed if row.name is not None])
 
     def _pushed(self, journal: Journal, carried: Sequence[Carried]) -> list[Staged]:
         """What is staged just as the commit has it: the bucket keeps these bytes, under the commit."""

@@ -97,7 +97,7 @@ class ProjectRunner:
         self._histories = Histories(engine)
         self._committing = Committing(engine, lambda: self.sync(wait=True, timeout_s=SETTLE_S))
         self._pushes = Pushes(engine)
-        self._manual = Manual(engine, self._pushes, self._wait_for)
+        self._manual = Manual(engine, self._pushes, self._wait_for, self._tell_now)
         engine.finish_pushes = self._pushes.settle
         self._wake = threading.Event()
         self._stopping = threading.Event()
@@ -224,6 +224,11 @@ class ProjectRunner:
                 ticket.result = result
                 self._tickets.remove(ticket)
                 ticket.done.set()
+
+    def _tell_now(self) -> None:
+        """Count anew and publish, for whoever looks at the status right after what they asked for. Engine thread."""
+        self._changes, self._counted = -1, -1e9
+        self._observe()
 
     def _result(self, ticket: _Ticket) -> SyncResult | None:
         engine, status = self._engine, self._status

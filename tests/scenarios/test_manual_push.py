@@ -489,3 +489,39 @@ def test_staged_bytes_outlive_a_journal_that_came_back(quick_path: Path, monkeyp
     a.settle()
     assert a.tree() == {"f": "edited after"}
     assert a.trashed() == ["the only copy"]
+
+
+def test_a_push_waits_for_the_end_of_the_one_before_it(quick_path: Path) -> None:
+    """Its commit came when ours had looked for pushes under way and read the news; neither the plain paths nor the log tell of
+    its files yet. Ours would leave them out.
+    """
+    world, (b, a, c) = team(quick_path, {"f": "1", "h": "3"}, "a", "c")
+    a.write("f", "a's")
+    a.write("new", "a's")
+    a.stage.stage(["."])
+    c.write("h", "c's")
+    c.stage.stage(["h"])
+
+    def away(device: str, verb: str, key: str) -> Fault | None:
+        copies = (device, verb) == ("a", "COPY") and not key.startswith(".dorky/objects/")
+        return Fault(Transient("no reply", offline=True)) if copies else None
+
+    def push() -> None:
+        world.faults = away
+        assert not a.pushes.push("a's, decided and not carried out").told
+
+    when(world, "c", "LIST", COMMITS, push)
+    with pytest.raises(Refused) as refused:
+        c.pushes.push("c's")
+    assert refused.value.code == "remote-moved"
+    # c has brought a's push to its end for it.
+    first = {"f": "a's", "h": "3", "new": "a's"}
+    assert commits(world) == [first]
+    assert world.objects() == first
+    world.faults = lambda _device, _verb, _key: None
+    c.engine.pull()
+    c.settle()
+    c.pushes.push("c's, on top of it")
+    world.settle()
+    assert world.objects() == b.tree() == commits(world)[-1] == {**first, "h": "c's"}
+    assert world.keys(PLANS) == []
