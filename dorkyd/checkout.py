@@ -257,7 +257,7 @@ class Checkout:
         return brought
 
     def _do(self, plan: _Plan, brought: Mapping[Path, Brought]) -> tuple[int, int, int]:
-        placer = Placer(self._engine)
+        placer = Placer(self._engine, min(self.commits.at_once, AT_ONCE))
         # Files give way to folders of their name, and folders to files, before anything takes their place.
         withdrawals = [Withdrawal(path, there, approved=True) for path, there in plan.out]
         taken_out = self._all(plan, withdrawals, placer.take_out_all, lambda one: one.path)

@@ -349,6 +349,7 @@ def test_killed_while_staging(quick_path: Path, monkeypatch: pytest.MonkeyPatch)
         assert sorted(str(digest) for digest in held) == sorted(str(row.digest) for row in staged.values())
         contents = {(a.root / ".dorky" / "tmp" / str(name)).read_text() for name in names} | set(a.trashed())
         assert "first" in contents
+        assert "other" not in a.trashed(), "the folder holds it"
         assert a.tree() == {"f": "second", "g": "other"}
         at += 1
     assert at > 10
