@@ -31,8 +31,10 @@ from dorkyd.ports import Entry, Observation
 
 T = TypeVar("T")
 
-AT_A_TIME = 100
-"""Files looked at or put in place in one go of the engine's thread."""
+AT_A_TIME = 250
+"""Files put in place in one go of the engine's thread: between two goes it begins to send what was placed."""
+LOOKED_AT = 1000
+"""Files looked at in one go."""
 BUSY_S, BUSY_TRIES = 0.25, 40
 """How long to wait for a path that is being synced, and how often."""
 TOLD = 20
@@ -173,7 +175,7 @@ class Checkout:
                 raise Refused(
                     f"the commit has no {path!r}", code="not-in-commit", hint="`dorkyctl diff` tells what it has"
                 )
-        for part in _parts(files):
+        for part in _parts(files, LOOKED_AT):
             seen = self._observe([file.path for file in part])
             for file in part:
                 rule = rules.rule(file.path, False)
@@ -210,7 +212,7 @@ class Checkout:
             for found in self._engine.folder.scan(self._engine.rules().skip)
             if isinstance(found, Entry) and found.path not in wanted
         ]
-        for part in _parts(extras):
+        for part in _parts(extras, LOOKED_AT):
             for path, (there, agreed) in self._observe(part).items():
                 if isinstance(there, Local):
                     plan.out.append((path, there))
@@ -278,7 +280,7 @@ class Checkout:
     ) -> int:
         """Do it to all, a few at a time. Those that somebody works on are waited for."""
         done = 0
-        for part in _parts(items):
+        for part in _parts(items, AT_A_TIME):
             left = part
             for _ in range(BUSY_TRIES):
                 failed = self._ask(lambda left=left: do(left))  # type: ignore[misc]
@@ -324,9 +326,9 @@ def _within(path: Path, only: Sequence[Path]) -> bool:
     return not only or any(path == one or is_under(path, one) for one in only)
 
 
-def _parts(items: Sequence[T]) -> Iterator[list[T]]:
+def _parts(items: Sequence[T], size: int) -> Iterator[list[T]]:
     rest = iter(items)
-    while part := list(islice(rest, AT_A_TIME)):
+    while part := list(islice(rest, size)):
         yield part
 
 

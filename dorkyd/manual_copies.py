@@ -59,8 +59,8 @@ class Copies:
         if not change.is_replaced(now):
             return Carried(change, done=False)
         kept = True
-        # What another tool wrote names no digest, and a deletion has none.
-        if now is not None and (change.digest is None or now.digest != change.digest):
+        # Also where it says that it holds the same: another tool may have written it under our metadata.
+        if now is not None:
             try:
                 kept = self.transfer.keep_old(change.path, now.version)
             except Stale:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from collections.abc import Callable
@@ -12,10 +13,12 @@ import pytest
 
 from dorkyd.buckets.memory import Fault
 from dorkyd.core.commits import COMMITS, decode
+from dorkyd.core.metadata import SHA256
 from dorkyd.core.pushes import PLANS
 from dorkyd.core.settings import Mode
 from dorkyd.errors import DorkyError, Refused, Transient, Unsupported
 from dorkyd.manual_staging import Stage
+from dorkyd.news import Bytes
 from tests.devices import Device, Kill, Trap, World, trap_commits
 from tests.scenarios.test_manual import apart
 
@@ -526,3 +529,21 @@ def test_a_push_waits_for_the_end_of_the_one_before_it(quick_path: Path) -> None
     world.settle()
     assert world.objects() == b.tree() == commits(world)[-1] == {**first, "h": "c's"}
     assert world.keys(PLANS) == []
+
+
+def test_what_claims_to_be_the_same_is_kept_all_the_same(quick_path: Path) -> None:
+    """Another tool's write under our metadata says that it holds what the push brings. Its bytes are not known to be anywhere else."""
+    world, (_, a) = team(quick_path, {"f": "1"}, "a")
+    client = world.store.client()
+    there = client.head("f")
+    assert there is not None
+    claim = hashlib.sha256(b"mine").hexdigest()
+    client.put("f", Bytes(b"a tool's"), replaces=there.version, meta={**there.meta, SHA256: claim})
+    a.engine.pull()
+    a.settle()
+    assert a.tree() == {"f": "a tool's"}
+    a.write("f", "mine")
+    a.stage.stage(["f"])
+    a.pushes.push(None)
+    assert world.objects() == {"f": "mine"}
+    assert "a tool's" in [world._content(key) for key in world.keys(".dorky/trash/f/")]
