@@ -23,11 +23,13 @@ from dorkyd.core.committed import CheckedOut, Unlike
 from dorkyd.core.lockfile import LOCK_FILE, Lock, decode_lock
 from dorkyd.core.model import Local, Path, Problem
 from dorkyd.core.paths import is_under, parse
+from dorkyd.core.secrets import installed_mode
 from dorkyd.core.settings import Mode
 from dorkyd.engine import Engine
 from dorkyd.errors import Blocked, DorkyError, Integrity, PathProblem, Refused, Stale
 from dorkyd.placing import Placement, Placer, Withdrawal
 from dorkyd.ports import Entry, Observation
+from dorkyd.transfer import SECRET_BITS
 
 T = TypeVar("T")
 
@@ -194,7 +196,8 @@ class Checkout:
             case DorkyError():
                 plan.unlike.append(Unlike(file.path, str(there)))
             case Local() if there.digest == file.digest:
-                if file.mode in (None, there.mode):
+                mode = self._bits(file)
+                if mode is None or not (there.mode ^ mode) & ~self._engine.unholdable:
                     plan.same += 1
                 else:
                     plan.modes.append((file, there))
@@ -204,6 +207,13 @@ class Checkout:
                     plan.edits.append(file.path)
             case _:
                 plan.place.append((file, None))
+
+    def _bits(self, file: CommitFile) -> int | None:
+        """The permission bits that a file of the commit shall have here; None: it does not say."""
+        mode, keyring = installed_mode(file.path, file.mode), self._engine.keyring
+        if keyring is not None and keyring.covers(file.path):
+            mode = (0o600 if mode is None else mode) & ~SECRET_BITS
+        return mode
 
     def _judge_extras(self, plan: _Plan, wanted: set[Path]) -> None:
         """What is here and not in the commit. What is no file, or ignored, is none of the project's."""
@@ -298,9 +308,10 @@ class Checkout:
         failed: dict[Path, DorkyError] = {}
         journal = self._engine.journal
         for file, there in files:
-            assert file.mode is not None
+            mode = self._bits(file)
+            assert mode is not None
             try:
-                self._engine.folder.set_mode(file.path, file.mode, there)
+                self._engine.folder.set_mode(file.path, mode, there)
             except DorkyError as exc:
                 failed[file.path] = exc
         if journal is not None:

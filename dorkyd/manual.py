@@ -15,7 +15,7 @@ from dorkyd.engine import Engine
 from dorkyd.errors import Refused
 from dorkyd.manual_push import Pushes
 from dorkyd.manual_reading import changes, changes_of
-from dorkyd.manual_rows import MESSAGE
+from dorkyd.manual_rows import MESSAGE, PUSH_LOST
 from dorkyd.manual_staging import Stage, ask
 
 Wait = Callable[[Callable[[], tuple[int, int]], float | None], SyncResult]
@@ -105,6 +105,17 @@ def status_of(engine: Engine) -> ManualStatus | None:
         pulling=engine.pulling,
         pushing=engine.pushing,
     )
+
+
+def warn(engine: Engine) -> None:
+    """Warn of a push that was begun and cannot be brought to its end any more, or no longer. Engine thread."""
+    lost = engine.journal.get(PUSH_LOST) if engine.journal is not None else None
+    if lost is None:
+        engine.warnings.pop("push-lost", None)
+        return
+    what = f"the push of commit {lost} was not carried out to its end before that commit was collected"
+    todo = f"what it staged is staged still: dorkyctl pull {engine.project.name}, look, and push again; or unstage it"
+    engine.warnings["push-lost"] = (what, todo)
 
 
 def told_of(status: ManualStatus) -> str:

@@ -22,7 +22,7 @@ from dorkyd.engine import Engine
 from dorkyd.errors import DorkyError, PathProblem, Refused, Stale, Transient
 from dorkyd.journal import Journal
 from dorkyd.ledger import Displaced
-from dorkyd.manual_rows import Staged
+from dorkyd.manual_rows import PUSH_LOST, Staged
 from dorkyd.placing import Placer
 from dorkyd.ports import ABSENT, Known, Observation
 
@@ -85,6 +85,10 @@ class Stage:
                 )
             self.check_free()
             self._replace([], list(found.values()))
+            journal = self._journal()
+            if journal.get(PUSH_LOST) is not None and not journal.manual.staged():
+                with journal.atomic():
+                    journal.put(PUSH_LOST, None)
             return list(found)
 
         return [path for text in texts for path in self.ask(lambda text=text: take(text))]  # type: ignore[misc]

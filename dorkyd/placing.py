@@ -187,6 +187,7 @@ class Placer:
         """Set a file's permission bits. `Stale` as for `put`."""
         if path in self._busy():
             raise _is_busy(path)
+        self._check_folder()
         with self._journal().atomic():
             self._journal().mark([path])
         self.engine.folder.set_mode(path, mode, there)

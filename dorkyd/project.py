@@ -44,6 +44,7 @@ from dorkyd.engine import Engine
 from dorkyd.errors import DorkyError, Refused
 from dorkyd.histories import Histories
 from dorkyd.manual import Manual, status_of, told_of
+from dorkyd.manual import warn as warn_of_pushes
 from dorkyd.manual_push import Pushes
 from dorkyd.npm_history import HistoryImport
 from dorkyd.opening import retire
@@ -275,6 +276,7 @@ class ProjectRunner:
                 self._counted, self._settled, self._changes = now, state, changes
                 self._totals = self._count()
                 self._apart = status_of(engine)
+                warn_of_pushes(engine)
             else:
                 self._recount = self._counted + _COUNT_S
         files, size, conflicts, problems = self._totals

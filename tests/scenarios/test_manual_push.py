@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 
 from dorkyd.buckets.memory import Fault
-from dorkyd.core.commits import COMMITS, decode
+from dorkyd.core.commits import COMMITS, CommitId, commit_key, decode, encode, new_commit
 from dorkyd.core.metadata import SHA256
 from dorkyd.core.pushes import PLANS
 from dorkyd.core.settings import Mode
 from dorkyd.errors import DorkyError, Refused, Transient, Unsupported
+from dorkyd.manual import warn
 from dorkyd.manual_staging import Stage
 from dorkyd.news import Bytes
 from tests.devices import Device, Kill, Trap, World, trap_commits
@@ -547,3 +548,47 @@ def test_what_claims_to_be_the_same_is_kept_all_the_same(quick_path: Path) -> No
     a.pushes.push(None)
     assert world.objects() == {"f": "mine"}
     assert "a tool's" in [world._content(key) for key in world.keys(".dorky/trash/f/")]
+
+
+def test_a_push_whose_commit_was_collected_is_told_of(quick_path: Path) -> None:
+    """It was decided, the bucket was away for days, and others' retention took its commit: nobody can carry it out. What it
+    staged is staged still, a warning says what to do, and the next push ends it.
+    """
+    world, (b, a) = team(quick_path, {"f": "1"}, "a")
+    a.write("f", "a's")
+    a.stage.stage(["f"])
+
+    def away(device: str, verb: str, key: str) -> Fault | None:
+        copies = (device, verb) == ("a", "COPY") and not key.startswith(".dorky/objects/")
+        return Fault(Transient("no reply", offline=True)) if copies else None
+
+    world.faults = away
+    assert not a.pushes.push(None).told
+    world.faults = lambda _device, _verb, _key: None
+    client = world.store.client()
+    (plan,) = world.keys(PLANS)
+    (commit,) = world.keys(COMMITS)
+    for key in (plan, commit):
+        there = client.head(key)
+        assert there is not None
+        client.delete(key, replaces=there.version)
+    b.write("g", "b's")
+    b.settle()
+    later = new_commit(
+        [], parent=(1, CommitId("0" * 64)), author="", device="b", time="", message="later", project=""
+    )
+    client.put(commit_key(2), Bytes(encode(later)), replaces=None, meta={})
+    a.restart()
+    for _ in range(4):
+        a.step(10)
+    warn(a.engine)
+    assert "commit 1" in a.engine.warnings["push-lost"][0]
+    assert list(a.journal.manual.staged()) == ["f"]
+    assert a.journal.manual.pushes() == []
+    a.engine.pull()
+    a.settle()
+    a.pushes.push("again")
+    warn(a.engine)
+    assert "push-lost" not in a.engine.warnings
+    world.settle()
+    assert world.objects() == b.tree() == {"f": "a's", "g": "b's"}
