@@ -285,7 +285,9 @@ class Placer:
         """`Refused` where the folder is not the one that was opened any more: its disk went away, or another took its place."""
         if not self.engine.same_folder():
             name = self.engine.project.name
-            raise Refused("the folder is not there; nothing was changed", code="not-open", hint=f"dorkyctl status {name}")
+            raise Refused(
+                "the folder is not there; nothing was changed", code="not-open", hint=f"dorkyctl status {name}"
+            )
 
     def _busy(self) -> set[Path]:
         """Paths that a job is about, or of which an install is not settled."""

@@ -246,7 +246,9 @@ def _ask_to_empty(meant: Target, where: str) -> None:
 def diff(
     path: Annotated[
         str | None,
-        typer.Argument(metavar="[PATH[@V1]|ID]", help="A file, one state of it, or a commit; default: the last commit."),
+        typer.Argument(
+            metavar="[PATH[@V1]|ID]", help="A file, one state of it, or a commit; default: the last commit."
+        ),
     ] = None,
     other: Annotated[
         str | None, typer.Argument(metavar="@V2|ID", help="Another state or commit; default: what there is now.")

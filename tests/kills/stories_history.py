@@ -222,4 +222,3 @@ for _what, _point in (
         settings=_MANUAL,
         schemes=("file",),
     )
-

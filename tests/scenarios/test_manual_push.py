@@ -574,9 +574,7 @@ def test_a_push_whose_commit_was_collected_is_told_of(quick_path: Path) -> None:
         client.delete(key, replaces=there.version)
     b.write("g", "b's")
     b.settle()
-    later = new_commit(
-        [], parent=(1, CommitId("0" * 64)), author="", device="b", time="", message="later", project=""
-    )
+    later = new_commit([], parent=(1, CommitId("0" * 64)), author="", device="b", time="", message="later", project="")
     client.put(commit_key(2), Bytes(encode(later)), replaces=None, meta={})
     a.restart()
     for _ in range(4):
