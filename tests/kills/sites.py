@@ -161,6 +161,7 @@ UNREACHED: dict[Site, str] = {
     ("folder.unstage", "contents.Contents._from_bucket"): _PAST,
     ("sql COMMIT", "placing.Placer.set_mode"): _PAST,
     ("os.unlink", "auditing.Auditing._connected"): _AUDIT,
+    ("sql COMMIT", "auditing.Auditing._read"): _AUDIT,
     ("sql INSERT changes", "auditing._keep"): _AUDIT,
     ("sql INSERT entries", "auditing._keep"): _AUDIT,
     ("statement", "INSERT changes"): _AUDIT,
@@ -303,6 +304,8 @@ class _Reader(ast.NodeVisitor):
             and not (self.module in {"journal", "engine"} and self.names[-1] in {"atomic", "_recording"})
         ) or (receiver == "migrations" and name == "apply"):
             yield "sql COMMIT"
+        elif name == "execute" and node.args and ast.unparse(node.args[0]) == "'COMMIT'" and self.module != "journal":
+            yield "sql COMMIT"
         elif name in {"execute", "executemany"} and self.module not in {"journal", "ledger", "sessions", "schema"}:
             for argument in node.args[:1]:
                 for verb, table in WRITES.findall(
@@ -332,6 +335,8 @@ class _Reader(ast.NodeVisitor):
 
 def _last(node: ast.AST) -> str:
     """The last name of what a method is called on."""
+    if isinstance(node, ast.Call):
+        return _last(node.func)  # `self.bucket().put`
     if isinstance(node, ast.Name):
         return node.id
     return node.attr if isinstance(node, ast.Attribute) else ""
