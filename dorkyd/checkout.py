@@ -274,8 +274,9 @@ class Checkout:
         withdrawals = [Withdrawal(path, there, approved=True) for path, there in plan.out]
         taken_out = self._all(plan, withdrawals, placer.take_out_all, lambda one: one.path)
         placements = [
-            Placement(brought[file.path].staged, brought[file.path].digest, file.path, there)
+            Placement(one.staged, one.digest, file.path, there, one.secret)
             for file, there in plan.place
+            for one in [brought[file.path]]
         ]
         placed = self._all(plan, placements, placer.put_all, lambda one: one.path)
         modes = self._all(plan, plan.modes, self._set_modes, lambda one: one[0].path)

@@ -299,12 +299,7 @@ class _Reader(ast.NodeVisitor):
             yield f"{receiver}.{name}"
         elif receiver == "obstore" and name != "get":
             yield f"obstore.{name}"
-        elif (
-            name in {"atomic", "_recording"}
-            and not (self.module in {"journal", "engine"} and self.names[-1] in {"atomic", "_recording"})
-        ) or (receiver == "migrations" and name == "apply"):
-            yield "sql COMMIT"
-        elif name == "execute" and node.args and ast.unparse(node.args[0]) == "'COMMIT'" and self.module != "journal":
+        elif self._ends_transaction(node, receiver, name):
             yield "sql COMMIT"
         elif name in {"execute", "executemany"} and self.module not in {"journal", "ledger", "sessions", "schema"}:
             for argument in node.args[:1]:
@@ -318,6 +313,13 @@ class _Reader(ast.NodeVisitor):
             and self._is_path(node, name)
         ):
             yield _PATHLIB[name]
+
+    def _ends_transaction(self, node: ast.Call, receiver: str, name: str) -> bool:
+        if name in {"atomic", "_recording"}:
+            return not (self.module in {"journal", "engine"} and self.names[-1] in {"atomic", "_recording"})
+        if name == "execute" and node.args and self.module != "journal":
+            return ast.unparse(node.args[0]) == "'COMMIT'"
+        return receiver == "migrations" and name == "apply"
 
     def _is_path(self, node: ast.Call, name: str) -> bool:
         """Not a port's method of that name; nor a text's, a dataclass's or a date's `replace`."""
