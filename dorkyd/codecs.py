@@ -15,7 +15,7 @@ import hashlib
 import io
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 
@@ -128,8 +128,15 @@ def store(plain: BinaryIO, out: BinaryIO, coding: Coding, expected: Digest) -> S
     return Stored(sink.size, metadata.sha256(sink.hash.hexdigest()))
 
 
-def opened(stored: Iterable[bytes | memoryview], size: int, coding: Coding, sealed: str | None) -> Iterator[bytes]:
-    """The plain bytes of an object of `size` stored bytes. `sealed`: as `Remote.sealed`, what they must turn out to be.
+def opened(
+    stored: Iterable[bytes | memoryview],
+    size: int,
+    coding: Coding,
+    sealed: str | None,
+    told: Callable[[Digest], None] = lambda _digest: None,
+) -> Iterator[bytes]:
+    """The plain bytes of an object of `size` stored bytes. `sealed`: as `Remote.sealed`, what they must turn out to be. `told`
+    is called with their digest when they ended well.
 
     `Integrity` (`tampered`) at the end, or before, when they are not: nothing yielded so far may be used. What the source
     raises comes through.
@@ -143,10 +150,10 @@ def opened(stored: Iterable[bytes | memoryview], size: int, coding: Coding, seal
     for piece in pieces:
         seen.update(piece)
         yield piece
-    if coding.key is None:
-        return
-    if coding.key.content.word(metadata.sha256(seen.hexdigest())) != sealed:
+    digest = metadata.sha256(seen.hexdigest())
+    if coding.key is not None and coding.key.content.word(digest) != sealed:
         raise _tampered("its bytes are not what it claims to hold")
+    told(digest)
 
 
 def _tampered(why: str) -> Integrity:

@@ -1,8 +1,8 @@
 """A project's keys on this device: the member list that is believed, and the epochs that it opens here.
 
-`follow` reads the list from where it was last read on, checks every document (`dorkyd.core.members`), remembers the newest,
-and opens the epochs' identities with this machine's own key. The engine's thread calls it with every meeting of the bucket;
-whoever encrypts asks `fresh` first, so that nothing is written to an epoch that somebody left. From any thread.
+`follow` reads the list from where it was last read on (`dorkyd.key_chain` says what of it is believed) and opens the epochs'
+identities with this machine's own key. The engine's thread calls it with every meeting of the bucket; whoever encrypts asks
+`fresh` first, so that nothing is written to an epoch that somebody left. From any thread.
 
 Without patterns and without a list in the bucket this costs one request a start.
 """
@@ -14,16 +14,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from threading import RLock
 
-import pyrage
-
 from dorkyd.core import members
-from dorkyd.core.ignore import Patterns, check
+from dorkyd.core.cover import EVERYTHING, Cover
+from dorkyd.core.ignore import Patterns
 from dorkyd.core.members import NOBODY, Epoch, Member, MemberList
 from dorkyd.core.model import Digest, Path, Problem, Remote
 from dorkyd.core.sealing import ContentKey
 from dorkyd.errors import Blocked, Refused, Stale, Transient
-from dorkyd.keys import EpochKey, KeyHome, OwnKey, Trust, epoch_key, new_identity, recipient_of, verify
-from dorkyd.news import Bytes
+from dorkyd.key_chain import Chain
+from dorkyd.key_store import KeyStore
+from dorkyd.keys import EpochKey, KeyHome, OwnKey, epoch_key, new_identity, recipient_of
 from dorkyd.ports import Bucket, Clock
 
 FRESH_S = 1.0
@@ -33,7 +33,6 @@ KEY_PROBLEMS = frozenset(
 )
 """Problems of paths that end when the keys are here."""
 _TRIES = 20
-_IDENTITY_BYTES = 64 * 1024
 _FIRST_KEY = "dorkyctl key init"
 
 
@@ -86,37 +85,43 @@ class Keyring:
     """The number of a change that was made here and is to be told of; 0: none is."""
     project: str = ""
     """Its id; empty until the bucket was met."""
-    _chosen: Patterns = field(default_factory=Patterns)
+    store: KeyStore = field(init=False)
+    _chain: Chain = field(init=False)
+    _cover: Cover = field(init=False)
     _number: int = 0
     """The highest number of the list that anybody told of."""
     _checked: float = float("-inf")
     _lock: RLock = field(default_factory=RLock)
 
     def __post_init__(self) -> None:
-        self._chosen = Patterns(self.patterns)
+        self.store = KeyStore(self.bucket)
+        self._chain = Chain(self.store, self.home, self.pinned)
+        self._cover = Cover(Patterns(self.patterns))
 
     # --- asking -------------------------------------------------------------------------------------------------
 
     @property
     def in_use(self) -> bool:
         """Something is to be encrypted, or there is a list."""
-        return bool(self._chosen.texts) or self.keys.listed.number > 0 or self._number > 0
+        return bool(self._cover.texts) or self.keys.listed.number > 0 or self._number > 0
 
     @property
     def chosen(self) -> tuple[str, ...]:
         """All patterns in force."""
-        return self._chosen.texts
+        return self._cover.texts
 
     def opens(self, project: str) -> None:
         """The folder is this project's, by its marker, and its bucket was not met yet."""
         with self._lock:
             if project != self.project:
                 self.project, self.keys, self._number = project, Keys(), 0
+                self.store = KeyStore(self.bucket)
+                self._chain = Chain(self.store, self.home, self.pinned)
             self._number = max(self._number, 1 if project and self.home_knows() else 0)
 
     def covers(self, path: Path) -> bool:
         """It may leave this machine encrypted only."""
-        return self._chosen.picks(path)
+        return self._cover.picks(path)
 
     def hides(self, path: Path) -> bool:
         """Neither digest nor size of what it holds may be told. Where the list was not read yet, of nothing."""
@@ -196,112 +201,46 @@ class Keyring:
                 self.follow()
 
     def told(self, number: int) -> None:
-        """The log tells of a change of the list."""
+        """The log tells of a change of the list, or of a key that is there by now."""
         with self._lock:
-            if number > self.keys.listed.number:
+            if number > self.keys.listed.number or (number and self.keys.why is not None):
                 self._number = max(self._number, number)
                 self.follow()
 
     def follow(self) -> None:
         """Read what is new of the list and open what it gives us."""
         with self._lock:
-            claimed: tuple[str, ...] = ()
+            heard: tuple[str, ...] = ()
             try:
-                listed, print_ = self._read()
+                listed, print_ = self._chain.newest(self.project, self.keys.listed, self.keys.fingerprint)
             except Blocked as exc:
-                # What was believed before is not thrown away, and nothing is done with it. What is covered may be said by
-                # a list that is not believed: to keep too much back betrays nothing.
+                if exc.code not in KEY_PROBLEMS and self.keys.listed is NOBODY and not self.home_knows():
+                    # The store does not let us ask. What the project encrypts is unknown, so nothing may leave here.
+                    raise
+                # What was believed before is not thrown away, and nothing is done with it.
                 self.keys = replace(self.keys, why=Why(exc.code, str(exc), exc.hint))
-                claimed = self._claimed()
+                heard = self._heard()
             else:
+                self._number = max(self._number, listed.number)
                 try:
                     self.keys = self._opened(listed, print_)
                 except Blocked as exc:
                     why = Why(exc.code, str(exc), exc.hint)
                     self.keys = Keys(listed, print_, self.keys.opened, self.keys.me, why)
-            self._chosen = Patterns(tuple(dict.fromkeys((*self.patterns, *self.keys.listed.patterns, *claimed))))
+            self._cover = self._cover.given(self.keys.listed.patterns, heard)
             self._checked = self.clock.monotonic()
 
-    def _claimed(self) -> tuple[str, ...]:
-        """Every pattern that this machine saw in a list of the project, or that the bucket's documents tell of now."""
+    def _heard(self) -> tuple[str, ...]:
+        """Every pattern that this machine saw in a list of the project, or that the bucket's documents tell of. Everything,
+        where there is a list by the team's word, and it was never seen here.
+        """
+        if self.keys.listed is NOBODY and self.pinned() is not None and not self.home_knows():
+            return EVERYTHING
         try:
             trusted = self.home.trust_of(self.project)
         except Blocked:
             trusted = None
-        found = list(trusted.patterns) if trusted is not None else []
-        for number in range(1, members.MOST_DOCUMENTS):
-            try:
-                document = self._document(number)
-            except Blocked:
-                continue
-            if document is None:
-                break
-            found += members.claimed_patterns(document)
-        return tuple(dict.fromkeys(pattern for pattern in found if not check(pattern)))
-
-    def _read(self) -> tuple[MemberList, str]:
-        """The newest list that follows from what is trusted, and its fingerprint."""
-        trusted = self.home.trust_of(self.project)
-        listed, print_ = self.keys.listed, self.keys.fingerprint
-        if listed is NOBODY or trusted is None:
-            listed, print_ = self._from_the_first(trusted)
-        if listed is NOBODY:
-            return NOBODY, ""
-        for _ in range(members.MOST_DOCUMENTS):
-            document = self._document(listed.number + 1)
-            if document is None:
-                break
-            listed = members.follow(listed, document, self.project, verify)
-        seen = self.home.trust_of(self.project)
-        if seen is not None and listed.number < seen.number:
-            raise _rewound(seen.number, listed.number)
-        if seen is None or listed.number > seen.number:
-            self.home.trust(self.project, Trust(print_, listed.number, listed.head, listed.patterns))
-        self._number = max(self._number, listed.number)
-        return listed, print_
-
-    def _from_the_first(self, trusted: Trust | None) -> tuple[MemberList, str]:
-        """The whole chain, as far as is trusted. It is short: one document for each change of the team."""
-        first = self._document(1)
-        if first is None:
-            if trusted is not None and trusted.number:
-                raise _rewound(trusted.number, 0)
-            return NOBODY, ""
-        print_ = members.fingerprint(first)
-        expected = trusted.fingerprint if trusted is not None else self.pinned()
-        if expected is None:
-            raise Blocked(
-                f"nobody said yet whether this project's keys are your team's: their fingerprint is {print_}",
-                code="key-untrusted",
-                hint=f"compare it with a teammate (dorkyctl team list), then: dorkyctl key trust {print_}",
-            )
-        if not members.same_fingerprint(expected, print_):
-            raise Blocked(
-                f"the bucket's member list has the fingerprint {print_}, and {expected} is trusted here",
-                code="key-list",
-                hint=members.HINT,
-            )
-        listed = members.follow(NOBODY, first, self.project, verify)
-        while trusted is not None and listed.number < trusted.number:
-            document = self._document(listed.number + 1)
-            if document is None:
-                raise _rewound(trusted.number, listed.number)
-            listed = members.follow(listed, document, self.project, verify)
-        if trusted is not None and trusted.number == listed.number and trusted.head != listed.head:
-            raise Blocked(
-                "the bucket's member list is another than this device has seen", code="key-list", hint=members.HINT
-            )
-        return listed, print_
-
-    def _document(self, number: int) -> bytes | None:
-        try:
-            found = self.bucket.read(members.key_of_document(number), limit=members.DOCUMENT_BYTES)
-        except Blocked as exc:
-            if exc.code != "too-large":
-                raise
-            what = f"document {number} of the bucket's member list is none"
-            raise Blocked(what, code="key-list", hint=members.HINT) from exc
-        return None if found is None else found[1]
+        return (*(trusted.patterns if trusted is not None else ()), *self.store.patterns_said())
 
     def _opened(self, listed: MemberList, print_: str) -> Keys:
         if listed is NOBODY:
@@ -319,73 +258,69 @@ class Keyring:
         for epoch in listed.epochs:
             if epoch.id in opened:
                 continue
-            key = self._identity(epoch, me, own)
+            key = self.store.identity(epoch, me, own)
             if key is not None:
                 opened[epoch.id] = key
             elif epoch is listed.current:
                 what = f"the key of the epoch {epoch.id} is not there for {me.name}"
-                why = Why("no-key", what, f"ask a teammate to run: dorkyctl team add {me.name} again")
+                why = Why("no-key", what, f"ask a teammate to run: {members.how_to_add(me)}")
         return Keys(listed, print_, opened, me, why)
-
-    def _identity(self, epoch: Epoch, me: Member, own: OwnKey) -> EpochKey | None:
-        """`Blocked` (`key-list`) for one that the list does not know: somebody put it there."""
-        found = self.bucket.read(members.key_of_identity(epoch.id, me.name), limit=_IDENTITY_BYTES)
-        if found is None:
-            return None
-        try:
-            text = pyrage.decrypt(found[1], [own.identity]).decode("utf-8", "replace")
-        except pyrage.DecryptError as exc:
-            what = f"the key of the epoch {epoch.id} is not encrypted to this machine's key, or was changed"
-            raise Blocked(what, code="key-list", hint=members.HINT) from exc
-        key = epoch_key(epoch.id, text)
-        if key.recipient != epoch.recipient:
-            what = f"the key of the epoch {epoch.id} is not the one that the member list names"
-            raise Blocked(what, code="key-list", hint=members.HINT)
-        return key
 
     # --- changing (threads of the API) --------------------------------------------------------------------------
 
     def begin(self, name: str, recovery: str, patterns: tuple[str, ...]) -> Keys:
         """Make the project's first list: this machine's key and the recovery key are its members. `Refused` (`keys-exist`)
-        when there is one.
+        when there is one, but for one that an earlier try with the same keys made, whose answer was lost.
         """
         own = self._own()
+        people = (members.member_of(name, own.share), members.member_of(members.RECOVERY, recovery))
+        recipient_of(people[1].recipient)
         with self._lock:
             self._number = max(self._number, 1)
-            if self._document(1) is not None:
+            first = self.store.document(1)
+            if first is None:
+                first = self._founded(own, people, patterns)
+            elif not self._chain.made_here(self.project, first, people):
                 raise Refused(
                     "the project has keys already",
                     code="keys-exist",
                     hint="give a teammate what `dorkyctl key show` says, who runs: dorkyctl team add",
                 )
-            identity = new_identity()
-            key = epoch_key(self._new_epoch(1), identity)
-            me = replace(members.member_of(name, own.share), name=name)
-            people = (me, members.member_of(members.RECOVERY, recovery))
-            made = MemberList(1, "", people, (Epoch(key.id, key.recipient),), patterns, name, self._now())
-            for member in people:
-                self._wrap(key.id, identity, member)
-            document = self._signed(made, NOBODY, own)
-            try:
-                self._create(1, document)
-            except Stale as exc:
-                raise Refused("a teammate made keys at this moment", code="keys-exist", hint="run it again") from exc
-            self.home.trust(self.project, Trust(members.fingerprint(document)))
+            self._chain.trust(self.project, members.fingerprint(first))
             self.keys = Keys()
             self.follow()
-            self.made = 1
+            self.made = self.keys.listed.number
             return self.keys
 
+    def _founded(self, own: OwnKey, people: tuple[Member, ...], patterns: tuple[str, ...]) -> bytes:
+        identity = new_identity()
+        key = epoch_key(self._new_epoch(1), identity)
+        made = MemberList(1, "", people, (Epoch(key.id, key.recipient),), patterns, people[0].name, self._now())
+        for member in people:
+            self.store.wrap(key.id, identity, member)
+        document = self._signed(made, NOBODY, own)
+        try:
+            self.store.create(1, document)
+        except Stale as exc:
+            raise Refused("a teammate made keys at this moment", code="keys-exist", hint="run it again") from exc
+        return document
+
     def add(self, member: Member) -> Keys:
-        """Let one more read everything. `Refused` as `members.with_member`."""
+        """Let one more read everything. May be repeated. `Refused` as `members.with_member`, and (`bad-key`) for a key that
+        nothing can be encrypted to.
 
-        def change(now: MemberList) -> MemberList:
-            made = members.with_member(now, member)
-            for key in self.keys.opened.values():
-                self._wrap(key.id, str(key.identity), member)
-            return made
-
-        return self._change(change)
+        The list comes first: nobody is given an identity who is not on it, as would be by the second of two members who give
+        one name to two persons. Who is on it and was not given them yet is told so, and this is asked for again.
+        """
+        recipient_of(member.recipient)
+        with self._lock:
+            keys = self._change(lambda now: members.with_member(now, member))
+            if keys.listed.named(member.name) != member:
+                what = f"{member.name} was taken off the list at this moment"
+                raise Refused(what, code="no-such-member", hint="see `dorkyctl team list`")
+            for key in keys.opened.values():
+                self.store.wrap(key.id, str(key.identity), member)
+            return keys
 
     def remove(self, name: str) -> Keys:
         """Take one off: a new epoch begins, that they cannot read. `Refused` as `members.without_member`."""
@@ -396,35 +331,35 @@ class Keyring:
             key = epoch_key(self._new_epoch(len(now.epochs) + 1), identity)
             made = members.without_member(now, name, Epoch(key.id, key.recipient))
             for member in made.members:
-                self._wrap(key.id, identity, member)
+                self.store.wrap(key.id, identity, member)
             return made
 
         return self._change(change)
 
     def encrypt(self, more: tuple[str, ...], less: tuple[str, ...] = ()) -> Keys:
-        """Change what is encrypted."""
+        """Change what is encrypted. May be repeated."""
         Patterns(more)
         return self._change(lambda now: members.with_patterns(now, more, less))
 
     def trust(self, print_: str) -> Keys:
         """A person compared the fingerprint. `Refused` (`other-fingerprint`) when it is another than the bucket's."""
         with self._lock:
-            first = self._document(1)
+            first = self.store.document(1)
             if first is None:
                 raise Refused("the project has no keys yet", code="no-list", hint=_FIRST_KEY)
             found = members.fingerprint(first)
             if not members.same_fingerprint(found, print_):
                 what = f"the bucket's member list has another fingerprint: {found}"
                 raise Refused(what, code="other-fingerprint", hint="do not go on before you know why")
-            known = self.home.trust_of(self.project)
-            if known is None or not members.same_fingerprint(known.fingerprint, found):
-                self.home.trust(self.project, Trust(found))
+            self._chain.trust(self.project, found)
             self.keys = Keys()
             self.follow()
             return self.keys
 
     def _change(self, change: Callable[[MemberList], MemberList]) -> Keys:
-        """On top of whatever others changed at the same time: a number that is taken is read, and the change made anew."""
+        """On top of whatever others changed at the same time: a number that is taken is read, and the change made anew. A
+        change that changes nothing makes no document.
+        """
         own = self._own()
         with self._lock:
             for _ in range(_TRIES):
@@ -433,20 +368,24 @@ class Keyring:
                 if keys.current is None or keys.me is None:
                     why = keys.why or Why("no-list", "the project has no keys yet", _FIRST_KEY)
                     raise Refused(why.detail, code=why.code, hint=why.hint)
-                made = replace(change(keys.listed), by=keys.me.name, at=self._now())
-                try:
-                    self._create(keys.listed.number + 1, self._signed(made, keys.listed, own))
-                except Stale:
-                    continue
-                self.made = keys.listed.number + 1
-                self.follow()
+                changed = change(keys.listed)
+                if changed != keys.listed:
+                    made = replace(changed, by=keys.me.name, at=self._now())
+                    try:
+                        self.store.create(keys.listed.number + 1, self._signed(made, keys.listed, own))
+                    except Stale:
+                        continue
+                    self.follow()
+                self.made = self.keys.listed.number
                 return self.keys
         raise Transient("others keep changing the member list", code="contended", retry_after_s=1)
 
     def _own(self) -> OwnKey:
+        """Whose changes these are. `Refused` (`no-key`, `cannot-sign`) before anything was done."""
         own = self.home.own()
         if own is None:
             raise Refused("this machine has no key", code="no-key", hint=_FIRST_KEY)
+        own.sign(b"")
         if not self.project:
             raise Transient("the bucket has not been met yet", code="not-open", retry_after_s=1)
         return own
@@ -455,34 +394,8 @@ class Keyring:
         body = members.body_of(made, before, self.project)
         return members.signed(body, own.sign(body))
 
-    def _create(self, number: int, document: bytes) -> None:
-        self.bucket.put(members.key_of_document(number), Bytes(document), replaces=None, meta={})
-
-    def _wrap(self, epoch: str, identity: str, member: Member) -> None:
-        """Put an epoch's identity where its member finds it. What stands there is replaced: it may be of a member of the
-        same name who left before.
-        """
-        data = pyrage.encrypt(f"# dorkyd: epoch {epoch}\n{identity}\n".encode(), [recipient_of(member.recipient)])
-        key = members.key_of_identity(epoch, member.name)
-        for _ in range(3):
-            there = self.bucket.head(key)
-            try:
-                self.bucket.put(key, Bytes(data), replaces=there.version if there is not None else None, meta={})
-            except Stale:
-                continue
-            return
-        raise Transient(f"{key} keeps changing", code="contended", retry_after_s=1)
-
     def _new_epoch(self, number: int) -> str:
         return f"{number:04d}-{self.clock.random_id()[-8:]}"
 
     def _now(self) -> str:
         return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.clock.time_ns() // 1_000_000_000))
-
-
-def _rewound(seen: int, there: int) -> Blocked:
-    return Blocked(
-        f"the bucket's member list was rolled back: this device has seen change {seen}, and {there or 'nothing'} is there",
-        code="key-list-rewound",
-        hint="restore `.dorky/keys/members/` in the bucket from its versions or a backup; nothing was changed here",
-    )

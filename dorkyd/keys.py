@@ -18,8 +18,8 @@ import json
 import os
 import re
 import secrets
-import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from pyrage import DecryptError, IdentityError, RecipientError, passphrase, ssh, x25519
 
+from dorkyd.core.members import HINT
 from dorkyd.core.sealing import ContentKey
 from dorkyd.durable import fsync
 from dorkyd.errors import Blocked, Refused
@@ -92,7 +93,7 @@ def epoch_key(epoch: str, text: str) -> EpochKey:
     try:
         identity = x25519.Identity.from_str(found[0] if found else "")
     except IdentityError as exc:
-        raise Blocked(f"the identity of epoch {epoch} is no age identity", code="key-list") from exc
+        raise Blocked(f"the identity of epoch {epoch} is no age identity", code="key-list", hint=HINT) from exc
     secret = _derived(str(identity), b"dorky content key 1")
     return EpochKey(epoch, str(identity.to_public()), identity, ContentKey(epoch, secret))
 
@@ -102,7 +103,8 @@ def recipient_of(text: str) -> Recipient:
     try:
         return ssh.Recipient.from_str(text) if text.startswith("ssh-") else x25519.Recipient.from_str(text)
     except RecipientError as exc:
-        raise Refused("that is no age recipient and no public SSH key", code="bad-key") from exc
+        what = "that is no age recipient and no public SSH key"
+        raise Refused(what, code="bad-key", hint="your teammate gets it from `dorkyctl key show`") from exc
 
 
 def own_key(data: bytes) -> OwnKey:
@@ -188,7 +190,8 @@ class KeyHome:
         except FileNotFoundError:
             return None
         except OSError as exc:
-            raise Blocked(f"{self.file} cannot be read: {exc.strerror}", code="key-file") from exc
+            hint = "make it readable for the daemon's user, or: dorkyctl key import FILE"
+            raise Blocked(f"{self.file} cannot be read: {exc.strerror}", code="key-file", hint=hint) from exc
         if data.startswith(_AGE_FILE):
             if self._unlocked is None:
                 what = "this machine's key is protected by a passphrase"
@@ -203,8 +206,9 @@ class KeyHome:
         """Make this the machine's key; the one of before stays beside it. `Refused` (`bad-key`)."""
         made = own_key(data)
         make_private(self.folder)
-        if self.file.exists():
-            os.replace(self.file, self.folder / f"identity-{secrets.token_hex(4)}.before")
+        with suppress(FileNotFoundError):
+            # A copy, so that a key is there at every instant.
+            write_private(self.folder / f"identity-{secrets.token_hex(4)}.before", self.file.read_bytes())
         self._unlocked = data if phrase else None
         write_private(self.file, passphrase.encrypt(data, phrase) if phrase else data)
         return made
@@ -217,11 +221,34 @@ class KeyHome:
             raise Refused("this machine has no key", code="no-key", hint="dorkyctl key init") from exc
 
     def unlock(self, phrase: str) -> None:
-        """Open the key for the daemon's life. `Refused` (`wrong-passphrase`)."""
+        """Open the key for the daemon's life; one without a passphrase is open. `Refused` (`wrong-passphrase`, `no-key`)."""
+        data = self.export()
+        if not data.startswith(_AGE_FILE):
+            return
         try:
-            self._unlocked = passphrase.decrypt(self.export(), phrase)
+            self._unlocked = passphrase.decrypt(data, phrase)
         except DecryptError as exc:
-            raise Refused("that is not the key's passphrase", code="wrong-passphrase") from exc
+            what = "that is not the key's passphrase"
+            raise Refused(
+                what, code="wrong-passphrase", hint="dorkyctl key unlock, with the one it was made with"
+            ) from exc
+
+    def recovery(self, project: str) -> tuple[str, Path]:
+        """A recovery key that nobody was shown yet, for a project of this name: its text, and the file that keeps it until
+        then. The same however often it is asked for, so that a try that was cut short does not end with one nobody has.
+        """
+        bare = re.sub(r"[^A-Za-z0-9._-]", "_", project)[:40]
+        file = self.folder / f"recovery-{bare}-{hashlib.sha256(project.encode()).hexdigest()[:8]}.txt"
+        try:
+            found = _SECRET.search(file.read_text())
+        except FileNotFoundError:
+            found = None
+        if found is not None:
+            return found[0], file
+        make_private(self.folder)
+        made = new_identity()
+        write_private(file, f"{made}\n".encode())
+        return made, file
 
     # --- what is trusted ------------------------------------------------------------------------------------------
 
@@ -234,7 +261,9 @@ class KeyHome:
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError) as exc:
-            raise Blocked(f"{self._trust_file(project)} cannot be read", code="key-file") from exc
+            what = f"{self._trust_file(project)}, what this machine trusts, cannot be read"
+            hint = "compare the fingerprint with a teammate (dorkyctl team list), then: dorkyctl key trust FINGERPRINT"
+            raise Blocked(what, code="key-file", hint=hint) from exc
 
     def trust(self, project: str, trusted: Trust) -> None:
         """From here on."""
@@ -269,7 +298,8 @@ class KeyHome:
 
 def write_private(file: Path, data: bytes) -> None:
     """Replace a file, 0600, atomically and durably."""
-    fd, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}-")
+    name = file.with_name(f".{file.name}-{secrets.token_hex(4)}")
+    fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(fd, "wb") as out:
             out.write(data)

@@ -120,6 +120,15 @@ class Reading(Protocol):
         """Chunks of at most 1 MiB. Raises `Transient` when the connection breaks."""
 
 
+@runtime_checkable
+class Proving(Reading, Protocol):
+    """A reading that hashes what it yields, so that nobody else has to."""
+
+    @property
+    def proved(self) -> Digest | None:
+        """SHA-256 of all that was yielded, once it has ended well; None before, and where it was not all."""
+
+
 class Bucket(Protocol):
     """A team's store below one prefix. Keys are relative to that prefix, exact strings, never starting with `/`.
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 
 from dorkyd import codecs
@@ -79,11 +79,17 @@ class _Opened:
     coding: Coding
     skip: int
     """Plain bytes that are not wanted."""
+    _proved: list[Digest] = field(default_factory=list)
+
+    @property
+    def proved(self) -> Digest | None:
+        """As `Proving`."""
+        return self._proved[-1] if self._proved and not self.skip else None
 
     def __iter__(self) -> Iterator[Chunk]:
         left = self.skip
         sealed = metadata.sealed_word(self.info.meta)
-        for piece in codecs.opened(self.reading, self.reading.info.size, self.coding, sealed):
+        for piece in codecs.opened(self.reading, self.reading.info.size, self.coding, sealed, self._proved.append):
             if left >= len(piece):
                 left -= len(piece)
                 continue

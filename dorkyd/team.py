@@ -6,6 +6,7 @@ to be encrypted anew, and tells the other devices by the log. The project's docu
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import suppress
@@ -20,6 +21,9 @@ from dorkyd.news import News
 
 ANSWER_S = 60.0
 """How long the engine's thread may take to answer."""
+OPENS_S = 10.0
+"""How long is waited for a project that begins and has no trouble."""
+_LOOK_S = 0.05
 _TRIES = 5
 
 
@@ -70,10 +74,15 @@ class TeamDesk:
     # --- inside -------------------------------------------------------------------------------------------------
 
     def _keyring(self) -> Keyring:
-        found = self.engine.keyring
-        if found is None or not found.project:
-            raise Transient("the project is not open yet", code="not-open", retry_after_s=1)
-        return found
+        """Of a project that begins, once it has met its bucket: a daemon answers before it has."""
+        until = time.monotonic() + OPENS_S
+        while True:
+            found = self.engine.keyring
+            if found is not None and found.project:
+                return found
+            if self.engine.trouble is not None or self.engine.held is not None or time.monotonic() > until:
+                raise Transient("the project is not open yet", code="not-open", retry_after_s=1)
+            time.sleep(_LOOK_S)
 
     def _changed(self, keyring: Keyring, rotate: Sequence[str] = ()) -> report.Team:
         self._write_down(keyring)

@@ -41,7 +41,20 @@ from dorkyd.core.secrets import installed_mode
 from dorkyd.errors import DiskFull, Integrity, PathProblem, SessionGone, Stale, Transient, Unsupported
 from dorkyd.hashing import Hashing
 from dorkyd.ledger import Install
-from dorkyd.ports import ABSENT, Body, Bucket, Chunk, Clock, Folder, ObjectInfo, Reading, Session, Trashed, Written
+from dorkyd.ports import (
+    ABSENT,
+    Body,
+    Bucket,
+    Chunk,
+    Clock,
+    Folder,
+    ObjectInfo,
+    Proving,
+    Reading,
+    Session,
+    Trashed,
+    Written,
+)
 from dorkyd.sealing import Sealing
 from dorkyd.sessions import BegunUpload
 
@@ -219,7 +232,8 @@ class Transfer:
             with ExitStack() as closing:
                 out = closing.enter_context(self._folder.stage(staged, resume=left is not None))
                 large = info.size > BESIDE_BYTES
-                hashing = None if have else closing.enter_context(Hashing()) if large else hashlib.sha256()
+                elsewhere = have or isinstance(reading, Proving)
+                hashing = None if elsewhere else closing.enter_context(Hashing()) if large else hashlib.sha256()
                 for chunk in self._trusted(reading, staged):
                     have += len(chunk)
                     if have > info.size and not info.stored_otherwise:
@@ -237,7 +251,8 @@ class Transfer:
             raise Transient(f"{path}: {have} of {info.size} bytes arrived")
         if hashing is not None:
             return info, metadata.sha256(hashing.hexdigest())
-        digest = self._folder.staged_digest(staged)
+        proved = reading.proved if isinstance(reading, Proving) else None
+        digest = proved or self._folder.staged_digest(staged)
         if digest is None:
             raise Stale(f"{path}: the staged file is gone")
         return info, digest

@@ -39,7 +39,8 @@ _FORMS = re.compile(
     r"|\bBearer [\w.~+/-]{8,}"
     r"|upload_?id=[\w-]{12,}"
     r"|ya29\.[\w-]{20,}"
-    r"|-----BEGIN [A-Z ]*PRIVATE KEY",
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY"
+    r"|AGE-SECRET-KEY-1[0-9A-Z]{20}",
     re.IGNORECASE,
 )
 

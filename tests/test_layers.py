@@ -38,7 +38,7 @@ FAMILIES = {
 """Adapters, and the modules that each is made of."""
 
 PORTS = ["ports", "core.*", "errors"]
-KEYS = ["keys", "keyring", "codecs", "sealing"]
+KEYS = ["keys", "key_store", "key_chain", "keyring", "codecs", "sealing"]
 """Encryption: over a bucket, so that all above see plain bytes."""
 STORES = ["journal", "ledger", "schema", "sessions", "repeats", "batch_rows", "manual_rows"]
 ENGINE = [
@@ -86,7 +86,9 @@ MAY_IMPORT: dict[str, list[str]] = {
     **{name: [*PORTS, *STORES, *KEYS, *ENGINE, "news", "bucket_trash"] for name in ENGINE},
     "keys": ["core.*", "errors", "durable", "private"],
     "codecs": ["core.*", "errors", "keys"],
-    "keyring": [*PORTS, "keys", "news"],
+    "key_store": [*PORTS, "keys", "news"],
+    "key_chain": [*PORTS, "keys", "key_store"],
+    "keyring": [*PORTS, "keys", "key_store", "key_chain"],
     "sealing": [*PORTS, "keys", "keyring", "codecs"],
     "team": [*PORTS, *STORES, "engine", "keyring", "news"],
     # First contact with a bucket was taken out of the engine, and proves its conditions.
@@ -214,7 +216,7 @@ LIBRARIES: dict[str, tuple[list[str], bool]] = {
     "watchdog": (["watcher", "inotify"], False),
     "pathspec": (["core.ignore"], False),
     "yaml": (CONFIG, False),
-    "pyrage": (["keys", "keyring", "codecs"], False),
+    "pyrage": (["keys", "key_store", "codecs"], False),
     "cryptography": (["keys"], False),
     "zstandard": (["codecs"], False),
     "fastapi": (["api.*"], False),

@@ -59,6 +59,7 @@ KINDS: Sequence[tuple[type[DorkyError], int, str, str]] = (
 )
 
 _STATE = (409, "state", "The project or path is in a state that does not allow it")
+_KEYS = (403, "auth", "This machine's key does not open that")
 BY_CODE: Mapping[str, tuple[int, str, str]] = {
     "refused-by-guard": (409, "guard", "A safety guard refused"),
     "npm-project": (409, "guard", "A safety guard refused"),
@@ -71,6 +72,12 @@ BY_CODE: Mapping[str, tuple[int, str, str]] = {
     "no-such-commit": (404, "not-found", "There is no such commit"),
     **dict.fromkeys(("nothing-to-commit", "not-settled", "local-edits", "not-exact", "lock-differs"), _STATE),
     **dict.fromkeys(("halted", "paused", "mode", "ignored", "clash"), _STATE),
+    **dict.fromkeys(("keys-exist", "member-exists", "last-member"), _STATE),
+    **dict.fromkeys(("no-key", "no-list", "key-locked", "key-untrusted", "key-file", "cannot-sign"), _KEYS),
+    **dict.fromkeys(("wrong-passphrase", "other-fingerprint"), _KEYS),
+    **dict.fromkeys(
+        ("key-list", "key-list-rewound"), (502, "integrity", "The bucket's member list is not to be trusted")
+    ),
     **dict.fromkeys(("nothing-staged", "not-staged", "remote-moved", "outdated", "pulling", "not-here"), _STATE),
 }
 """Codes that say more than their class."""

@@ -19,7 +19,7 @@ from dorkyd.api import calls
 from dorkyd.api.failures import ApiError
 from dorkyd.cli import targets
 from dorkyd.cli.app import Exit, Failure, Json, Name, app, emit, say, show
-from dorkyd.client import DorkyClient
+from dorkyd.client import DorkyClient, Reply
 from dorkyd.errors import DorkyError
 
 if TYPE_CHECKING:
@@ -81,7 +81,8 @@ def init(
 ) -> None:
     """Make this machine's key if it has none, and the project's keys if it has none.
 
-    Prints the project's recovery key, once: whoever has it reads everything. Keep it off this machine, on paper.
+    Prints the project's recovery key, once: whoever has it reads everything. Keep it off this machine, on paper. With --json
+    and without --reveal it is not printed: it waits in a file, which is named, until this is run again. May be repeated.
     """
     from dorkyd.keys import new_identity, own_key  # noqa: PLC0415
 
@@ -91,29 +92,34 @@ def init(
         say(f"Made this machine's key: {home.file}")
     own = _own(home)
     assert own is not None
-    recovery = new_identity()
     with DorkyClient() as client:
         name = targets.project_name(client, project)
-        said = member or _user_name()
+        recovery, file = home.recovery(name)
+        share = own_key(recovery.encode()).share
         try:
-            reply = client.send(calls.begin_keys(name, said, own_key(recovery.encode()).share))
+            reply = client.send(calls.begin_keys(name, member or _user_name(), share))
         except ApiError as exc:
             if exc.code != "keys-exist":
                 raise
-            _join(client, name, own, json=json)
-            return
+            reply = client.send(calls.team(name))
+            if not any(person.key == share for person in reply.value.members):
+                if reply.value.members:
+                    file.unlink(missing_ok=True)  # of no project
+                _join(name, reply, own, json=json)
+                return
+            # Made here under another key of this machine: the recovery key is right, and nobody was shown it.
         if json:
             body = js.loads(reply.body)
             emit(js.dumps({**body, "recovery": recovery} if reveal else body).encode())
         else:
-            show(f"{name} has keys now. Their fingerprint, for your teammates and .dorky.yaml:")
+            show(f"{name} has keys. Their fingerprint, for your teammates and .dorky.yaml:")
             show(f"  {reply.value.fingerprint}")
-        if not (json and reveal):
-            # On a terminal or in a file: a person asked for it, and it is nowhere else.
-            (say if json else show)(
-                "The recovery key, shown this once. Whoever has it reads everything; keep it on paper:"
-            )
-            (say if json else show)(f"  {recovery}")
+            show("The recovery key, shown this once. Whoever has it reads everything; keep it on paper:")
+            show(f"  {recovery}")
+        if json and not reveal:
+            say(f"The recovery key is in {file}: take it off this machine. Whoever has it reads everything.")
+        else:
+            file.unlink(missing_ok=True)
 
 
 def _user_name() -> str:
@@ -121,8 +127,7 @@ def _user_name() -> str:
     return word.lstrip("._-") or "me"
 
 
-def _join(client: DorkyClient, name: str, own: OwnKey, *, json: bool) -> None:
-    reply = client.send(calls.team(name))
+def _join(name: str, reply: Reply[Team], own: OwnKey, *, json: bool) -> None:
     if json:
         emit(reply.body)
         return
@@ -192,8 +197,14 @@ def export(
         fd = os.open(Path(file).expanduser(), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as exc:
         raise Failure(f"{file} cannot be written: {exc.strerror}") from exc
-    with os.fdopen(fd, "wb") as out:
-        out.write(data)
+    try:
+        with os.fdopen(fd, "wb") as out:
+            out.write(data)
+            out.flush()
+            os.fsync(out.fileno())
+    except OSError as exc:
+        Path(file).expanduser().unlink()
+        raise Failure(f"{file} cannot be written: {exc.strerror}") from exc
     say(f"Wrote {file}. Whoever has it reads what you can read.")
 
 
@@ -254,7 +265,9 @@ def encrypt(
 def tell(name: str, team: Team) -> None:
     """The member list, for a person."""
     if not team.number:
-        show(f"{name} has no keys yet. Make them with: dorkyctl key init")
+        show(team.trouble or f"{name} has no keys yet. Make them with: dorkyctl key init")
+        if team.hint:
+            show(f"  {team.hint}")
         return
     show(f"fingerprint {team.fingerprint}")
     show(f"epoch {team.epoch}, change {team.number} of the list")

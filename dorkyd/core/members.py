@@ -31,6 +31,7 @@ MOST_DOCUMENTS = 10_000
 DOCUMENT_BYTES = 1024 * 1024
 """A document of more is none of ours."""
 HINT = "ask your team what happened to the bucket; nothing was changed here"
+NEWER = "update dorkyd on this machine, or ask your team what happened to the bucket; nothing was changed here"
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _RECIPIENT = re.compile(r"age1[0-9a-z]{50,100}|ssh-(?:ed25519|rsa) [A-Za-z0-9+/=]{40,2000}")
@@ -197,8 +198,9 @@ def follow(before: MemberList, document: bytes, project: str, verify: Verify) ->
         outer = json.loads(document)
         body, signature = outer["body"].encode(), base64.b64decode(outer["signature"], validate=True)
         words = json.loads(body)
+        _check_format(words, number)
         made = _list(words, hashlib.sha256(document).hexdigest())
-        right = words["format"] == FORMAT and words["project"] == project and words["previous"] == before.head
+        right = words["project"] == project and words["previous"] == before.head
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
         raise _wrong(number, "makes no sense") from exc
     if not right or made.number != number:
@@ -212,6 +214,11 @@ def follow(before: MemberList, document: bytes, project: str, verify: Verify) ->
     return made
 
 
+def how_to_add(member: Member) -> str:
+    """The command that gives a member the keys, for the first time or again."""
+    return f"dorkyctl team add {member.name} '{member.share}'"
+
+
 def claimed_patterns(document: bytes) -> tuple[str, ...]:
     """What a document says is encrypted, whoever wrote it. Total."""
     try:
@@ -219,6 +226,14 @@ def claimed_patterns(document: bytes) -> tuple[str, ...]:
     except (ValueError, KeyError, TypeError, RecursionError):
         return ()
     return tuple(pattern for pattern in found if isinstance(pattern, str)) if isinstance(found, list) else ()
+
+
+def _check_format(words: Mapping[str, object], number: int) -> None:
+    said = words["format"]
+    if not isinstance(said, int) or said < FORMAT:
+        raise ValueError
+    if said > FORMAT:
+        raise _wrong(number, "was made by a newer dorkyd", NEWER)
 
 
 def _check_rules(before: MemberList, made: MemberList, number: int) -> None:
@@ -230,8 +245,8 @@ def _check_rules(before: MemberList, made: MemberList, number: int) -> None:
         raise _wrong(number, f"takes {left[0].name} off the list without a new key")
 
 
-def _wrong(number: int, what: str) -> Blocked:
-    return Blocked(f"document {number} of the bucket's member list {what}", code="key-list", hint=HINT)
+def _wrong(number: int, what: str, hint: str = HINT) -> Blocked:
+    return Blocked(f"document {number} of the bucket's member list {what}", code="key-list", hint=hint)
 
 
 def _list(words: Mapping[str, object], head: str) -> MemberList:
@@ -246,13 +261,15 @@ def _list(words: Mapping[str, object], head: str) -> MemberList:
     read = tuple(Member(m["name"], m["recipient"], m["sign"]) for m in members)
     keys = tuple(Epoch(e["id"], e["recipient"]) for e in epochs)
     for member in read:
-        if not _NAME.fullmatch(member.name) or not _RECIPIENT.fullmatch(member.recipient):
+        if not _NAME.fullmatch(member.name):
             raise ValueError
+        if not _RECIPIENT.fullmatch(member.recipient):
+            raise _wrong(number, f"gives {member.name} a key of a kind that this dorkyd does not know", NEWER)
         if member.sign and not _SIGN.fullmatch(member.sign):
             raise ValueError
     if not all(is_epoch(epoch.id) and _RECIPIENT.fullmatch(epoch.recipient) for epoch in keys):
         raise ValueError
-    if len({member.name for member in read}) != len(read):
+    if len({member.name for member in read}) != len(read) or len({member.recipient for member in read}) != len(read):
         raise ValueError
     return MemberList(number, head, read, keys, tuple(patterns), by[:63], at[:40])
 
@@ -261,11 +278,19 @@ def _list(words: Mapping[str, object], head: str) -> MemberList:
 
 
 def with_member(now: MemberList, new: Member) -> MemberList:
-    """The list with one more. `Refused` (`member-exists`) for a name or key that is on it."""
-    if now.named(new.name) is not None:
-        raise Refused(f"a member is called {new.name} already", code="member-exists", hint="choose another name")
+    """The list with one more; the same where it has that very member. `Refused` (`member-exists`) for a name or a key that is
+    another's.
+    """
+    if (there := now.named(new.name)) is not None:
+        if there == new:
+            return now
+        raise Refused(
+            f"a member is called {new.name} already, and has another key",
+            code="member-exists",
+            hint=f"choose another name; or take that one off first: dorkyctl team remove {new.name}",
+        )
     if (same := now.member(new.recipient)) is not None:
-        raise Refused(f"that key is {same.name}'s already", code="member-exists")
+        raise Refused(f"that key is {same.name}'s already", code="member-exists", hint="see `dorkyctl team list`")
     return replace(now, members=(*now.members, new))
 
 
@@ -274,13 +299,20 @@ def without_member(now: MemberList, name: str, epoch: Epoch) -> MemberList:
     gone = now.named(name)
     if gone is None:
         there = ", ".join(member.name for member in now.members)
-        raise Refused(f"no member is called {name!r}; there are: {there}", code="no-such-member")
+        what = f"no member is called {name[:80]!r}; there are: {there}"
+        raise Refused(what, code="no-such-member", hint="see `dorkyctl team list`")
     left = tuple(member for member in now.members if member is not gone)
     if not any(member.sign for member in left):
-        raise Refused(f"nobody would be left who can change the list but {name}", code="last-member")
+        what = f"nobody but {name} can change the list"
+        raise Refused(what, code="last-member", hint="add a member with an age or ed25519 key first: dorkyctl team add")
     return replace(now, members=left, epochs=(*now.epochs, epoch))
 
 
 def with_patterns(now: MemberList, more: tuple[str, ...], less: tuple[str, ...] = ()) -> MemberList:
-    """The list with other patterns."""
-    return replace(now, patterns=tuple(dict.fromkeys(p for p in (*now.patterns, *more) if p not in less)))
+    """The list with other patterns. The last that matches decides: where one takes back what others cover, what is asked for
+    now goes behind it.
+    """
+    kept = now.patterns
+    if any(pattern.lstrip().startswith("!") for pattern in kept):
+        kept = tuple(pattern for pattern in kept if pattern not in more)
+    return replace(now, patterns=tuple(dict.fromkeys(p for p in (*kept, *more) if p not in less)))

@@ -1,8 +1,7 @@
-"""Encryption as people use it: commands, real daemons, a kill, and stock age as the way out."""
+"""Encryption as people use it: commands, real daemons, and stock age as the way out."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -13,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.daemons import RealDaemon, wait_until
+from tests.daemons import RealDaemon
 from tests.e2e.commands import Ran, ctl, running
 from tests.e2e.places import Place
 
@@ -43,19 +42,6 @@ def founded(daemon: RealDaemon, *patterns: str) -> Any:
     return made
 
 
-def contents(daemon: RealDaemon) -> dict[str, bytes]:
-    """Without permission bits: what is downloaded encrypted is its owner's alone."""
-    return {path: data for path, (data, _, _) in daemon.tree().items()}
-
-
-def joined(first: RealDaemon, daemon: RealDaemon, name: str) -> None:
-    """A teammate is added, and compares the fingerprint."""
-    ok(daemon, "key", "init", "--member", name)
-    key = told(daemon, "key", "show")["key"]
-    team = told(first, "team", "add", name, key)
-    ok(daemon, "key", "trust", team["fingerprint"])
-
-
 @pytest.mark.skipif(AGE is None, reason="Debian's package `age` is not installed")
 def test_stock_age_opens_everything_in_two_steps(directory: Place, tmp_path: Path) -> None:
     """As docs/encryption.md says: the epoch's identity with one's own key, then the file with that."""
@@ -76,52 +62,6 @@ def test_stock_age_opens_everything_in_two_steps(directory: Place, tmp_path: Pat
     for name in (".env", "big.key"):
         command = [AGE, "-d", "-i", tmp_path / "epoch", bucket / name]
         assert subprocess.run(command, capture_output=True, check=True).stdout == (ann.root / name).read_bytes()
-
-
-def test_a_team_through_a_removal_and_a_kill(place: Place) -> None:
-    """Three devices; one is added, one removed while another uploads and is killed: who is left reads everything, who left
-    reads nothing that was written after, and the bucket never tells a plain byte.
-    """
-    ann, bob, cid = (place.device(name, poll_s=1) for name in ("ann", "bob", "cid"))
-    with running(ann, bob, cid):
-        founded(ann, ".env*", "secret/")
-        joined(ann, bob, "bob")
-        joined(ann, cid, "cid")
-        (ann.root / ".env").write_bytes(SECRET)
-        (bob.root / "plain.txt").write_bytes(b"plain\n")
-        for each in (ann, bob, cid, ann):
-            each.sync()
-        assert contents(ann) == contents(bob) == contents(cid)
-        old = told(ann, "team", "list")["epoch"]
-        (cid.root / "secret").mkdir()
-        for number in range(40):
-            (cid.root / f"secret/{number}").write_bytes(SECRET * (1 + number) + b"%d" % number)
-        wait_until("the first of many is up", lambda: any(key.startswith("secret/") for key in place.live()))
-        gone = told(ann, "team", "remove", "bob")
-        assert ".env" in gone["rotate"]
-        cid.kill()
-        cid.launch()
-        cid.ready()
-        kept = contents(bob)
-        (ann.root / ".env.after").write_bytes(SECRET + b"after")
-        for each in (ann, cid, ann, cid):
-            each.sync()
-        assert contents(ann) == contents(cid)
-        assert len([path for path in ann.tree() if path.startswith("secret/")]) == 40
-        assert told(ann, "team", "list")["pending"] == 0
-        assert ctl(bob, "sync", "--wait", cwd=bob.root).code != 0
-        assert contents(bob)[".env"] == kept[".env"]
-        assert ".env.after" not in bob.tree()
-        new = told(ann, "team", "list")["epoch"]
-    assert new != old
-    everything = place.read()
-    assert f".dorky/keys/{new}/bob.age" not in everything
-    for key, data in everything.items():
-        assert SECRET not in data, key
-        assert hashlib.sha256(SECRET).hexdigest().encode() not in data, key
-        assert hashlib.md5(SECRET, usedforsecurity=False).hexdigest().encode() not in data, key
-    for key, data in place.live().items():
-        assert (key == "plain.txt") != data.startswith(b"age-encryption.org/v1"), key
 
 
 def test_artifacts_of_an_encrypted_path(directory: Place) -> None:

@@ -61,6 +61,7 @@ class Teller:
         assert world.rest()
         # Of what follows, only what the victim does by itself belongs to the story: let it end that.
         world.check()
+        self.story.check(world)
         self.told = Told(world.a.points(), world.a.statements(), world.outcome() | self.story.facts(world))
         return self.told
 
@@ -80,6 +81,7 @@ class Teller:
                 self.story.again(world)
             world.a.arm(None)
             world.check()
+            self.story.check(world)
             outcome = world.outcome() | self.story.facts(world)
             if outcome != self.told.outcome:
                 raise NotTheSame(f"\n  {outcome}\nis not\n  {self.told.outcome}")

@@ -39,10 +39,9 @@ _TCP = "only with a TCP listener, which writes its token once"
 _REPEATS = "inside a transaction whose end is a point; each step in `tests/scenarios/test_repeats.py`"
 _MERGES = "each step in `tests/scenarios/test_env_merge.py`; the story of two edits of one .env passes most"
 _BATCHES = "each step in `tests/scenarios/test_batches.py`"
-_SEALED = "no story has keys yet; devices are killed there in `tests/scenarios/test_encryption.py` and the simulator"
-_UNKILLED = (
-    "no story has keys yet, and no test ends a process there: written create-only or atomically, and asked for again"
-)
+_TAMPERED = "only an encrypted object that is not what it claims: `tests/scenarios/test_encryption.py`"
+_ENDED = "only an error in the middle of a write: `tests/test_keys.py`"
+_SEALED = "only ciphertext of an upload that nothing goes on with: `tests/scenarios/test_encryption.py`, with kills at any step"
 _NPM = "moves the npm tool's own files, and overwrites none: `tests/test_importing.py`"
 _MANUAL = "inside a transaction whose end is a point; each step in `tests/scenarios/test_manual_push.py`"
 _UNCOPIED = "only an object too large for the store to copy: `tests/scenarios/test_manual_push.py`"
@@ -59,35 +58,12 @@ UNREACHED: dict[Site, str] = {
     ("sql DELETE documents", "commit_cache.CommitCache.keep"): _CACHE,
     ("sql DELETE headers", "commit_cache.CommitCache.forget"): _CACHE,
     ("sql INSERT headers", "commit_cache.CommitCache.remember"): _CACHE,
-    **dict.fromkeys(
-        (
-            ("folder.seal", "sealing.Sealing.stored_size"),
-            ("folder.stage", "sealing.Sealing._encoded"),
-            ("folder.unstage", "sealing.Sealing._encoded"),
-            ("folder.unstage", "sealing.Sealing._go_on"),
-            ("folder.unstage", "sealing.Sealing.forget"),
-            ("folder.unstage", "sealing.Sealing.put"),
-            ("folder.unstage", "sealing.Sealing.stored_size"),
-            ("folder.unstage", "transfer.Transfer._trusted"),
-            ("folder.unstage", "upkeep.Upkeep._drop_sealed"),
-            ("sql COMMIT", "engine.Engine._follow_keys"),
-            ("statement", "DELETE once_sealed"),
-        ),
-        _SEALED,
-    ),
-    **dict.fromkeys(
-        (
-            ("bucket.put", "keyring.Keyring._create"),
-            ("bucket.put", "keyring.Keyring._wrap"),
-            ("bucket.put", "news.News.tell_encryption"),
-            ("folder.stage", "artifacts.Artifacts._verified"),
-            ("folder.unstage", "artifacts.Artifacts._verified"),
-            ("os.replace", "keys.KeyHome.keep"),
-            ("os.replace", "keys.write_private"),
-            ("os.unlink", "keys.write_private"),
-        ),
-        _UNKILLED,
-    ),
+    ("folder.unstage", "sealing.Sealing._encoded"): _SEALED,
+    ("folder.unstage", "sealing.Sealing.stored_size"): _SEALED,
+    ("folder.unstage", "upkeep.Upkeep._drop_sealed"): _SEALED,
+    ("statement", "DELETE once_sealed"): "only a journal whose base is dropped, with all it knew",
+    ("folder.unstage", "transfer.Transfer._trusted"): _TAMPERED,
+    ("os.unlink", "keys.write_private"): _ENDED,
     ("bucket.delete", "bucket_trash.purge"): _EARLY,
     ("bucket.delete", "doctor_bucket._Trial._clean"): "only what an earlier trial left",
     ("bucket.put", "news.News.limit_trash"): _EARLY,

@@ -43,6 +43,8 @@ class Story:
     alone: bool = False
     """Without a teammate, in a bucket of its own each time."""
     schemes: tuple[str, ...] = ("s3", "file", "gs")
+    check: Part = _nothing
+    """What else is true at its end, however it went."""
 
 
 STORIES: dict[str, Story] = {}
@@ -830,3 +832,6 @@ def _store_large(world: World) -> None:
 
 
 _story("a large artifact", _artifacts, _store_large, _store_large, tune=_SMALL, schemes=("s3", "gs"))
+
+# Those of keys are told in a module of their own.
+import tests.kills.stories_keys  # noqa: E402,F401

@@ -26,6 +26,7 @@ SHOWN = [
     "Authorization: AWS4-HMAC-SHA256 Credential=x",
     "authorization: bearer abcdefghijkl",
     "https://store/o?uploadType=resumable&upload_id=ABCdef0123456789",
+    "the identity is AGE-SECRET-" + "KEY-1" + "Q0" * 29,
 ]
 
 
