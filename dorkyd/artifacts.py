@@ -13,7 +13,7 @@ import io
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import BinaryIO, TypeVar, cast
 
@@ -42,7 +42,7 @@ from dorkyd.core.timeline import PathVersion
 from dorkyd.decisions import checked
 from dorkyd.engine import Engine
 from dorkyd.errors import Refused, Stale, Transient
-from dorkyd.ports import Bucket, ObjectInfo, Reading
+from dorkyd.ports import Bucket, Chunk, ObjectInfo, Reading
 from dorkyd.reading import Reader
 from dorkyd.reading_rows import rfc3339
 from dorkyd.repeats import Answered, Keyed
@@ -155,16 +155,32 @@ class Artifacts:
         return reader.artifacts(prefix, after, limit, having)
 
     @contextmanager
-    def open(self, artifact: Artifact, start: int = 0) -> Iterator[Iterator[bytes]]:
+    def open(self, artifact: Artifact, start: int = 0) -> Iterator[Iterator[Chunk]]:
         """Its bytes from an offset on. `Stale` when it is no longer what was looked at."""
-        with ExitStack() as stack:
-            bucket = self._bucket()
-            reading = stack.enter_context(bucket.get(artifact.path, if_match=artifact.version, start=start))
-            if not reading.info.stored_otherwise:
-                yield map(bytes, reading)
-                return
-            # Not a byte of it is told before all of it was found to be what it claims.
-            whole = stack.enter_context(self._verified(reading))
+        opening = self._bucket().get(artifact.path, if_match=artifact.version, start=start)
+        with opening as reading, self._checked(reading) as chunks:
+            yield chunks
+
+    @contextmanager
+    def open_now(self, text: str, start: int = 0) -> Iterator[tuple[Artifact, Iterator[Chunk]]]:
+        """As `ArtifactControl.open_now`: one request where the store tells metadata with the bytes."""
+        path = checked(text)
+        with self._bucket().get(path, start=start) as reading:
+            artifact = self._as_known(path, reading.info)
+            if artifact is None:
+                raise Stale(f"{path}: its size and digest are not known before it was read")
+            with self._checked(reading) as chunks:
+                yield artifact, chunks
+
+    @contextmanager
+    def _checked(self, reading: Reading) -> Iterator[Iterator[Chunk]]:
+        """What a reading yields. Of what is encrypted or packed not a byte is told before all of it was found to be what it
+        claims.
+        """
+        if not reading.info.stored_otherwise:
+            yield iter(reading)
+            return
+        with self._verified(reading) as whole:
             yield iter(lambda: whole.read(SMALL_BYTES), b"")
 
     @contextmanager

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from dorkyd.batch_rows import PASSED_AT
 from dorkyd.core.batches import OPEN_S, WAIT_S, Arrival, Verdict, judge
@@ -30,6 +31,12 @@ class _Hold:
     """Of its dirty row: a later mark is a reason to look at once."""
     batch: str
     complete: bool
+    device: str | None
+    """Who wrote it."""
+    since_ns: int
+    """Wall clock: when it was written, or first seen here."""
+    until_ns: int
+    """Wall clock: put in place then, whether the batch is complete or not."""
 
 
 @dataclass(slots=True)
@@ -43,8 +50,8 @@ class Batches:
     """Since when each is known here."""
     _ahead_s: float = -math.inf
     """The store's clock, less the monotonic one, at least."""
-    _open: dict[str, float] = field(default_factory=dict)
-    """Our own that are being written, and when each began."""
+    _open: dict[str, tuple[float, int]] = field(default_factory=dict)
+    """Our own that are being written, and when each began: monotonic, and by the wall clock in nanoseconds."""
 
     # --- theirs ---------------------------------------------------------------------------------------------------
 
@@ -69,8 +76,14 @@ class Batches:
         for arrival in verdict.wait:
             due = now + (min(AGAIN_S, arrival.left_s) if complete else arrival.left_s)
             path = arrival.action.path
-            self.held[path] = _Hold(due, rows[path].mark, batch, complete)
+            self.held[path] = self._hold(arrival, due, rows[path].mark, batch, complete=complete, now=now)
         return verdict, [action.path for action in late]
+
+    def _hold(self, arrival: Arrival, due: float, mark: int, batch: str, *, complete: bool, now: float) -> _Hold:
+        remote, wall_ns = arrival.action.remote, self.clock.time_ns()
+        seen_ns = wall_ns - int((now - self._since[arrival.action.path][1]) * 1e9)
+        since_ns = remote.modified * 10**9 if remote.modified is not None else seen_ns
+        return _Hold(due, mark, batch, complete, remote.device, since_ns, wall_ns + int(arrival.left_s * 1e9))
 
     def _surely_late(self, action: Download, now: float) -> bool:
         """Nobody completed its batch. False: an entry that was passed over unread may have."""
@@ -111,6 +124,35 @@ class Batches:
         """Paths that wait for somebody else."""
         return {path for path, hold in self.held.items() if not hold.complete}
 
+    def told(self) -> tuple[str, str] | None:
+        """What a person is told of batches that are being put together, here or elsewhere, and what to do. None: there are
+        none.
+        """
+        said = [self._told_of_ours(batch, began_ns) for batch, (_, began_ns) in self._open.items()]
+        theirs: dict[str, list[_Hold]] = {}
+        for hold in self.held.values():
+            if not hold.complete and hold.batch not in self._open:
+                theirs.setdefault(hold.batch, []).append(hold)
+        said += [_told_of_theirs(holds) for holds in theirs.values()]
+        if not said:
+            return None
+        return "; ".join(said), "if its writer has died, what is there of it comes file by file at that time"
+
+    def told_of(self, path: Path) -> str | None:
+        """Why this path waits; None: for no batch that is not complete. From any thread."""
+        hold = self.held.get(path)
+        if hold is None or hold.complete:
+            return None
+        return _told_of_theirs([other for other in list(self.held.values()) if other.batch == hold.batch])
+
+    def _told_of_ours(self, batch: str, began_ns: int) -> str:
+        ours = self.journal.batches.ours(batch)
+        until = _clock(began_ns + int(OPEN_S * 1e9))
+        return (
+            f"an atomic batch of {_files(ours.written + ours.intended)} so far is being put together on this device since"
+            f" {_clock(began_ns)}, and given up at {until} if it is not complete"
+        )
+
     def next_due(self) -> list[float]:
         """When each is looked at again."""
         return [hold.due for hold in self.held.values()]
@@ -130,7 +172,7 @@ class Batches:
     def begin(self) -> str:
         """A new batch."""
         batch = self.clock.random_id()
-        self._open[batch] = self.clock.monotonic()
+        self._open[batch] = (self.clock.monotonic(), self.clock.time_ns())
         return batch
 
     def check(self, batch: str) -> None:
@@ -168,7 +210,7 @@ class Batches:
 
     def expire(self, now: float) -> None:
         """Give up those that took too long: other devices do not wait for them any more."""
-        for batch in [batch for batch, began in self._open.items() if now > began + OPEN_S]:
+        for batch in [batch for batch, (began, _) in self._open.items() if now > began + OPEN_S]:
             del self._open[batch]
             with self.journal.atomic():
                 self.journal.batches.give_up(batch)
@@ -181,6 +223,26 @@ class Batches:
                 code="no-such-batch",
                 hint="begin another one; what was stored stays, and is published file by file",
             )
+
+
+def _told_of_theirs(holds: Collection[_Hold]) -> str:
+    """Of one batch; some member waits."""
+    devices = sorted({hold.device for hold in holds if hold.device is not None})
+    by = f" by {' and '.join(devices)}" if devices else ""
+    since, until = min(hold.since_ns for hold in holds), max(hold.until_ns for hold in holds)
+    return (
+        f"{_files(len(holds))} of an atomic batch{by} that is not complete: it is being put together since {_clock(since)},"
+        f" and given up at {_clock(until)}"
+    )
+
+
+def _files(count: int) -> str:
+    return "1 file" if count == 1 else f"{count} files"
+
+
+def _clock(at_ns: int) -> str:
+    """To the minute, in UTC: text that stays as it is from one look to the next."""
+    return datetime.fromtimestamp(at_ns // 10**9, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def unknown(members: Collection[Path], rows: Iterable[Dirty], settled: Collection[Path]) -> bool:

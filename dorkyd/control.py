@@ -32,6 +32,9 @@ from dorkyd.core.report import (
 )
 from dorkyd.core.settings import Bandwidth
 
+Chunk = bytes | memoryview
+"""Some bytes of a body. Memory that nobody changes while anything refers to it."""
+
 
 class IncomingBody(Protocol):
     """The body of an artifact on its way in. One thread at a time; every method blocks."""
@@ -64,8 +67,13 @@ class ArtifactControl(Protocol):
     def versions(self, path: str) -> Sequence[ArtifactVersion]:
         """The states of the object that are known, newest first."""
 
-    def open(self, artifact: Artifact, start: int = 0) -> AbstractContextManager[Iterator[bytes]]:
+    def open(self, artifact: Artifact, start: int = 0) -> AbstractContextManager[Iterator[Chunk]]:
         """Its bytes from an offset on, in chunks. `Stale` when it is no longer this state."""
+
+    def open_now(self, path: str, start: int = 0) -> AbstractContextManager[tuple[Artifact, Iterator[Chunk]]]:
+        """The object as it is now with its bytes from an offset on, in one look. `Stale` where that takes another look first:
+        it is not there, ends before, or does not tell what it is.
+        """
 
     def check(self, path: str, condition: Condition) -> None:
         """Raise what is wrong already, before a body is sent."""

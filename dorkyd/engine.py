@@ -374,6 +374,10 @@ class Engine:
         """Objects of atomic batches that are not complete."""
         return self._open.batches.incomplete() if self._open is not None else set()
 
+    def waits_for_batch(self, path: Path) -> str | None:
+        """Why this path waits for the rest of an atomic batch; None: it does not."""
+        return self._open.batches.told_of(path) if self._open is not None else None
+
     def paused_until(self) -> int:
         """Wall clock nanoseconds; 0: not paused."""
         text = self._open.journal.get("paused_until") if self._open is not None else None
@@ -538,8 +542,11 @@ class Engine:
         return self._open is not None and self._open.journal.repeats.knows(key)
 
     def repeated(self, keyed: Keyed) -> Answered | None:
-        """What this very request was answered before; None: it is new."""
-        return self._ready().asking.repeated(keyed)
+        """What this very request was answered before, also while nothing may be written; None: it is new, and may begin."""
+        answered = self._open.asking.repeated(keyed) if self._open is not None else None
+        if answered is None:
+            self._ready()
+        return answered
 
     def ask(self, asked: Asked, keyed: Keyed | None = None) -> Future[object]:
         """Do what a client asks of one object. `Stale` (`busy-path`) while somebody works on the path. It is `Answered`
@@ -637,6 +644,7 @@ class Engine:
             o.giving_up.run_due(o.jobs.in_flight.keys(), now)
             self._end_pull(o)
             self._finish_pushes(o, now)
+        self._warn_of_open_batches(o)
         o.contact.answered()
 
     def _opened(self, now: float) -> bool:
@@ -1061,6 +1069,13 @@ class Engine:
         self._warn_came_back(o.carrier.came_back)
         if failure is not None:
             o.contact.failed(failure, now)
+
+    def _warn_of_open_batches(self, o: _Open) -> None:
+        told = o.batches.told()
+        if told is not None:
+            self.warnings["batch-open"] = told
+        else:
+            self.warnings.pop("batch-open", None)
 
     def _warn_late(self, paths: list[Path]) -> None:
         if paths:

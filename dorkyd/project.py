@@ -444,7 +444,8 @@ class ProjectRunner:
 
     def why(self, path: str) -> Why:
         """As `ProjectControl.why`."""
-        return self._reader().why(path, self._engine.rules(), self._next_tries())
+        waits = self._engine.waits_for_batch(Path(path)) or ""
+        return self._reader().why(path, self._engine.rules(), self._next_tries(), stopped=waits)
 
     def check_ignore(self, paths: Sequence[str]) -> Sequence[IgnoreItem]:
         """As `ProjectControl.check_ignore`."""

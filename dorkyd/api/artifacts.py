@@ -8,8 +8,8 @@ artifact, whatever its name.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated, Any, TypeVar
@@ -22,13 +22,14 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
 
-from dorkyd.api import conditions, naming
+from dorkyd.api import conditions, naming, sending
 from dorkyd.api import messages as m
 from dorkyd.api.connections import MOST_CONNECTIONS
 from dorkyd.api.depending import Project
 from dorkyd.api.description import PROBLEMS
-from dorkyd.control import ArtifactControl, IncomingBody
+from dorkyd.control import ArtifactControl, Chunk, IncomingBody
 from dorkyd.core.artifact import USUAL_TYPE, Artifact, Condition
 from dorkyd.errors import Refused, Stale
 
@@ -64,7 +65,11 @@ async def _run(request: Request, call: Callable[[], T]) -> T:
 
 async def _wait(request: Request, call: Callable[[], T]) -> T:
     """A call that waits for a whole body to be sent, perhaps for hours: it keeps nobody else's bytes waiting."""
-    return await run_sync(call, limiter=_limiter(request, "artifact_waits", MOST_CONNECTIONS))
+    return await run_sync(call, limiter=_waits(request))
+
+
+def _waits(request: Request) -> anyio.CapacityLimiter:
+    return _limiter(request, "artifact_waits", MOST_CONNECTIONS)
 
 
 def _limiter(request: Request, name: str, most: int) -> anyio.CapacityLimiter:
@@ -172,11 +177,7 @@ async def fetch(request: Request, project: Project, path: ArtifactPath) -> Respo
     headers |= {"Content-Length": str(opened.count), "Content-Type": artifact.media_type}
     if span is not None:
         headers["Content-Range"] = f"bytes {span[0]}-{span[1]}/{artifact.size}"
-    return StreamingResponse(
-        _stream(request, opened),
-        206 if span is not None else 200,
-        headers=headers,
-    )
+    return _Body(request, opened, 206 if span is not None else 200, headers)
 
 
 @router.head(f"/{{path:{naming.WHOLE}}}", response_class=Response, responses={304: _FOUND[304]})
@@ -283,9 +284,9 @@ class _Opened:
 
     artifact: Artifact
     span: tuple[int, int] | None = None
-    reading: AbstractContextManager[Iterator[bytes]] | None = None
-    """None: the client has them."""
-    chunks: Iterator[bytes] = field(default_factory=lambda: iter(()))
+    chunks: Iterator[Chunk] = field(default_factory=lambda: iter(()))
+    reading: AbstractContextManager[object] | None = None
+    """To be left when they are read. None: the client has them."""
 
     @property
     def count(self) -> int:
@@ -295,23 +296,47 @@ class _Opened:
 
 
 def _open(desk: ArtifactControl, path: str, headers: Headers) -> _Opened:
-    """Looks again when the object changes between look and read."""
-    condition = conditions.condition_of(headers)
+    """By one request to the bucket where that will do. Else looks first, and again when the object changes between look and
+    read.
+    """
+    condition, start = conditions.condition_of(headers), conditions.begins_at(headers)
+    if start is not None and condition.none_match is None:
+        with suppress(Stale):
+            return _open_now(desk, path, start, headers, condition)
     for last in (False, False, True):
         artifact = desk.stat(path)
         if not _may_be_read(artifact, condition):
             return _Opened(artifact)
-        try:
-            span = conditions.range_of(headers, artifact)
-        except Refused as exc:
-            raise HTTPException(416, headers={"Content-Range": f"bytes */{artifact.size}"}) from exc
+        span = _span(headers, artifact)
         reading = desk.open(artifact, span[0] if span is not None else 0)
         try:
-            return _Opened(artifact, span, reading, reading.__enter__())
+            chunks = reading.__enter__()
         except Stale:
             if last:
                 raise
+        else:
+            return _Opened(artifact, span, chunks, reading)
     raise AssertionError
+
+
+def _open_now(desk: ArtifactControl, path: str, start: int, headers: Headers, condition: Condition) -> _Opened:
+    """`Stale`: it takes a look first."""
+    with ExitStack() as reading:
+        artifact, chunks = reading.enter_context(desk.open_now(path, start))
+        if not _may_be_read(artifact, condition):
+            return _Opened(artifact)
+        span = _span(headers, artifact)
+        if start != (span[0] if span is not None else 0):
+            raise Stale(f"{path}: all of it is to be sent")
+        return _Opened(artifact, span, chunks, reading.pop_all())
+
+
+def _span(headers: Headers, artifact: Artifact) -> tuple[int, int] | None:
+    """As `conditions.range_of`. HTTP 416."""
+    try:
+        return conditions.range_of(headers, artifact)
+    except Refused as exc:
+        raise HTTPException(416, headers={"Content-Range": f"bytes */{artifact.size}"}) from exc
 
 
 def _may_be_read(artifact: Artifact, condition: Condition) -> bool:
@@ -322,17 +347,49 @@ def _may_be_read(artifact: Artifact, condition: Condition) -> bool:
     return condition.holds(artifact.version, artifact.digest)
 
 
-async def _stream(request: Request, opened: _Opened) -> AsyncIterator[bytes]:
-    """So many bytes. Ends the download when its client leaves."""
+class _Body(StreamingResponse):
+    """The bytes that were asked for. A large body passes the event loop (`dorkyd.api.sending`). However it ends, the reading
+    is closed; a client that got less than all has seen its connection end.
+    """
+
+    def __init__(self, request: Request, opened: _Opened, status: int, headers: Mapping[str, str]) -> None:
+        super().__init__(_chunks(request, opened), status, headers)
+        self._reading = opened.reading
+        self._limiter = _waits(request)
+        connection = sending.connection_of(request.scope)
+        self._sending: sending.Sending | None = None
+        if connection is not None and opened.count > BUFFER_BYTES:
+            self._sending = sending.Sending(connection, opened.chunks, opened.count)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await run_sync(self._end, limiter=self._limiter)
+
+    async def stream_response(self, send: Send) -> None:
+        if self._sending is None:
+            await super().stream_response(send)
+            return
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        with suppress(sending.ClientGoneError):
+            await self._sending.run(self._limiter)
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def _end(self) -> None:
+        if self._sending is not None:
+            self._sending.end()
+        if self._reading is not None:
+            self._reading.__exit__(None, None, None)
+
+
+async def _chunks(request: Request, opened: _Opened) -> AsyncIterator[Chunk]:
+    """So many bytes."""
     count = opened.count
-    assert opened.reading is not None
-    try:
-        while count > 0:
-            chunk = await _run(request, partial(next, opened.chunks, b""))
-            if not chunk:
-                return  # too few: the protocol below closes the connection, which tells the client
-            yield chunk[:count]
-            count -= len(chunk)
-    finally:
-        with anyio.CancelScope(shield=True):
-            await run_sync(partial(opened.reading.__exit__, None, None, None))
+    while count > 0:
+        chunk = await _run(request, partial(next, opened.chunks, b""))
+        if not chunk:
+            return  # too few: the protocol below closes the connection, which tells the client
+        yield chunk[:count]
+        count -= len(chunk)

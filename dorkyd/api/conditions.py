@@ -106,6 +106,15 @@ def range_of(headers: Mapping[str, str], artifact: Artifact) -> tuple[int, int] 
     return first, last
 
 
+def begins_at(headers: Mapping[str, str]) -> int | None:
+    """The first byte that is asked for, whatever the artifact is; None: that depends on it."""
+    said = headers.get("range")
+    if said is None:
+        return 0
+    asked = _RANGE.fullmatch(said.replace(" ", ""))
+    return int(asked[1]) if asked is not None and asked[1] and "if-range" not in headers else None
+
+
 def last_modified(artifact: Artifact) -> str | None:
     """As HTTP writes it."""
     if artifact.updated_at is None:

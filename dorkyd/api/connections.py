@@ -14,6 +14,7 @@ from fastapi.responses import Response
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from dorkyd.api import problems
+from dorkyd.api.sending import CONNECTION
 from dorkyd.peer import peer_uid
 
 MOST_CONNECTIONS = 256
@@ -41,6 +42,7 @@ def only_from(
         def connection_made(self, transport: asyncio.BaseTransport) -> None:
             # First super: it records the connection, which the abort below takes back.
             super().connection_made(cast("asyncio.Transport", transport))
+            self.app_state = {**self.app_state, CONNECTION: self}
             stranger = allowed_uid is not None and peer_uid(transport.get_extra_info("socket")) != allowed_uid
             full = len(self.connections) > most
             if stranger or (full and not idle):

@@ -32,6 +32,7 @@ from dorkyd.buckets.sense import sense
 from dorkyd.core.model import Version
 from dorkyd.errors import Blocked, Denied, DorkyError, Integrity, Stale, Transient
 from dorkyd.ports import Body, Chunk, Listed, ObjectInfo, Requests, Session, StoredVersion, Written
+from dorkyd.slabs import Slabs
 
 MIB = 1024 * 1024
 IN_MEMORY_BYTES = MIB
@@ -81,6 +82,7 @@ class GcsBucket:
         self._calls = Calls(self._connect, bucket=name, prefix=prefix, endpoint_url=endpoint_url)
         self._sessions = Sessions(self._calls, part_bytes=part_bytes)
         self._sessions_over = sessions_over
+        self._slabs = Slabs()
         self._ranges = Ranges(self._piece, shape)
         self._seen = Seen()
         self._versioned: bool | None = None
@@ -124,6 +126,7 @@ class GcsBucket:
     def get(self, key: str, *, if_match: Version | None = None, start: int = 0) -> Iterator[GcsReading]:
         """Open the object's bytes from offset `start` to the end."""
         with contextlib.ExitStack() as closing:
+            closing.enter_context(self._slabs.while_in_use())
             seen = None if if_match is None else self._seen.take(key, if_match)
             for last in (False, False, True):
                 found = seen or self._look(key)
@@ -285,8 +288,8 @@ class GcsBucket:
         )
         info = info_of(found)
         request = media_request(self._calls, key, query, 0, None)
-        with contextlib.closing(self._calls.send(request)) as reply:
-            piece = GcsPiece(self._calls, request, reply, info, 0)
+        with self._slabs.while_in_use(), contextlib.closing(self._calls.send(request)) as reply:
+            piece = GcsPiece(self._calls, request, reply, info, 0, self._slabs)
             yield GcsReading(key, info, piece, crc32c=found.get("crc32c"), left=info.size)
 
     def close(self) -> None:
@@ -341,7 +344,7 @@ class GcsBucket:
             end = None if stop >= info.size else stop
             request = media_request(self._calls, key, state_query(found), start, end)
             with contextlib.closing(self._calls.send(request)) as reply:
-                yield GcsPiece(self._calls, request, reply, info, start)
+                yield GcsPiece(self._calls, request, reply, info, start, self._slabs)
 
         # At the object's end there is nothing to ask for, and a store would refuse the range. An empty object is asked for all
         # the same: that proves that it may be read.
@@ -355,7 +358,7 @@ class GcsBucket:
         """What follows. Of the same generation: its bytes cannot have changed."""
         request = media_request(self._calls, key, {"ifGenerationMatch": str(version)}, start, stop)
         with contextlib.closing(self._calls.send(request)) as reply:
-            yield GcsPiece(self._calls, request, reply, None, start)
+            yield GcsPiece(self._calls, request, reply, None, start, self._slabs)
 
     def _insert(self, key: str, body: Body, resource: dict[str, Any], condition: Mapping[str, str]) -> dict[str, Any]:
         small = body.size <= IN_MEMORY_BYTES

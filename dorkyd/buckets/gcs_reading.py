@@ -13,16 +13,20 @@ from dorkyd.buckets.gcs_calls import Calls, Request
 from dorkyd.core.model import Version
 from dorkyd.errors import Stale, Transient
 from dorkyd.ports import Chunk, ObjectInfo
+from dorkyd.slabs import SLAB_BYTES, Slabs
 
-CHUNK_BYTES = 1024 * 1024
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,19})-([0-9]{1,19})/([0-9]{1,19})")
 
 
 class GcsPiece:
     """Bytes of one state that are coming in, to be iterated once. Its reply is closed by whoever opened it."""
 
-    def __init__(self, calls: Calls, request: Request, reply: Any, info: ObjectInfo | None, start: int) -> None:
-        """`info`: what a look told of the state that was asked for; None: as far as the reply tells it."""
+    def __init__(
+        self, calls: Calls, request: Request, reply: Any, info: ObjectInfo | None, start: int, slabs: Slabs
+    ) -> None:
+        """`info`: what a look told of the state that was asked for; None: as far as the reply tells it. `slabs`: what waits for
+        its reader is held there, since each thread's heap would keep a part of what it once held.
+        """
         first, stop, size = _range(reply)
         version = reply.headers.get("x-goog-generation")
         if info is None:
@@ -38,8 +42,9 @@ class GcsPiece:
         self._calls = calls
         self._request = request
         self._raw = reply.raw
+        self._slabs = slabs
 
-    def __iter__(self) -> Iterator[bytes]:
+    def __iter__(self) -> Iterator[Chunk]:
         while self.left > 0:
             data = self._next()
             skipped, data = data[: self._skip], data[self._skip :]
@@ -48,11 +53,14 @@ class GcsPiece:
             if self.left < 0:
                 raise Transient(f"{self._request.key!r}: more bytes came than were offered")
             if data:
-                yield data
+                chunk = self._slabs.take()[: len(data)]
+                chunk[:] = data
+                del data
+                yield chunk
 
     def _next(self) -> bytes:
         try:
-            data: bytes = self._raw.read(CHUNK_BYTES, decode_content=False)
+            data: bytes = self._raw.read(SLAB_BYTES, decode_content=False)
         except Exception as error:  # everything the SDK raises passes here; what the tables lack is raised on
             self._calls.fail(error, self._request)
             raise

@@ -20,10 +20,10 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 from dorkyd.buckets.s3_calls import Calls
 from dorkyd.buckets.s3_reading import CONTENT_RANGE, quoted, version_of
-from dorkyd.buckets.slabs import SLAB_BYTES, Slabs
 from dorkyd.core.model import Version
 from dorkyd.errors import Transient
 from dorkyd.ports import ObjectInfo
+from dorkyd.slabs import SLAB_BYTES, Slabs
 
 PASSING = frozenset({404, 412, 429})
 """Statuses that say something of the object or of the moment, as all from 500 do; others say something of this way."""

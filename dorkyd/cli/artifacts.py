@@ -57,14 +57,15 @@ def put(
         with shown("storing", len(found)) as totals:
             if if_match is not None:
                 ((source, place),) = found
-                outcomes: Sequence[ArtifactItem | ApiError] = [
+                send: Callable[[], Sequence[ArtifactItem | ApiError]] = lambda: [
                     client.upload(source, place, own or None, if_match=if_match, progress=totals)
                 ]
             else:
                 sending = [(source, place) if place is not None else source for source, place in found]
-                outcomes = client.upload_many(
+                send = lambda: client.upload_many(
                     sending, metadata=own or None, concurrency=jobs, progress=totals, return_exceptions=True
                 )
+            outcomes = totals.watched(send)
     names = [str(source) if isinstance(source, Path) else "the pipe" for source, _ in found]
     told = lambda item, _: f"Stored {item.path} ({size(item.size)}, version {item.version})."
     _tell(outcomes, names, told, lambda item, _: item.model_dump_json().encode(), json=json)

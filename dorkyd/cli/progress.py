@@ -8,8 +8,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from dorkyd.api.failures import Failed
 from dorkyd.cli.app import say
@@ -19,6 +21,9 @@ from dorkyd.core.printable import printable
 if TYPE_CHECKING:
     from dorkyd.client import Progress
 
+T = TypeVar("T")
+
+ANSWER_S = 0.1
 EVERY_S = 10.0
 """How often a line is written where there is no terminal; what is done sooner writes none."""
 
@@ -34,14 +39,44 @@ class Totals:
         self._moved: dict[str, int] = {}
         self._sizes: dict[str, int | None] = {}
         self.stopped = False
+        self._asked: SimpleQueue[threading.Event | None] = SimpleQueue()
+        self._answers = False
+        """The main thread is in `watched`."""
 
     def __call__(self, progress: Progress) -> None:
         """One transfer moved on. Ends it when the person has had enough."""
+        if self._answers and progress.size is None and self._moved.get(progress.name) == progress.moved:
+            self._surely_go_on()
         if self.stopped:
             raise Failed("Interrupted.", code="interrupted")
         with self._lock:
             self._moved[progress.name], self._sizes[progress.name] = progress.moved, progress.size
             self._draw(self)
+
+    def watched(self, work: Callable[[], T]) -> T:
+        """Do it on a thread of its own, while this one, the main one, answers `_surely_go_on`."""
+
+        def run() -> T:
+            try:
+                return work()
+            finally:
+                self._asked.put(None)
+
+        self._answers = True
+        with ThreadPoolExecutor(1, "dorkyctl") as pool:
+            doing = pool.submit(run)
+            while (asked := self._asked.get()) is not None:
+                asked.set()
+            return doing.result()
+
+    def _surely_go_on(self) -> None:
+        """A pipe has ended, perhaps because Ctrl-C ended whoever wrote to it. Then the signal is on its way to us as well, and is
+        taken by the main thread before that does anything else: so its answer proves that there was none.
+        """
+        answered = threading.Event()
+        self._asked.put(answered)
+        while not (self.stopped or answered.wait(ANSWER_S)):
+            pass
 
     @property
     def moved(self) -> int:

@@ -8,13 +8,14 @@ import os
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
 from urllib.parse import quote
 
 from dorkyd.api import calls
 from dorkyd.api import messages as m
 from dorkyd.api.failures import ApiError, BadBytes, BadRequest, Failed
+from dorkyd.beside import Chunk
 from dorkyd.client import bodies, places
 from dorkyd.client.places import Target
 from dorkyd.client.plans import Ask, Patience, Pause, Plan, call, once, persistently
@@ -149,17 +150,15 @@ def download(
     """Fetch into a file: beside it at first, verified, then in its place. Or into one that is open."""
     counter = bodies.Counter(str(target), None, progress)
     if not isinstance(dest, str | os.PathLike):
-        into = bodies.Download(dest, counter, again=False)
-        yield from _fetch(target, into, patience)
+        with contextlib.closing(bodies.Download(dest, counter)) as into:
+            yield from _fetch(target, into, patience)
         return _fetched(None, into)
     place = Path(dest)
     place = place / target.path.rpartition("/")[2] if place.is_dir() else place
     staged, out = bodies.beside(place)
-    with _staged(staged, out):
-        into = bodies.Download(out, counter, again=True)
+    with _staged(staged, out), contextlib.closing(bodies.FileDownload(out, counter)) as into:
         yield from _fetch(target, into, patience)
         try:
-            out.flush()
             os.fsync(out.fileno())
             staged.replace(place)
         except OSError as exc:
@@ -168,7 +167,7 @@ def download(
 
 
 @contextlib.contextmanager
-def _staged(staged: Path, out: BinaryIO) -> Iterator[None]:
+def _staged(staged: Path, out: FileIO) -> Iterator[None]:
     """Whatever happens, nothing is left under the staged name."""
     try:
         with out:
@@ -208,7 +207,7 @@ class Collected:
         """An answer: anew."""
         self.data.clear()
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: Chunk) -> None:
         """Some of it."""
         self.data += data
 

@@ -22,9 +22,9 @@ from dorkyd.api import messages as m
 from dorkyd.api.calls import Call
 from dorkyd.api.failures import ApiError
 from dorkyd.api.import_messages import ImportedHistory, ImportPlan, ImportRequest
-from dorkyd.client import artifacts, batches, many
+from dorkyd.client import artifacts, batches, many, receiving
 from dorkyd.client.artifacts import Fetched
-from dorkyd.client.bodies import CHUNK_BYTES, Source, Watching, Writable
+from dorkyd.client.bodies import Source, Watching, Writable
 from dorkyd.client.many import AT_ONCE, Download, Upload
 from dorkyd.client.places import Target, working_directory
 from dorkyd.client.plans import Answer, Ask, Done, Patience, Pause, Plan, Step, advance
@@ -518,7 +518,7 @@ class DorkyClient:
                     raise_for(got.status_code, got.headers, got.read(), request_id)
                     return Answer(got.status_code, got.headers, got.content)
                 ask.sink.begin(got.status_code, got.headers)
-                for chunk in got.iter_bytes(CHUNK_BYTES):
+                for chunk in receiving.chunks(got, ask.patience_s):
                     ask.sink.write(chunk)
                 return Answer(got.status_code, got.headers, b"")
         except (httpx2.HTTPError, OSError) as exc:

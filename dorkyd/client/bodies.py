@@ -9,11 +9,16 @@ import os
 import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
+from threading import RLock
 from typing import BinaryIO, Protocol
 
 from dorkyd.api.failures import BadBytes, BadRequest, Failed
+from dorkyd.beside import Beside, Chunk
+from dorkyd.pages import PageWriter
 
 CHUNK_BYTES = 1024 * 1024
 _REPR_DIGEST = re.compile(r"\bsha-256=:([A-Za-z0-9+/]{43}=):")
@@ -222,21 +227,32 @@ def media_type_of(name: str) -> str | None:
 # --- down -------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(slots=True)
-class Download:
-    """A body on its way into `out`. It may come in several answers: 206 goes on, 200 begins anew."""
+LARGE_BYTES = 8 * CHUNK_BYTES
+"""What is left of a larger body is hashed, and written to a file of ours, on threads of their own."""
 
-    out: Writable
-    counter: Counter
-    again: bool
-    """`out` is a file of ours that can be emptied, so that it may begin anew."""
-    tag: str | None = None
-    """The entity tag of what comes."""
-    digest: str | None = None
-    """What the daemon says it is; None: nobody knows."""
-    size: int | None = None
-    """Bytes of the whole."""
-    _hashing: hashlib._Hash = field(default_factory=hashlib.sha256)
+
+class Download:
+    """A body on its way into `out`. It may come in several answers: 206 goes on, 200 begins anew.
+
+    Close it before `out`: a thread may be at work that somebody who was cancelled does not wait for any more (the awaited
+    client's), and must not write to whatever has its descriptor next.
+    """
+
+    def __init__(self, out: Writable, counter: Counter) -> None:
+        self.out = out
+        self.counter = counter
+        self.tag: str | None = None
+        """The entity tag of what comes."""
+        self.digest: str | None = None
+        """What the daemon says it is; None: nobody knows."""
+        self.size: int | None = None
+        """Bytes of the whole."""
+        self._hash = hashlib.sha256()
+        self._beside = ExitStack()
+        """Ends the threads."""
+        self._hashing: Callable[[Chunk], object] = self._hash.update
+        self._turn = RLock()
+        self._closed = False
 
     @property
     def moved(self) -> int:
@@ -245,35 +261,106 @@ class Download:
 
     def begin(self, status: int, headers: Mapping[str, str]) -> None:
         """An answer: the rest, or all of it."""
+        with self._turn:
+            self._check_open()
+            self.take(status, headers)
+
+    def take(self, status: int, headers: Mapping[str, str]) -> None:
+        """As `begin`."""
+        self.finish()
         if status != 206 and self.moved:
-            if not self.again:
-                told = "The artifact changed while it was fetched."
-                raise Failed(told, code="changed-meanwhile", hint="Fetch it again.")
-            self.out.seek(0)  # type: ignore[attr-defined]
-            self.out.truncate()  # type: ignore[attr-defined]
-            self._hashing = hashlib.sha256()
+            self.anew()
+            self._hash = hashlib.sha256()
             self.counter.at(0)
         self.tag, self.digest = headers.get("ETag"), digest_of(headers)
         length = headers.get("Content-Length", "")
-        self.size = self.counter.size = self.moved + int(length) if length.isdigit() else None
+        left = int(length) if length.isdigit() else None
+        self.size = self.counter.size = None if left is None else self.moved + left
+        self._hashing = self._hash.update
+        if left is not None and left >= LARGE_BYTES:
+            self._hashing = self.beside(self._hash.update, "hashing")
         self.counter.at(self.moved)
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: Chunk) -> None:
         """Some of it."""
-        try:
-            self.out.write(data)
-        except OSError as exc:
-            # Told apart from what the network does: this is not tried again.
-            raise Failed(f"It cannot be written here: {exc.strerror}", code="unwritable-file") from exc
-        self._hashing.update(data)
+        with self._turn:
+            self._check_open()
+            self._hashing(data)
+            with _written():
+                self.put(data)
         self.counter.at(self.moved + len(data))
+
+    def put(self, data: Chunk) -> None:
+        """Write it. `OSError`."""
+        self.out.write(bytes(data))
+
+    def anew(self) -> None:
+        """Forget what was written."""
+        raise Failed("The artifact changed while it was fetched.", code="changed-meanwhile", hint="Fetch it again.")
+
+    def beside(self, take: Callable[[Chunk], object], name: str) -> Callable[[Chunk], object]:
+        """The same on a thread of its own, until `finish`."""
+        worker = self._beside.enter_context(Beside(take, name))
+        self._beside.callback(worker.end)
+        return worker.update
+
+    def finish(self) -> None:
+        """What came is hashed and written. May be repeated."""
+        with _written():
+            self._beside.close()
+
+    def close(self) -> None:
+        """Whether it is whole or not, no thread works on it any more."""
+        with self._turn, suppress(Failed):
+            self._closed = True
+            self.finish()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ValueError("the download was given up")
 
     def check(self) -> None:
         """`BadBytes` when what came is not what the daemon says it is."""
-        found = f"sha256:{self._hashing.hexdigest()}"
+        self.finish()
+        found = f"sha256:{self._hash.hexdigest()}"
         if (self.size is not None and self.size != self.moved) or (self.digest is not None and self.digest != found):
             told = f"{self.counter.name}: what arrived is not what the bucket holds."
             raise BadBytes(told, code="digest-mismatch", hint="Fetch it again; if it happens twice, look at the disk.")
+
+
+class FileDownload(Download):
+    """Into a file of ours, which can be emptied to begin anew."""
+
+    def __init__(self, out: FileIO, counter: Counter) -> None:
+        super().__init__(out, counter)
+        self._file = out
+        self._put: Callable[[Chunk], object] = PageWriter(out.fileno()).write
+
+    def take(self, status: int, headers: Mapping[str, str]) -> None:
+        """A large one is written beside its coming."""
+        super().take(status, headers)
+        self._put = PageWriter(self._file.fileno()).write
+        if self.size is not None and self.size - self.moved >= LARGE_BYTES:
+            self._put = self.beside(self._put, "writing")
+
+    def put(self, data: Chunk) -> None:
+        """Write it, or have it written."""
+        self._put(data)
+
+    def anew(self) -> None:
+        """Empty the file."""
+        with _written():
+            self._file.seek(0)
+            self._file.truncate()
+
+
+@contextmanager
+def _written() -> Iterator[None]:
+    """Tells what a disk does apart from what the network does: it is not tried again."""
+    try:
+        yield
+    except OSError as exc:
+        raise Failed(f"It cannot be written here: {exc.strerror}", code="unwritable-file") from exc
 
 
 def digest_of(headers: Mapping[str, str]) -> str | None:
@@ -282,11 +369,11 @@ def digest_of(headers: Mapping[str, str]) -> str | None:
     return None if found is None else f"sha256:{base64.b64decode(found[1]).hex()}"
 
 
-def beside(dest: Path) -> tuple[Path, BinaryIO]:
+def beside(dest: Path) -> tuple[Path, FileIO]:
     """A new file beside `dest`, under a name that sync ignores. `Failed` when there can be none."""
     staged = dest.with_name(f".{dest.name[:100]}.{secrets.token_hex(6)}.part")
     try:
         fd = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
     except OSError as exc:
         raise Failed(f"{dest} cannot be written: {exc.strerror}", code="unwritable-file") from exc
-    return staged, os.fdopen(fd, "wb")
+    return staged, FileIO(fd, "wb")

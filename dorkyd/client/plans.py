@@ -15,6 +15,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from dorkyd.api.calls import ANSWER_S, Call, Query
 from dorkyd.api.failures import ApiError, NotRunning
 from dorkyd.api.messages import Answer as Message
+from dorkyd.beside import Chunk
 
 T = TypeVar("T")
 M = TypeVar("M", bound=Message)
@@ -43,8 +44,8 @@ class Sink(Protocol):
     def begin(self, status: int, headers: Mapping[str, str]) -> None:
         """An answer that is no error has begun."""
 
-    def write(self, data: bytes) -> None:
-        """Some of its body."""
+    def write(self, data: Chunk) -> None:
+        """Some of its body, in memory that stays as it is while anything refers to it."""
 
 
 @dataclass(frozen=True, slots=True)

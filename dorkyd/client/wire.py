@@ -171,7 +171,7 @@ def data_of(line: str) -> bytes:
 
 def no_answer(exc: Exception, place: Place, request_id: str) -> ApiError:
     """The error that a request without an answer is."""
-    if isinstance(exc, httpx2.ConnectTimeout | httpx2.PoolTimeout | httpx2.ReadTimeout | httpx2.WriteTimeout):
+    if isinstance(exc, httpx2.TimeoutException | TimeoutError):
         return Temporary(
             "The daemon did not answer in time.",
             code="timeout",

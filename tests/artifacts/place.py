@@ -43,6 +43,24 @@ class Place:
         file = self.daemon.root / path
         wait_until(f"{path} is in the folder", lambda: file.exists() and file.read_bytes() == content)
 
+    @contextlib.contextmanager
+    def counting(self) -> Iterator[dict[str, int]]:
+        """What was sent to the bucket meanwhile, by verb, once the block has ended. The project is paused in it, so that nothing
+        else is sent, and so that it publishes its counts before and after.
+        """
+        spent: dict[str, int] = {}
+        before = self._paused()
+        try:
+            yield spent
+            after = self._paused()
+            spent.update({verb: after[verb] - before[verb] for verb in after if after[verb] != before[verb]})
+        finally:
+            self.http.post("/v1/projects/p/resume")
+
+    def _paused(self) -> dict[str, int]:
+        assert self.http.post("/v1/projects/p/pause", json={}).status_code == 200
+        return self.daemon.requests()
+
     def staged(self) -> list[str]:
         """What is in staging."""
         tmp = self.daemon.root / ".dorky" / "tmp"

@@ -88,6 +88,37 @@ def test_conditions(place: Place) -> None:
     assert place.get("c").status_code == 404
 
 
+def test_a_get_is_one_request(place: Place) -> None:
+    """To the bucket, where it tells metadata with the bytes: all of it, from some byte on, or under a condition that holds."""
+    own = {"note": "x"}
+    made = place.put("one", b"0123456789", Dorky_Metadata=json.dumps(own), Content_Type="text/csv")
+    place.in_folder("one", b"0123456789")
+    place.daemon.sync()
+    asked = [{}, {"Range": "bytes=3-5"}, {"Range": "bytes=9-"}, {"If_Match": made.headers["etag"]}]
+    with place.counting() as spent:
+        answers = [place.get("one", **headers) for headers in asked]
+    assert [answer.content for answer in answers] == [b"0123456789", b"345", b"9", b"0123456789"]
+    assert [answer.status_code for answer in answers] == [200, 206, 206, 200]
+    for answer in answers:
+        assert json.loads(answer.headers["dorky-metadata"]) == own
+        assert (answer.headers["content-type"], answer.headers["etag"]) == ("text/csv", made.headers["etag"])
+    apart = place.daemon.settings["projects"][0]["bucket"].startswith("gs:")
+    spent.pop("bytes_down")
+    assert spent == {"GET": len(asked)} | ({"HEAD": len(asked)} if apart else {})
+    for headers, status in (
+        ({"Range": "bytes=10-"}, 416),
+        ({"Range": "bytes=11-"}, 416),
+        ({"Range": "bytes=-3"}, 206),
+        ({"Range": "bytes=5-2"}, 200),
+        ({"Range": "bytes=5-", "If_Range": '"other"'}, 200),
+        ({"If_None_Match": made.headers["etag"]}, 304),
+        ({"If_Match": '"other"'}, 412),
+    ):
+        assert place.get("one", **headers).status_code == status, headers
+    assert place.get("none").status_code == 404
+    assert place.get("none", Range="bytes=1-").status_code == 404
+
+
 def test_a_large_body(place: Place) -> None:
     """A body of any size goes in and comes out in bounded memory, whole, and its parts by range."""
     hashing, sent = hashlib.sha256(), 0

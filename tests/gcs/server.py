@@ -24,7 +24,12 @@ class Reply:
     """What to answer: a document, bytes, or nothing."""
 
     def __init__(
-        self, status: int = 200, document: Any = None, *, data: bytes | None = None, headers: Mapping[str, str] = {}
+        self,
+        status: int = 200,
+        document: Any = None,
+        *,
+        data: bytes | bytearray | None = None,
+        headers: Mapping[str, str] = {},
     ) -> None:
         self.status = status
         self.headers = dict(headers)

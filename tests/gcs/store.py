@@ -32,14 +32,29 @@ class Refusal(Exception):
         self.retry_after = retry_after
 
 
-def crc32c(data: bytes) -> str:
-    """Base64 of the big-endian CRC32C, as the API writes it."""
-    return base64.b64encode(google_crc32c.value(data).to_bytes(4, "big")).decode()
+class Sums:
+    """Of bytes as they come."""
+
+    def __init__(self) -> None:
+        self._crc32c = google_crc32c.Checksum()
+        self._md5 = hashlib.md5(usedforsecurity=False)
+
+    def add(self, data: bytes) -> None:
+        """The next of them."""
+        self._crc32c.update(data)
+        self._md5.update(data)
+
+    def told(self) -> dict[str, str]:
+        """As the API writes them: base64, the CRC32C big-endian."""
+        found = {"crc32c": self._crc32c.digest(), "md5Hash": self._md5.digest()}
+        return {name: base64.b64encode(digest).decode() for name, digest in found.items()}
 
 
-def md5(data: bytes) -> str:
-    """Base64 of the MD5."""
-    return base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
+def sums_of(data: bytes | bytearray) -> dict[str, str]:
+    """Of all of them."""
+    sums = Sums()
+    sums.add(bytes(data))
+    return sums.told()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +63,8 @@ class Blob:
 
     bucket: str
     name: str
-    data: bytes = field(repr=False)
+    data: bytes | bytearray = field(repr=False)
+    """Never changed."""
     generation: int
     metageneration: int
     fields: Mapping[str, Any]
@@ -200,15 +216,20 @@ class Store:
         self,
         bucket: str,
         name: str,
-        data: bytes,
+        data: bytes | bytearray,
         given: Mapping[str, Any],
         conditions: Conditions,
         *,
         composed: bool = False,
+        sums: Mapping[str, str] | None = None,
     ) -> Blob:
-        """Replace an object, or create it. Sums that the request gave must be those of the bytes."""
+        """Replace an object, or create it. Sums that the request gave must be those of the bytes.
+
+        `sums`: theirs, where they are known: to sum up gigabytes takes longer than a client waits for an answer.
+        """
         check_name(name)
-        sums = {"crc32c": crc32c(data), "md5Hash": md5(data)}
+        if sums is None:
+            sums = sums_of(data)
         for key, label in (("crc32c", "CRC32C"), ("md5Hash", "MD5 hash")):
             if given.get(key) not in {None, sums[key]}:
                 raise Refusal(
@@ -282,7 +303,7 @@ class Store:
         """Copy in one step. A body replaces all that describes the object; none keeps the source's."""
         with self.lock:
             found = self._source(source, source_conditions, source_generation)
-            return self.write(*goal, found.data, body or found.fields, conditions)
+            return self._copied(found, goal, body, conditions)
 
     def rewrite(
         self,
@@ -316,7 +337,13 @@ class Store:
             if not told["done"]:
                 return {**told, "rewriteToken": token}
             del self._rewrites[token]
-            return {**told, "resource": self.write(*goal, found.data, body or found.fields, conditions).resource()}
+            return {**told, "resource": self._copied(found, goal, body, conditions).resource()}
+
+    def _copied(
+        self, found: Blob, goal: tuple[str, str], body: Mapping[str, Any] | None, conditions: Conditions
+    ) -> Blob:
+        sums = None if found.md5 is None else {"crc32c": found.crc32c, "md5Hash": found.md5}
+        return self.write(*goal, found.data, body or found.fields, conditions, sums=sums)
 
     def compose(self, bucket: str, name: str, body: Mapping[str, Any], conditions: Conditions) -> Blob:
         """Join up to 32 objects."""

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.gcs.store import Blob, Conditions, Refusal, Store, check_name
+from tests.gcs.store import Blob, Conditions, Refusal, Store, Sums, check_name
 
 PIECE = 256 * 1024
 
@@ -28,6 +28,8 @@ class Upload:
     size: int | None
     """What `X-Upload-Content-Length` said."""
     data: bytearray = field(default_factory=bytearray, repr=False)
+    sums: Sums = field(default_factory=Sums, repr=False)
+    """Of `data`: as they come, since the last request of a large upload must be answered soon."""
     done: Blob | None = None
     dead: bool = False
     """Cancelled, refused at its end, or expired."""
@@ -104,15 +106,18 @@ class Uploads:
             if not ends and (last - first + 1) % PIECE:
                 raise Refusal(400, "invalid", "Every piece but the last must be a multiple of 256 KiB.")
             kept = data if whole else data[: len(data) // PIECE * PIECE]
-            upload.data += kept[len(upload.data) - first :]
+            added = kept[len(upload.data) - first :]
+            upload.data += added
+            upload.sums.add(added)
             if whole and ends and len(upload.data) == total:
                 return self._end(upload, sums)
             return len(upload.data)
 
     def _end(self, upload: Upload, sums: Mapping[str, str]) -> Blob:
+        given = {**upload.given, **sums}
         try:
             upload.done = self._store.write(
-                upload.bucket, upload.name, bytes(upload.data), {**upload.given, **sums}, upload.conditions
+                upload.bucket, upload.name, upload.data, given, upload.conditions, sums=upload.sums.told()
             )
         except Refusal:
             upload.dead = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path as FilePath
 
 import pytest
@@ -142,12 +143,45 @@ def test_nobody_completes_it(world: World) -> None:
         pass
     assert whole(two)
     assert "d/a" in two.engine.warnings["batch"][0]
+    assert "batch-open" not in two.engine.warnings
     one.restart()
     world.settle()
     for device in world.devices:
         device.clock.advance(WAIT_S)
     world.settle()
     world.all_hold(NEW)
+
+
+def test_a_batch_that_is_being_put_together_is_told_of(world: World) -> None:
+    """By whom, since when, and when it will be given up: where it is written, and where it is waited for; not afterwards."""
+    one, two, _ = world.devices
+    batch = write(world, one)
+    one.step(0.1)
+    two.look()
+    for _ in steps(two, 3):
+        pass
+    began = at(one.clock.wall_ns)
+    ours, theirs = one.engine.warnings["batch-open"][0], two.engine.warnings["batch-open"][0]
+    assert ours == (
+        f"an atomic batch of 3 files so far is being put together on this device since {began},"
+        f" and given up at {at(one.clock.wall_ns, OPEN_S)} if it is not complete"
+    )
+    assert theirs == (
+        f"3 files of an atomic batch by A that is not complete: it is being put together since {began},"
+        f" and given up at {at(one.clock.wall_ns, WAIT_S)}"
+    )
+    assert two.engine.waits_for_batch(Path("d/a")) == theirs
+    assert two.engine.waits_for_batch(Path("other")) is None
+    publish(one, batch)
+    world.settle()
+    for device in (one, two):
+        assert "batch-open" not in device.engine.warnings
+    assert two.engine.waits_for_batch(Path("d/a")) is None
+
+
+def at(now_ns: int, later_s: float = 0) -> str:
+    """As people are told."""
+    return datetime.fromtimestamp(now_ns // 10**9 + later_s, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def test_the_stores_clock_counts(world: World) -> None:

@@ -20,7 +20,7 @@ _Block = ctypes.c_char * SLAB_BYTES
 
 
 class Slabs:
-    """Of one bucket, for any thread. What is free is kept only `while_in_use`."""
+    """For any thread. What is free is kept only `while_in_use`."""
 
     def __init__(self) -> None:
         self._free: deque[mmap.mmap] = deque()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ctypes
 
-from dorkyd.buckets.slabs import SLAB_BYTES, Slabs
-from dorkyd.streams import PAGE_BYTES
+from dorkyd.pages import PAGE_BYTES
+from dorkyd.slabs import SLAB_BYTES, Slabs
 
 
 def address(view: memoryview) -> int:
