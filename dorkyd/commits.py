@@ -215,16 +215,19 @@ class Committer:
         # Again: keeping them may have taken long. What is condemned from here on is found after.
         self._keep_again(self.store.dead_names())
         # Not once it stands there: retention may have removed those before it since.
-        if abs(self.now_ns() - began_ns) > LASTS_S * 10**9:
+        if self._slept_since(began_ns):
             raise Stale("this machine slept: what was kept may have been condemned, removed and forgotten meanwhile")
         commit_id, standing = self.store.create(commit)
         try:
             self._check_place(commit_id, standing)
             self._keep_again(self.store.dead_names())
         except Stale as exc:
-            self._withdraw(commit_id, standing, exc)
+            self._withdraw(commit_id, standing, exc, began_ns)
             raise
         return commit_id, standing
+
+    def _slept_since(self, began_ns: int) -> bool:
+        return abs(self.now_ns() - began_ns) > LASTS_S * 10**9
 
     def _keep(self, files: Sequence[CommitFile], dead: frozenset[str]) -> None:
         def one(file: CommitFile) -> str:
@@ -248,11 +251,15 @@ class Committer:
             return
         raise Stale(f"number {standing.seq} was another commit's that is gone")
 
-    def _withdraw(self, commit_id: CommitId, standing: Standing, why: DorkyError) -> None:
+    def _withdraw(self, commit_id: CommitId, standing: Standing, why: DorkyError, began_ns: int) -> None:
+        """Take it back, unless another rests on it or, once it has stood for long, may be about to: what a commit lists is
+        removed by no collection while it stands, and whoever makes the next one takes that for granted.
+        """
         later = self.store.standing(standing.seq)
-        if later and self.store.headers(later[:1])[0].header.parent == commit_id:
+        rests = bool(later) and self.store.headers(later[:1])[0].header.parent == commit_id
+        if rests or self._slept_since(began_ns):
             raise Integrity(
-                f"commit {commit_id[:12]} is made, and not all that it needs is in the bucket: {why}",
+                f"commit {commit_id[:12]} is made, and perhaps not all that it needs is in the bucket: {why}",
                 code="content-missing",
                 hint="commit again: the next one keeps what is there now",
             )

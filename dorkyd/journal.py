@@ -394,8 +394,7 @@ class Journal:
     def is_sealed_content(self, digest: Digest) -> bool:
         """Some encrypted object that is known holds this, or ever held it."""
         rows = self._conn.execute(
-            "SELECT 1 FROM remote r LEFT JOIN base b ON b.path = r.path WHERE r.sealed IS NOT NULL"
-            " AND (r.digest = ?1 OR b.digest = ?1) UNION ALL SELECT 1 FROM once_sealed WHERE digest = ?1 LIMIT 1",
+            IS_SEALED,
             (digest,),
         )
         return rows.fetchone() is not None
@@ -604,6 +603,12 @@ class Journal:
         return int(rows.fetchone()[0])
 
 
+IS_SEALED = (
+    "SELECT 1 FROM remote WHERE sealed IS NOT NULL AND digest = ?1"
+    " UNION ALL SELECT 1 FROM base b JOIN remote r ON r.path = b.path WHERE b.digest = ?1 AND r.sealed IS NOT NULL"
+    " UNION ALL SELECT 1 FROM once_sealed WHERE digest = ?1 LIMIT 1"
+)
+"""Asked for every upload and every file of a commit: each part is found by an index."""
 _BASE = "digest, size, version, mode, modified"
 _KNOWN = "digest, size, mtime_ns, ctime_ns, inode, at_ns"
 _REMOTE = "version, size, digest, mode, mtime_ns, modified, op, ancestry, device, looked, md5, own, batch, sealed"

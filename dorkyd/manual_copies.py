@@ -60,8 +60,8 @@ class Copies:
         if not change.is_replaced(now):
             return Carried(change, done=False)
         kept = True
-        # What another tool wrote names no digest, and a deletion has none.
-        if now is not None and not change.is_held(now):
+        # Also where it says that it holds the same: another tool may have written it under our metadata.
+        if now is not None:
             try:
                 kept = self.transfer.keep_old(change.path, now.version)
             except Stale:

@@ -21,8 +21,9 @@ from dorkyd.errors import Blocked, Stale, Transient
 from dorkyd.journal import Journal
 from dorkyd.ledger import Event, Intent
 from dorkyd.manual_copies import Carried, Copies
-from dorkyd.manual_rows import MESSAGE, OpenPush, Staged
+from dorkyd.manual_rows import MESSAGE, PUSH_LOST, OpenPush, Staged
 from dorkyd.manual_staging import ask
+from dorkyd.placing import Placer
 from dorkyd.ports import Bucket
 from dorkyd.transfer import Transfer
 
@@ -80,7 +81,11 @@ class Finishing:
         if standing is None:
             return  # whoever begins it may be about to decide it
         if standing.seq != plan.seq:
-            self.forget(plan)  # that number is long gone
+            # That number is long gone, and nobody can tell what of it was carried out; what it staged is staged still.
+            _log.warning("verb=finish-push seq=%d outcome=collected", plan.seq)
+            if own is not None:
+                self.note(lambda journal: journal.put(PUSH_LOST, str(plan.seq)))
+            self.forget(plan)
             return
         commit_id, commit = store.read(standing)
         if commit_id != plan.commit:
@@ -200,14 +205,13 @@ class Finishing:
             journal.manual.push_begins(opened)
             if mine:
                 journal.put(MESSAGE, None)
+                journal.put(PUSH_LOST, None)
             pushed = self._pushed(journal, carried) if mine else []
             journal.manual.unstage(row.path for row in pushed)
             for row in pushed:
                 if row.name is not None:
                     journal.ledger.comes_in(row.name)  # from here on it is ours to remove
-        for row in pushed:
-            if row.name is not None:
-                engine.discard(row.name)
+        Placer(engine).drop([row.name for row in pushed if row.name is not None])
 
     def _pushed(self, journal: Journal, carried: Sequence[Carried]) -> list[Staged]:
         """What is staged just as the commit has it: the bucket keeps these bytes, under the commit."""

@@ -181,6 +181,12 @@ def m0012_sealed_objects(db: Database) -> None:
 
 
 @migrations()
+def m0012_sealed_by_digest(db: Database) -> None:
+    """Asked for every upload: whether something encrypted holds its content."""
+    db.execute("CREATE INDEX remote_sealed_by_digest ON remote (digest) WHERE sealed IS NOT NULL")
+
+
+@migrations()
 def m0013_once_sealed(db: Database) -> None:
     """Encrypted objects that are gone: what each held, where that is known."""
     db.execute("CREATE TABLE once_sealed (path TEXT PRIMARY KEY, digest TEXT) WITHOUT ROWID")

@@ -116,7 +116,7 @@ def checkout(
     if json:
         emit(reply.body)
     else:
-        what = f"{done.placed} files put in place, {done.taken_out} taken out, {done.same} were the same"
+        what = f"{done.placed} {'file' if done.placed == 1 else 'files'} put in place, {done.taken_out} taken out, {done.same} were the same"
         show(f"{project} is at commit {done.seq} ({done.id[:SHOWN]}): {what}.")
     for unlike in done.unlike:
         say(f"Not as the commit has it: {unlike.path}: {unlike.why}")
@@ -190,6 +190,16 @@ def are_ids(first: str, second: str | None) -> bool:
     """The words of `diff` mean commits: they can be ids, and the first is no file here."""
     ids = _ID.fullmatch(first) is not None and (second is None or _ID.fullmatch(second) is not None)
     return ids and not os.path.lexists(first)
+
+
+def diff_last(*, json: bool) -> None:
+    """Show what differs between the last commit and what the bucket holds now."""
+    with DorkyClient() as client:
+        project = targets.project_name(client, None)
+        last = client.commits(project, limit=1).items
+    if not last:
+        raise Failure(f"There are no commits in {project} yet.", hint='dorkyctl commit -m "..."')
+    diff(f"{project}:{last[0].id}", None, json=json)
 
 
 def diff(first: str, second: str | None, *, json: bool) -> None:

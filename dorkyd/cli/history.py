@@ -244,7 +244,12 @@ def _ask_to_empty(meant: Target, where: str) -> None:
 
 @app.command(epilog="Example: dorkyctl diff data/table.csv@2h")
 def diff(
-    path: Annotated[str, typer.Argument(metavar="PATH[@V1]|ID", help="A file, one state of it, or a commit.")],
+    path: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[PATH[@V1]|ID]", help="A file, one state of it, or a commit; default: the last commit."
+        ),
+    ] = None,
     other: Annotated[
         str | None, typer.Argument(metavar="@V2|ID", help="Another state or commit; default: what there is now.")
     ] = None,
@@ -257,9 +262,14 @@ def diff(
 
     Values of .env files and of what is encrypted are masked unless --reveal is given. Of two commits, or one and what the bucket holds now, it lists the paths that differ. Without V1 it is the newest state that is not what stands here.
     """
+    if path is None:
+        commits.diff_last(json=json)
+        return
     if commits.are_ids(path, other):
         commits.diff(path, other, json=json)
         return
+    if other is not None and (named := path.rpartition("@")[0]) and other.startswith(f"{named}@"):
+        other = other.removeprefix(named)  # the path written twice
     if other is not None and not other.startswith("@"):
         raise Failure(f"{other} is no version.", hint="Write diff PATH@V1 @V2, or diff ID ID for two commits.")
     with DorkyClient() as client:

@@ -70,12 +70,6 @@ class PlannedChange:
         """As `Remote.sealed`, of the object that it shall be."""
         return None if self.epoch is None or self.digest is None else f"{self.epoch}:{hex_of(self.digest)}"
 
-    def is_held(self, now: Remote) -> bool:
-        """The object holds that already."""
-        if self.epoch is None:
-            return self.digest is not None and now.digest == self.digest
-        return now.sealed == self.sealed or (self.here is not None and now.digest == self.here[0])
-
     def is_replaced(self, now: Remote | None) -> bool:
         """The object is still what this replaces."""
         if now is None or self.replaces is None:
