@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from dorkyd.commits import Commits
 from dorkyd.committed_secrets import content_key, is_content
-from dorkyd.contents import AT_ONCE, Brought, Contents, Wanted
+from dorkyd.contents import Brought, Contents, Wanted
 from dorkyd.core.commits import Commit, CommitFile, CommitId, object_key
 from dorkyd.core.committed import CheckedOut, Unlike
 from dorkyd.core.lockfile import LOCK_FILE, Lock, decode_lock
@@ -261,7 +261,7 @@ class Checkout:
 
     def _bring(self, plan: _Plan) -> dict[Path, Brought]:
         """All contents into staging, or none."""
-        contents = Contents(self._engine, min(self.commits.at_once, AT_ONCE))
+        contents = Contents(self._engine)
         wanted = [
             Wanted(
                 file.path,
@@ -282,7 +282,7 @@ class Checkout:
         return brought
 
     def _do(self, plan: _Plan, brought: Mapping[Path, Brought]) -> tuple[int, int, int]:
-        placer = Placer(self._engine, min(self.commits.at_once, AT_ONCE))
+        placer = Placer(self._engine)
         # Files give way to folders of their name, and folders to files, before anything takes their place.
         withdrawals = [Withdrawal(path, there, approved=True) for path, there in plan.out]
         taken_out = self._all(plan, withdrawals, placer.take_out_all, lambda one: one.path)

@@ -37,8 +37,6 @@ ANSWER_S = 60.0
 """How long the engine's thread may take to answer."""
 TRIES = 3
 """How often a body that breaks off is asked for."""
-AT_ONCE = 8
-"""How many are fetched at one time."""
 _OBJECTS = ".dorky/objects/"
 
 Opening = Callable[[], AbstractContextManager[Reading]]
@@ -93,8 +91,6 @@ class Contents:
     """See the module."""
 
     engine: Engine
-    at_once: int = AT_ONCE
-    """1: one fetch after the other, in the same order each time."""
 
     def bring(self, wanted: Wanted) -> Brought:
         """Bring one. `Refused` (`content-gone`) when no place has it any more; `Transient` while the bucket, which may,
@@ -185,11 +181,11 @@ class Contents:
 
     def _fetch(self, jobs: Sequence[_Job], found: dict[str, Brought | DorkyError]) -> None:
         """What must come from the bucket. One alone comes on this thread."""
-        if len(jobs) == 1 or self.at_once == 1:
+        if len(jobs) == 1 or self.engine.at_once == 1:
             for job in jobs:
                 found[job.staged] = self._sealed(job, partial(self._from_bucket, job))
         elif jobs:
-            with ThreadPoolExecutor(self.at_once, thread_name_prefix="contents") as threads:
+            with ThreadPoolExecutor(self.engine.at_once, thread_name_prefix="contents") as threads:
                 fetches = [threads.submit(self._sealed, job, partial(self._from_bucket, job)) for job in jobs]
                 for job, fetch in zip(jobs, fetches, strict=True):
                     found[job.staged] = fetch.result()

@@ -81,8 +81,6 @@ class Placer:
     """See the module."""
 
     engine: Engine
-    at_once: int = 1
-    """So many files are put in place or taken out together."""
 
     # --- staging --------------------------------------------------------------------------------------------------
 
@@ -246,9 +244,10 @@ class Placer:
             except DorkyError as exc:
                 return exc
 
-        if self.at_once == 1 or len(items) < 2:
+        at_once = min(self.engine.at_once, len(items))
+        if at_once < 2:
             return [one(item) for item in items]
-        with ThreadPoolExecutor(min(self.at_once, len(items)), thread_name_prefix="placing") as threads:
+        with ThreadPoolExecutor(at_once, thread_name_prefix="placing") as threads:
             return list(threads.map(one, items))
 
     def _install(

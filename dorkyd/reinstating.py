@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from dorkyd.contents import AT_ONCE, Contents, Wanted
+from dorkyd.contents import Contents, Wanted
 from dorkyd.core.model import Local, Path
 from dorkyd.engine import Engine
 from dorkyd.errors import DorkyError, Refused
@@ -92,7 +92,7 @@ def _patiently(contents: Contents, ready: Sequence[tuple[_Step, Event]]) -> Fail
 
 def _do(engine: Engine, asked: Sequence[tuple[_Step, Event]]) -> Failures:
     """Engine thread: do what can be done now, and tell it."""
-    placer = Placer(engine, AT_ONCE)
+    placer = Placer(engine)
     failed = placer.put_all([step for step, _ in asked if isinstance(step, Placement)])
     failed |= placer.take_out_all([step for step, _ in asked if isinstance(step, Withdrawal)])
     placer.tell([event for step, event in asked if step.path not in failed])
