@@ -9,15 +9,15 @@ changed between its look and its write.
 from __future__ import annotations
 
 import hashlib
-import io
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import BinaryIO, TypeVar, cast
 
 from dorkyd.asking import GONE, RETRY_S, check_reachable, check_ready
+from dorkyd.codecs import TAMPERED
 from dorkyd.control import IncomingBody
 from dorkyd.core import metadata
 from dorkyd.core.artifact import (
@@ -36,19 +36,19 @@ from dorkyd.core.artifact import (
     encoded,
     from_text,
 )
-from dorkyd.core.model import Path
+from dorkyd.core.model import Path, Version
 from dorkyd.core.settings import Mode
 from dorkyd.core.timeline import PathVersion
 from dorkyd.decisions import checked
 from dorkyd.engine import Engine
-from dorkyd.errors import Refused, Stale, Transient
+from dorkyd.errors import Integrity, Refused, Stale, Transient
 from dorkyd.ports import Bucket, Chunk, ObjectInfo, Reading
 from dorkyd.reading import Reader
 from dorkyd.reading_rows import rfc3339
 from dorkyd.repeats import Answered, Keyed
-from dorkyd.sealing import SEALED
 from dorkyd.storing import Stored
 from dorkyd.versions import Versions
+from dorkyd.wholes import Whole, Wholes
 
 T = TypeVar("T")
 
@@ -117,6 +117,12 @@ class Artifacts:
     """See the module."""
 
     engine: Engine
+    wholes: Wholes
+
+    @classmethod
+    def of(cls, engine: Engine) -> Artifacts:
+        """A project's."""
+        return cls(engine, Wholes(engine.folder, engine.clock.random_id))
 
     # --- reading ------------------------------------------------------------------------------------------------
 
@@ -131,7 +137,9 @@ class Artifacts:
     def _as_known(self, path: Path, info: ObjectInfo) -> Artifact | None:
         """What is encrypted or packed does not tell its size and digest: the journal may know them. None: it does not."""
         artifact = _artifact(path, info)
-        if not info.stored_otherwise:
+        if info.stored_otherwise:
+            self.wholes.seen(path, info.version)
+        if not info.stored_otherwise or (artifact.digest is not None and metadata.SIZE in info.meta):
             return artifact
         reader = Reader(self.engine.journal_file, self.engine.project, self.engine.device)
         known = next((each for each in reader.artifacts(path, "", 1, {}) if each.path == path), None)
@@ -141,12 +149,11 @@ class Artifacts:
 
     def _measured(self, path: Path, info: ObjectInfo) -> Artifact:
         """Nobody here has read it yet: read it."""
-        seen, size = hashlib.sha256(), 0
-        with self._bucket().get(path, if_match=info.version) as reading:
-            for chunk in reading:
-                seen.update(chunk)
-                size += len(chunk)
-        return replace(_artifact(path, info), digest=metadata.sha256(seen.hexdigest()), size=size)
+        with self.wholes.use(path, info.version, self._opening(path, info.version)) as whole:
+            return replace(_artifact(path, info), digest=whole.digest, size=whole.size)
+
+    def _opening(self, path: Path, version: Version) -> Callable[[], AbstractContextManager[Reading]]:
+        return lambda: self._bucket().get(path, if_match=version)
 
     def list(self, prefix: str, after: str, limit: int, having: Mapping[str, str]) -> Sequence[Artifact]:
         """What the bucket is known to hold, without asking it."""
@@ -156,48 +163,45 @@ class Artifacts:
 
     @contextmanager
     def open(self, artifact: Artifact, start: int = 0) -> Iterator[Iterator[Chunk]]:
-        """Its bytes from an offset on. `Stale` when it is no longer what was looked at."""
-        opening = self._bucket().get(artifact.path, if_match=artifact.version, start=start)
-        with opening as reading, self._checked(reading) as chunks:
-            yield chunks
+        """Its bytes from an offset on. `Stale` when it is no longer what was looked at; `Integrity` when it is not what it
+        claims to be, before a byte of it is told.
+        """
+        path, version = artifact.path, artifact.version
+        assert version is not None
+        with ExitStack() as stack:
+            if not self.wholes.is_seen(path, version):
+                reading = stack.enter_context(self._bucket().get(path, if_match=version, start=start))
+                if not reading.info.stored_otherwise:
+                    yield iter(reading)
+                    return
+                stack.close()
+            yield stack.enter_context(self._whole(artifact)).read(start)
 
     @contextmanager
     def open_now(self, text: str, start: int = 0) -> Iterator[tuple[Artifact, Iterator[Chunk]]]:
         """As `ArtifactControl.open_now`: one request where the store tells metadata with the bytes."""
         path = checked(text)
-        with self._bucket().get(path, start=start) as reading:
+        with ExitStack() as stack:
+            reading = stack.enter_context(self._bucket().get(path, start=start))
             artifact = self._as_known(path, reading.info)
             if artifact is None:
                 raise Stale(f"{path}: its size and digest are not known before it was read")
-            with self._checked(reading) as chunks:
-                yield artifact, chunks
+            if not reading.info.stored_otherwise:
+                yield artifact, iter(reading)
+                return
+            stack.close()
+            yield artifact, stack.enter_context(self._whole(artifact)).read(start)
 
     @contextmanager
-    def _checked(self, reading: Reading) -> Iterator[Iterator[Chunk]]:
-        """What a reading yields. Of what is encrypted or packed not a byte is told before all of it was found to be what it
-        claims.
-        """
-        if not reading.info.stored_otherwise:
-            yield iter(reading)
-            return
-        with self._verified(reading) as whole:
-            yield iter(lambda: whole.read(SMALL_BYTES), b"")
-
-    @contextmanager
-    def _verified(self, reading: Reading) -> Iterator[BinaryIO]:
-        """What a reading yields, once it has ended well."""
-        if reading.info.size <= SMALL_BYTES:
-            yield io.BytesIO(b"".join(bytes(chunk) for chunk in reading))
-            return
-        folder, name = self.engine.folder, f"{SEALED}{self.engine.clock.random_id()}.read."
-        try:
-            with folder.stage(name) as out:
-                for chunk in reading:
-                    out.write(chunk)
-            with folder.open_staged(name) as whole:
-                yield whole
-        finally:
-            folder.unstage(name)
+    def _whole(self, artifact: Artifact) -> Iterator[Whole]:
+        """All of what is stored otherwise: not a byte is told before all of it was found to be what it claims."""
+        path, version = artifact.path, artifact.version
+        assert version is not None
+        with self.wholes.use(path, version, self._opening(path, version)) as whole:
+            if whole.size != artifact.size:
+                what = f"{path!r} holds {whole.size} bytes, and says that it holds {artifact.size}"
+                raise Integrity(what, code=TAMPERED, hint="another tool wrote it: put it again")
+            yield whole
 
     def versions(self, text: str) -> Sequence[ArtifactVersion]:
         """The states that any place tells of (`dorkyd.versions`), newest first."""

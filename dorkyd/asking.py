@@ -26,6 +26,7 @@ from dorkyd.ledger import Event, Fetched, Intent, IntentVerb
 from dorkyd.ports import Clock, Folder
 from dorkyd.remote_side import RemoteSide
 from dorkyd.repeats import Answered, Keyed
+from dorkyd.secrecy import must_be_sealed
 from dorkyd.storing import Stored, Storing
 
 RETRY_S = 5.0
@@ -173,7 +174,9 @@ class Asking:
         judge = self.remote.judge(asked.path)
         match asked:
             case Store():
-                return "put", lambda: self.storing.store(asked, op, judge), asked.size
+                new = asked.replaces is None
+                secret = must_be_sealed(self.journal, asked.path, asked.digest, asked.size, new=new)
+                return "put", lambda: self.storing.store(asked, op, judge, secret=secret), asked.size
             case Annotate():
                 return "patch", lambda: self.storing.annotate(asked, op, judge), 0
             case Remove():

@@ -37,7 +37,6 @@ from dorkyd.core.model import (
     Upload,
     Version,
 )
-from dorkyd.core.paths import without_conflict
 from dorkyd.core.reconcile import merged_mode
 from dorkyd.core.safety import approval_key
 from dorkyd.core.secrets import installed_mode, is_private
@@ -49,6 +48,7 @@ from dorkyd.merging import Merging, Plan, Staged
 from dorkyd.ports import Clock, Known
 from dorkyd.recovery import Landed
 from dorkyd.remote_side import RemoteSide
+from dorkyd.secrecy import must_be_sealed
 from dorkyd.sessions import BegunUpload
 from dorkyd.transfer import SECRET_BITS, AtHand, Moved, Placed, Sent, Transfer
 from dorkyd.transfer import Fetched as FetchedBytes
@@ -190,16 +190,9 @@ class Carrier:
         return Job(action, rows, run, action.local.size, (begun.op,))
 
     def _is_secret(self, action: Upload) -> bool:
-        """It is to be encrypted for what it is, though no pattern covers its name: a copy or a new name of content that is
-        encrypted, the conflict copy of a file that is, or what comes back under the name of one that was until it was deleted.
-        """
-        original = without_conflict(action.path)
-        remote = self.journal.remote(original) if original != action.path else None
-        if remote is not None and remote.sealed is not None:
-            return True
-        if action.replaces is None and self.journal.was_sealed(original):
-            return True
-        return action.local.size > 0 and self.journal.is_sealed_content(action.local.digest)
+        """It is to be encrypted for what it is, though no pattern covers its name."""
+        local, new = action.local, action.replaces is None
+        return must_be_sealed(self.journal, action.path, local.digest, local.size, new=new)
 
     def _intend(
         self, verb: IntentVerb, path: Path, local: Local, mode: int, replaces: Remote | None, op: Op | None = None

@@ -17,22 +17,27 @@ from itertools import islice
 from typing import TypeVar
 
 from dorkyd.commits import Commits
-from dorkyd.contents import AT_ONCE, Brought, Contents, Wanted
+from dorkyd.committed_secrets import content_key, is_content
+from dorkyd.contents import Brought, Contents, Wanted
 from dorkyd.core.commits import Commit, CommitFile, CommitId, object_key
 from dorkyd.core.committed import CheckedOut, Unlike
 from dorkyd.core.lockfile import LOCK_FILE, Lock, decode_lock
 from dorkyd.core.model import Local, Path, Problem
 from dorkyd.core.paths import is_under, parse
+from dorkyd.core.secrets import installed_mode
 from dorkyd.core.settings import Mode
 from dorkyd.engine import Engine
 from dorkyd.errors import Blocked, DorkyError, Integrity, PathProblem, Refused, Stale
 from dorkyd.placing import Placement, Placer, Withdrawal
 from dorkyd.ports import Entry, Observation
+from dorkyd.transfer import SECRET_BITS
 
 T = TypeVar("T")
 
-AT_A_TIME = 100
-"""Files looked at or put in place in one go of the engine's thread."""
+AT_A_TIME = 250
+"""Files put in place in one go of the engine's thread: between two goes it begins to send what was placed."""
+LOOKED_AT = 1000
+"""Files looked at in one go."""
 BUSY_S, BUSY_TRIES = 0.25, 40
 """How long to wait for a path that is being synced, and how often."""
 TOLD = 20
@@ -173,26 +178,32 @@ class Checkout:
                 raise Refused(
                     f"the commit has no {path!r}", code="not-in-commit", hint="`dorkyctl diff` tells what it has"
                 )
-        for part in _parts(files):
+        for part in _parts(files, LOOKED_AT):
             seen = self._observe([file.path for file in part])
             for file in part:
                 rule = rules.rule(file.path, False)
                 if rule is not None:
                     plan.unlike.append(Unlike(file.path, f"ignored here by `{rule}`, so it is left alone"))
-                else:
+                    continue
+                try:
                     self._judge(plan, file, *seen[file.path])
+                except Blocked as exc:
+                    plan.unlike.append(Unlike(file.path, str(exc)))
         if not only:
             self._judge_extras(plan, {file.path for file in files})
         return plan
 
     def _judge(self, plan: _Plan, file: CommitFile, there: Observation | DorkyError, agreed: bool) -> None:
+        if file.epoch is not None:
+            content_key(self._engine, file.epoch)
         match there:
             case Problem():
                 plan.unlike.append(Unlike(file.path, there.detail))
             case DorkyError():
                 plan.unlike.append(Unlike(file.path, str(there)))
-            case Local() if there.digest == file.digest:
-                if file.mode in (None, there.mode):
+            case Local() if is_content(self._engine, file, there.digest):
+                mode = self._bits(file)
+                if mode is None or not (there.mode ^ mode) & ~self._engine.unholdable:
                     plan.same += 1
                 else:
                     plan.modes.append((file, there))
@@ -203,6 +214,13 @@ class Checkout:
             case _:
                 plan.place.append((file, None))
 
+    def _bits(self, file: CommitFile) -> int | None:
+        """The permission bits that a file of the commit shall have here; None: it does not say."""
+        mode, keyring = installed_mode(file.path, file.mode), self._engine.keyring
+        if file.epoch is not None or (keyring is not None and keyring.covers(file.path)):
+            mode = (0o600 if mode is None else mode) & ~SECRET_BITS
+        return mode
+
     def _judge_extras(self, plan: _Plan, wanted: set[Path]) -> None:
         """What is here and not in the commit. What is no file, or ignored, is none of the project's."""
         extras = [
@@ -210,7 +228,7 @@ class Checkout:
             for found in self._engine.folder.scan(self._engine.rules().skip)
             if isinstance(found, Entry) and found.path not in wanted
         ]
-        for part in _parts(extras):
+        for part in _parts(extras, LOOKED_AT):
             for path, (there, agreed) in self._observe(part).items():
                 if isinstance(there, Local):
                     plan.out.append((path, there))
@@ -243,9 +261,16 @@ class Checkout:
 
     def _bring(self, plan: _Plan) -> dict[Path, Brought]:
         """All contents into staging, or none."""
-        contents = Contents(self._engine, min(self.commits.at_once, AT_ONCE))
+        contents = Contents(self._engine)
         wanted = [
-            Wanted(file.path, file.digest, file.version, file.mode, kept=object_key(file.digest))
+            Wanted(
+                file.path,
+                file.digest if file.epoch is None else None,
+                file.version,
+                file.mode,
+                kept=object_key(file.digest),
+                sealed=file.sealed,
+            )
             for file, _ in plan.place
         ]
         found = contents.bring_all(wanted) if wanted else []
@@ -262,8 +287,9 @@ class Checkout:
         withdrawals = [Withdrawal(path, there, approved=True) for path, there in plan.out]
         taken_out = self._all(plan, withdrawals, placer.take_out_all, lambda one: one.path)
         placements = [
-            Placement(brought[file.path].staged, brought[file.path].digest, file.path, there)
+            Placement(one.staged, one.digest, file.path, there, one.secret)
             for file, there in plan.place
+            for one in [brought[file.path]]
         ]
         placed = self._all(plan, placements, placer.put_all, lambda one: one.path)
         modes = self._all(plan, plan.modes, self._set_modes, lambda one: one[0].path)
@@ -278,7 +304,7 @@ class Checkout:
     ) -> int:
         """Do it to all, a few at a time. Those that somebody works on are waited for."""
         done = 0
-        for part in _parts(items):
+        for part in _parts(items, AT_A_TIME):
             left = part
             for _ in range(BUSY_TRIES):
                 failed = self._ask(lambda left=left: do(left))  # type: ignore[misc]
@@ -296,9 +322,10 @@ class Checkout:
         failed: dict[Path, DorkyError] = {}
         journal = self._engine.journal
         for file, there in files:
-            assert file.mode is not None
+            mode = self._bits(file)
+            assert mode is not None
             try:
-                self._engine.folder.set_mode(file.path, file.mode, there)
+                self._engine.folder.set_mode(file.path, mode, there)
             except DorkyError as exc:
                 failed[file.path] = exc
         if journal is not None:
@@ -324,9 +351,9 @@ def _within(path: Path, only: Sequence[Path]) -> bool:
     return not only or any(path == one or is_under(path, one) for one in only)
 
 
-def _parts(items: Sequence[T]) -> Iterator[list[T]]:
+def _parts(items: Sequence[T], size: int) -> Iterator[list[T]]:
     rest = iter(items)
-    while part := list(islice(rest, AT_A_TIME)):
+    while part := list(islice(rest, size)):
         yield part
 
 

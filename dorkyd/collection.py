@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from dorkyd.commit_store import CommitStore, Condemned, Standing
 from dorkyd.core.committed import Collected
 from dorkyd.core.garbage import CONDEMNED_S, DOCUMENT_NAMES, Aged, Kept, encode_condemned, past_retention, unreferenced
-from dorkyd.core.model import Digest
+from dorkyd.core.metadata import hex_of
 from dorkyd.errors import Stale, Transient
 from dorkyd.news import Bytes
 from dorkyd.ports import Clock, Listed
@@ -32,7 +32,7 @@ class Collection:
     clock: Clock
     device: str
     kept: Kept = field(default_factory=Kept)
-    _needed: dict[int, frozenset[Digest]] = field(default_factory=dict, init=False, repr=False)
+    _needed: dict[int, frozenset[str]] = field(default_factory=dict, init=False, repr=False)
     """By commit."""
     _listed_ns: int = field(default=0, init=False)
     """When the commits were last listed, wall clock."""
@@ -91,12 +91,12 @@ class Collection:
         new = [one for one in standing if one.seq not in self._needed]
         self._needed |= {seq: digests for seq, digests in self.store.each(self._needs, new) if digests is not None}
 
-    def _needs(self, standing: Standing) -> tuple[int, frozenset[Digest] | None]:
+    def _needs(self, standing: Standing) -> tuple[int, frozenset[str] | None]:
         try:
             _, commit = self.store.read(standing)
         except Stale:
             return standing.seq, None
-        return standing.seq, frozenset(file.digest for file in commit.files)
+        return standing.seq, frozenset(hex_of(file.digest) for file in commit.files)
 
     def _judge(self, documents: Sequence[Condemned], now: int | None) -> tuple[list[Listed], list[Listed]]:
         """What no commit needs, and what of it was condemned long enough ago."""

@@ -6,7 +6,7 @@ several at once; every method blocks and raises what the bucket raises.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ from dorkyd.core.garbage import (
     encode_condemned,
     is_condemned_key,
 )
-from dorkyd.core.metadata import SHA256, hex_of
+from dorkyd.core.metadata import EPOCH, HMAC, SHA256, hex_of, sealed_word
 from dorkyd.core.model import Digest, Version
 from dorkyd.errors import Integrity, Stale, Transient, Unsupported
 from dorkyd.news import Bytes
@@ -192,22 +192,24 @@ class CommitStore:
         digest: Digest,
         sources: Sequence[Source],
         dead: frozenset[str],
-        size: int,
+        size: int | None,
         body: Callable[[], Body | None] = lambda: None,
+        *,
+        epoch: str | None = None,
     ) -> str:
         """Make sure that a content is kept under a name that is not condemned, and return that. Copied inside the store from
         the first of `sources` that still is what it was; `body` gives its bytes where the store cannot. `Stale` where
-        nobody has it any more.
+        nobody has it any more. `digest`, `size` and `epoch`: as a `CommitFile` has them; what is encrypted is kept as it is.
         """
         name = 1
         while (key := object_key(digest, name)) in dead:
             name += 1
-        meta = {SHA256: hex_of(digest)}
+        meta = {SHA256: hex_of(digest)} if epoch is None else {EPOCH: epoch, HMAC: hex_of(digest)}
         for source in sources:
             try:
                 self.bucket.copy(source.key, key, source_version=source.version, replaces=None, meta=meta)
             except (Stale, Transient) as exc:
-                if self._holds(key, size):
+                if self._holds(key, size, meta):
                     return key
                 if isinstance(exc, Transient):
                     raise
@@ -215,25 +217,30 @@ class CommitStore:
                 break
             else:
                 return key
-        return self._send(digest, key, size, body())
+        return self._send(key, size, meta, body())
 
-    def _send(self, digest: Digest, key: str, size: int, body: Body | None) -> str:
+    def _send(self, key: str, size: int | None, meta: Mapping[str, str], body: Body | None) -> str:
         if body is None:
-            raise Stale(f"{digest} is not where it was any more")
+            raise Stale(f"what belongs to {key} is not where it was any more")
         try:
-            self.bucket.put(key, body, replaces=None, meta={SHA256: hex_of(digest)})
+            # What is to be encrypted says what it is on its way there only (`dorkyd.sealing`).
+            self.bucket.put(key, body, replaces=None, meta={**meta, SHA256: hex_of(body.digest)})
         except (Stale, Transient):
-            if not self._holds(key, size):
+            if not self._holds(key, size, meta):
                 raise
         return key
 
-    def _holds(self, key: str, size: int) -> bool:
+    def _holds(self, key: str, size: int | None, meta: Mapping[str, str]) -> bool:
+        """It is there; `meta`: what it says of itself then."""
         info = self.bucket.head(key)
-        content = object_content(key)
-        if info is None or content is None:
+        if info is None:
             return False
-        if (info.size != size and not info.stored_otherwise) or info.meta.get(SHA256, hex_of(content[0])) != hex_of(
-            content[0]
+        sealed = sealed_word(meta)
+        wrong_size = size is not None and info.size != size and not info.stored_otherwise
+        if (
+            wrong_size
+            or sealed_word(info.meta) != sealed
+            or (sealed is None and info.meta.get(SHA256, meta[SHA256]) != meta[SHA256])
         ):
             raise Integrity(
                 f"{key} in the bucket is not the content that its name says",
@@ -332,7 +339,7 @@ class CommitStore:
 
 def _is_of(listed: Listed, digest: Digest) -> bool:
     content = object_content(listed.key)
-    return content is not None and content[0] == digest
+    return content is not None and content[0] == hex_of(digest)
 
 
 def _changed(seq: int, expected: CommitId | None, by: str) -> Integrity:

@@ -15,6 +15,7 @@ from typing import TypeVar
 from dorkyd.asking import RETRY_S, check_reachable, check_ready
 from dorkyd.commit_cache import CommitCache
 from dorkyd.commit_store import AT_ONCE, CommitStore, Source, Standing
+from dorkyd.committed_secrets import Sameness, file_body
 from dorkyd.contents import Contents
 from dorkyd.core.commits import (
     Commit,
@@ -30,14 +31,14 @@ from dorkyd.core.commits import (
 )
 from dorkyd.core.committed import Made
 from dorkyd.core.garbage import CONDEMNED_S
-from dorkyd.core.model import Digest, Local, Path
+from dorkyd.core.model import Digest, Path, Version
 from dorkyd.core.report import State, SyncResult
+from dorkyd.core.sealing import keyed_of
 from dorkyd.core.settings import Mode
 from dorkyd.engine import Engine
 from dorkyd.errors import Blocked, DorkyError, Integrity, Refused, Stale, Transient
 from dorkyd.ledger import Event
 from dorkyd.ports import Body
-from dorkyd.transfer import FileBody
 
 T = TypeVar("T")
 
@@ -120,12 +121,9 @@ class Commits:
         self.note("commit", Path("."), f"{made[0][:12]} {first_line}")
         return Made(Named(made[0], made[1].version, commit.header), snapshot.conflicts)
 
-    def _body(self, path: Path, digest: Digest) -> Body | None:
+    def _body(self, file: CommitFile) -> Body | None:
         """The bytes of a file here, for a store that cannot copy an object this large."""
-        found = self.engine.folder.observe(path, None)
-        return (
-            FileBody(self.engine.folder, path, found) if isinstance(found, Local) and found.digest == digest else None
-        )
+        return file_body(self.engine, file)
 
     # --- reading ------------------------------------------------------------------------------------------------
 
@@ -143,13 +141,16 @@ class Commits:
         return self.store().find(text)
 
     def diff(self, old: str, new: str | None) -> Sequence[Difference]:
-        """What differs between two commits; `new` None: between one and what the bucket is known to hold now."""
+        """What differs between two commits; `new` None: between one and what the bucket is known to hold now. Content that is
+        encrypted to different keys is compared where both are here (`Difference.waits`).
+        """
         store = self.store()
         before = store.find(old)[1].by_path
         if new is not None:
-            return differences(before, store.find(new)[1].by_path)
-        now = self.of_engine(lambda: {file.path: file for file in objects_of(self.engine)})
-        return differences(before, now)
+            now = store.find(new)[1].by_path
+        else:
+            now = self.of_engine(lambda: {file.path: file for file in objects_of(self.engine)})
+        return Sameness(self.engine, store).judged(differences(before, now))
 
     # --- for checkout, collection and push -----------------------------------------------------------------------
 
@@ -195,7 +196,7 @@ class Committer:
     parent: Commit | None
     sources: Mapping[Digest, Sequence[Source]]
     """Object states that hold each content."""
-    body: Callable[[Path, Digest], Body | None] = lambda _path, _digest: None
+    body: Callable[[CommitFile], Body | None] = lambda _file: None
     """The bytes of a file here, where the store cannot copy them."""
     now_ns: Callable[[], int] = time.time_ns
     """Wall clock: it goes on while the machine sleeps."""
@@ -214,21 +215,25 @@ class Committer:
         # Again: keeping them may have taken long. What is condemned from here on is found after.
         self._keep_again(self.store.dead_names())
         # Not once it stands there: retention may have removed those before it since.
-        if abs(self.now_ns() - began_ns) > LASTS_S * 10**9:
+        if self._slept_since(began_ns):
             raise Stale("this machine slept: what was kept may have been condemned, removed and forgotten meanwhile")
         commit_id, standing = self.store.create(commit)
         try:
             self._check_place(commit_id, standing)
             self._keep_again(self.store.dead_names())
         except Stale as exc:
-            self._withdraw(commit_id, standing, exc)
+            self._withdraw(commit_id, standing, exc, began_ns)
             raise
         return commit_id, standing
+
+    def _slept_since(self, began_ns: int) -> bool:
+        return abs(self.now_ns() - began_ns) > LASTS_S * 10**9
 
     def _keep(self, files: Sequence[CommitFile], dead: frozenset[str]) -> None:
         def one(file: CommitFile) -> str:
             sources = self.sources.get(file.digest, ())
-            return self.store.keep(file.digest, sources, dead, file.size, lambda: self.body(file.path, file.digest))
+            body = lambda: self.body(file)
+            return self.store.keep(file.digest, sources, dead, file.size, body, epoch=file.epoch)
 
         self._relied |= dict(zip(self.store.each(one, files), files, strict=True))
 
@@ -246,11 +251,15 @@ class Committer:
             return
         raise Stale(f"number {standing.seq} was another commit's that is gone")
 
-    def _withdraw(self, commit_id: CommitId, standing: Standing, why: DorkyError) -> None:
+    def _withdraw(self, commit_id: CommitId, standing: Standing, why: DorkyError, began_ns: int) -> None:
+        """Take it back, unless another rests on it or, once it has stood for long, may be about to: what a commit lists is
+        removed by no collection while it stands, and whoever makes the next one takes that for granted.
+        """
         later = self.store.standing(standing.seq)
-        if later and self.store.headers(later[:1])[0].header.parent == commit_id:
+        rests = bool(later) and self.store.headers(later[:1])[0].header.parent == commit_id
+        if rests or self._slept_since(began_ns):
             raise Integrity(
-                f"commit {commit_id[:12]} is made, and not all that it needs is in the bucket: {why}",
+                f"commit {commit_id[:12]} is made, and perhaps not all that it needs is in the bucket: {why}",
                 code="content-missing",
                 hint="commit again: the next one keeps what is there now",
             )
@@ -278,44 +287,36 @@ def snapshot_of(engine: Engine) -> Snapshot:
     files = objects_of(engine)
     here = {file.path for file in files}
     conflicts = tuple(path for path in engine.journal.conflict_copies() if path in here)
-    refuse_encrypted(engine, files)
+    refuse_plain(engine, files)
     return Snapshot(files, conflicts, project_of(engine))
 
 
-def refuse_encrypted(engine: Engine, files: Iterable[CommitFile]) -> None:
-    """`Refused` (`encrypted-not-built`) when one of a commit's files is to be encrypted, or is: its digest and size would stand
-    there for everybody, and its content in plain. Engine thread.
+def refuse_plain(engine: Engine, files: Iterable[CommitFile]) -> None:
+    """`Refused` (`must-be-encrypted`) when one of a commit's files is to be encrypted and is not: it would be kept in plain for
+    ever. Engine thread.
     """
-    secret = next((file.path for file in files if _is_encrypted(engine, file)), None)
-    if secret is not None:
+    keyring = engine.keyring
+    plain = next((f.path for f in files if f.epoch is None and keyring is not None and keyring.covers(f.path)), None)
+    if plain is not None:
         raise Refused(
-            f"{secret!r} is encrypted, and a commit cannot hold encrypted files yet",
-            code="encrypted-not-built",
-            hint="commit in a project without encrypted files; versions of them are kept in the bucket's trash",
+            f"{plain!r} is to be encrypted, and is in the bucket in plain",
+            code="must-be-encrypted",
+            hint="a device in mode two-way or push that has the file encrypts it: `dorkyctl status` tells what waits",
         )
 
 
-def _is_encrypted(engine: Engine, file: CommitFile) -> bool:
-    """By its name, by what stands under that in the bucket, or as the same content as something encrypted."""
-    if engine.keyring is not None and engine.keyring.hides(file.path):
-        return True
-    if engine.journal is None:
-        return False
-    remote = engine.journal.remote(file.path)
-    return (remote is not None and remote.sealed is not None) or (
-        file.size > 0 and engine.journal.is_sealed_content(file.digest)
-    )
-
-
 def objects_of(engine: Engine) -> tuple[CommitFile, ...]:
-    """What the bucket is known to hold, without what is ignored. Engine thread."""
+    """What the bucket is known to hold, without what is ignored: of encrypted objects what may be told of them. Engine thread."""
     journal, rules = engine.journal, engine.rules()
     if journal is None:
         raise Transient("the project is not open", code="not-open", retry_after_s=RETRY_S)
     folder = engine.project.mode is not Mode.BUCKET
     files = []
-    for path, version, size, digest, mode in journal.objects():
+    for path, version, size, digest, mode, sealed in journal.objects():
         if folder and rules.rule(path, False) is not None:
+            continue
+        if sealed is not None:
+            files.append(_sealed(engine, path, version, mode, sealed))
             continue
         if digest is None:
             raise Refused(
@@ -325,6 +326,17 @@ def objects_of(engine: Engine) -> tuple[CommitFile, ...]:
             )
         files.append(CommitFile(path, digest, size, mode, version))
     return tuple(files)
+
+
+def _sealed(engine: Engine, path: Path, version: Version, mode: int | None, sealed: str) -> CommitFile:
+    epoch, _, keyed = sealed.partition(":")
+    if not keyed or engine.keyring is None:
+        raise Refused(
+            f"what the encrypted {path!r} holds is not known: another tool wrote it",
+            code="digest-unknown",
+            hint=f"dorkyctl why {path!r}",
+        )
+    return CommitFile(path, Digest(keyed_of(sealed)), None, mode, version, epoch)
 
 
 def project_of(engine: Engine) -> str:

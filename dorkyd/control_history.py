@@ -33,8 +33,10 @@ class HistoryControl(Protocol):
     def empty_trash(self, where: str, path: str | None, older_than_s: float | None) -> Emptied:
         """Remove it for good, all or what was put away longer ago."""
 
-    def diff(self, path: str, before: str | None, after: str | None) -> Difference:
-        """Compare two states. `before` None: the newest that is not what stands here; `after` None: the file here."""
+    def diff(self, path: str, before: str | None, after: str | None, *, reveal: bool) -> Difference:
+        """Compare two states. `before` None: the newest that is not what stands here; `after` None: the file here. Of secrets no
+        value is shown unless `reveal`.
+        """
 
     def audit(self, wanted: Filter, after: str, limit: int) -> Sequence[AuditItem]:
         """Every change by anyone running dorkyd, in the order of the bucket's log, behind the cursor `after`."""

@@ -264,6 +264,9 @@ class Decider:
         base, remote = self.journal.base(path), self.journal.remote(path)
         open_to_others = isinstance(seen, Local) and is_private(path) and bool(seen.mode & ~OWNER_BITS)
         local = self._with_holdable_mode(seen, base, remote) if isinstance(seen, Local) else None
+        if local is not None and local.size > 0 and self.keyring is not None and self.keyring.covers(path):
+            # A copy of it under another name may be sent first, or at the same time.
+            self.journal.keep_sealed(path, local.digest)
         if remote is not None and remote.sealed is not None and remote.digest is None:
             remote = self._recognised(path, base, local, remote)
         if is_private(path):

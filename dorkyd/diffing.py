@@ -5,12 +5,15 @@ The bytes are held in memory up to what `core.differing` compares, and written n
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dorkyd.contents import Contents
-from dorkyd.core.differing import MOST_BYTES, Compared, compare
+from dorkyd.core.differing import MOST_BYTES, Compared, compare, compare_masked
+from dorkyd.core.dotenv import is_env
 from dorkyd.core.model import Digest, Local, Path
 from dorkyd.core.past import Difference, Side
+from dorkyd.core.paths import without_conflict
 from dorkyd.core.settings import Mode
 from dorkyd.core.timeline import PathVersion
 from dorkyd.decisions import checked
@@ -26,8 +29,10 @@ class Diffing:
 
     engine: Engine
 
-    def diff(self, text: str, before: str | None, after: str | None) -> Difference:
-        """`before` None: the newest state that is not what stands here. `after` None: the file as it is here."""
+    def diff(self, text: str, before: str | None, after: str | None, *, reveal: bool = False) -> Difference:
+        """`before` None: the newest state that is not what stands here. `after` None: the file as it is here. Of what is a
+        secret, by its name or since it is or was encrypted, no value is shown unless `reveal`.
+        """
         text, before = Restoring(self.engine).meant(text, before)
         path = checked(text)
         found = Versions(self.engine).of(path)
@@ -46,7 +51,22 @@ class Diffing:
         two = self._bytes(newer) if newer is not None else self._local_bytes(path, local)
         if (older is not None and one is None) or (two is None and (newer is not None or local is not None)):
             return Difference(path, *sides, Compared("binary", ""))
-        return Difference(path, *sides, compare(path, (sides[0].label, sides[1].label), one, two))
+        show = compare if reveal or not self._is_secret(path, [side.digest for side in sides]) else compare_masked
+        return Difference(path, *sides, show(path, (sides[0].label, sides[1].label), one, two))
+
+    def _is_secret(self, path: Path, digests: Sequence[Digest | None]) -> bool:
+        def known() -> bool:
+            journal, keyring = self.engine.journal, self.engine.keyring
+            if keyring is not None and keyring.covers(path):
+                return True
+            if journal is None:
+                return True  # nobody can say that it is not
+            remote = journal.remote(path)
+            sealed = remote is not None and remote.sealed is not None
+            held = any(digest is not None and journal.is_sealed_content(digest) for digest in digests)
+            return sealed or held or journal.was_sealed(without_conflict(path))
+
+        return is_env(path) or Contents(self.engine).ask(known)
 
     # --- inside ---------------------------------------------------------------------------------------------------
 

@@ -146,6 +146,10 @@ class Engine:
     """0 to 1, for jitter."""
     author: str = ""
     """The person who works here, as they call themselves; empty: nobody said."""
+    at_once: int = 8
+    """How many files are fetched, put in place or taken out together where a person asked for many; 1: one after the other, in
+    the same order each time.
+    """
     ahead: AheadOfPages = iter
     """What the pages of whole listings go through (`dorkyd.ahead`); `iter`: each is asked for when it is wanted."""
 

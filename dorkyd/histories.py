@@ -53,9 +53,9 @@ class Histories:
         """Remove it for good."""
         return Emptying(self._engine).empty(where, path, older_than_s)
 
-    def diff(self, path: str, before: str | None, after: str | None) -> Difference:
+    def diff(self, path: str, before: str | None, after: str | None, *, reveal: bool) -> Difference:
         """Compare two states."""
-        return Diffing(self._engine).diff(path, before, after)
+        return Diffing(self._engine).diff(path, before, after, reveal=reveal)
 
     def audit(self, wanted: Filter, after: str, limit: int) -> Sequence[AuditItem]:
         """Who changed what."""

@@ -73,6 +73,7 @@ class Journal:
         self._db = Database(self._conn)
         self._changes = 0
         self._ahead = _Ahead()
+        self._sealed_known = True
         try:
             answer = self._conn.execute("PRAGMA quick_check(1)").fetchone()
             if answer is None or answer[0] != "ok":
@@ -82,6 +83,7 @@ class Journal:
                 raise sqlite3.DatabaseError(f"{file}: {found}")
             schema.prepare(self._db, str(file))
             self._rising = self._highest()
+            self._sealed_known = self.any_sealed()
         except UnicodeDecodeError as exc:
             self._conn.close()
             raise sqlite3.DatabaseError(f"{file}: text that is none") from exc
@@ -319,17 +321,16 @@ class Journal:
         if path in self._ahead.remote:
             self._ahead.remote[path] = remote
         if remote is None:
-            self._conn.execute(
-                "INSERT OR REPLACE INTO once_sealed SELECT r.path, coalesce(r.digest, b.digest)"
-                " FROM remote r LEFT JOIN base b ON b.path = r.path WHERE r.path = ? AND r.sealed IS NOT NULL",
-                (path,),
-            )
+            self._keep_sealed([path])
             self._conn.execute("DELETE FROM remote WHERE path = ?", (path,))
         else:
             self.set_remotes([(path, remote)])
 
     def set_remotes(self, remotes: Iterable[tuple[Path, Remote]]) -> None:
         """Remember what many looks told. Not inside `ahead`."""
+        remotes = list(remotes)
+        self._keep_sealed(path for path, _ in remotes)
+        self._sealed_known = self._sealed_known or any(remote.sealed is not None for _, remote in remotes)
         self._rising += 1
         self._conn.executemany(
             "INSERT OR REPLACE INTO remote VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -366,6 +367,18 @@ class Journal:
             (remote.digest, " ".join(remote.ancestry), path, remote.version),
         )
 
+    def _keep_sealed(self, paths: Iterable[Path]) -> None:
+        """These rows are about to be replaced: what their encrypted objects held is remembered for ever, so that it never
+        leaves in plain under another name.
+        """
+        if not self._sealed_known:
+            return  # nothing is encrypted here, and no statement is spent on it
+        self._conn.executemany(
+            "INSERT OR IGNORE INTO once_sealed SELECT r.path, coalesce(r.digest, b.digest)"
+            " FROM remote r LEFT JOIN base b ON b.path = r.path WHERE r.path = ? AND r.sealed IS NOT NULL",
+            ((path,) for path in paths),
+        )
+
     def sealed_contents(self) -> list[Digest]:
         """What the encrypted objects that are known hold, as far as that is known."""
         rows = self._conn.execute(
@@ -374,22 +387,25 @@ class Journal:
         )
         return [Digest(row[0]) for row in rows]
 
+    def contents_here(self) -> list[Digest]:
+        """What this disk is remembered to hold, in the folder and in its trash, and what was ever known of encrypted objects."""
+        return list(contents_here(self._conn))
+
     def is_sealed_content(self, digest: Digest) -> bool:
-        """Some encrypted object that is known holds this, or held it until it was deleted."""
+        """Some encrypted object that is known holds this, or ever held it."""
         rows = self._conn.execute(
-            "SELECT 1 FROM remote r LEFT JOIN base b ON b.path = r.path WHERE r.sealed IS NOT NULL"
-            " AND (r.digest = ?1 OR b.digest = ?1) UNION ALL SELECT 1 FROM once_sealed WHERE digest = ?1 LIMIT 1",
+            IS_SEALED,
             (digest,),
         )
         return rows.fetchone() is not None
 
     def keep_sealed(self, path: Path, digest: Digest) -> None:
         """What comes back in this place is encrypted content of before."""
-        self._conn.execute("INSERT OR REPLACE INTO once_sealed VALUES (?, ?)", (path, digest))
+        self._conn.execute("INSERT OR IGNORE INTO once_sealed VALUES (?, ?)", (path, digest))
 
     def was_sealed(self, path: Path) -> bool:
-        """The object of this name was encrypted when it was deleted, or such content was brought back under it."""
-        rows = self._conn.execute("SELECT 1 FROM once_sealed WHERE path = ?", (path,))
+        """The object of this name was encrypted once, or such content was brought back under it."""
+        rows = self._conn.execute("SELECT 1 FROM once_sealed WHERE path = ? LIMIT 1", (path,))
         return rows.fetchone() is not None
 
     def sealed_otherwise(self, epoch: str) -> list[Path]:
@@ -416,26 +432,29 @@ class Journal:
         rows = self._conn.execute(f"SELECT path, {_REMOTE} FROM remote{where} LIMIT ?", (*values, limit))
         return [(Path(row[0]), _remote(row[1:])) for row in rows]
 
-    def objects(self) -> Iterator[tuple[Path, Version, int, Digest | None, int | None]]:
-        """All objects that are known, in order: version, size, digest and permission bits. What nobody looked at in the bucket
-        is what base says of the same version. None: not known.
+    def objects(self) -> Iterator[tuple[Path, Version, int, Digest | None, int | None, str | None]]:
+        """All objects that are known, in order: version, size, digest, permission bits, and `Remote.sealed`. What nobody looked
+        at in the bucket is what base says of the same version, and so is the size of what is packed there. None: not known.
         """
         rows = self._conn.execute(
-            "SELECT r.path, r.version, r.size, coalesce(r.digest, CASE WHEN b.version = r.version THEN b.digest END),"
-            " coalesce(r.mode, b.mode) FROM remote r LEFT JOIN base b ON b.path = r.path ORDER BY r.path"
+            "SELECT r.path, r.version, CASE WHEN b.version = r.version OR b.digest = r.digest THEN b.size ELSE r.size END,"
+            " coalesce(r.digest, CASE WHEN b.version = r.version THEN b.digest END), coalesce(r.mode, b.mode), r.sealed"
+            " FROM remote r LEFT JOIN base b ON b.path = r.path ORDER BY r.path"
         )
-        for path, version, size, digest, mode in rows:
-            yield Path(path), Version(version), int(size), Digest(digest) if digest is not None else None, mode
+        for path, version, size, digest, mode, sealed in rows:
+            yield Path(path), Version(version), int(size), Digest(digest) if digest is not None else None, mode, sealed
 
     def remote_count(self) -> int:
         """How many objects are known."""
         return int(self._conn.execute("SELECT count(*) FROM remote").fetchone()[0])
 
     def drop_all_remotes(self) -> None:
-        """Forget what is known of the bucket: it must be listed before anything is decided."""
+        """Forget what is known of the bucket: it must be listed before anything is decided. What was encrypted there stays
+        known: it leaves encrypted, wherever it goes.
+        """
         self._ahead = _Ahead()
+        self._keep_sealed([path for path, *_ in self._conn.execute("SELECT path FROM remote WHERE sealed IS NOT NULL")])
         self._conn.execute("DELETE FROM remote")
-        self._conn.execute("DELETE FROM once_sealed")
 
     # --- listing: temporary tables, so that a large one needs no memory ---------------------------------------------
 
@@ -584,6 +603,12 @@ class Journal:
         return int(rows.fetchone()[0])
 
 
+IS_SEALED = (
+    "SELECT 1 FROM remote WHERE sealed IS NOT NULL AND digest = ?1"
+    " UNION ALL SELECT 1 FROM base b JOIN remote r ON r.path = b.path WHERE b.digest = ?1 AND r.sealed IS NOT NULL"
+    " UNION ALL SELECT 1 FROM once_sealed WHERE digest = ?1 LIMIT 1"
+)
+"""Asked for every upload and every file of a commit: each part is found by an index."""
 _BASE = "digest, size, version, mode, modified"
 _KNOWN = "digest, size, mtime_ns, ctime_ns, inode, at_ns"
 _REMOTE = "version, size, digest, mode, mtime_ns, modified, op, ancestry, device, looked, md5, own, batch, sealed"
@@ -628,3 +653,14 @@ def _range(folder: Path | None) -> tuple[str, tuple[str, ...]]:
     if folder is None:
         return "", ()
     return " WHERE path >= ? AND path < ?", (f"{folder}/", f"{folder}0")
+
+
+def contents_here(conn: sqlite3.Connection) -> dict[Digest, int | None]:
+    """As `Journal.contents_here`, on any connection, with the size of each where that is known too."""
+    rows = conn.execute(
+        "SELECT digest, max(size) FROM (SELECT digest, size FROM seen UNION ALL SELECT digest, size FROM displaced"
+        " UNION ALL SELECT digest, size FROM base UNION ALL SELECT digest, size FROM history"
+        " UNION ALL SELECT digest, NULL FROM once_sealed"
+        " UNION ALL SELECT digest, NULL FROM remote WHERE sealed IS NOT NULL) WHERE digest IS NOT NULL GROUP BY digest"
+    )
+    return {Digest(digest): size for digest, size in rows}

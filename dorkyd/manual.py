@@ -15,7 +15,7 @@ from dorkyd.engine import Engine
 from dorkyd.errors import Refused
 from dorkyd.manual_push import Pushes
 from dorkyd.manual_reading import changes, changes_of
-from dorkyd.manual_rows import MESSAGE
+from dorkyd.manual_rows import MESSAGE, PUSH_LOST
 from dorkyd.manual_staging import Stage, ask
 
 Wait = Callable[[Callable[[], tuple[int, int]], float | None], SyncResult]
@@ -29,6 +29,8 @@ class Manual:
     engine: Engine
     pushes: Pushes
     wait: Wait
+    publish: Callable[[], None] = lambda: None
+    """Has the status tell at once what a request changed. Engine thread."""
 
     def changes(self, after: str, limit: int) -> Sequence[ChangeItem]:
         """What is staged or differs."""
@@ -40,11 +42,14 @@ class Manual:
     def stage(self, paths: Sequence[str]) -> tuple[Sequence[ChangeItem], Sequence[SkippedItem]]:
         """Keep these paths as they are."""
         staged, skipped = Stage(self.engine).stage(paths)
+        ask(self.engine, self.publish)
         return self._told(staged), skipped
 
     def unstage(self, paths: Sequence[str]) -> Sequence[ChangeItem]:
         """Stage these no more."""
-        return self._told(Stage(self.engine).unstage(paths))
+        unstaged = Stage(self.engine).unstage(paths)
+        ask(self.engine, self.publish)
+        return self._told(unstaged)
 
     def reword(self, message: str) -> ManualStatus:
         """The message of the next push."""
@@ -59,6 +64,7 @@ class Manual:
                 raise Refused("nothing is staged", code="nothing-staged", hint="dorkyctl stage PATH...")
             with journal.atomic():
                 journal.put(MESSAGE, text)
+            self.publish()
             status = status_of(self.engine)
             assert status is not None
             return status
@@ -67,7 +73,9 @@ class Manual:
 
     def push(self, message: str | None) -> PushResult:
         """Send what is staged."""
-        return self.pushes.push(checked_message(message) if message is not None else None)
+        pushed = self.pushes.push(checked_message(message) if message is not None else None)
+        ask(self.engine, self.publish)
+        return pushed
 
     def pull(self, *, timeout_s: float | None) -> SyncResult:
         """Bring what the bucket holds."""
@@ -97,6 +105,17 @@ def status_of(engine: Engine) -> ManualStatus | None:
         pulling=engine.pulling,
         pushing=engine.pushing,
     )
+
+
+def warn(engine: Engine) -> None:
+    """Warn of a push that was begun and cannot be brought to its end any more, or no longer. Engine thread."""
+    lost = engine.journal.get(PUSH_LOST) if engine.journal is not None else None
+    if lost is None:
+        engine.warnings.pop("push-lost", None)
+        return
+    what = f"the push of commit {lost} was not carried out to its end before that commit was collected"
+    todo = f"what it staged is staged still: dorkyctl pull {engine.project.name}, look, and push again; or unstage it"
+    engine.warnings["push-lost"] = (what, todo)
 
 
 def told_of(status: ManualStatus) -> str:

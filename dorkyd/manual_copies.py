@@ -6,7 +6,7 @@ From any thread, for one path at a time; killed at any instant, the next try fin
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from dorkyd.commit_store import CommitStore, Source
@@ -15,7 +15,8 @@ from dorkyd.core.commits import object_key
 from dorkyd.core.metadata import SHA256, hex_of
 from dorkyd.core.model import Digest, Remote
 from dorkyd.core.pushes import PlannedChange
-from dorkyd.errors import Integrity, Stale, Transient, Unsupported
+from dorkyd.errors import Blocked, Integrity, Stale, Transient
+from dorkyd.ledger import NOBODYS
 from dorkyd.ports import Bucket, Folder, ObjectInfo, Written
 from dorkyd.storing import StagedBody
 from dorkyd.transfer import Transfer
@@ -59,8 +60,8 @@ class Copies:
         if not change.is_replaced(now):
             return Carried(change, done=False)
         kept = True
-        # What another tool wrote names no digest, and a deletion has none.
-        if now is not None and (change.digest is None or now.digest != change.digest):
+        # Also where it says that it holds the same: another tool may have written it under our metadata.
+        if now is not None:
             try:
                 kept = self.transfer.keep_old(change.path, now.version)
             except Stale:
@@ -96,7 +97,8 @@ class Copies:
         now = _remote(before)
         own = metadata.user_keys(before.meta) if before is not None else {}
         meta = metadata.encode(
-            digest=change.digest,
+            # Of what is encrypted its own keyed digest is carried along from what the commit keeps (`dorkyd.sealing`).
+            digest=change.digest if change.epoch is None else NOBODYS,
             mtime_ns=change.mtime_ns,
             mode=change.mode,
             device=self.device,
@@ -106,35 +108,48 @@ class Copies:
             user={name: value for name, value in own.items() if name not in metadata.HOW_STORED},
         )
         meta[metadata.BATCH] = batch
+        if change.sealed is not None:
+            del meta[SHA256]
+            meta |= {metadata.EPOCH: change.epoch or "", metadata.HMAC: hex_of(change.digest)}
         written = self._write(change, change.digest, meta)
-        return metadata.remote_of(written.version, change.size, written.modified, meta)
+        if change.epoch is None:
+            made = metadata.remote_of(written.version, change.size or 0, written.modified, meta)
+            return replace(made, sealed=written.sealed)
+        made = metadata.remote_of(written.version, 0, written.modified, meta)
+        digest, size = change.content or (None, 0)
+        return replace(made, sealed=written.sealed or made.sealed, digest=digest, size=size)
 
     def _write(self, change: PlannedChange, digest: Digest, meta: Mapping[str, str]) -> Written:
-        source = self._source(digest, change.size)
+        source = self._source(change, digest)
         if self.copies_safe:
             try:
                 return self.bucket.copy(
                     source.key, change.path, source_version=source.version, replaces=change.replaces, meta=meta
                 )
-            except Unsupported as exc:
-                if exc.code != "too-large":
+            except Blocked as exc:
+                # A pattern that covers it by now wants it sent anew.
+                if exc.code not in {"too-large", "must-be-encrypted"}:
                     raise
         staged = self.reserve()
         try:
             with self.bucket.get(source.key, if_match=source.version) as reading, self.folder.stage(staged) as out:
                 for chunk in reading:
                     out.write(chunk)
-            if self.folder.staged_digest(staged) != digest:
+            found, size = self.folder.staged_digest(staged), self.folder.staged_size(staged)
+            # What is encrypted was found to be what it claims as it was read.
+            if found is None or size is None or (change.epoch is None and found != digest):
                 raise Integrity(f"{source.key} in the bucket is not the content that its name says", code="bad-object")
-            body = StagedBody(self.folder, staged, change.size, digest)
+            body = StagedBody(self.folder, staged, size, found)
+            meta = {**meta, SHA256: hex_of(found)}
             return self.bucket.put(change.path, body, replaces=change.replaces, meta=meta)
         finally:
             self.drop(staged)
 
-    def _source(self, digest: Digest, size: int) -> Source:
+    def _source(self, change: PlannedChange, digest: Digest) -> Source:
         info = self.bucket.head(object_key(digest))
-        right_size = info is not None and (info.size == size or info.stored_otherwise)
-        if info is not None and right_size and info.meta.get(SHA256, hex_of(digest)) == hex_of(digest):
+        right_size = info is not None and (info.size == change.size or info.stored_otherwise)
+        right = info is not None and metadata.sealed_word(info.meta) == change.sealed
+        if info is not None and right and right_size and info.meta.get(SHA256, hex_of(digest)) == hex_of(digest):
             return Source(object_key(digest), info.version)
         # Under another name: the first was condemned when it was needed.
         for source in self.store.kept_under(digest):

@@ -21,8 +21,9 @@ from dorkyd.errors import Blocked, Stale, Transient
 from dorkyd.journal import Journal
 from dorkyd.ledger import Event, Intent
 from dorkyd.manual_copies import Carried, Copies
-from dorkyd.manual_rows import MESSAGE, OpenPush, Staged
+from dorkyd.manual_rows import MESSAGE, PUSH_LOST, OpenPush, Staged
 from dorkyd.manual_staging import ask
+from dorkyd.placing import Placer
 from dorkyd.ports import Bucket
 from dorkyd.transfer import Transfer
 
@@ -48,7 +49,7 @@ class Finishing:
         own = {push.id: push for push in ask(self.engine, lambda: self.journal().manual.pushes())}  # noqa: PLW0108
         plans: dict[str, Plan] = {}
         for push in own.values():
-            plan = pushes.decode(push.plan.encode())
+            plan = pushes.decode(push.plan.encode(), here=True)
             if plan is not None:
                 plans[push.id] = plan
         for page in bucket.list(pushes.PLANS):
@@ -80,7 +81,11 @@ class Finishing:
         if standing is None:
             return  # whoever begins it may be about to decide it
         if standing.seq != plan.seq:
-            self.forget(plan)  # that number is long gone
+            # That number is long gone, and nobody can tell what of it was carried out; what it staged is staged still.
+            _log.warning("verb=finish-push seq=%d outcome=collected", plan.seq)
+            if own is not None:
+                self.note(lambda journal: journal.put(PUSH_LOST, str(plan.seq)))
+            self.forget(plan)
             return
         commit_id, commit = store.read(standing)
         if commit_id != plan.commit:
@@ -175,15 +180,18 @@ class Finishing:
                 if mine and one.done:
                     version = one.remote.version if one.remote is not None else None
                     modified = one.remote.modified if one.remote is not None else None
-                    base = Base(change.digest, change.size, version, change.mode, modified) if change.digest else None
-                    journal.set_base(change.path, base)
+                    if change.content is not None or change.digest is None:
+                        content = change.content
+                        base = Base(*content, version, change.mode, modified) if content is not None else None
+                        journal.set_base(change.path, base)
                     if one.remote is not None or change.digest is None:
                         journal.set_remote(change.path, one.remote)
                 if one.done:
                     verb = "delete-remote" if change.digest is None else "upload"
                     detail = of if one.kept else f"{of}; {NOT_KEPT}"
                     version = one.remote.version if one.remote is not None else None
-                    event = Event(verb, change.path, plan.device, change.digest, change.size, version, detail)
+                    digest, size = change.content or (None, None)
+                    event = Event(verb, change.path, plan.device, digest, size, version, detail)
                     journal.ledger.log(at_ns, [replace(event, replaces=change.replaces, before=before[change.path])])
             done = {one.change.op: one for one in carried if one.done}
             for name, changes in plan.batches():
@@ -193,18 +201,17 @@ class Finishing:
             }
             journal.mark(known)
             journal.mark([one.change.path for one in carried if one.change.path not in known], remote=True)
-            opened = OpenPush(plan.commit, plan.seq, pushes.encode(plan).decode(), "carried")
+            opened = OpenPush(plan.commit, plan.seq, pushes.encode(plan, here=True).decode(), "carried")
             journal.manual.push_begins(opened)
             if mine:
                 journal.put(MESSAGE, None)
+                journal.put(PUSH_LOST, None)
             pushed = self._pushed(journal, carried) if mine else []
             journal.manual.unstage(row.path for row in pushed)
             for row in pushed:
                 if row.name is not None:
                     journal.ledger.comes_in(row.name)  # from here on it is ours to remove
-        for row in pushed:
-            if row.name is not None:
-                engine.discard(row.name)
+        Placer(engine).drop([row.name for row in pushed if row.name is not None])
 
     def _pushed(self, journal: Journal, carried: Sequence[Carried]) -> list[Staged]:
         """What is staged just as the commit has it: the bucket keeps these bytes, under the commit."""
@@ -213,7 +220,9 @@ class Finishing:
             row
             for one in carried
             if (row := staged.get(one.change.path)) is not None
-            and (row.digest, row.mode) == (one.change.digest, one.change.mode)
+            and row.mode == one.change.mode
+            and row.digest == (one.change.content[0] if one.change.content is not None else None)
+            and (one.change.content is not None or one.change.digest is None)
         ]
 
 
@@ -228,8 +237,8 @@ def _intent(change: PlannedChange, carried: Carried, batch: str, at_ns: int) -> 
         op=change.op,
         path=change.path,
         verb="copy" if change.digest is not None else "delete",
-        digest=change.digest,
-        size=change.size if change.digest is not None else None,
+        digest=change.content[0] if change.content is not None else None,
+        size=change.content[1] if change.content is not None else None,
         mode=change.mode,
         replaces=change.replaces,
         approved=change.digest is None,

@@ -20,13 +20,15 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from dorkyd.commit_store import CommitStore, Source
-from dorkyd.commits import Committer, objects_of, refuse_encrypted
+from dorkyd.commits import Committer, objects_of, refuse_plain
+from dorkyd.committed_secrets import file_body
 from dorkyd.core import pushes
 from dorkyd.core.commits import Commit, CommitFile, CommitId, encode, id_of, new_commit
-from dorkyd.core.model import Base, Digest, Local, Op, Path, Remote
+from dorkyd.core.model import Base, Digest, Op, Path, Remote
 from dorkyd.core.pushes import Plan, PlannedChange
 from dorkyd.core.reconcile import content_of
 from dorkyd.core.report import PushResult
+from dorkyd.core.sealing import KEYED, ContentKey
 from dorkyd.engine import Engine
 from dorkyd.errors import Blocked, Refused, Stale, Transient
 from dorkyd.journal import Journal
@@ -35,8 +37,8 @@ from dorkyd.manual_rows import MESSAGE, PULLING, OpenPush, Staged
 from dorkyd.manual_staging import Stage, ask
 from dorkyd.news import Bytes
 from dorkyd.ports import Body
+from dorkyd.secrecy import must_be_sealed
 from dorkyd.storing import StagedBody
-from dorkyd.transfer import FileBody
 
 _log = logging.getLogger("dorkyd.manual_push")
 
@@ -56,7 +58,8 @@ class _Prepared:
 
     commit: Commit
     plan: Plan
-    staged: dict[Path, Staged]
+    staged: dict[Digest, Staged]
+    """What is staged, by its content as the commit names it."""
     sources: dict[Digest, list[Source]]
     """Object states that hold each content."""
 
@@ -124,7 +127,10 @@ class Pushes:
                 # Its commit exists, and the plain paths and the log do not tell of it yet: ours would leave its files out.
                 self._await_end(parent[1])
                 continue
-            prepared = ask(self.engine, lambda: self._prepare(parent, message))  # noqa: B023 - asked at once
+            # The list of members is asked for once more before each content is encrypted (`dorkyd.sealing`).
+            keyring, secret = self.engine.keyring, ask(self.engine, self._is_secret)
+            key = keyring.writing().content if keyring is not None and secret else None
+            prepared = ask(self.engine, lambda: self._prepare(parent, message, key))  # noqa: B023 - asked at once
             if self._create(store, prepared, parent[1] if parent is not None else None):
                 return self._finish(prepared)
             self.left.run()
@@ -162,11 +168,10 @@ class Pushes:
         """Write the plan, the contents and the commit. False: its number is another's, or something changed meanwhile."""
         plan = prepared.plan
         text = pushes.encode(plan)
-        opened = OpenPush(plan.commit, plan.seq, text.decode(), "begun")
+        opened = OpenPush(plan.commit, plan.seq, pushes.encode(plan, here=True).decode(), "begun")
         self.left.note(lambda journal: journal.manual.push_begins(opened))
-        staged = {row.digest: row for row in prepared.staged.values() if row.digest is not None}
         sources = prepared.sources if self.engine.copies_safe else {}
-        body = lambda path, digest: self._body(path, digest, staged)
+        body = lambda file: self._body(file, prepared.staged)
         committer = Committer(store, parent, sources, body, self.engine.clock.time_ns)
         try:
             self._plan(plan, text)
@@ -194,13 +199,12 @@ class Pushes:
         with suppress(Stale):  # a lost reply: the name is nobody else's
             self.left.bucket().put(plan.key, Bytes(text), replaces=None, meta={})
 
-    def _body(self, path: Path, digest: Digest, staged: Mapping[Digest, Staged]) -> Body | None:
+    def _body(self, file: CommitFile, staged: Mapping[Digest, Staged]) -> Body | None:
         """The bytes of a content, where they are here: as they were staged, else as the file has them."""
-        row, folder = staged.get(digest), self.engine.folder
-        if row is not None and row.name is not None:
-            return StagedBody(folder, row.name, row.size, digest)
-        found = folder.observe(path, None)
-        return FileBody(folder, path, found) if isinstance(found, Local) and found.digest == digest else None
+        row = staged.get(file.digest)
+        if row is not None and row.name is not None and row.digest is not None:
+            return StagedBody(self.engine.folder, row.name, row.size, row.digest)
+        return file_body(self.engine, file)
 
     def _finish(self, prepared: _Prepared) -> PushResult:
         """The push has happened: what fails from here on is done later."""
@@ -250,7 +254,24 @@ class Pushes:
         if ignored:
             raise Refused(f"{_named(ignored)}: ignored by now", code="ignored", hint="`dorkyctl unstage` it")
 
-    def _prepare(self, parent: tuple[CommitId, Commit] | None, message: str | None) -> _Prepared:
+    def _is_secret(self) -> bool:
+        """Something that is staged is to be encrypted."""
+        return any(self._seals(row) for row in self.left.journal().manual.staged().values())
+
+    def _seals(self, row: Staged) -> bool:
+        """It is to be encrypted: for its name, for what stands under that, or for what it is."""
+        journal, keyring = self.left.journal(), self.engine.keyring
+        if row.digest is None or keyring is None:
+            return False
+        there = journal.remote(row.path)
+        if keyring.covers(row.path) or (there is not None and there.sealed is not None):
+            return True
+        return must_be_sealed(journal, row.path, row.digest, row.size, new=there is None)
+
+    def _prepare(
+        self, parent: tuple[CommitId, Commit] | None, message: str | None, key: ContentKey | None
+    ) -> _Prepared:
+        """`key`: of the epoch in force, where something is to be encrypted."""
         journal, engine = self.left.journal(), self.engine
         self._check(journal)
         staged = journal.manual.staged()
@@ -271,16 +292,19 @@ class Pushes:
         for file in files.values():
             if file.version is not None:
                 sources.setdefault(file.digest, []).append(Source(file.path, file.version))
-        changes = []
+        changes: list[PlannedChange] = []
+        contents: dict[Digest, Staged] = {}
         for path, row in staged.items():
             there = journal.remote(path)
-            if row.digest is None:
+            pushed = self._file(row, key)
+            if pushed is None:
                 files.pop(path, None)
             else:
-                files[path] = CommitFile(path, row.digest, row.size, row.mode, None)
-            if row.digest is not None or there is not None:
-                changes.append(self._planned(row, there))
-        refuse_encrypted(engine, files.values())
+                files[path] = pushed
+                contents[pushed.digest] = row
+            if pushed is not None or there is not None:
+                changes.append(self._planned(row, pushed, there))
+        refuse_plain(engine, files.values())
         clash = pushes.clash(files)
         if clash is not None:
             what = f"{clash[0]!r} would be a file, and a folder that holds {clash[1]!r}"
@@ -302,18 +326,31 @@ class Pushes:
             batch=batch,
         )
         plan = Plan(id_of(encode(commit)), commit.header.seq, batch, engine.device, tuple(changes))
-        return _Prepared(commit, plan, staged, sources)
+        return _Prepared(commit, plan, contents, sources)
 
-    def _planned(self, row: Staged, there: Remote | None) -> PlannedChange:
+    def _file(self, row: Staged, key: ContentKey | None) -> CommitFile | None:
+        """What the commit says of it; None: it is gone."""
+        if row.digest is None:
+            return None
+        if not self._seals(row):
+            return CommitFile(row.path, row.digest, row.size, row.mode, None)
+        if key is None:
+            raise Transient("what is to be encrypted changed meanwhile", code="busy", hint="try again", retry_after_s=1)
+        return CommitFile(row.path, Digest(KEYED + key.keyed(row.digest)), None, row.mode, None, key.epoch)
+
+    def _planned(self, row: Staged, file: CommitFile | None, there: Remote | None) -> PlannedChange:
+        sealed = file is not None and file.epoch is not None and row.digest is not None
         return PlannedChange(
             path=row.path,
             op=Op(self.engine.clock.random_id()),
-            digest=row.digest,
-            size=row.size,
+            digest=file.digest if file is not None else None,
+            size=file.size if file is not None else row.size,
             mode=row.mode,
             mtime_ns=row.mtime_ns,
             replaces=there.version if there is not None else None,
             replaces_op=there.op if there is not None else None,
+            epoch=file.epoch if file is not None else None,
+            here=(row.digest, row.size) if sealed and row.digest is not None else None,
         )
 
     def _moved(self, behind: Sequence[Path]) -> Refused:

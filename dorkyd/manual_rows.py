@@ -14,6 +14,8 @@ PULLING = "pulling"
 """Where the journal keeps that a pull goes on."""
 MESSAGE = "manual_message"
 """Where it keeps the message that `commit` wrote down for the next push."""
+PUSH_LOST = "manual_push_lost"
+"""Where it keeps the number of a push whose commit was collected before all of it was carried out."""
 
 PushState = Literal["begun", "won", "carried"]
 """`begun`: whether its commit exists is not known, or it does not yet. `won`: it does. `carried`: the plain paths are

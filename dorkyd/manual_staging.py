@@ -22,7 +22,8 @@ from dorkyd.engine import Engine
 from dorkyd.errors import DorkyError, PathProblem, Refused, Stale, Transient
 from dorkyd.journal import Journal
 from dorkyd.ledger import Displaced
-from dorkyd.manual_rows import Staged
+from dorkyd.manual_rows import PUSH_LOST, Staged
+from dorkyd.placing import Placer
 from dorkyd.ports import ABSENT, Known, Observation
 
 T = TypeVar("T")
@@ -84,6 +85,10 @@ class Stage:
                 )
             self.check_free()
             self._replace([], list(found.values()))
+            journal = self._journal()
+            if journal.get(PUSH_LOST) is not None and not journal.manual.staged():
+                with journal.atomic():
+                    journal.put(PUSH_LOST, None)
             return list(found)
 
         return [path for text in texts for path in self.ask(lambda text=text: take(text))]  # type: ignore[misc]
@@ -115,18 +120,25 @@ class Stage:
         return {path: _Sides(journal.base(path), journal.known(path), staged.get(path)) for path in paths}
 
     def _replace(self, new: Sequence[Staged], old: Sequence[Staged]) -> None:
-        """Rows `new` in place of `old`, and what `old` alone held goes to the trash."""
+        """Rows `new` in place of `old`. Of what `old` held, that which the files hold as well is removed; the rest goes to the
+        trash.
+        """
         journal = self._journal()
         held = {staged.name for staged in new}
+        loose = [staged for staged in old if staged.name is not None and staged.name not in held]
+        spare = {staged.name for staged in loose if staged.name is not None and self._is_here(staged)}
         with journal.atomic():
             journal.manual.unstage(staged.path for staged in old)
             journal.manual.stage(new)
             for staged in new:
                 if staged.name is not None:
                     journal.ledger.came_in(staged.name)
-        for staged in old:
-            if staged.name is not None and staged.name not in held:
+            for name in spare:
+                journal.ledger.comes_in(name)  # from here on it is ours to remove
+        for staged in loose:
+            if staged.name is not None and staged.digest is not None and staged.name not in spare:
                 self._put_away(staged.path, staged.name, staged.digest)
+        Placer(self.engine).drop(sorted(spare))
 
     def _check_same(self, sides: Mapping[Path, _Sides], new: Sequence[Staged]) -> None:
         """Of a folder that is not there nothing is gone (`Refused`). `Transient` (`busy`) when another request staged or unstaged
@@ -144,17 +156,19 @@ class Stage:
         what = "something else was staged or unstaged meanwhile"
         raise Transient(what, code="busy", hint="try again", retry_after_s=1)
 
-    def _put_away(self, path: Path, name: str, digest: Digest | None) -> None:
-        """To the trash, unless the file holds the same."""
-        folder, journal = self.engine.folder, self._journal()
+    def _is_here(self, staged: Staged) -> bool:
+        """The file holds the same."""
+        if staged.digest is None:
+            return True
         try:
-            there: Observation = folder.observe(path, journal.known(path))
+            there: Observation = self.engine.folder.observe(staged.path, self._journal().known(staged.path))
         except (Stale, PathProblem):
-            there = ABSENT
-        if digest is None or (isinstance(there, Local) and there.digest == digest):
-            folder.unstage(name)
-            return
-        trashed = folder.to_trash(name, path)
+            return False
+        return isinstance(there, Local) and there.digest == staged.digest
+
+    def _put_away(self, path: Path, name: str, digest: Digest) -> None:
+        trashed = self.engine.folder.to_trash(name, path)
+        journal = self._journal()
         with journal.atomic():
             journal.ledger.displace(Displaced(trashed.name, path, digest, trashed.size, None, trashed.at_ns, 0))
 
@@ -168,8 +182,7 @@ class Stage:
         return names
 
     def _give_back(self, names: Sequence[str]) -> None:
-        for name in names:
-            self.engine.discard(name)
+        Placer(self.engine).drop(names)
 
     def _journal(self) -> Journal:
         journal = self.engine.journal

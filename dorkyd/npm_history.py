@@ -38,6 +38,7 @@ class HistoryImport:
         """Make the commits. `Refused`: `no-npm-history`, or `commits-exist` where the project has others."""
         pushes = self._pushes()
         self.commits.check_writable()
+        self._check_plain(pushes)
         store = self.commits.store()
         project = self.commits.of_engine(lambda: project_of(self.commits.engine))
         copies = _read(store, pushes)
@@ -71,6 +72,17 @@ class HistoryImport:
             differing=sum(len(one.differing) for one in chain),
             head=chain[-1].id,
         )
+
+    def _check_plain(self, pushes: Sequence[Push]) -> None:
+        """`Refused` (`must-be-encrypted`) where a push had what is to be encrypted: commits would keep it in plain for ever."""
+        keyring = self.commits.engine.keyring
+        secret = next((p for push in pushes for p in push.files if keyring is not None and keyring.covers(p)), None)
+        if secret is not None:
+            raise Refused(
+                f"{secret!r} is to be encrypted, and the npm tool's history has it in plain",
+                code="must-be-encrypted",
+                hint=f"its copies stay below {HISTORY_FOLDER}/ in the bucket, in plain, until you remove them",
+            )
 
     def _pushes(self) -> Sequence[Push]:
         pushes = parse_project(None, npm_folder.read_files(self.root).texts.get(HISTORY), None).pushes

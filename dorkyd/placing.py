@@ -14,16 +14,20 @@ Engine thread only. Staged bytes are written, verified and sealed by whoever fet
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 from dorkyd.core.model import Digest, Local, Path, Version
 from dorkyd.engine import Engine
 from dorkyd.errors import DorkyError, Refused, Stale
 from dorkyd.journal import Journal
 from dorkyd.ledger import Displaced, Event, Fetched, Install
+from dorkyd.ports import Trashed
 from dorkyd.transfer import put_in
+
+A = TypeVar("A")
 
 BUSY = "busy-path"
 """Code of the `Stale` that passes: somebody works on the path."""
@@ -55,6 +59,21 @@ class Withdrawal:
     """What was seen there."""
     approved: bool = False
     """A person named it: the guard does not count the deletion that follows in the bucket."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Out:
+    """What became of what came out of a place."""
+
+    trashed: Trashed | None = None
+    digest: Digest | None = None
+    """Of what is in the trash; None: it was not hashed."""
+    is_expected: bool = False
+    """It is what was seen there, and in the trash; else it is where it was in staging, or back in its place."""
+    is_back: bool = False
+
+
+_NOTHING = _Out(is_expected=True)
 
 
 @dataclass(slots=True)
@@ -103,16 +122,23 @@ class Placer:
         journal, busy = self._journal(), self._busy()
         failed: dict[Path, DorkyError] = {p.path: _is_busy(p.path) for p in placements if p.path in busy}
         begun = [placement for placement in placements if placement.path not in failed]
+        if begun:
+            self._check_folder()
         with journal.atomic():
             for placement in begun:
                 self._put_begins(placement)
             # What fails is settled by the next look at it (`dorkyd.recovery`), and what was done goes to the bucket.
             journal.mark([placement.path for placement in begun])
-        for placement in begun:
-            try:
-                self._place(placement)
-            except DorkyError as exc:
-                failed[placement.path] = exc
+        done = self._each(self._place, begun)
+        with journal.atomic():
+            for placement, out in zip(begun, done, strict=True):
+                if isinstance(out, DorkyError):
+                    failed[placement.path] = out
+                elif placement.there is None:
+                    journal.ledger.drop_fetched(placement.staged)
+                elif out.is_expected:
+                    self._settled(placement.staged, placement.path, out)
+                # Left open where something else came out: the next cycle makes a conflict copy of it (`dorkyd.recovery`).
         return failed
 
     def take_out(self, path: Path, there: Local, *, approved: bool = False) -> None:
@@ -126,6 +152,8 @@ class Placer:
         journal, busy = self._journal(), self._busy()
         failed: dict[Path, DorkyError] = {w.path: _is_busy(w.path) for w in withdrawals if w.path in busy}
         begun = [(self.engine.clock.random_id(), w) for w in withdrawals if w.path not in failed]
+        if begun:
+            self._check_folder()
         with journal.atomic():
             journal.ledger.installing([self._install("withdraw", w.path, out, None, w.there) for out, w in begun])
             journal.ledger.approve(
@@ -134,23 +162,30 @@ class Placer:
                 if w.approved and (base := journal.base(w.path)) is not None
             )
             journal.mark([w.path for _, w in begun])
-        for out, withdrawal in begun:
-            try:
-                self.engine.folder.take_out(withdrawal.path, out, withdrawal.there)
-                self._away(out, withdrawal)
-            except DorkyError as exc:
-                failed[withdrawal.path] = exc
-                if isinstance(exc, Stale):
-                    with journal.atomic():
-                        journal.ledger.unapprove(withdrawal.path)
-                continue
-            self.engine.folder.drop_empty_parents(withdrawal.path)
+        done = self._each(self._take_out, begun)
+        with journal.atomic():
+            for (name, withdrawal), out in zip(begun, done, strict=True):
+                path = withdrawal.path
+                if isinstance(out, DorkyError):
+                    failed[path] = out
+                elif out.is_expected:
+                    self._settled(name, path, out)
+                else:
+                    failed[path] = Stale(f"{path}: it was saved as it was taken out, and stays")
+                    if out.is_back:
+                        journal.ledger.install_settled(name, staged_kept=False)
+                if isinstance(failed.get(path), Stale):
+                    journal.ledger.unapprove(path)
+        for _, withdrawal in begun:
+            if withdrawal.path not in failed:
+                self.engine.folder.drop_empty_parents(withdrawal.path)
         return failed
 
     def set_mode(self, path: Path, mode: int, there: Local) -> None:
         """Set a file's permission bits. `Stale` as for `put`."""
         if path in self._busy():
             raise _is_busy(path)
+        self._check_folder()
         with self._journal().atomic():
             self._journal().mark([path])
         self.engine.folder.set_mode(path, mode, there)
@@ -184,14 +219,36 @@ class Placer:
                 [self._install("restore", placement.path, placement.staged, placement.digest, placement.there)]
             )
 
-    def _place(self, placement: Placement) -> None:
+    def _place(self, placement: Placement) -> _Out:
+        """Effects alone, on any thread."""
         self.engine.folder.swap_in(placement.staged, placement.path, placement.there)
-        if placement.there is not None:
-            # Left open where something else came out: the next cycle makes a conflict copy of it (`dorkyd.recovery`).
-            self._to_trash(placement.staged, placement.path, placement.there.digest)
-            return
-        with self._journal().atomic():
-            self._journal().ledger.drop_fetched(placement.staged)
+        if placement.there is None:
+            return _NOTHING
+        return self._to_trash(placement.staged, placement.path, placement.there.digest)
+
+    def _take_out(self, begun: tuple[str, Withdrawal]) -> _Out:
+        """Effects alone, on any thread."""
+        name, withdrawal = begun
+        self.engine.folder.take_out(withdrawal.path, name, withdrawal.there)
+        out = self._to_trash(name, withdrawal.path, withdrawal.there.digest)
+        return out if out.is_expected else _Out(is_back=put_in(self.engine.folder, name, withdrawal.path))
+
+    def _each(self, do: Callable[[A], _Out], items: Sequence[A]) -> list[_Out | DorkyError]:
+        """Do it with each, several at once: most of it is waiting for the disk, and names that are made durable together cost
+        little more than one. What else is raised ends it, and is settled from the journal like a kill.
+        """
+
+        def one(item: A) -> _Out | DorkyError:
+            try:
+                return do(item)
+            except DorkyError as exc:
+                return exc
+
+        at_once = min(self.engine.at_once, len(items))
+        if at_once < 2:
+            return [one(item) for item in items]
+        with ThreadPoolExecutor(at_once, thread_name_prefix="placing") as threads:
+            return list(threads.map(one, items))
 
     def _install(
         self, verb: Literal["restore", "withdraw"], path: Path, staged: str, digest: Digest | None, there: Local
@@ -210,26 +267,26 @@ class Placer:
             mtime_ns=there.stat.mtime_ns,
         )
 
-    def _away(self, out: str, withdrawal: Withdrawal) -> None:
-        if self._to_trash(out, withdrawal.path, withdrawal.there.digest):
-            return
-        if put_in(self.engine.folder, out, withdrawal.path):
-            with self._journal().atomic():
-                self._journal().ledger.install_settled(out, staged_kept=False)
-        raise Stale(f"{withdrawal.path}: it was saved as it was taken out, and stays")
-
-    def _to_trash(self, staged: str, path: Path, expected: Digest) -> bool:
-        """False: it is not what was seen, and is where it was."""
+    def _to_trash(self, staged: str, path: Path, expected: Digest) -> _Out:
         digest = self.engine.folder.staged_digest(staged)
         if digest not in (None, expected):
-            return False
-        trashed = self.engine.folder.to_trash(staged, path)
-        ledger = self._journal().ledger
-        with self._journal().atomic():
-            ledger.install_settled(staged, staged_kept=False)
-            if digest is not None:
-                ledger.displace(Displaced(trashed.name, path, digest, trashed.size, None, trashed.at_ns, 0))
-        return True
+            return _Out(is_expected=False)
+        return _Out(self.engine.folder.to_trash(staged, path), digest, is_expected=True)
+
+    def _settled(self, staged: str, path: Path, out: _Out) -> None:
+        """Inside a transaction: what came out is in the trash."""
+        ledger, trashed = self._journal().ledger, out.trashed
+        ledger.install_settled(staged, staged_kept=False)
+        if trashed is not None and out.digest is not None:
+            ledger.displace(Displaced(trashed.name, path, out.digest, trashed.size, None, trashed.at_ns, 0))
+
+    def _check_folder(self) -> None:
+        """`Refused` where the folder is not the one that was opened any more: its disk went away, or another took its place."""
+        if not self.engine.same_folder():
+            name = self.engine.project.name
+            raise Refused(
+                "the folder is not there; nothing was changed", code="not-open", hint=f"dorkyctl status {name}"
+            )
 
     def _busy(self) -> set[Path]:
         """Paths that a job is about, or of which an install is not settled."""

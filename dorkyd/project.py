@@ -46,6 +46,7 @@ from dorkyd.engine import Engine
 from dorkyd.errors import DorkyError, Refused
 from dorkyd.histories import Histories
 from dorkyd.manual import Manual, status_of, told_of
+from dorkyd.manual import warn as warn_of_pushes
 from dorkyd.manual_push import Pushes
 from dorkyd.npm_history import HistoryImport
 from dorkyd.opening import retire
@@ -96,12 +97,12 @@ class ProjectRunner:
         self._throttle = throttle
         self._publish = publish
         self._decisions = Decisions(engine)
-        self._artifacts = Artifacts(engine)
+        self._artifacts = Artifacts.of(engine)
         self._team = TeamDesk(engine)
         self._histories = Histories(engine)
         self._committing = Committing(engine, lambda: self.sync(wait=True, timeout_s=SETTLE_S))
         self._pushes = Pushes(engine)
-        self._manual = Manual(engine, self._pushes, self._wait_for)
+        self._manual = Manual(engine, self._pushes, self._wait_for, self._tell_now)
         engine.finish_pushes = self._pushes.settle
         self._wake = threading.Event()
         self._stopping = threading.Event()
@@ -232,6 +233,11 @@ class ProjectRunner:
                 self._tickets.remove(ticket)
                 ticket.done.set()
 
+    def _tell_now(self) -> None:
+        """Count anew and publish, for whoever looks at the status right after what they asked for. Engine thread."""
+        self._changes, self._counted = -1, -1e9
+        self._observe()
+
     def _result(self, ticket: _Ticket) -> SyncResult | None:
         engine, status = self._engine, self._status
         if status.state is State.HALTED and status.halt is not None:
@@ -277,6 +283,7 @@ class ProjectRunner:
                 self._counted, self._settled, self._changes = now, state, changes
                 self._totals = self._count()
                 self._apart = status_of(engine)
+                warn_of_pushes(engine)
             else:
                 self._recount = self._counted + _COUNT_S
         files, size, conflicts, problems = self._totals

@@ -181,10 +181,28 @@ def m0012_sealed_objects(db: Database) -> None:
 
 
 @migrations()
+def m0012_sealed_by_digest(db: Database) -> None:
+    """Asked for every upload: whether something encrypted holds its content."""
+    db.execute("CREATE INDEX remote_sealed_by_digest ON remote (digest) WHERE sealed IS NOT NULL")
+
+
+@migrations()
 def m0013_once_sealed(db: Database) -> None:
     """Encrypted objects that are gone: what each held, where that is known."""
     db.execute("CREATE TABLE once_sealed (path TEXT PRIMARY KEY, digest TEXT) WITHOUT ROWID")
     db.execute("CREATE INDEX once_sealed_by_digest ON once_sealed (digest)")
+
+
+@migrations()
+def m0014_all_that_was_sealed(db: Database) -> None:
+    """All that the encrypted object of a name ever held, as far as it was known, not only the last of it."""
+    db.execute("ALTER TABLE once_sealed RENAME TO sealed_last")
+    db.execute("DROP INDEX once_sealed_by_digest")
+    db.execute("CREATE TABLE once_sealed (path TEXT NOT NULL, digest TEXT)")
+    db.execute("CREATE UNIQUE INDEX once_sealed_once ON once_sealed (path, coalesce(digest, ''))")
+    db.execute("CREATE INDEX once_sealed_by_digest ON once_sealed (digest)")
+    db.execute("INSERT INTO once_sealed SELECT path, digest FROM sealed_last")
+    db.execute("DROP TABLE sealed_last")
 
 
 def prepare(db: Database, file: str) -> None:

@@ -21,22 +21,26 @@ from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 
 from dorkyd import codecs
+from dorkyd.buckets.wrapped import Wrapped
 from dorkyd.codecs import ZSTD, Coding
 from dorkyd.core import metadata
 from dorkyd.core.ignore import Patterns
 from dorkyd.core.model import Digest, Path, Version
 from dorkyd.core.sealing import outward
-from dorkyd.errors import Blocked, DiskFull, SessionGone, Stale
+from dorkyd.errors import Blocked, DiskFull, DorkyError, SessionGone, Stale
 from dorkyd.keyring import Keyring
-from dorkyd.ports import Body, Bucket, Chunk, Clock, Folder, Listed, ObjectInfo, Reading, Requests, Session, Written
+from dorkyd.ports import Body, Bucket, Chunk, Clock, Folder, ObjectInfo, Reading, Session, Written
 
 SEALED = "sealed-"
 """How the staged names of ciphertext begin. Nothing that comes out of a folder ever has such a name, so that what has one is
 ours to remove.
 """
+_DOTS = 3
+"""In such a name (`Sealing._name`)."""
 IN_MEMORY_BYTES = 1024 * 1024
 """A body up to this size is encrypted in memory."""
-_OURS, _COPIES = ".dorky/", (".dorky/trash/", ".dorky/objects/")
+_OURS, _NAMED = ".dorky/", ".dorky/objects/"
+_COPIES = (".dorky/trash/", _NAMED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,81 +101,45 @@ class _Opened:
             left = 0
 
 
-class Sealing:
-    """See the module. A `Bucket`; from any thread."""
+class Sealing(Wrapped):
+    """See the module. From any thread. What one of the layers below is asked for past us is ciphertext, until `decoding` had
+    it; `read`, for what is ours under `.dorky/`, is plain.
+    """
 
     def __init__(
         self, inner: Bucket, keyring: Keyring, folder: Folder, clock: Clock, compress: tuple[str, ...] = ()
     ) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._keyring = keyring
         self._folder = folder
         self._clock = clock
         self._compress = Patterns(compress)
 
-    # --- what is passed on --------------------------------------------------------------------------------------
-
-    @property
-    def url(self) -> str:
-        """As the port says."""
-        return self._inner.url
-
-    @property
-    def versioned(self) -> bool:
-        """As the port says."""
-        return self._inner.versioned
-
-    @property
-    def requests(self) -> Requests:
-        """As the port says."""
-        return self._inner.requests
-
-    @property
-    def sessions_over(self) -> int | None:
-        """As the port says."""
-        return self._inner.sessions_over
-
-    @property
-    def bucket(self) -> Bucket:
-        """The store as it is. What one of its layers reads past us is ciphertext until `decoding` had it."""
-        return self._inner
-
-    def read(self, key: str, *, limit: int = 16 * 1024 * 1024) -> tuple[ObjectInfo, bytes] | None:
-        """As the port says. For what is ours under `.dorky/`, which is plain."""
-        return self._inner.read(key, limit=limit)
-
-    def abandon(self, key: str, session: Session) -> None:
-        """As the port says."""
-        self._inner.abandon(key, session)
-
-    def delete(self, key: str, *, replaces: Version) -> None:
-        """As the port says."""
-        self._inner.delete(key, replaces=replaces)
-
     def blinded(self, digest: Digest) -> Digest:
         """As `Keyring.blinded`."""
         return self._keyring.blinded(digest)
-
-    def list(self, prefix: str = "", *, start_after: str = "") -> Iterator[Sequence[Listed]]:
-        """As the port says."""
-        return self._inner.list(prefix, start_after=start_after)
-
-    def close(self) -> None:
-        """As the port says."""
-        self._inner.close()
 
     # --- reading ------------------------------------------------------------------------------------------------
 
     def head(self, key: str) -> ObjectInfo | None:
         """As the port says."""
-        info = self._inner.head(key)
+        info = self._bucket.head(key)
         return None if info is None else _shown(info)
 
     @contextmanager
     def get(self, key: str, *, if_match: Version | None = None, start: int = 0) -> Iterator[Reading]:
         """As the port says. `Blocked` (`no-key`); `Integrity` (`tampered`) at the end of what is not to be trusted."""
         with ExitStack() as stack:
-            reading = stack.enter_context(self._inner.get(key, if_match=if_match, start=start))
+            try:
+                reading = stack.enter_context(self._bucket.get(key, if_match=if_match, start=start))
+            except Stale:
+                # Packed, it may have fewer bytes than that.
+                info = _shown(found) if start and (found := self._bucket.head(key)) is not None else None
+                if info is None or not info.stored_otherwise or info.version != (if_match or info.version):
+                    raise
+                reading = stack.enter_context(self._bucket.get(key, if_match=info.version))
+                yield _Opened(reading, _shown(reading.info), self._coding_of(info.meta), start)
+                return
             info = _shown(reading.info)
             if not info.stored_otherwise:
                 yield reading
@@ -180,7 +148,7 @@ class Sealing:
             if start:
                 # Only from the beginning can it be decoded.
                 stack.close()
-                reading = stack.enter_context(self._inner.get(key, if_match=info.version, start=0))
+                reading = stack.enter_context(self._bucket.get(key, if_match=info.version, start=0))
             yield _Opened(reading, info, coding, start)
 
     @contextmanager
@@ -212,14 +180,16 @@ class Sealing:
             return self._go_on(key, body, replaces, meta, session)
         coding = self._coding_for(key, meta)
         if coding.plain:
-            return self._inner.put(key, body, replaces=replaces, meta=_bare(meta))
-        name = self._name(meta, coding)
+            return self._bucket.put(key, body, replaces=replaces, meta=_bare(meta))
+        name = self._name(meta, coding, body.size)
         try:
             stored = self._encoded(body, coding, name)
             if coding.key is not None and self._keyring.writing().id != coding.key.id:
                 raise Stale(f"{key}: somebody left the team while it was encrypted")
-            told = _told(meta, coding)
-            written = self._inner.put(key, stored, replaces=replaces, meta=told)
+            told = _told(meta, coding, body.size)
+            if key.startswith(_NAMED) and metadata.sealed_word(told) != metadata.sealed_word(meta):
+                raise Stale(f"{key}: a new epoch began, in which the content has another name")
+            written = self._bucket.put(key, stored, replaces=replaces, meta=told)
         finally:
             self._folder.unstage(name)
         return replace(written, sealed=metadata.sealed_word(told))
@@ -231,17 +201,26 @@ class Sealing:
             return body.size
         for name in self._kept(meta):
             self._folder.unstage(name)
-        name = self._name(meta, coding)
+        name = self._name(meta, coding, body.size)
         stored = self._encoded(body, coding, name, keep=True)
         # Durable, since the session will be: other bytes would not be what it holds a part of.
-        self._folder.seal(name, mode=0o600, mtime_ns=None)
+        try:
+            self._folder.seal(name, mode=0o600, mtime_ns=None)
+        except DorkyError:
+            self._folder.unstage(name)
+            raise
         return stored.size
 
     def begin(self, key: str, size: int, *, replaces: Version | None, meta: Mapping[str, str]) -> Session:
         """As the port says, with the size that `stored_size` told."""
-        coding = self._coding_kept(meta)
-        told = _bare(meta) if coding is None else _told(meta, coding)
-        return self._inner.begin(key, size, replaces=replaces, meta=told)
+        kept = self._coding_kept(meta)
+        told = _bare(meta) if kept is None else _told(meta, *kept)
+        try:
+            return self._bucket.begin(key, size, replaces=replaces, meta=told)
+        except DorkyError:
+            # Whatever the store made of it: what is begun next has an op and a ciphertext of its own.
+            self.forget(meta.get(metadata.OP, ""))
+            raise
 
     def forget(self, op: str) -> None:
         """An upload that was made ready is wanted no more."""
@@ -251,23 +230,24 @@ class Sealing:
     def _go_on(
         self, key: str, body: Body, replaces: Version | None, meta: Mapping[str, str], session: Session
     ) -> Written:
-        coding = self._coding_kept(meta)
-        if coding is None:
+        kept = self._coding_kept(meta)
+        if kept is None:
             if not self._coding_for(key, meta).plain:
-                self._inner.abandon(key, session)
+                self._bucket.abandon(key, session)
                 raise SessionGone(f"{key}: what its upload was begun with is gone")
-            return self._inner.put(key, body, replaces=replaces, meta=_bare(meta), session=session)
+            return self._bucket.put(key, body, replaces=replaces, meta=_bare(meta), session=session)
+        coding, plain_size = kept
         if coding.key is not None and self._keyring.writing().id != coding.key.id:
-            self._inner.abandon(key, session)
+            self._bucket.abandon(key, session)
             self.forget(meta.get(metadata.OP, ""))
             raise SessionGone(f"{key}: somebody left the team since its upload began")
         name = self._kept(meta)[0]
         size, digest = self._folder.staged_size(name), self._folder.staged_digest(name)
         if size is None or digest is None:
             raise SessionGone(f"{key}: what its upload was begun with is gone")
-        told = _told(meta, coding)
+        told = _told(meta, coding, plain_size)
         stored = _Staged(self._folder, name, size, digest)
-        written = self._inner.put(key, stored, replaces=replaces, meta=told, session=session)
+        written = self._bucket.put(key, stored, replaces=replaces, meta=told, session=session)
         self._folder.unstage(name)
         return replace(written, sealed=metadata.sealed_word(told))
 
@@ -281,13 +261,14 @@ class Sealing:
         meta: Mapping[str, str] | None,
     ) -> Written:
         """As the port says. Metadata that take the place of the source's must carry on how its bytes are stored."""
-        if meta is not None and source != key and metadata.sealed_word(meta) is None:
+        if meta is not None and source != key:
             # A teammate's settings may have packed what a commit keeps or a push brings, whatever ours say.
             of_commits = source.startswith(_COPIES) or key.startswith(_COPIES)
-            meta = self._carried(source, key, meta) if of_commits or self._keyring.in_use else meta
+            if of_commits or (self._keyring.in_use and metadata.sealed_word(meta) is None):
+                meta = self._carried(source, key, meta)
         if meta is not None and metadata.sealed_word(meta) is not None:
             meta = {name: value for name, value in meta.items() if name != metadata.SHA256}
-        written = self._inner.copy(source, key, source_version=source_version, replaces=replaces, meta=meta)
+        written = self._bucket.copy(source, key, source_version=source_version, replaces=replaces, meta=meta)
         return written if meta is None else replace(written, sealed=metadata.sealed_word(meta))
 
     def _carried(self, source: str, key: str, meta: Mapping[str, str]) -> Mapping[str, str]:
@@ -295,9 +276,12 @@ class Sealing:
         digest, nor lets what is packed pass for what it holds. `Blocked` (`must-be-encrypted`) for a copy that would be
         plain where it may not.
         """
-        info = self._inner.head(source)
+        info = self._bucket.head(source)
         how = metadata.how_stored(info.meta) if info is not None else {}
-        if metadata.sealed_word(how) is not None:
+        word, wanted = metadata.sealed_word(how), metadata.sealed_word(meta)
+        if wanted is not None and word != wanted:
+            raise Stale(f"{source}: it is not the encrypted content that it was")
+        if word is not None:
             return {**meta, **how}
         if not key.startswith(_OURS) and self._keyring.covers(Path(key)):
             raise Blocked(
@@ -337,21 +321,22 @@ class Sealing:
             raise
         return _Staged(self._folder, name, stored.size, stored.digest)
 
-    def _name(self, meta: Mapping[str, str], coding: Coding) -> str:
+    def _name(self, meta: Mapping[str, str], coding: Coding, size: int) -> str:
         """A staged name that tells whose it is, and how it is coded: nothing else needs to remember that."""
         op = meta.get(metadata.OP) or self._clock.random_id()
         epoch = coding.key.id if coding.key is not None else ""
-        return f"{SEALED}{op}.{epoch}.{ZSTD if coding.zstd else ''}"
+        return f"{SEALED}{op}.{epoch}.{ZSTD if coding.zstd else ''}.{size}"
 
     def _kept(self, meta: Mapping[str, str]) -> Sequence[str]:
         op = meta.get(metadata.OP)
-        return [name for name in self._folder.staged() if op is not None and name.startswith(f"{SEALED}{op}.")]
+        ours = [name for name in self._folder.staged() if op is not None and name.startswith(f"{SEALED}{op}.")]
+        return [name for name in ours if name.count(".") == _DOTS]
 
-    def _coding_kept(self, meta: Mapping[str, str]) -> Coding | None:
-        """How what `stored_size` made ready is coded; None: nothing is."""
+    def _coding_kept(self, meta: Mapping[str, str]) -> tuple[Coding, int] | None:
+        """How what `stored_size` made ready is coded, and its plain size; None: nothing is."""
         for name in self._kept(meta):
-            _, epoch, packed = name.split(".", 2)
-            return Coding(self._keyring.reading(epoch) if epoch else None, packed == ZSTD)
+            _, epoch, packed, size = name.split(".")
+            return Coding(self._keyring.reading(epoch) if epoch else None, packed == ZSTD), int(size)
         return None
 
 
@@ -373,11 +358,13 @@ def _bare(meta: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in meta.items() if name not in metadata.HOW_STORED}
 
 
-def _told(meta: Mapping[str, str], coding: Coding) -> dict[str, str]:
-    """What the object will say of itself."""
+def _told(meta: Mapping[str, str], coding: Coding, size: int) -> dict[str, str]:
+    """What the object will say of itself. `size`: of the plain bytes, which is nobody's business where they are encrypted."""
     told = _bare(meta)
     if coding.key is not None:
         told = outward(told, coding.key.content)
     if coding.zstd:
         told[metadata.CODEC if coding.key is not None else metadata.ENCODING] = ZSTD
+    if coding.zstd and coding.key is None:
+        told[metadata.SIZE] = str(size)
     return told

@@ -101,11 +101,15 @@ class Storing:
         self.stages = stages
         """A stored body stays in staging, to be installed."""
 
-    def store(self, asked: Store, op: Op, judge: Judge) -> Stored:
-        """Send a staged body. `Stale` when the object is no longer what it replaces."""
+    def store(self, asked: Store, op: Op, judge: Judge, *, secret: bool = False) -> Stored:
+        """Send a staged body. `Stale` when the object is no longer what it replaces. `secret`: it is to be encrypted, whatever
+        the patterns say.
+        """
         before = self._expect(asked.path, asked.replaces)
         had: Mapping[str, str] = before.meta if before is not None else {}
         own = metadata.user_keys(had) if asked.own is None else {**asked.own, **metadata.how_stored(had)}
+        if secret:
+            own = {metadata.EPOCH: "", **own}
         kind = asked.media_type or media_type_of(had)
         meta = self._meta(asked.path, before, own, kind, op, (asked.digest, asked.mtime_ns, asked.mode))
         if asked.batch is not None:

@@ -192,7 +192,8 @@ class Transfer:
 
     def _fetch(self, path: Path, remote: Remote, staged: str, at_hand: AtHand) -> Fetched:
         if remote.digest is not None and copy_at_hand(self._folder, remote.digest, staged, at_hand):
-            size = self._folder.staged_size(staged) if remote.sealed is not None else None
+            # What is encrypted or packed does not always tell.
+            size = self._folder.staged_size(staged)
             return Fetched(remote if size is None else replace(remote, size=size))
         seen: Counter[Digest] = Counter()
         for _ in range(_FETCHES):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +24,7 @@ from dorkyd.core.moments import moment_ns
 from dorkyd.core.timeline import Copied, Done, Now, PathVersion, at_time, named, timeline
 from dorkyd.engine import Engine
 from dorkyd.errors import AuthExpired, Blocked, DorkyError, Refused, Transient
+from dorkyd.journal import contents_here
 from dorkyd.ports import Bucket, ObjectInfo, StoredVersion
 from dorkyd.reading_history import done_below, done_to, trashed
 
@@ -33,6 +34,21 @@ OPENING_S = 10.0
 LOOKS = 100
 """Copies whose digest nobody knows are looked at, up to so many."""
 _TICK_S = 0.02
+
+
+@dataclass(slots=True)
+class Words:
+    """By `Remote.sealed`: the SHA-256 of what an object holds that says so, and its size where that is known."""
+
+    find: Callable[[], Mapping[str, tuple[Digest, int | None]]]
+    """Takes a while: asked once, and not before something is encrypted."""
+    _found: Mapping[str, tuple[Digest, int | None]] | None = None
+
+    def of(self, sealed: str) -> tuple[Digest | None, int | None]:
+        """Nones: nobody here knows."""
+        if self._found is None:
+            self._found = self.find()
+        return self._found.get(sealed, (None, None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +77,9 @@ class Versions:
         now, missing, copies = known, "", list[Copied]()
         try:
             bucket = self.bucket()
-            info = bucket.head(path)
-            now = _now(info) if info is not None else None
-            copies = [*self._in_trash(bucket, path), *_in_store(bucket, lambda store: states_of(store, path))]
+            info, words = bucket.head(path), Words(self._known_words)
+            now = _now(info, words) if info is not None else None
+            copies = [*self._in_trash(bucket, path, words), *_in_store(bucket, lambda store: states_of(store, path))]
         except (Transient, AuthExpired) as exc:
             missing = str(exc)
         return States(path, timeline(path, rows, now, [*here, *copies]), missing)
@@ -163,13 +179,22 @@ class Versions:
 
     # --- inside ---------------------------------------------------------------------------------------------------
 
-    def _in_trash(self, bucket: Bucket, path: Path) -> Iterator[Copied]:
+    def _known_words(self) -> Mapping[str, tuple[Digest, int | None]]:
+        """What encrypted objects may say that they hold, of the contents which this device remembers."""
+        keyring = self.engine.keyring
+        with self._reading() as conn:
+            if conn is None or keyring is None or not keyring.keys.contents:
+                return {}
+            known, keys = contents_here(conn), keyring.keys.contents.values()
+        return {key.word(digest): (digest, size) for digest, size in known.items() for key in keys}
+
+    def _in_trash(self, bucket: Bucket, path: Path, words: Words) -> Iterator[Copied]:
         """The copies in the bucket's trash; the newest ones are looked at, since a listing tells no digest."""
         for looks, (version, listed) in enumerate(copies_of(bucket, path).items()):
             copied = _copied(kept_of(path, version, listed))
             info = bucket.head(listed.key) if looks < LOOKS else None
-            digest = _remote(info).digest if info is not None else None
-            yield Copied("bucket-trash", copied.name, copied.size, version, digest, until_ns=copied.until_ns)
+            digest, size = _content(info, words) if info is not None else (None, copied.size)
+            yield Copied("bucket-trash", copied.name, size, version, digest, until_ns=copied.until_ns)
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection | None]:
@@ -221,10 +246,16 @@ def _remote(info: ObjectInfo) -> Remote:
     return metadata.remote_of(info.version, info.size, info.modified, info.meta)
 
 
-def _now(info: ObjectInfo) -> Now:
+def _content(info: ObjectInfo, words: Words) -> tuple[Digest | None, int | None]:
+    """Digest and size of what an object holds. What is encrypted tells them to who has the key and knows such content."""
     remote = _remote(info)
+    return (remote.digest, remote.size) if remote.sealed is None else words.of(remote.sealed)
+
+
+def _now(info: ObjectInfo, words: Words) -> Now:
+    remote, (digest, size) = _remote(info), _content(info, words)
     at_ns = info.modified * _SECOND_NS if info.modified is not None else None
-    return Now(info.version, info.size, remote.digest, at_ns, remote.device, remote.mode)
+    return Now(info.version, size, digest, at_ns, remote.device, remote.mode)
 
 
 def _copied(kept: Kept) -> Copied:

@@ -291,6 +291,7 @@ class Device:
             author=f"{self.name}'s owner",
             make_watcher=lambda _skip: self._watcher(),
             key_home=self.key_home,
+            at_once=1,
         )
 
     def _watcher(self) -> FakeWatcher | None:

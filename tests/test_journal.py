@@ -6,6 +6,7 @@ import pathlib
 import sqlite3
 import stat
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -13,11 +14,11 @@ import pytest
 from dorkyd import schema
 from dorkyd.core.model import Base, Digest, Op, Path, Problem, Remote, StatTuple, Version
 from dorkyd.errors import NewerSchema
-from dorkyd.journal import RACY_NS, Dirty, Journal
+from dorkyd.journal import IS_SEALED, RACY_NS, Dirty, Journal
 from dorkyd.ledger import Displaced, Event, Fetched, Install, Intent
 from dorkyd.ports import Entry, Known
 
-A, B = Digest("sha256:" + "a" * 64), Digest("sha256:" + "b" * 64)
+A, B, C = (Digest("sha256:" + letter * 64) for letter in "abc")
 F, G, H = Path("d/f"), Path("d/g"), Path("h")
 OP = Op("0" * 32)
 REMOTE = Remote(Version("1"), 3, A, 0o644, 7, 5, OP, (Op("1" * 32), Op("2" * 32)), "pc")
@@ -570,3 +571,21 @@ def test_a_dirty_row_is_what_it_says(journal: Journal) -> None:
     """Path, whether to ask, and the mark it was given."""
     journal.mark([F], remote=True)
     assert journal.dirty_rows([F, G]) == [Dirty(F, True, journal.highest_mark())]
+
+
+def test_whether_a_content_is_encrypted_is_asked_of_indexes(journal: Journal, file: pathlib.Path) -> None:
+    """For each upload, so that it must not read every object that is known: by the object's digest, by base's, or by what an
+    encrypted object held that is gone.
+    """
+    with journal.atomic():
+        journal.set_remote(F, replace(REMOTE, sealed="1 abc"))
+        journal.set_remote(G, replace(REMOTE, digest=None, sealed="1 abd"))
+        journal.set_base(G, replace(BASE, digest=B))
+        journal.set_remote(H, replace(REMOTE, digest=C))
+    assert [journal.is_sealed_content(one) for one in (A, B, C)] == [True, True, False]
+    with journal.atomic():
+        journal.set_remote(F, None)
+    assert journal.is_sealed_content(A)
+    with closing(sqlite3.connect(file)) as conn:
+        plan = [row[3] for row in conn.execute(f"EXPLAIN QUERY PLAN {IS_SEALED}", (A,))]
+    assert not [step for step in plan if step.startswith("SCAN")], plan

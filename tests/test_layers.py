@@ -43,7 +43,7 @@ KEYS = ["keys", "key_store", "key_chain", "keyring", "codecs", "sealing"]
 """Encryption: over a bucket, so that all above see plain bytes."""
 STORES = ["journal", "ledger", "schema", "sessions", "repeats", "batch_rows", "manual_rows"]
 ENGINE = [
-    *("asking", "batches", "storing", "artifacts", "reading_artifacts", "team"),
+    *("asking", "batches", "storing", "artifacts", "wholes", "reading_artifacts", "team"),
     *("placing", "contents", "reinstating", "restoring", "undoing", "versions", "reading_history"),
     *("emptying", "diffing", "auditing", "histories"),
     *("manual", "manual_staging", "manual_push", "manual_finishing", "manual_copies", "manual_reading"),
@@ -66,6 +66,7 @@ ENGINE = [
         "engine",
         "collecting",
         "giving_up",
+        "secrecy",
         "contact",
         "deletions",
         "jobs",
@@ -90,7 +91,7 @@ MAY_IMPORT: dict[str, list[str]] = {
     "key_store": [*PORTS, "keys", "news"],
     "key_chain": [*PORTS, "keys", "key_store"],
     "keyring": [*PORTS, "keys", "key_store", "key_chain"],
-    "sealing": [*PORTS, "keys", "keyring", "codecs"],
+    "sealing": [*PORTS, "keys", "keyring", "codecs", "buckets.wrapped"],
     "team": [*PORTS, *STORES, "engine", "keyring", "news"],
     # First contact with a bucket was taken out of the engine, and proves its conditions.
     **{name: [*PORTS, *STORES, *KEYS, *ENGINE, "news", "buckets.probe"] for name in ("engine", "contact")},
@@ -99,7 +100,7 @@ MAY_IMPORT: dict[str, list[str]] = {
     "auditing": [*PORTS, *STORES, *KEYS, *ENGINE, "news", "compaction"],
     # Pushes make commits, and copy from the contents that commits keep.
     **{
-        name: [*PORTS, *STORES, *KEYS, *ENGINE, "commits", "commit_store", "commit_cache", "news"]
+        name: [*PORTS, *STORES, *KEYS, *ENGINE, "commits", "commit_store", "commit_cache", "committed_secrets", "news"]
         for name in ("manual_push", "manual_finishing", "manual_copies")
     },
     "bucket_upkeep": [*PORTS, *STORES, "news", "compaction", "bucket_trash"],
@@ -132,8 +133,19 @@ MAY_IMPORT: dict[str, list[str]] = {
     "commit_store": [*PORTS, "commit_cache", "news"],
     "collection": [*PORTS, "commit_store", "news"],
     **{
-        name: [*PORTS, *STORES, *KEYS, *ENGINE, "commit_cache", "commit_store", "collection", "commits", "checkout"]
-        for name in ("commits", "checkout", "committing")
+        name: [
+            *PORTS,
+            *STORES,
+            *KEYS,
+            *ENGINE,
+            "commit_cache",
+            "commit_store",
+            "collection",
+            "commits",
+            "checkout",
+            "committed_secrets",
+        ]
+        for name in ("commits", "checkout", "committing", "committed_secrets")
     },
     "artifacts": [*PORTS, *STORES, *KEYS, *ENGINE, "control", "bucket_trash"],
     "api.connections": ["api.problems", "api.sending", "peer"],
@@ -214,6 +226,7 @@ MAY_IMPORT: dict[str, list[str]] = {
         "api.prospect_messages",
         "api.prospect_calls",
         "api.log_calls",
+        "exchanging",
         *CONFIG,
         "",
     ],
@@ -229,6 +242,7 @@ MAY_IMPORT: dict[str, list[str]] = {
     "api.prospect_calls": ["api.calls", "api.prospect_messages"],
     "api.log_messages": ["api.messages"],
     "api.log_calls": ["api.calls", "api.log_messages"],
+    "exchanging": ["renames"],
     "locate": [],
     **{name: [] for name in ("beside", "pages", "slabs")},
     "hashing": ["beside"],
@@ -476,7 +490,7 @@ def test_only_the_daemon_constructs_adapters() -> None:
             for one in imports()
             if one.ours is not None
             and among(one.ours, adapters)
-            and one.ours != "buckets.probe"
+            and one.ours not in {"buckets.probe", "buckets.wrapped"}
             and one.by != "daemon"
             and not any(among(one.by, members) for members in FAMILIES.values())
         ]

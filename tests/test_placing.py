@@ -168,3 +168,25 @@ def test_content_comes_from_this_disk_without_asking_the_bucket(tmp_path: Path) 
     world.forget()
     Contents(one.engine).bring(wanted)
     assert world.moved("A") == {}
+
+
+def test_nothing_is_begun_in_another_folder(tmp_path: Path) -> None:
+    """Its disk went away, or somebody put another folder in its place: nothing is written down of it, let alone done."""
+    _, one = _world(tmp_path, f="1")
+    staged, digest = _staged(one, "new")
+    seen = _seen(one, "f")
+    away = one.root.with_name("away")
+    one.root.rename(away)
+    one.root.mkdir()
+    (one.root / "f").write_text("another's")
+    placer = Placer(one.engine)
+    for ask in (
+        lambda: placer.put(staged, model.Path("f"), digest, seen),
+        lambda: placer.take_out(model.Path("f"), seen),
+        lambda: placer.set_mode(model.Path("f"), 0o600, seen),
+    ):
+        with pytest.raises(Refused) as refused:
+            ask()
+        assert refused.value.code == "not-open"
+    assert one.journal.ledger.open_installs() == []
+    assert (one.root / "f").read_text() == "another's"

@@ -34,9 +34,13 @@ class CommitFileItem(Answer):
 
     path: Text
     digest: str
-    size: int
+    """Of an encrypted file its keyed digest, `hmac-sha256:`."""
+    size: int | None
+    """None: it is encrypted."""
     version: str | None
     mode: int | None
+    epoch: str | None
+    """Of an encrypted file: whose key opens it."""
 
 
 class CommitDocument(CommitItem):
@@ -58,14 +62,17 @@ class DifferenceItem(Answer):
 
     path: Text
     kind: str
-    """`added`, `removed`, `changed`, or `mode` where the permission bits alone differ."""
+    """`added`, `removed`, `changed`, `mode` where the permission bits alone differ, or `unknown`: see `waits`."""
     digest: str
-    size: int
+    size: int | None
+    """None: it is encrypted."""
     version: str | None
     mode: int | None
     before_digest: str | None
     before_size: int | None
     before_mode: int | None
+    waits: Text
+    """Why it cannot be said here whether the content differs: the key that is missing. Empty: it can."""
 
 
 class UnlikeItem(Answer):

@@ -146,4 +146,5 @@ def _difference(one: Difference) -> c.DifferenceItem:
         before_digest=one.old.digest if one.old is not None else None,
         before_size=one.old.size if one.old is not None else None,
         before_mode=one.old.mode if one.old is not None else None,
+        waits=one.waits,
     )

@@ -83,11 +83,13 @@ async def empty_trash(request: Request, project: Project, body: h.EmptyTrashRequ
 
 
 @router.get("/diff")
-def diff(project: Project, path: str, before: str | None = None, after: str | None = None) -> h.Difference:
+def diff(
+    project: Project, path: str, before: str | None = None, after: str | None = None, reveal: bool = False
+) -> h.Difference:
     """Compare two states of a path. Without `before`: the newest that is not what stands here; without `after`: the file
-    as it is here.
+    as it is here. Values of `.env` files and of what is encrypted are masked unless `reveal`.
     """
-    found = project.past.diff(path, before, after)
+    found = project.past.diff(path, before, after, reveal=reveal)
     return h.Difference(
         path=found.path,
         kind=found.compared.kind,

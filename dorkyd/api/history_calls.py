@@ -39,9 +39,11 @@ def empty_trash(
     return Call("POST", of_project(project, "empty-trash"), h.Emptied, body=body, patience_s=None)
 
 
-def diff(project: str, path: str, before: str | None = None, after: str | None = None) -> Call[h.Difference]:
+def diff(
+    project: str, path: str, before: str | None = None, after: str | None = None, *, reveal: bool = False
+) -> Call[h.Difference]:
     """Compare two states."""
-    query = given({"path": path, "before": before, "after": after})
+    query = given({"path": path, "before": before, "after": after, "reveal": "true" if reveal else None})
     return Call("GET", of_project(project, "diff"), h.Difference, query, patience_s=None)
 
 

@@ -96,7 +96,7 @@ class Difference(Answer):
 
     path: Text
     kind: str
-    """`same`, `text`, `binary` (told by digest and size), or what understands the format."""
+    """`same`, `text`, `binary` (told by digest and size), `masked` (no value of a secret), or what understands the format."""
     before: DiffSide
     after: DiffSide
     text: str

@@ -116,7 +116,7 @@ def checkout(
     if json:
         emit(reply.body)
     else:
-        what = f"{done.placed} files put in place, {done.taken_out} taken out, {done.same} were the same"
+        what = f"{done.placed} {'file' if done.placed == 1 else 'files'} put in place, {done.taken_out} taken out, {done.same} were the same"
         show(f"{project} is at commit {done.seq} ({done.id[:SHOWN]}): {what}.")
     for unlike in done.unlike:
         say(f"Not as the commit has it: {unlike.path}: {unlike.why}")
@@ -192,6 +192,16 @@ def are_ids(first: str, second: str | None) -> bool:
     return ids and not os.path.lexists(first)
 
 
+def diff_last(*, json: bool) -> None:
+    """Show what differs between the last commit and what the bucket holds now."""
+    with DorkyClient() as client:
+        project = targets.project_name(client, None)
+        last = client.commits(project, limit=1).items
+    if not last:
+        raise Failure(f"There are no commits in {project} yet.", hint='dorkyctl commit -m "..."')
+    diff(f"{project}:{last[0].id}", None, json=json)
+
+
 def diff(first: str, second: str | None, *, json: bool) -> None:
     """Show what differs between two commits, or between one and what the bucket holds now."""
     with DorkyClient() as client:
@@ -201,12 +211,15 @@ def diff(first: str, second: str | None, *, json: bool) -> None:
         emit(reply.body)
         return
     for item in reply.value.items:
-        mark = {"added": "A", "removed": "D", "changed": "M", "mode": "m"}[item.kind]
+        mark = {"added": "A", "removed": "D", "changed": "M", "mode": "m", "unknown": "?"}[item.kind]
         was = f"{size(item.before_size)} -> " if item.kind == "changed" and item.before_size is not None else ""
         bits = ""
         if item.kind == "mode" and item.mode is not None and item.before_mode is not None:
             bits = f"  {item.before_mode:03o} -> {item.mode:03o}"
-        show(f"{mark}  {item.path}  {was}{size(item.size)}{bits}")
+        amount = "encrypted" if item.size is None else size(item.size)
+        show(f"{mark}  {item.path}  {was}{amount}{bits}")
+        if item.waits:
+            say(f"Whether {item.path} differs is not known here: {item.waits}")
     if not reply.value.items:
         show("No difference.")
 

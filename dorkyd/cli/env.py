@@ -12,7 +12,6 @@ import os
 import stat
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -21,6 +20,7 @@ import typer
 from dorkyd.cli.app import Exit, Failure, Json, app, emit, say, show
 from dorkyd.core.dotenv import MASK, Document, decode, expand, parse
 from dorkyd.errors import Refused
+from dorkyd.exchanging import replaced
 
 _NAME = ".env"
 _MARKER = ".dorky"
@@ -47,6 +47,7 @@ class _Read(NamedTuple):
     document: Document
     seen: os.stat_result | None
     """None: there is none."""
+    data: bytes = b""
 
 
 @env.command(epilog="Example: dorkyctl env get DATABASE_URL")
@@ -104,7 +105,7 @@ def set_(
                 document = document.with_value(key, value)
         except Refused as exc:
             raise Failure(f"{path}: {exc}", hint=exc.hint) from exc
-        if _replaced(path, document.text.encode(), before.seen):
+        if _replaced(path, document.text.encode(), before):
             say(f"Set {', '.join(key for key, _ in values)} in {path}.")
             return
     raise Failure(f"{path} is being written by somebody else.", hint="Try again.", exit_code=Exit.TEMPORARY)
@@ -174,7 +175,7 @@ def _read(path: Path) -> _Read:
     if data is None or len(data) > _MOST_BYTES:
         raise Failure(f"{path} is no file of at most 1 MiB.")
     try:
-        return _Read(parse(decode(data)), seen)
+        return _Read(parse(decode(data)), seen, data)
     except Refused as exc:
         raise Failure(f"{path}: {exc}", hint=exc.hint) from exc
 
@@ -194,48 +195,15 @@ def _asked(key: str) -> str:
     return sys.stdin.read().removesuffix("\n").removesuffix("\r")
 
 
-def _replaced(path: Path, data: bytes, before: os.stat_result | None) -> bool:
+def _replaced(path: Path, data: bytes, before: _Read) -> bool:
     """Put these bytes in the file's place, whole or not at all, with the permission bits it had. False: somebody wrote it
-    since `before`. A symlink keeps its place.
+    since. A symlink keeps its place.
     """
+    mode = 0o600 if before.seen is None else stat.S_IMODE(before.seen.st_mode)
     target = Path(os.path.realpath(path))
-    # A name that sync passes over: what it holds half is nobody's.
-    staged = target.with_name(f".{target.name}.{os.getpid()}.part")
-    mode = 0o600 if before is None else stat.S_IMODE(before.st_mode)
     try:
-        with suppress(FileNotFoundError):
-            staged.unlink()  # of a process that died with our number
-        fd = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-        try:
-            with os.fdopen(fd, "wb") as opened:
-                opened.write(data)
-                os.fchmod(fd, mode)
-                opened.flush()
-                os.fsync(fd)
-            if not _is_still(target, before):
-                return False
-            staged.replace(target)
-        finally:
-            with suppress(FileNotFoundError):
-                staged.unlink()
-        folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        return replaced(target, data, before.data if before.seen is not None else None, mode)
+    except BlockingIOError as exc:
+        raise Failure(f"{path} is being written by somebody else: {exc}", exit_code=Exit.ERROR) from exc
     except OSError as exc:
         raise Failure(f"{path} cannot be written: {exc.strerror}", exit_code=Exit.ERROR) from exc
-    return True
-
-
-def _is_still(target: Path, before: os.stat_result | None) -> bool:
-    try:
-        now = target.stat()
-    except FileNotFoundError:
-        return before is None
-    return before is not None and (now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns) == (
-        before.st_ino,
-        before.st_size,
-        before.st_mtime_ns,
-        before.st_ctime_ns,
-    )

@@ -244,25 +244,38 @@ def _ask_to_empty(meant: Target, where: str) -> None:
 
 @app.command(epilog="Example: dorkyctl diff data/table.csv@2h")
 def diff(
-    path: Annotated[str, typer.Argument(metavar="PATH[@V1]|ID", help="A file, one state of it, or a commit.")],
+    path: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[PATH[@V1]|ID]", help="A file, one state of it, or a commit; default: the last commit."
+        ),
+    ] = None,
     other: Annotated[
         str | None, typer.Argument(metavar="@V2|ID", help="Another state or commit; default: what there is now.")
     ] = None,
+    reveal: Annotated[
+        bool, typer.Option("--reveal", help="Show values of .env files and of what is encrypted.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Show how two states of a file differ: line by line where both are text, by size and digest otherwise.
 
-    Of two commits, or one and what the bucket holds now, it lists the paths that differ. Without V1 it is the newest state that is not what stands here.
+    Values of .env files and of what is encrypted are masked unless --reveal is given. Of two commits, or one and what the bucket holds now, it lists the paths that differ. Without V1 it is the newest state that is not what stands here.
     """
+    if path is None:
+        commits.diff_last(json=json)
+        return
     if commits.are_ids(path, other):
         commits.diff(path, other, json=json)
         return
+    if other is not None and (named := path.rpartition("@")[0]) and other.startswith(f"{named}@"):
+        other = other.removeprefix(named)  # the path written twice
     if other is not None and not other.startswith("@"):
         raise Failure(f"{other} is no version.", hint="Write diff PATH@V1 @V2, or diff ID ID for two commits.")
     with DorkyClient() as client:
         meant = _place(client, path)
         after = other.removeprefix("@") if other is not None else None
-        reply = client.send(history_calls.diff(meant.project, meant.path, None, after))
+        reply = client.send(history_calls.diff(meant.project, meant.path, None, after, reveal=reveal))
         if json:
             emit(reply.body)
             return
@@ -271,6 +284,8 @@ def diff(
             show("No difference.")
         elif found.text:
             show(found.text.removesuffix("\n"), lines=True)
+            if found.kind == "masked":
+                say("Values are masked: --reveal shows them.")
         else:
             for mark, side in (("-", found.before), ("+", found.after)):
                 amount = "" if side.size is None else f", {size(side.size)}"

@@ -279,9 +279,13 @@ class AsyncDorkyClient:
         call = history_calls.empty_trash(project, where=where, path=path, older_than_s=older_than_s)
         return (await self.send(call)).value
 
-    async def diff(self, project: str, path: str, before: str | None = None, after: str | None = None) -> h.Difference:
-        """Compare two states; without `before` the newest that is not what stands here, without `after` the file here."""
-        return (await self.send(history_calls.diff(project, path, before, after))).value
+    async def diff(
+        self, project: str, path: str, before: str | None = None, after: str | None = None, *, reveal: bool = False
+    ) -> h.Difference:
+        """Compare two states; without `before` the newest that is not what stands here, without `after` the file here. Values
+        of secrets are masked unless `reveal`.
+        """
+        return (await self.send(history_calls.diff(project, path, before, after, reveal=reveal))).value
 
     async def audit(self, project: str, *, after: str = "", limit: int = 1000, **wanted: str | None) -> h.Audit:
         """Who changed what, in the order of the bucket's log; `path`, `by`, `action`, `since` and `until` filter."""

@@ -249,9 +249,13 @@ class DorkyClient:
         call = history_calls.empty_trash(project, where=where, path=path, older_than_s=older_than_s)
         return self.send(call).value
 
-    def diff(self, project: str, path: str, before: str | None = None, after: str | None = None) -> h.Difference:
-        """Compare two states; without `before` the newest that is not what stands here, without `after` the file here."""
-        return self.send(history_calls.diff(project, path, before, after)).value
+    def diff(
+        self, project: str, path: str, before: str | None = None, after: str | None = None, *, reveal: bool = False
+    ) -> h.Difference:
+        """Compare two states; without `before` the newest that is not what stands here, without `after` the file here. Values
+        of secrets are masked unless `reveal`.
+        """
+        return self.send(history_calls.diff(project, path, before, after, reveal=reveal)).value
 
     def audit(self, project: str, *, after: str = "", limit: int = 1000, **wanted: str | None) -> h.Audit:
         """Who changed what, in the order of the bucket's log; `path`, `by`, `action`, `since` and `until` filter."""

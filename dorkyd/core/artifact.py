@@ -205,7 +205,9 @@ def encoded(own: Mapping[str, str]) -> dict[str, str]:
 
 def check_room(meta: Mapping[str, str]) -> None:
     """`Refused` (`metadata-too-large`) when an object's whole metadata does not fit, now or after edits of the file."""
-    spare = {metadata.ANCESTRY: "0" * (33 * ANCESTRY_OPS), metadata.DEVICE: "%00" * DEVICE_BYTES}
+    # Packed it says two words more, or encrypted, which take less.
+    packed = {metadata.ENCODING: "zstd", metadata.SIZE: "0" * 18}
+    spare = {metadata.ANCESTRY: "0" * (33 * ANCESTRY_OPS), metadata.DEVICE: "%00" * DEVICE_BYTES, **packed}
     taken = {**meta, **{name: max(meta.get(name, ""), value, key=len) for name, value in spare.items()}}
     count = sum(len(name) + len(value) for name, value in taken.items())
     if count > MOST_BYTES:

@@ -8,6 +8,8 @@ What holds of every commit:
    found out by the next.
 3. *The header comes first*: a listing reads the beginning of each document, however many files it has.
 4. Its number, the parent's and one more, decides races: the document is created only where nothing stands.
+5. *Of an encrypted file it tells neither digest nor size*: its keyed digest, and the epoch whose key made that
+   (`dorkyd.core.sealing`). Its content is kept as the ciphertext it was, under the keyed digest.
 
 Reading trusts nothing: a bucket may hold anything under `.dorky/commits/`.
 """
@@ -22,9 +24,10 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import NewType, cast
 
-from dorkyd.core.metadata import hex_of, is_batch
+from dorkyd.core.metadata import hex_of, is_batch, is_epoch
 from dorkyd.core.model import PERMISSION_BITS, Digest, Path, Version
 from dorkyd.core.paths import parse
+from dorkyd.core.sealing import KEYED
 from dorkyd.errors import Integrity, PathProblem, Refused
 
 CommitId = NewType("CommitId", str)
@@ -48,6 +51,7 @@ _KEY = re.compile(r"\.dorky/commits/([0-9]{12})\.json")
 _OBJECT = re.compile(r"\.dorky/objects/([0-9a-f]{2})/(\1[0-9a-f]{62})(?:-([1-9][0-9]{0,5}))?")
 _ID = re.compile(r"[0-9a-f]{64}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_KEYED = re.compile(rf"{KEYED}[0-9a-f]{{64}}")
 _MODE = re.compile(r"[0-7]{3}")
 _SIZE_LIMIT = 2**63
 _NAME_BYTES = 255
@@ -61,12 +65,20 @@ class CommitFile:
 
     path: Path
     digest: Digest
-    size: int
-    """Bytes."""
+    """Of an encrypted file its keyed digest (`core.sealing.keyed_of`)."""
+    size: int | None
+    """Bytes; None: it is encrypted, and nobody is told."""
     mode: int | None
     """Permission bits; None: the object did not say."""
     version: Version | None
     """The state of the plain object when the commit was made; None: it was not there yet (a push)."""
+    epoch: str | None = None
+    """Of an encrypted file: whose key opens what is kept of it, and made its digest. None: it is plain."""
+
+    @property
+    def sealed(self) -> str | None:
+        """As `Remote.sealed`."""
+        return None if self.epoch is None else f"{self.epoch}:{hex_of(self.digest)}"
 
     def same_as(self, other: CommitFile) -> bool:
         """The same content under the same permission bits; bits that one of the two does not know match any."""
@@ -94,7 +106,7 @@ class Header:
     count: int
     """Files."""
     bytes: int
-    """Theirs, together."""
+    """Theirs, together, without those that are encrypted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,14 +142,18 @@ class Difference:
     """None: it was not there."""
     new: CommitFile | None
     """None: it is not there any more."""
+    waits: str = ""
+    """Why nobody here can say whether its content differs: both are encrypted, to different keys. Empty: it is known."""
 
     @property
     def kind(self) -> str:
-        """`added`, `removed`, `changed`, or `mode` where the permission bits alone differ."""
+        """`added`, `removed`, `changed`, `mode` where the permission bits alone differ, or `unknown`: see `waits`."""
         if self.old is None:
             return "added"
         if self.new is None:
             return "removed"
+        if self.waits:
+            return "unknown"
         return "mode" if self.old.digest == self.new.digest else "changed"
 
 
@@ -163,12 +179,10 @@ def object_key(digest: Digest, name: int = 1) -> str:
     return f"{OBJECTS}{digits[:2]}/{digits}" + (f"-{name}" if name > 1 else "")
 
 
-def object_content(key: str) -> tuple[Digest, int] | None:
-    """Whose key it is: the content, and the number of the name. None: nobody's."""
+def object_content(key: str) -> tuple[str, int] | None:
+    """Whose key it is: the hexadecimal digits of the content's digest, and the number of the name. None: nobody's."""
     found = _OBJECT.fullmatch(key)
-    if found is None or found[3] == "1":
-        return None
-    return Digest(f"sha256:{found[2]}"), int(found[3] or 1)
+    return None if found is None or found[3] == "1" else (found[2], int(found[3] or 1))
 
 
 # --- writing ---------------------------------------------------------------------------------------------------------
@@ -197,7 +211,7 @@ def new_commit(
         project=project,
         batch=batch,
         count=len(ordered),
-        bytes=sum(file.size for file in ordered),
+        bytes=_bytes(ordered),
     )
     return Commit(header, ordered)
 
@@ -220,7 +234,7 @@ def encode(commit: Commit) -> bytes:
         {
             "path": file.path,
             "digest": file.digest,
-            "size": file.size,
+            **({"size": file.size} if file.epoch is None else {"epoch": file.epoch}),
             "mode": None if file.mode is None else f"{file.mode:03o}",
             "version": file.version,
         }
@@ -254,7 +268,7 @@ def decode(document: bytes, seq: int) -> Commit:
     if any(a.path >= b.path for a, b in pairwise(files)):
         raise _bad(what, "has its files out of order")
     commit = Commit(header, files)
-    if (len(files), sum(file.size for file in files)) != (header.count, header.bytes):
+    if (len(files), _bytes(files)) != (header.count, header.bytes):
         raise _bad(what, "has other files than its header counts")
     if encode(commit) != document:
         raise _bad(what, "is not in canonical form")
@@ -403,7 +417,7 @@ def _header(words: Mapping[str, object], what: str) -> Header:
 def _file(raw: object, what: str) -> CommitFile:
     if not isinstance(raw, dict):
         raise _bad(what, "has a file that is none")
-    path, digest, size = raw.get("path"), raw.get("digest"), raw.get("size")
+    path, digest, size, epoch = raw.get("path"), raw.get("digest"), raw.get("size"), raw.get("epoch")
     mode, version = raw.get("mode"), raw.get("version")
     if not (isinstance(path, str) and _is_text(path)):
         raise _bad(what, "has a file without a path")
@@ -411,7 +425,11 @@ def _file(raw: object, what: str) -> CommitFile:
         parsed = parse(path)
     except PathProblem as exc:
         raise _bad(what, f"has a path that cannot be one ({exc.code})") from exc
-    if not (isinstance(digest, str) and _DIGEST.fullmatch(digest)) or not _is_number(size, _SIZE_LIMIT):
+    plain = epoch is None and _is_number(size, _SIZE_LIMIT)
+    sealed = isinstance(epoch, str) and is_epoch(epoch)
+    if not (
+        isinstance(digest, str) and ((plain and _DIGEST.fullmatch(digest)) or (sealed and _KEYED.fullmatch(digest)))
+    ):
         raise _bad(what, f"does not say what {path!r} is")
     if not (mode is None or (isinstance(mode, str) and _MODE.fullmatch(mode))):
         raise _bad(what, f"has other permission bits of {path!r} than there are")
@@ -420,10 +438,15 @@ def _file(raw: object, what: str) -> CommitFile:
     return CommitFile(
         parsed,
         Digest(digest),
-        cast("int", size),
+        cast("int", size) if plain else None,
         int(mode, 8) & PERMISSION_BITS if mode is not None else None,
         Version(version) if version is not None else None,
+        epoch,
     )
+
+
+def _bytes(files: Iterable[CommitFile]) -> int:
+    return sum(file.size or 0 for file in files)
 
 
 def _is_number(value: object, limit: int) -> bool:

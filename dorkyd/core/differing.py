@@ -11,6 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from dorkyd.core.dotenv import MASK, changes, is_env
+from dorkyd.core.model import Path
+
 MOST_BYTES = 1024 * 1024
 """Of each side; what is larger is told by its size."""
 MOST_LINES = 20_000
@@ -37,7 +40,7 @@ class Compared:
     """How two states differ."""
 
     kind: str
-    """`same`, `text`, `binary` (told by digest and size), or a differ's own."""
+    """`same`, `text`, `binary` (told by digest and size), `masked` (no value of a secret), or a differ's own."""
     text: str
     """The unified diff; empty where there is none to show."""
 
@@ -59,6 +62,32 @@ def compare(path: str, labels: tuple[str, str], before: bytes | None, after: byt
     return Compared(
         "text", "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in found)
     )
+
+
+def compare_masked(path: Path, labels: tuple[str, str], before: bytes | None, after: bytes | None) -> Compared:
+    """Compare two states of a secret for people, and show nothing of what they hold: of a `.env` file which keys differ, of
+    others how many lines.
+    """
+    if before == after:
+        return Compared("same", "")
+    older, newer = _lines(before or b""), _lines(after or b"")
+    if older is None or newer is None:
+        return Compared("masked", "")
+    one, two = "".join(older), "".join(newer)
+    head = [f"--- {'a/' + path if before is not None else '/dev/null'}\t{labels[0]}"]
+    head.append(f"+++ {'b/' + path if after is not None else '/dev/null'}\t{labels[1]}")
+    if is_env(path):
+        shown = [f"{sign}{change.key}={MASK}" for change in changes(one, two) for sign in _SIGNS[change.what]]
+        rest = shown or ["(no value differs: comments, order or quotes do)"]
+    else:
+        tags = difflib.SequenceMatcher(None, older, newer, autojunk=False).get_opcodes()
+        less = sum(i2 - i1 for tag, i1, i2, _, _ in tags if tag != "equal")
+        more = sum(j2 - j1 for tag, _, _, j1, j2 in tags if tag != "equal")
+        rest = [f"-{MASK} ({less} lines)", f"+{MASK} ({more} lines)"]
+    return Compared("masked", "".join(f"{line}\n" for line in (*head, *rest)))
+
+
+_SIGNS = {"added": "+", "removed": "-", "changed": "-+"}
 
 
 def _lines(data: bytes) -> list[str] | None:

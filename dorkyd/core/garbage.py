@@ -25,7 +25,6 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from dorkyd.core.commits import object_content
-from dorkyd.core.model import Digest
 
 GARBAGE = ".dorky/gc/"
 FORMAT = 1
@@ -87,8 +86,10 @@ def decode_condemned(text: bytes) -> frozenset[str] | None:
     return frozenset(names)
 
 
-def unreferenced(objects: Iterable[str], needed: Collection[Digest]) -> frozenset[str]:
-    """Of these keys those that keep what no commit needs. A key that is none of ours is left alone."""
+def unreferenced(objects: Iterable[str], needed: Collection[str]) -> frozenset[str]:
+    """Of these keys those that keep what no commit needs. A key that is none of ours is left alone. `needed`: the hexadecimal
+    digits of digests, keyed or not: names are made of nothing else.
+    """
     found = set()
     for key in objects:
         content = object_content(key)

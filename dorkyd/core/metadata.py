@@ -30,7 +30,9 @@ CODEC = "dorky-codec"
 """What was done to the bytes before they were encrypted: `zstd`."""
 ENCODING = "dorky-encoding"
 """What was done to bytes that are not encrypted: `zstd`. Said in `Content-Encoding` too where the store has that."""
-HOW_STORED = frozenset({HMAC, EPOCH, CODEC, ENCODING})
+SIZE = "dorky-size"
+"""Of bytes that are packed and not encrypted: how many they are, unpacked. Never of what is encrypted."""
+HOW_STORED = frozenset({HMAC, EPOCH, CODEC, ENCODING, SIZE})
 """Keys that say how an object's bytes are stored. They go with the bytes: a copy of the bytes carries them along, and who
 sends bytes anew writes them anew (`dorkyd.sealing`). They are no person's own.
 """
@@ -47,6 +49,7 @@ _HEX64 = re.compile(r"[0-9a-f]{64}")
 _OP = re.compile(r"[0-9a-f]{16,64}")
 _EPOCH = re.compile(r"[0-9a-z][0-9a-z-]{0,63}")
 _INT = re.compile(r"-?[0-9]{1,19}")
+_SIZE = re.compile(r"[0-9]{1,18}")
 _OCTAL = re.compile(r"[0-7]{1,6}")
 _MTIME_LIMIT = 2**63
 
@@ -107,6 +110,13 @@ def content_encoding(meta: Mapping[str, str]) -> str | None:
     return "zstd" if meta.get(ENCODING) == "zstd" else None
 
 
+def plain_size(meta: Mapping[str, str], stored: int) -> int:
+    """Bytes of what an object of `stored` bytes holds, as far as it says so: those stored, unless they are packed and plain."""
+    said = meta.get(SIZE, "")
+    packed = meta.get(ENCODING) == "zstd" and sealed_word(meta) is None
+    return int(said) if packed and _SIZE.fullmatch(said) else stored
+
+
 def sealed_word(meta: Mapping[str, str]) -> str | None:
     """As `Remote.sealed`: which epoch's key opens the object, and the keyed digest of what it holds. None: it is plain. An
     epoch without a digest that makes sense is encrypted all the same.
@@ -139,7 +149,7 @@ def remote_of(version: Version, size: int, modified: int | None, meta: Mapping[s
     claimed = op is not None and sealed is None and _HEX64.fullmatch(digest_text) is not None
     return Remote(
         version=version,
-        size=size,
+        size=plain_size(meta, size),
         digest=sha256(digest_text) if claimed else None,
         mode=int(mode_text, 8) & PERMISSION_BITS if _OCTAL.fullmatch(mode_text) else None,
         mtime_ns=mtime_ns if mtime_ns is not None and abs(mtime_ns) < _MTIME_LIMIT else None,

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from typing import cast
 
 from dorkyd.core.commits import Commit, CommitId, is_id
-from dorkyd.core.metadata import is_batch
+from dorkyd.core.metadata import hex_of, is_batch, is_epoch
 from dorkyd.core.model import PERMISSION_BITS, Digest, Op, Path, Remote, Version
 from dorkyd.core.paths import ancestors, parse
+from dorkyd.core.sealing import KEYED
 from dorkyd.errors import PathProblem
 
 PLANS = ".dorky/batches/"
@@ -30,6 +31,7 @@ BATCH_CHANGES = 5000
 
 _KEY = re.compile(r"\.dorky/batches/([0-9]{12})-([0-9a-f]{32})\.json")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_KEYED = re.compile(rf"{KEYED}[0-9a-f]{{64}}")
 _OP = re.compile(r"[0-9a-f]{16,64}")
 _OCTAL = re.compile(r"[0-7]{3}")
 _LIMIT = 2**63
@@ -44,14 +46,29 @@ class PlannedChange:
     op: Op
     """Of the write: whoever finds it in the object, or in its ancestry, knows that it is done."""
     digest: Digest | None
-    """What it shall hold; None: it is deleted."""
-    size: int
+    """What it shall hold, as its commit says it; None: it is deleted."""
+    size: int | None
+    """None: it is encrypted, and nobody is told."""
     mode: int | None
     mtime_ns: int | None
     replaces: Version | None
     """The state it replaces; None: there is no object."""
     replaces_op: Op | None
     """The write that made that state, where it is known: a version may come back by chance, an op does not."""
+    epoch: str | None = None
+    """As `CommitFile.epoch`: whose key made `digest`. None: it is plain."""
+    here: tuple[Digest, int] | None = None
+    """Of what is encrypted, the SHA-256 and size of its content, on the device whose push it is. Never in the bucket."""
+
+    @property
+    def content(self) -> tuple[Digest, int] | None:
+        """SHA-256 and size of what it shall hold; None: it is deleted, or only who pushed it knows."""
+        return self.here if self.epoch is not None or self.digest is None else (self.digest, self.size or 0)
+
+    @property
+    def sealed(self) -> str | None:
+        """As `Remote.sealed`, of the object that it shall be."""
+        return None if self.epoch is None or self.digest is None else f"{self.epoch}:{hex_of(self.digest)}"
 
     def is_replaced(self, now: Remote | None) -> bool:
         """The object is still what this replaces."""
@@ -113,7 +130,12 @@ def agrees(plan: Plan, commit_id: CommitId, commit: Commit) -> bool:
         if change.digest is None:
             if said is not None:
                 return False
-        elif said is None or (said.digest, said.size, said.mode) != (change.digest, change.size, change.mode):
+        elif said is None or (said.digest, said.epoch, said.size, said.mode) != (
+            change.digest,
+            change.epoch,
+            change.size,
+            change.mode,
+        ):
             return False
     return True
 
@@ -144,14 +166,15 @@ def clash(paths: Iterable[Path]) -> tuple[Path, Path] | None:
     return None
 
 
-def encode(plan: Plan) -> bytes:
-    """A plan as it stands in the bucket."""
+def encode(plan: Plan, *, here: bool = False) -> bytes:
+    """A plan as it stands in the bucket; `here`: as the journal of the device whose push it is has it."""
     changes = [
         {
             "path": c.path,
             "op": c.op,
             "digest": c.digest,
-            "size": c.size,
+            **({"size": c.size} if c.epoch is None else {"epoch": c.epoch}),
+            **({"here": list(c.here)} if here and c.here is not None else {}),
             "mode": None if c.mode is None else f"{c.mode:03o}",
             "mtime_ns": c.mtime_ns,
             "replaces": c.replaces,
@@ -163,8 +186,8 @@ def encode(plan: Plan) -> bytes:
     return json.dumps({**document, "changes": changes}, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def decode(text: bytes) -> Plan | None:
-    """The plan that these bytes are; None: they make no sense."""
+def decode(text: bytes, *, here: bool = False) -> Plan | None:
+    """The plan that these bytes are; None: they make no sense. `here`: they are the journal's."""
     try:
         document = json.loads(text)
     except (ValueError, RecursionError):
@@ -177,21 +200,30 @@ def decode(text: bytes) -> Plan | None:
         return None
     if not (isinstance(batch, str) and is_batch(batch) and len(batch) == 32 and _is_text(device)):
         return None
-    changes = [_change(one) for one in raw]
+    changes = [_change(one, here=here) for one in raw]
     read = tuple(change for change in changes if change is not None)
     if len(read) != len(raw) or len({change.path for change in read}) != len(read):
         return None
     return Plan(CommitId(commit), cast("int", seq), batch, cast("str", device)[:255], read)
 
 
-def _change(raw: object) -> PlannedChange | None:
+def _change(raw: object, *, here: bool) -> PlannedChange | None:
     if not isinstance(raw, Mapping):
         return None
     path, op, digest, mode = raw.get("path"), raw.get("op"), raw.get("digest"), raw.get("mode")
     size, mtime_ns, replaces, replaces_op = (raw.get(k) for k in ("size", "mtime_ns", "replaces", "replaces_op"))
-    if not (_is_text(path) and isinstance(op, str) and _OP.fullmatch(op) and _is_number(size)):
+    epoch = raw.get("epoch")
+    sealed = isinstance(epoch, str) and is_epoch(epoch)
+    if not (_is_text(path) and isinstance(op, str) and _OP.fullmatch(op)):
         return None
-    if not (digest is None or (isinstance(digest, str) and _DIGEST.fullmatch(digest))):
+    if not (sealed if epoch is not None else _is_number(size)):
+        return None
+    if not ((digest is None and not sealed) or _is_digest(digest, _KEYED if sealed else _DIGEST)):
+        return None
+    known = raw.get("here") if here and sealed else None
+    if known is not None and not (
+        isinstance(known, list) and len(known) == 2 and _is_digest(known[0], _DIGEST) and _is_number(known[1])
+    ):
         return None
     if not (mode is None or (isinstance(mode, str) and _OCTAL.fullmatch(mode))):
         return None
@@ -209,12 +241,18 @@ def _change(raw: object) -> PlannedChange | None:
         path=parsed,
         op=Op(op),
         digest=Digest(digest) if digest is not None else None,
-        size=cast("int", size),
+        size=None if sealed else cast("int", size),
         mode=int(mode, 8) & PERMISSION_BITS if mode is not None else None,
         mtime_ns=mtime_ns,
         replaces=Version(cast("str", replaces)) if replaces is not None else None,
         replaces_op=Op(cast("str", replaces_op)) if replaces_op is not None else None,
+        epoch=epoch if isinstance(epoch, str) else None,
+        here=(Digest(known[0]), known[1]) if known is not None else None,
     )
+
+
+def _is_digest(value: object, form: re.Pattern[str]) -> bool:
+    return isinstance(value, str) and form.fullmatch(value) is not None
 
 
 def _is_number(value: object) -> bool:

@@ -42,7 +42,8 @@ class Copied:
     """`trash`, `bucket-trash` or `versions`."""
     name: str
     """That place's own name for it."""
-    size: int
+    size: int | None
+    """None: the copy is encrypted, and nobody here knows."""
     version: Version | None = None
     digest: Digest | None = None
     """None: nobody looked."""
@@ -57,7 +58,8 @@ class Now:
     """The object as it stands."""
 
     version: Version
-    size: int
+    size: int | None
+    """None: it is encrypted, and nobody here knows."""
     digest: Digest | None
     at_ns: int | None
     device: str | None
@@ -165,6 +167,7 @@ def _add(states: list[PathVersion], path: Path, copy: Copied) -> None:
                 state,
                 kept=(*state.kept, copy),
                 digest=state.digest or copy.digest,
+                size=state.size if state.size is not None else copy.size,
                 until_ns=state.until_ns if state.current else (state.until_ns or copy.until_ns),
             )
             return

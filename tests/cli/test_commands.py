@@ -261,6 +261,7 @@ def test_the_past(at_home: Served, ctl: Ctl) -> None:
     assert (undone.code, "Undone: a" in undone.out, "left: it changed since" in undone.err) == (4, True, True)
     assert "kept 30 days" in ctl("history", "api:a").err
     assert "+2" in ctl("diff", "api:a@v1", "@v2").out
+    assert "+2" in ctl("diff", "api:a@v1", "api:a@v2").out
     assert ctl("diff", "api:a", "b").code == 2
     assert ctl("trash", "api", "--empty").code == 2
     assert at_home.project.emptied == []

@@ -26,6 +26,7 @@ from dorkyd.core.commits import (
     object_content,
     object_key,
 )
+from dorkyd.core.metadata import hex_of
 from dorkyd.core.model import Digest, Path, Version
 from dorkyd.errors import Integrity, Refused
 
@@ -175,8 +176,8 @@ def test_keys() -> None:
     assert commit_seq(commit_key(7)) == 7
     assert commit_seq(".dorky/commits/7.json") is None
     d = digest("x")
-    assert object_content(object_key(d)) == (d, 1)
-    assert object_content(object_key(d, 3)) == (d, 3)
+    assert object_content(object_key(d)) == (hex_of(d), 1)
+    assert object_content(object_key(d, 3)) == (hex_of(d), 3)
     for key in (object_key(d) + "-1", object_key(d) + "-0", object_key(d) + "x", ".dorky/objects/00/" + d[7:]):
         assert object_content(key) is None
 

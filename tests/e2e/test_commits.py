@@ -70,6 +70,10 @@ def test_a_b_and_a_again(directory: Place) -> None:
         differ = ctl(two, "diff", f"p:{held[0][0]['id'][:8]}", held[1][0]["id"][:8])
         assert differ.out.splitlines()[-1] == "D  only A  4 B"
         assert ctl(two, "checkout", "p:0000").code == 2
+        (two.root / "only A").write_text("changed")
+        two.sync()
+        since = ctl(two, "diff", cwd=two.root)
+        assert (since.code, "M  only A  4 B -> 7 B" in since.out.splitlines()) == (0, True)
         collected = ctl(two, "gc", "p", "--keep-last", "1", "--yes")
         assert (collected.code, collected.out.startswith("Removed 0 commits")) == (0, True), "they are of today"
 

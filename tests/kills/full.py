@@ -17,9 +17,13 @@ from multiprocessing.pool import ThreadPool
 from tests import servers
 from tests.kills.matrix import NotTheSame, Teller
 from tests.kills.sites import PASSED, UNREACHED, Site, passed, sites, written
-from tests.kills.stories import STORIES
+from tests.kills.stories import STORIES as SYNC
+from tests.kills.stories_history import HISTORY
 from tests.kills.world import Point
 from tests.nursery import Nursery
+
+STORIES = SYNC | HISTORY
+"""All of them, by name."""
 
 
 @dataclass

@@ -62,7 +62,7 @@ class Teller:
         # Of what follows, only what the victim does by itself belongs to the story: let it end that.
         world.check()
         self.story.check(world)
-        self.told = Told(world.a.points(), world.a.statements(), world.outcome())
+        self.told = Told(world.a.points(), world.a.statements(), world.outcome() | self.story.facts(world))
         return self.told
 
     def killed(self, *points: Point) -> int:
@@ -82,8 +82,9 @@ class Teller:
             world.a.arm(None)
             world.check()
             self.story.check(world)
-            if world.outcome() != self.told.outcome:
-                raise NotTheSame(f"\n  {world.outcome()}\nis not\n  {self.told.outcome}")
+            outcome = world.outcome() | self.story.facts(world)
+            if outcome != self.told.outcome:
+                raise NotTheSame(f"\n  {outcome}\nis not\n  {self.told.outcome}")
         except Exception as exc:
             log = "\n    ".join(line[:300] for line in world.a.log.read_text().splitlines()[-12:])
             self._end_world()

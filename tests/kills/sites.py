@@ -17,7 +17,7 @@ from tests.kills.ports import BUCKET, FOLDER, OS_STEPS
 
 ROOT = Path(dorkyd.__file__).parent
 NOT_THE_DAEMON = (
-    *("cli/", "client/", "client.py", "locate.py", "core/", "ports.py"),
+    *("cli/", "client/", "client.py", "locate.py", "core/", "ports.py", "exchanging.py"),
     *("service.py", "service_managers.py", "config_team.py"),
 )
 """Other programs (the last are `dorkyctl`'s alone), and what does nothing."""
@@ -47,32 +47,16 @@ _TAMPERED = "only an encrypted object that is not what it claims: `tests/scenari
 _ENDED = "only an error in the middle of a write: `tests/test_keys.py`"
 _SEALED = "only ciphertext of an upload that nothing goes on with: `tests/scenarios/test_encryption.py`, with kills at any step"
 _NPM = "moves the npm tool's own files, and overwrites none: `tests/test_importing.py`"
-_MANUAL = "each step in `tests/scenarios/test_manual_push.py`, with a kill before and after it"
+_MANUAL = "inside a transaction whose end is a point; each step in `tests/scenarios/test_manual_push.py`"
+_UNCOPIED = "only an object too large for the store to copy: `tests/scenarios/test_manual_push.py`"
 _PAST = f"{_NEW}; each step of restore and undo in `tests/scenarios/test_asked.py`"
 _AUDIT = "a cache of what the bucket's log says: it may be lost at any time"
-_COMMITS = "each step in `tests/scenarios/test_commits_killed.py`, and in time in `tests/e2e/test_commits.py`"
 _CACHE = "a cache of what was read of commits: it may be lost at any time"
 _EARLY = "told, but done before the story arms its victim"
 UNREACHED: dict[Site, str] = {
     ("os.mkdir", "npm_folder.retire"): _NPM,
     ("os.open", "npm_folder._keep_git_out"): _NPM,
     ("statement", "DELETE documents"): _CACHE,
-    ("statement", "DELETE headers"): _CACHE,
-    ("statement", "INSERT documents"): _CACHE,
-    ("statement", "INSERT headers"): _CACHE,
-    ("statement", "UPDATE documents"): _CACHE,
-    ("bucket.copy", "commit_store.CommitStore.keep"): _COMMITS,
-    ("bucket.delete", "collection.Collection._remove_one"): _COMMITS,
-    ("bucket.delete", "collection.Collection.run"): _COMMITS,
-    ("bucket.delete", "commit_store.CommitStore.remove"): _COMMITS,
-    ("bucket.put", "collection.Collection._condemn"): _COMMITS,
-    ("bucket.put", "commit_store.CommitStore._send"): "only an object too large for the store to copy",
-    ("bucket.put", "commit_store.CommitStore.condemn"): _COMMITS,
-    ("bucket.put", "commit_store.CommitStore.create"): _COMMITS,
-    ("folder.set_mode", "checkout.Checkout._set_modes"): _COMMITS,
-    ("sql COMMIT", "checkout.Checkout._set_modes"): _COMMITS,
-    ("sql COMMIT", "commits.Commits.note"): _COMMITS,
-    ("os.chmod", "commit_cache.CommitCache._try"): _CACHE,
     ("os.mkdir", "commit_cache.CommitCache._try"): _CACHE,
     ("os.unlink", "commit_cache.CommitCache._with"): _CACHE,
     ("sql DELETE documents", "commit_cache.CommitCache.keep"): _CACHE,
@@ -81,7 +65,6 @@ UNREACHED: dict[Site, str] = {
     ("folder.unstage", "sealing.Sealing._encoded"): _SEALED,
     ("folder.unstage", "sealing.Sealing.stored_size"): _SEALED,
     ("folder.unstage", "upkeep.Upkeep._drop_sealed"): _SEALED,
-    ("statement", "DELETE once_sealed"): "only a journal whose base is dropped, with all it knew",
     ("folder.unstage", "transfer.Transfer._trusted"): _TAMPERED,
     ("os.unlink", "keys.write_private"): _ENDED,
     ("bucket.delete", "bucket_trash.purge"): _EARLY,
@@ -143,26 +126,10 @@ UNREACHED: dict[Site, str] = {
     ("folder.unstage", "merging.Merging.forget"): _RACE,
     ("open for writing", "basecopies.put"): "a descriptor that `os.open` gave, which is a point",
     ("os.unlink", "basecopies.remove"): _MERGES,
-    ("statement", "DELETE batches"): _BATCHES,
-    ("statement", "INSERT batches"): _BATCHES,
-    ("bucket.copy", "manual_copies.Copies._write"): _MANUAL,
-    ("bucket.delete", "manual_copies.Copies._delete"): _MANUAL,
-    ("bucket.delete", "manual_finishing.Finishing.forget"): _MANUAL,
-    ("bucket.put", "manual_copies.Copies._write"): _MANUAL,
-    ("folder.seal", "manual_staging.Stage._copy"): _MANUAL,
-    ("folder.stage", "manual_copies.Copies._write"): _MANUAL,
-    ("folder.stage_copy", "manual_staging.Stage._copy"): _MANUAL,
-    ("folder.to_trash", "manual_staging.Stage._put_away"): _MANUAL,
-    ("folder.unstage", "manual_staging.Stage._copy"): _MANUAL,
-    ("folder.unstage", "manual_staging.Stage._put_away"): _MANUAL,
-    ("sql COMMIT", "engine.Engine._end_pull"): _MANUAL,
-    ("sql COMMIT", "engine.Engine.pull"): _MANUAL,
-    ("sql COMMIT", "engine.Engine.recording"): _MANUAL,
-    ("sql COMMIT", "manual.Manual.reword"): _MANUAL,
-    ("sql COMMIT", "manual_finishing.Finishing.note"): _MANUAL,
-    ("sql COMMIT", "manual_staging.Stage._put_away"): _MANUAL,
-    ("sql COMMIT", "manual_staging.Stage._replace"): _MANUAL,
-    ("sql COMMIT", "manual_staging.Stage._reserve"): _MANUAL,
+    ("bucket.put", "manual_copies.Copies._write"): _UNCOPIED,
+    ("folder.stage", "manual_copies.Copies._write"): _UNCOPIED,
+    ("folder.unstage", "manual_staging.Stage._copy"): _RACE,
+    ("sql COMMIT", "manual_staging.Stage.unstage"): "only where the commit of an unfinished push was collected",
     ("sql DELETE apart", "manual_rows.ManualRows.forget_apart"): _MANUAL,
     ("sql DELETE apart", "manual_rows.ManualRows.set_apart"): _MANUAL,
     ("sql DELETE pushes", "manual_rows.ManualRows.push_ends"): _MANUAL,
@@ -172,23 +139,13 @@ UNREACHED: dict[Site, str] = {
     ("sql INSERT pushes", "manual_rows.ManualRows.push_begins"): _MANUAL,
     ("sql INSERT staged", "manual_rows.ManualRows.stage"): _MANUAL,
     ("sql UPDATE pushes", "manual_rows.ManualRows.push_is"): _MANUAL,
-    ("statement", "DELETE pushes"): _MANUAL,
-    ("statement", "DELETE staged"): _MANUAL,
-    ("statement", "INSERT apart"): _MANUAL,
-    ("statement", "INSERT pushes"): _MANUAL,
-    ("statement", "INSERT staged"): _MANUAL,
-    ("statement", "UPDATE pushes"): _MANUAL,
     ("bucket.delete", "emptying.Emptying._empty_bucket"): _PAST,
-    ("sql COMMIT", "placing.Placer._away"): _RACE,
     ("folder.set_mode", "placing.Placer.set_mode"): _PAST,
-    ("folder.stage", "contents.Contents._take"): _PAST,
     ("folder.trash_to_stage", "contents.Contents._from_disk"): _PAST,
     ("folder.unstage", "contents.Contents._from_bucket"): _PAST,
-    ("folder.unstage", "contents.Contents._received"): _PAST,
-    ("folder.unstage", "placing.Placer.drop"): _PAST,
-    ("sql COMMIT", "placing.Placer.drop"): _PAST,
     ("sql COMMIT", "placing.Placer.set_mode"): _PAST,
     ("os.unlink", "auditing.Auditing._connected"): _AUDIT,
+    ("sql COMMIT", "auditing.Auditing._read"): _AUDIT,
     ("sql INSERT changes", "auditing._keep"): _AUDIT,
     ("sql INSERT entries", "auditing._keep"): _AUDIT,
     ("statement", "INSERT changes"): _AUDIT,
@@ -276,7 +233,7 @@ class _Reader(ast.NodeVisitor):
     def visit_Attribute(self, node: ast.Attribute) -> None:
         # A reference is enough: it may be called through `partial`.
         port = _PORTS.get(_last(node.value))
-        if port is not None and node.attr in port.changing and self.module != "folder" and not self._hands_on():
+        if port is not None and node.attr in port.changing and self.module != "folder" and not self._hands_on(port):
             self.add(f"{_last(node.value).lstrip('_')}.{node.attr}")
         self.generic_visit(node)
 
@@ -292,8 +249,10 @@ class _Reader(ast.NodeVisitor):
     def add(self, op: str) -> None:
         self.found.add((op, ".".join([self.module, *self.names])))
 
-    def _hands_on(self) -> bool:
-        return self.module in {"buckets.wrapped", "buckets.limits", "buckets.retry"}
+    def _hands_on(self, port: object) -> bool:
+        """As `trap.MECHANISM` and `trap.SEALING`."""
+        of_buckets = self.module == "sealing" and port is BUCKET
+        return of_buckets or self.module in {"buckets.wrapped", "buckets.limits", "buckets.retry"}
 
     def _ops(self, node: ast.Call) -> Iterator[str]:
         function = node.func
@@ -326,10 +285,7 @@ class _Reader(ast.NodeVisitor):
             yield f"{receiver}.{name}"
         elif receiver == "obstore" and name != "get":
             yield f"obstore.{name}"
-        elif (
-            name in {"atomic", "_recording"}
-            and not (self.module in {"journal", "engine"} and self.names[-1] in {"atomic", "_recording"})
-        ) or (receiver == "migrations" and name == "apply"):
+        elif self._ends_transaction(node, receiver, name):
             yield "sql COMMIT"
         elif name in {"execute", "executemany"} and self.module not in {"journal", "ledger", "sessions", "schema"}:
             for argument in node.args[:1]:
@@ -343,6 +299,13 @@ class _Reader(ast.NodeVisitor):
             and self._is_path(node, name)
         ):
             yield _PATHLIB[name]
+
+    def _ends_transaction(self, node: ast.Call, receiver: str, name: str) -> bool:
+        if name in {"atomic", "_recording"}:
+            return not (self.module in {"journal", "engine"} and self.names[-1] in {"atomic", "_recording"})
+        if name == "execute" and node.args and self.module != "journal":
+            return ast.unparse(node.args[0]) == "'COMMIT'"
+        return receiver == "migrations" and name == "apply"
 
     def _is_path(self, node: ast.Call, name: str) -> bool:
         """Not a port's method of that name; nor a text's, a dataclass's or a date's `replace`."""
@@ -360,6 +323,8 @@ class _Reader(ast.NodeVisitor):
 
 def _last(node: ast.AST) -> str:
     """The last name of what a method is called on."""
+    if isinstance(node, ast.Call):
+        return _last(node.func)  # `self.bucket().put`
     if isinstance(node, ast.Name):
         return node.id
     return node.attr if isinstance(node, ast.Attribute) else ""

@@ -7,9 +7,8 @@ import os
 
 import pytest
 
-from tests.kills.full import Report, tell
+from tests.kills.full import STORIES, Report, tell
 from tests.kills.sites import passed
-from tests.kills.stories import STORIES
 from tests.kills.world import Point
 from tests.nursery import nursery
 from tests.servers import Server
@@ -29,11 +28,13 @@ TOLD = (
     ("s3", "download, update, delete, move and chmod"),
     ("s3", "large upload in a session"),
     ("file", "the first start"),
+    ("file", "commit"),
 )
 """What CI has time for. Between them they pass points of nearly every kind."""
 KINDS = {
     "upload, update, delete, move and chmod": {"bucket.put", "bucket.copy", "bucket.delete", "sql COMMIT"},
     "download, update, delete, move and chmod": {"folder.swap_in", "sql COMMIT"},
+    "commit": {"bucket.put", "bucket.copy"},
 }
 """At points of these at least somebody was killed."""
 

@@ -86,7 +86,7 @@ class Trap:
         _write(self._trace, f"point\t{point}\t{when}\t{op}\t{chain}\n".encode())
         with self._lock:
             self._rearm()
-            if self._point not in (point, f"{when} {op}"):
+            if self._point not in (point, f"{when} {op}", f"{when} {op} in {site(op, chain)}"):
                 return
             self._left -= 1
             if self._left == 0:

@@ -23,6 +23,8 @@ _OPEN = {
     "installs": "1",
     "fetched": "1",
     "uploads": "1",
+    "pushes": "1",
+    "staged": "1",
 }
 """Rows of the journal that speak of work under way."""
 _CONFLICT = re.compile(r"\((conflict|kept) [^)]*\)")
@@ -265,7 +267,9 @@ class World:
         recovered = [path for path in read_folder(self.a.root / ".dorky/trash") if "/recovered-" in path]
         # Where names cannot be exchanged a rename goes through staging, and no journal knows whither (docs/reliability.md).
         recovered = [path for path in recovered if "/recovered-rename-" not in path]
-        assert not recovered or self.known.get("strays"), recovered
+        assert not recovered or self.known.get("strays"), {
+            path: read_folder(self.a.root / ".dorky/trash")[path][:60] for path in recovered
+        }
 
     def left_over(self) -> list[str]:
         """Staged files and rows of the victim's journal that speak of work under way."""

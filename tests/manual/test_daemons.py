@@ -68,6 +68,12 @@ def test_a_day_with_commands(pair: tuple[RealDaemon, RealDaemon]) -> None:
             other.stage("p", ["d/g"])
             other.push("p", "first")
         write(a, "d/g", "a's")
+        told = lambda: client.status("p").projects[0].manual.staged
+        for _ in range(2):
+            client.stage("p", ["d/g"])
+            assert told() == 1, "at once, not some cycles later"
+            client.unstage("p", ["d/g"])
+            assert told() == 0
         client.stage("p", ["d/g"])
         late = ctl(a, "push", "p", "-m", "late")
         assert (late.code, "dorkyctl pull" in late.err) == (4, True)

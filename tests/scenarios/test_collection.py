@@ -21,7 +21,7 @@ from dorkyd.collection import RELIST_S, Collection
 from dorkyd.commit_cache import CommitCache
 from dorkyd.commit_store import CommitStore, Source
 from dorkyd.commits import Committer
-from dorkyd.core.commits import COMMITS, OBJECTS, CommitFile, CommitId, commit_key, new_commit, object_key
+from dorkyd.core.commits import COMMITS, OBJECTS, Commit, CommitFile, CommitId, commit_key, new_commit, object_key
 from dorkyd.core.committed import Collected
 from dorkyd.core.garbage import CONDEMNED_S, GARBAGE, Kept, condemned_key
 from dorkyd.core.metadata import sha256
@@ -396,5 +396,50 @@ def test_a_commit_that_slept_over_what_it_kept(team: Team) -> None:
 
     team.write("z")
     team.commit("y", "z", hands=team.hands(sleeps))
+    team.check()
+    after(team)
+
+
+def test_a_commit_that_slept_is_not_taken_back(team: Team) -> None:
+    """Created, and then a day asleep, it finds condemned what it needs. Somebody has read it meanwhile and makes the next one,
+    which takes for granted what is in this one: while it stands no collection removes that.
+    """
+    team.write("x")
+    read: list[tuple[int, CommitId, Commit]] = []
+    looks = itertools.count(1)
+
+    def sleeps(verb: str, key: str) -> Fault | None:
+        client = team.store.client()
+        if verb == "PUT" and key.startswith(COMMITS):
+            team.collect()  # condemned in the last moment; and its author goes on to something else
+            there = client.head("x")
+            assert there is not None
+            client.put("x", Bytes(b"changed"), replaces=there.version, meta={})
+        if (verb, key) == ("LIST", GARBAGE) and next(looks) == 3:
+            team.wait()
+            hands = team.hands()
+            newest = hands.newest()
+            assert newest is not None
+            read.append((newest.seq, *hands.read(newest)))
+        return None
+
+    hands = team.hands(sleeps)
+    newest = hands.newest()
+    assert newest is not None
+    parent = (newest.seq, *hands.read(newest))
+    found = hands.bucket.head("x")
+    assert found is not None
+    files = [*parent[2].files, CommitFile(Path("x"), digest("x"), 1, 0o644, found.version)]
+    said = {"author": "", "device": "", "time": "", "message": "m", "project": "p"}
+    made = new_commit(files, parent=parent[:2], **said)
+    sources = {digest("x"): [Source("x", found.version)]}
+    with pytest.raises(Integrity):
+        Committer(hands, parent[2], sources, now_ns=team.clock.time_ns).commit(made)
+    team.collect()
+    (other,) = read
+    assert digest("x") in {file.digest for file in other[2].files}
+    child = new_commit(files, parent=other[:2], **{**said, "message": "n"})
+    commit_id, standing = Committer(team.hands(), other[2], {}, now_ns=team.clock.time_ns).commit(child)
+    team.acknowledged[standing.seq] = commit_id
     team.check()
     after(team)

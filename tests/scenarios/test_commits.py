@@ -11,9 +11,10 @@ from dorkyd.buckets.memory import Fault, MemoryBucket
 from dorkyd.core.commits import OBJECTS, commit_key, object_key
 from dorkyd.core.committed import Made
 from dorkyd.core.lockfile import encode_lock, lock_of
-from dorkyd.core.metadata import sha256
+from dorkyd.core.metadata import MODE, SHA256, sha256
 from dorkyd.core.model import Digest, Path
 from dorkyd.errors import Blocked, DorkyError, Integrity, Refused
+from dorkyd.news import Bytes
 from tests.devices import Device, World
 
 A = {"a": "1", "d/b": "2", "d/e/c": "3", "same": "3"}
@@ -168,6 +169,18 @@ def test_permission_bits_come_back(world: World) -> None:
     assert (done.placed, done.modes) == (0, 1)
     world.settle()
     assert one.modes()["a"] == two.modes()["a"] == 0o755
+
+
+def test_a_private_file_is_opened_to_nobody(world: World) -> None:
+    """Whatever bits its object had when it was committed: another tool wrote it, or an older version of this one."""
+    one, two = world.devices
+    meta = {MODE: "644", SHA256: hashlib.sha256(b"KEY=1\n").hexdigest()}
+    world.store.client().put(".env", Bytes(b"KEY=1\n"), replaces=None, meta=meta)
+    world.settle()
+    made = commit(one)
+    assert two.modes()[".env"] == 0o600
+    assert two.checkout.checkout(made.named.id).modes == 0
+    assert two.modes()[".env"] == 0o600
 
 
 def test_some_paths_alone(world: World) -> None:

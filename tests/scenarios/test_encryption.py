@@ -12,8 +12,6 @@ import pytest
 from dorkyd.buckets.memory import Fault, MemoryBucket
 from dorkyd.core import members, metadata
 from dorkyd.core.model import Path
-from dorkyd.core.settings import Mode
-from dorkyd.errors import Refused
 from dorkyd.keys import new_identity, own_key
 from dorkyd.news import Bytes
 from tests.devices import Device, Kill, World, trap_commits
@@ -649,19 +647,3 @@ def test_a_kill_at_any_step_loses_and_betrays_nothing(
             device.kill()
         at += STRIDE
     assert steps > 20
-
-
-def test_a_push_of_a_covered_file_is_refused(world: World) -> None:
-    """Mode manual: nothing of what is staged reaches the bucket in plain, in a content's copy, a plan or a commit."""
-    ann = founded(world)
-    ann.settle()
-    bob = joined(world, ann, "bob", mode=Mode.MANUAL)
-    bob.write(".env", SECRET)
-    bob.look()
-    bob.stage.stage(["."])
-    with pytest.raises(Refused) as refused:
-        bob.pushes.push("secrets")
-    assert refused.value.code == "encrypted-not-built"
-    seen = everything(world)
-    assert SECRET.encode() not in seen
-    assert hashlib.sha256(SECRET.encode()).hexdigest().encode() not in seen

@@ -11,7 +11,7 @@ import pytest
 
 from dorkyd.buckets.memory import Fault, MemoryBucket
 from dorkyd.core import members, metadata
-from dorkyd.core.settings import Mode, Tripwire
+from dorkyd.core.settings import Tripwire
 from dorkyd.errors import Refused, Transient
 from tests.devices import Device, Kill, World
 from tests.scenarios.test_encryption import LARGE, SECRET, dies_at, everything, founded, joined
@@ -62,26 +62,6 @@ def test_what_was_written_and_deleted_before_the_log_was_told_is_no_digest_in_it
     refused = False
     ann.settle()
     assert SHA256.encode() not in everything(world)
-
-
-def test_a_push_of_a_secret_under_another_name_is_refused(world: World) -> None:
-    """Mode manual: no pattern covers the new name, and the old one is staged as gone."""
-    ann = founded(world)
-    bob = joined(world, ann, "bob", mode=Mode.MANUAL)
-    ann.write(".env", SECRET)
-    ann.settle()
-    bob.settle()
-    bob.engine.pull()
-    bob.settle()
-    (bob.root / ".env").rename(bob.root / "notes.txt")
-    bob.look()
-    bob.stage.stage(["."])
-    with pytest.raises(Refused) as refused:
-        bob.pushes.push("secrets")
-    assert refused.value.code == "encrypted-not-built"
-    seen = everything(world)
-    assert SECRET.encode() not in seen
-    assert SHA256.encode() not in seen
 
 
 def test_a_plain_file_moved_over_an_encrypted_one_is_encrypted(world: World) -> None:

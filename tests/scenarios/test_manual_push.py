@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from collections.abc import Callable
@@ -11,11 +12,14 @@ from typing import Any
 import pytest
 
 from dorkyd.buckets.memory import Fault
-from dorkyd.core.commits import COMMITS, decode
+from dorkyd.core.commits import COMMITS, CommitId, commit_key, decode, encode, new_commit
+from dorkyd.core.metadata import SHA256
 from dorkyd.core.pushes import PLANS
 from dorkyd.core.settings import Mode
 from dorkyd.errors import DorkyError, Refused, Transient, Unsupported
+from dorkyd.manual import warn
 from dorkyd.manual_staging import Stage
+from dorkyd.news import Bytes
 from tests.devices import Device, Kill, Trap, World, trap_commits
 from tests.scenarios.test_manual import apart
 
@@ -349,6 +353,7 @@ def test_killed_while_staging(quick_path: Path, monkeypatch: pytest.MonkeyPatch)
         assert sorted(str(digest) for digest in held) == sorted(str(row.digest) for row in staged.values())
         contents = {(a.root / ".dorky" / "tmp" / str(name)).read_text() for name in names} | set(a.trashed())
         assert "first" in contents
+        assert "other" not in a.trashed(), "the folder holds it"
         assert a.tree() == {"f": "second", "g": "other"}
         at += 1
     assert at > 10
@@ -489,3 +494,99 @@ def test_staged_bytes_outlive_a_journal_that_came_back(quick_path: Path, monkeyp
     a.settle()
     assert a.tree() == {"f": "edited after"}
     assert a.trashed() == ["the only copy"]
+
+
+def test_a_push_waits_for_the_end_of_the_one_before_it(quick_path: Path) -> None:
+    """Its commit came when ours had looked for pushes under way and read the news; neither the plain paths nor the log tell of
+    its files yet. Ours would leave them out.
+    """
+    world, (b, a, c) = team(quick_path, {"f": "1", "h": "3"}, "a", "c")
+    a.write("f", "a's")
+    a.write("new", "a's")
+    a.stage.stage(["."])
+    c.write("h", "c's")
+    c.stage.stage(["h"])
+
+    def away(device: str, verb: str, key: str) -> Fault | None:
+        copies = (device, verb) == ("a", "COPY") and not key.startswith(".dorky/objects/")
+        return Fault(Transient("no reply", offline=True)) if copies else None
+
+    def push() -> None:
+        world.faults = away
+        assert not a.pushes.push("a's, decided and not carried out").told
+
+    when(world, "c", "LIST", COMMITS, push)
+    with pytest.raises(Refused) as refused:
+        c.pushes.push("c's")
+    assert refused.value.code == "remote-moved"
+    # c has brought a's push to its end for it.
+    first = {"f": "a's", "h": "3", "new": "a's"}
+    assert commits(world) == [first]
+    assert world.objects() == first
+    world.faults = lambda _device, _verb, _key: None
+    c.engine.pull()
+    c.settle()
+    c.pushes.push("c's, on top of it")
+    world.settle()
+    assert world.objects() == b.tree() == commits(world)[-1] == {**first, "h": "c's"}
+    assert world.keys(PLANS) == []
+
+
+def test_what_claims_to_be_the_same_is_kept_all_the_same(quick_path: Path) -> None:
+    """Another tool's write under our metadata says that it holds what the push brings. Its bytes are not known to be anywhere else."""
+    world, (_, a) = team(quick_path, {"f": "1"}, "a")
+    client = world.store.client()
+    there = client.head("f")
+    assert there is not None
+    claim = hashlib.sha256(b"mine").hexdigest()
+    client.put("f", Bytes(b"a tool's"), replaces=there.version, meta={**there.meta, SHA256: claim})
+    a.engine.pull()
+    a.settle()
+    assert a.tree() == {"f": "a tool's"}
+    a.write("f", "mine")
+    a.stage.stage(["f"])
+    a.pushes.push(None)
+    assert world.objects() == {"f": "mine"}
+    assert "a tool's" in [world._content(key) for key in world.keys(".dorky/trash/f/")]
+
+
+def test_a_push_whose_commit_was_collected_is_told_of(quick_path: Path) -> None:
+    """It was decided, the bucket was away for days, and others' retention took its commit: nobody can carry it out. What it
+    staged is staged still, a warning says what to do, and the next push ends it.
+    """
+    world, (b, a) = team(quick_path, {"f": "1"}, "a")
+    a.write("f", "a's")
+    a.stage.stage(["f"])
+
+    def away(device: str, verb: str, key: str) -> Fault | None:
+        copies = (device, verb) == ("a", "COPY") and not key.startswith(".dorky/objects/")
+        return Fault(Transient("no reply", offline=True)) if copies else None
+
+    world.faults = away
+    assert not a.pushes.push(None).told
+    world.faults = lambda _device, _verb, _key: None
+    client = world.store.client()
+    (plan,) = world.keys(PLANS)
+    (commit,) = world.keys(COMMITS)
+    for key in (plan, commit):
+        there = client.head(key)
+        assert there is not None
+        client.delete(key, replaces=there.version)
+    b.write("g", "b's")
+    b.settle()
+    later = new_commit([], parent=(1, CommitId("0" * 64)), author="", device="b", time="", message="later", project="")
+    client.put(commit_key(2), Bytes(encode(later)), replaces=None, meta={})
+    a.restart()
+    for _ in range(4):
+        a.step(10)
+    warn(a.engine)
+    assert "commit 1" in a.engine.warnings["push-lost"][0]
+    assert list(a.journal.manual.staged()) == ["f"]
+    assert a.journal.manual.pushes() == []
+    a.engine.pull()
+    a.settle()
+    a.pushes.push("again")
+    warn(a.engine)
+    assert "push-lost" not in a.engine.warnings
+    world.settle()
+    assert world.objects() == b.tree() == {"f": "a's", "g": "b's"}

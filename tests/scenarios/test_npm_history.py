@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,8 @@ from dorkyd.buckets.memory import Fault, MemoryBucket
 from dorkyd.control_import import ImportedHistory
 from dorkyd.core.commits import COMMITS
 from dorkyd.core.npm_history import AUTHOR
-from dorkyd.errors import DorkyError, Transient
+from dorkyd.errors import DorkyError, Refused, Transient
+from dorkyd.keys import KeyHome
 from dorkyd.news import Bytes
 from dorkyd.npm_history import HistoryImport
 from tests.devices import Device, World
@@ -145,3 +146,16 @@ def test_no_copies(imported: Imported, world: World) -> None:
     with pytest.raises(DorkyError) as refused:
         imported.run()
     assert refused.value.code == "no-npm-history"
+
+
+def test_what_is_to_be_encrypted_becomes_no_commit(imported: Imported, world: World) -> None:
+    """It would be kept in plain for ever."""
+    device = imported.device
+    device.key_home = KeyHome(device.journals / "keys")
+    device.project = replace(device.project, encrypt=(".env*",))
+    device.restart()
+    device.settle()
+    with pytest.raises(Refused) as refused:
+        imported.run()
+    assert refused.value.code == "must-be-encrypted"
+    assert world.keys(COMMITS) == []

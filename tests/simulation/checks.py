@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dorkyd.core import metadata
 from dorkyd.core.commits import COMMITS, decode, id_of, object_content
 from dorkyd.core.ignore import IgnoreRules
+from dorkyd.core.metadata import hex_of
 from dorkyd.core.model import Path
 from dorkyd.core.paths import is_under
 from dorkyd.core.pushes import plan_number
@@ -238,7 +239,7 @@ def _commits(play: Play) -> None:
     for seq, key in enumerate(sorted(key for key in objects if key.startswith(COMMITS)), 1):
         commit = decode(objects[key].data, seq)
         assert commit.header.parent == parent, f"commit {seq} does not follow"
-        assert {file.digest for file in commit.files} <= kept, f"commit {seq} lacks contents"
+        assert {hex_of(file.digest) for file in commit.files} <= kept, f"commit {seq} lacks contents"
         parent = id_of(objects[key].data)
 
 
@@ -269,6 +270,8 @@ def _bits(play: Play) -> int:
 
 def _must_be_sealed(key: str, data: bytes, meta: Mapping[str, str]) -> bool:
     """What a device wrote of somebody's content, and is plain."""
+    if key.startswith(".dorky/objects/"):
+        return not data.startswith(b"age-encryption.org/v1")
     ours = key.startswith(".dorky/") and not key.startswith(".dorky/trash/")
     return not ours and "dorky-op" in meta and not data.startswith(b"age-encryption.org/v1")
 

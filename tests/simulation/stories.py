@@ -92,7 +92,7 @@ class Author:
         """Draws of its own, so that all other stories are as they were."""
         if self.manual.random() < MANUAL:
             self.setting = replace(self.setting, manual=1)
-        if seed % SEALED_EVERY == 0 and self.setting.joined and not self.setting.manual:
+        if seed % SEALED_EVERY == 0 and self.setting.joined:
             # Not by chance: the stories of all other seeds stay what they were.
             self.setting = replace(self.setting, sealed=True)
         rng = self.rng

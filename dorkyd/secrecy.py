@@ -1,0 +1,23 @@
+"""Which content may leave this machine encrypted only, though no pattern covers its name. Engine thread.
+
+Encryption never falls away: not by a rename, a copy, a conflict, a restore, or an edit under the name of a secret that was
+deleted. Every writer of objects asks here: the engine's uploads, the API's puts, pushes.
+"""
+
+from __future__ import annotations
+
+from dorkyd.core.model import Digest, Path
+from dorkyd.core.paths import without_conflict
+from dorkyd.journal import Journal
+
+
+def must_be_sealed(journal: Journal, path: Path, digest: Digest, size: int, *, new: bool) -> bool:
+    """For what it is: content that is or ever was encrypted, or that stood here under a name which a pattern covers; the
+    conflict copy of a file that is encrypted; what comes back (`new`: no object has the name) under the name of one that was.
+    What replaces an encrypted object is encrypted for that (`dorkyd.sealing`). Empty content has no secret.
+    """
+    original = without_conflict(path)
+    remote = journal.remote(original) if original != path else None
+    if remote is not None and remote.sealed is not None:
+        return True
+    return (new and journal.was_sealed(original)) or (size > 0 and journal.is_sealed_content(digest))
