@@ -139,7 +139,6 @@ UNREACHED: dict[Site, str] = {
     ("sql INSERT pushes", "manual_rows.ManualRows.push_begins"): _MANUAL,
     ("sql INSERT staged", "manual_rows.ManualRows.stage"): _MANUAL,
     ("sql UPDATE pushes", "manual_rows.ManualRows.push_is"): _MANUAL,
-    ("bucket.delete", "emptying.Emptying._empty_bucket"): _PAST,
     ("folder.set_mode", "placing.Placer.set_mode"): _PAST,
     ("folder.trash_to_stage", "contents.Contents._from_disk"): _PAST,
     ("folder.unstage", "contents.Contents._from_bucket"): _PAST,

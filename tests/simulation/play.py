@@ -275,7 +275,7 @@ class Play:
         if device.engine.journal is None:
             return
         self.say(str(step))
-        before = device.tree()
+        before, bits = device.tree(), device.modes()
 
         def act() -> None:
             try:
@@ -287,7 +287,8 @@ class Play:
         self._alive(device, act)
         after = device.tree()
         self.account.takes_back(before, after)
-        self.account.edits += [Edit(who, "past", path) for path, _ in sorted(before.items() ^ after.items())]
+        changed = {path for path, _ in (before.items() ^ after.items()) | (bits.items() ^ device.modes().items())}
+        self.account.edits += [Edit(who, "past", path) for path in sorted(changed)]
         self.stamps[who].see(device.root)
 
     def _upkeep(self, device: Device) -> None:
