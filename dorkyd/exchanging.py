@@ -23,7 +23,8 @@ def replaced(target: Path, data: bytes, seen: bytes | None, mode: int, renames: 
     """
     renames = renames or AtomicRenames()
     with _folder(target.parent) as fd:
-        new, place = Place(fd, f".{target.name}.{secrets.token_hex(8)}.part"), Place(fd, target.name)
+        # Whatever is added to it, sync passes over a name that begins so: what stands there may be a secret.
+        new, place = Place(fd, f".#{target.name}.{secrets.token_hex(8)}.part"), Place(fd, target.name)
         _write(new, data, mode)
         try:
             done = _placed(renames, new, place) if seen is None else _traded(renames, new, place, data, seen)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from dorkyd.core import model
+from dorkyd.core.ignore import IgnoreRules
 from dorkyd.exchanging import replaced
 from dorkyd.renames import AtomicRenames, Place, Renames, StepwiseRenames
 
@@ -100,3 +102,17 @@ def test_what_is_gone_is_not_made_anew(file: Path, inner: Renames) -> None:
     """Somebody removed it in the last moment."""
     assert not replaced(file, b"new", b"old", 0o600, Meanwhile(inner, file.unlink))
     assert not list(file.parent.iterdir())
+
+
+def test_what_a_kill_leaves_beside_is_never_synced(file: Path) -> None:
+    """Where names cannot be exchanged both contents stand beside the place for a moment, and may be secrets."""
+
+    class Killed(StepwiseRenames):
+        def place(self, staged: Place, to: Place) -> None:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        replaced(file, b"new", b"old", 0o600, Killed())
+    left = [one for one in file.parent.iterdir() if one != file]
+    assert b"old" in [one.read_bytes() for one in left]
+    assert all(IgnoreRules().skip(model.Path(one.name), False) for one in left), left
