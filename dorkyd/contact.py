@@ -187,6 +187,7 @@ class Contact:
             if strayed is not None:
                 return strayed
         if now >= self._poll:
+            self.remote.try_keys_again()
             if self.remote.poll():
                 # Hints first, approvals among them: a listing alone would show deletions that nobody vouches for.
                 self._poll = now

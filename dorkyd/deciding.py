@@ -7,6 +7,7 @@ transaction of the journal and carries out what comes back.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -248,7 +249,7 @@ class Decider:
 
     def _one(self, row: Dirty, done: Decisions, at_ns: int) -> None:
         path = row.path
-        if self._stays_shut(row, done):
+        if self._stays_shut(row, done, at_ns):
             return
         try:
             seen: Observation = self.local.observe(path, at_ns)
@@ -264,9 +265,9 @@ class Decider:
         base, remote = self.journal.base(path), self.journal.remote(path)
         open_to_others = isinstance(seen, Local) and is_private(path) and bool(seen.mode & ~OWNER_BITS)
         local = self._with_holdable_mode(seen, base, remote) if isinstance(seen, Local) else None
-        if local is not None and local.size > 0 and self.keyring is not None and self.keyring.covers(path):
+        if self.keyring is not None and self.keyring.covers(path):
             # A copy of it under another name may be sent first, or at the same time.
-            self.journal.keep_sealed(path, local.digest)
+            self._keep_secret(path, seen)
         if remote is not None and remote.sealed is not None and remote.digest is None:
             remote = self._recognised(path, base, local, remote)
         if is_private(path):
@@ -325,7 +326,7 @@ class Decider:
                 # A look at a neighbour, which may not succeed for long.
                 done.waits.append(Wait(path, result.path))
 
-    def _stays_shut(self, row: Dirty, done: Decisions) -> bool:
+    def _stays_shut(self, row: Dirty, done: Decisions, at_ns: int) -> bool:
         """Without its key an encrypted path is a problem, never an edit or a deletion; and of one that is to be encrypted it
         must be known how its object is stored.
         """
@@ -336,11 +337,20 @@ class Decider:
         problem = keyring.problem(path, remote)
         if problem is not None:
             done.problems.append(problem)
+            if keyring.covers(path):
+                # Other names are open, and may get a copy of it.
+                with suppress(Stale, PathProblem):
+                    self._keep_secret(path, self.local.observe(path, at_ns))
             return True
         if remote is not None and not remote.looked and keyring.covers(path):
             done.asks.append(row)
             return True
         return False
+
+    def _keep_secret(self, path: Path, seen: Observation) -> None:
+        """What stands under a covered name is remembered (`dorkyd.secrecy`)."""
+        if isinstance(seen, Local) and seen.size > 0:
+            self.journal.keep_sealed(path, seen.digest)
 
     def _recognised(self, path: Path, base: Base | None, local: Local | None, remote: Remote) -> Remote:
         """An encrypted object says which content it holds to who has that content: the file here, base, or another file of

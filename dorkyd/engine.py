@@ -864,7 +864,8 @@ class Engine:
         applied = repr((keys.listed.number, o.keyring.chosen, epoch, sorted(keys.opened)))
         if o.journal.get("keys_applied") == applied or not o.keyring.in_use:
             return
-        stuck = [problem.path for problem, _ in o.journal.ledger.problems() if problem.code in KEY_PROBLEMS]
+        # A store that refuses a look at the list gives a code of its own.
+        stuck = [p.path for p, _ in o.journal.ledger.problems() if p.code in KEY_PROBLEMS or o.keyring.covers(p.path)]
         with o.journal.atomic():
             o.journal.mark([path for path in o.journal.known_paths() if o.keyring.covers(path)])
             o.journal.mark(o.journal.sealed_otherwise(epoch))

@@ -28,6 +28,8 @@ from dorkyd.ports import Bucket, Clock
 
 FRESH_S = 1.0
 """How long an answer that the list has not changed is good for who encrypts."""
+UNASKED_S = 600.0
+"""How long it is good where nobody told of any list."""
 KEY_PROBLEMS = frozenset(
     {"no-key", "key-untrusted", "key-locked", "key-file", "key-list", "key-list-rewound", "no-list"}
 )
@@ -91,6 +93,8 @@ class Keyring:
     _number: int = 0
     """The highest number of the list that anybody told of."""
     _checked: float = float("-inf")
+    _failed: bool = False
+    """The last look at the list did not come to its end."""
     _lock: RLock = field(default_factory=RLock)
 
     def __post_init__(self) -> None:
@@ -177,8 +181,9 @@ class Keyring:
         with self._lock:
             self.opens(project)
             self._number = max(self._number, number, 1 if self.pinned() is not None else 0)
-            if self.in_use or self._checked == float("-inf"):
-                # Once in any case: what the project encrypts must be known before its first file leaves here.
+            if self.in_use or self.clock.monotonic() - self._checked > UNASKED_S:
+                # Once in any case: what the project encrypts must be known before its first file leaves here. And again from
+                # time to time: who made a list may have been cut short before telling of it.
                 self.follow()
 
     def home_knows(self) -> bool:
@@ -192,6 +197,12 @@ class Keyring:
         """Look whether the list changed, unless that was asked just now."""
         with self._lock:
             if self.project and (at_once or self.clock.monotonic() - self._checked > FRESH_S):
+                self.follow()
+
+    def try_again(self) -> None:
+        """Look again if the last look failed, or found what a teammate or a person may have mended since: nobody tells of that."""
+        with self._lock:
+            if self.project and (self._failed or self.keys.why is not None):
                 self.follow()
 
     def look(self) -> None:
@@ -210,6 +221,7 @@ class Keyring:
     def follow(self) -> None:
         """Read what is new of the list and open what it gives us."""
         with self._lock:
+            self._failed = True
             heard: tuple[str, ...] = ()
             try:
                 listed, print_ = self._chain.newest(self.project, self.keys.listed, self.keys.fingerprint)
@@ -220,6 +232,9 @@ class Keyring:
                 # What was believed before is not thrown away, and nothing is done with it.
                 self.keys = replace(self.keys, why=Why(exc.code, str(exc), exc.hint))
                 heard = self._heard()
+                if exc.code not in KEY_PROBLEMS and self._number > self.keys.listed.number:
+                    # A change was told of that the store does not let us read: what it covers is unknown.
+                    heard = EVERYTHING
             else:
                 self._number = max(self._number, listed.number)
                 try:
@@ -229,6 +244,7 @@ class Keyring:
                     self.keys = Keys(listed, print_, self.keys.opened, self.keys.me, why)
             self._cover = self._cover.given(self.keys.listed.patterns, heard)
             self._checked = self.clock.monotonic()
+            self._failed = False
 
     def _heard(self) -> tuple[str, ...]:
         """Every pattern that this machine saw in a list of the project, or that the bucket's documents tell of. Everything,

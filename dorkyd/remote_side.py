@@ -250,6 +250,11 @@ class RemoteSide:
             self._take(entry, version)
         return True
 
+    def try_keys_again(self) -> None:
+        """As `Keyring.try_again`."""
+        if self.keyring is not None:
+            self.keyring.try_again()
+
     def _take(self, entry: Entry, version: Version) -> None:
         ledger = self.journal.ledger
         ours = {i.op for i in ledger.announcements(-1)} if entry.replica == self.replica else set()

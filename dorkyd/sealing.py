@@ -237,6 +237,10 @@ class Sealing(Wrapped):
                 raise SessionGone(f"{key}: what its upload was begun with is gone")
             return self._bucket.put(key, body, replaces=replaces, meta=_bare(meta), session=session)
         coding, plain_size = kept
+        if coding.key is None and self._coding_for(key, meta).key is not None:
+            self._bucket.abandon(key, session)
+            self.forget(meta.get(metadata.OP, ""))
+            raise SessionGone(f"{key}: it is to be encrypted since its upload began")
         if coding.key is not None and self._keyring.writing().id != coding.key.id:
             self._bucket.abandon(key, session)
             self.forget(meta.get(metadata.OP, ""))

@@ -12,9 +12,12 @@ import pytest
 from dorkyd.buckets.memory import Fault, MemoryBucket
 from dorkyd.core import members, metadata
 from dorkyd.core.settings import Tripwire
-from dorkyd.errors import Refused, Transient
+from dorkyd.errors import Denied, DorkyError, Refused, SessionGone, Transient
+from dorkyd.keys import new_identity, own_key
+from dorkyd.news import Bytes
+from dorkyd.sealing import Sealing
 from tests.devices import Device, Kill, World
-from tests.scenarios.test_encryption import LARGE, SECRET, dies_at, everything, founded, joined
+from tests.scenarios.test_encryption import LARGE, SECRET, dies_at, everything, founded, joined, person
 from tests.scenarios.test_tripwire import SECRET as TOKEN
 
 SHA256 = hashlib.sha256(SECRET.encode()).hexdigest()
@@ -125,6 +128,21 @@ def test_a_large_upload_that_a_pattern_covers_by_now_leaves_no_part(quick_path: 
     ann.settle()
     assert world.objects()["large.txt"].startswith("age-enc")
     assert world.store.open_sessions == []
+
+
+def test_no_session_that_was_begun_packed_and_plain_goes_on_once_a_pattern_covers_it(quick_path: pathlib.Path) -> None:
+    """Whoever asks the bucket to go on with it: the seam itself refuses."""
+    world = World(quick_path, MemoryBucket(sessions_over=300, part_bytes=100))
+    ann = founded(world, compress=("*.txt",))
+    bucket, body = ann.engine.bucket, Bytes(b"".join(hashlib.sha256(bytes([n])).digest() for n in range(20)))
+    assert isinstance(bucket, Sealing)
+    meta = {metadata.OP: ann.clock.random_id(), metadata.SHA256: metadata.hex_of(body.digest)}
+    size = bucket.stored_size("large.txt", body, meta)
+    session = bucket.begin("large.txt", size, replaces=None, meta=meta)
+    ann.keyring.encrypt(("*.txt",))
+    with pytest.raises(SessionGone):
+        bucket.put("large.txt", body, replaces=None, meta=meta, session=session)
+    assert (world.objects(), world.store.open_sessions, ann.engine.folder.staged()) == ({}, [], [])
 
 
 def test_what_is_encrypted_trips_nothing(world: World) -> None:
@@ -238,3 +256,66 @@ def test_an_old_secret_restored_under_another_name_goes_encrypted(world: World) 
     assert ann.read("old.txt") == SECRET
     assert world.objects()["old.txt"].startswith("age-enc")
     assert SECRET.encode() not in everything(world)
+
+
+@pytest.mark.parametrize("failure", [Denied("403", hint="ask"), Transient("the connection is lost")])
+@pytest.mark.parametrize("times", [1, 4])
+def test_a_change_of_the_list_that_could_not_be_read_is_asked_for_again(
+    world: World, failure: DorkyError, times: int
+) -> None:
+    """By itself, at the next poll. What a pattern of it covers waits for that, and goes on then."""
+    ann = founded(world, encrypt=())
+    bob = joined(world, ann, "bob", encrypt=())
+    world.settle()
+    ann.keyring.encrypt(("*.pem",))
+    ann.settle()
+    key, left = members.key_of_document(ann.keyring.keys.listed.number), [times]
+
+    def fault(who: str, verb: str, which: str) -> Fault | None:
+        if (who, verb, which) == ("bob", "GET", key) and left[0] > 0:
+            left[0] -= 1
+            return Fault(failure)
+        return None
+
+    world.faults = fault
+    bob.write("a.pem", SECRET)
+    bob.look(whole=False)
+    bob.step()
+    bob.write("b.pem", SECRET)
+    bob.look()
+    bob.settle()
+    for _ in range(60):
+        bob.step(2)
+    assert left == [0]
+    assert bob.problems() == {}
+    assert {path: text[:7] for path, text in world.objects().items()} == {"a.pem": "age-enc", "b.pem": "age-enc"}
+    assert SECRET.encode() not in everything(world)
+
+
+def test_a_list_that_nobody_told_of_is_found(world: World) -> None:
+    """Whoever made it was killed before the log and the project's document knew."""
+    bob = person(world, "bob", encrypt=())
+    bob.settle()
+    ann = person(world, "ann", encrypt=())
+    ann.settle()
+    ann.keyring.begin("ann", own_key(new_identity().encode()).share, (".env*",))
+    ann.kill()
+    bob.step(3600)
+    bob.write(".env", SECRET)
+    bob.look()
+    bob.settle()
+    assert ".env" not in world.objects()
+    assert bob.problems() == {".env": "key-untrusted"}
+
+
+def test_a_copy_of_a_secret_that_waits_for_its_key_waits_too(world: World) -> None:
+    """The covered name is shut; another is open."""
+    founded(world)
+    bob = person(world, "bob")
+    bob.write(".env", SECRET)
+    bob.settle()
+    bob.write("notes.txt", SECRET)
+    bob.write("plain.txt", "nobody's secret\n")
+    bob.settle()
+    assert set(world.objects()) == {"plain.txt"}
+    assert set(bob.problems()) == {".env", "notes.txt"}
