@@ -49,6 +49,18 @@ class Chain:
             self.home.trust(project, Trust(print_, known.number, known.head, known.patterns))
         return known, print_
 
+    def check_new(self, project: str) -> None:
+        """The bucket shows no list: `Blocked` where this machine saw one, or the team's git repository names one."""
+        trusted = self.home.trust_of(project)
+        if trusted is not None and trusted.number:
+            gone = _rewound(trusted.number, 0)
+            lost = (
+                f"{gone.hint}; lost for good, remove {self.home.trust_file(project)} on this machine and run it again"
+            )
+            raise Blocked(str(gone), code=gone.code, hint=lost)
+        if (named := self.pinned()) is not None:
+            raise _missing(named)
+
     def made_here(self, project: str, document: bytes, people: tuple[Member, ...]) -> bool:
         """The first document gives exactly these keys, whatever it calls them, and is signed with one of them: a try of this
         machine that was cut short made it, since nobody else has them.
@@ -75,8 +87,7 @@ class Chain:
             if trusted is not None and trusted.number:
                 raise _rewound(trusted.number, 0)
             if trusted is None and (named := self.pinned()) is not None:
-                what = f"`.dorky.yaml` names the keys {named[:80]}, and the bucket has no member list"
-                raise Blocked(what, code="key-list", hint=members.HINT)
+                raise _missing(named)
             return NOBODY, ""
         print_ = members.fingerprint(first)
         expected = trusted.fingerprint if trusted is not None else self.pinned()
@@ -110,3 +121,8 @@ def _rewound(seen: int, there: int) -> Blocked:
         code="key-list-rewound",
         hint="restore `.dorky/keys/members/` in the bucket from its versions or a backup; nothing was changed here",
     )
+
+
+def _missing(named: str) -> Blocked:
+    what = f"`.dorky.yaml` names the keys {named[:80]}, and the bucket has no member list"
+    return Blocked(what, code="key-list", hint=members.HINT)

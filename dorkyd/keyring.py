@@ -121,6 +121,7 @@ class Keyring:
                 self.project, self.keys, self._number = project, Keys(), 0
                 self.store = KeyStore(self.bucket)
                 self._chain = Chain(self.store, self.home, self.pinned)
+                self._checked = float("-inf")
             self._number = max(self._number, 1 if project and self.home_knows() else 0)
 
     def covers(self, path: Path) -> bool:
@@ -237,6 +238,7 @@ class Keyring:
                     heard = EVERYTHING
             else:
                 self._number = max(self._number, listed.number)
+                self._cover = self._cover.given(listed.patterns, ())  # though its keys cannot be asked for
                 try:
                     self.keys = self._opened(listed, print_)
                 except Blocked as exc:
@@ -286,7 +288,8 @@ class Keyring:
 
     def begin(self, name: str, recovery: str, patterns: tuple[str, ...]) -> Keys:
         """Make the project's first list: this machine's key and the recovery key are its members. `Refused` (`keys-exist`)
-        when there is one, but for one that an earlier try with the same keys made, whose answer was lost.
+        when there is one, but for one that an earlier try with the same keys made, whose answer was lost; `key-list-rewound`
+        and `key-list` where there was one or is to be one: it would shut everybody out of what is encrypted already.
         """
         own = self._own()
         people = (members.member_of(name, own.share), members.member_of(members.RECOVERY, recovery))
@@ -295,6 +298,7 @@ class Keyring:
             self._number = max(self._number, 1)
             first = self.store.document(1)
             if first is None:
+                self._chain.check_new(self.project)
                 first = self._founded(own, people, patterns)
             elif not self._chain.made_here(self.project, first, people):
                 raise Refused(

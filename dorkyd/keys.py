@@ -255,13 +255,13 @@ class KeyHome:
     def trust_of(self, project: str) -> Trust | None:
         """None: nobody said yet what to trust. `Blocked` (`key-file`) when it cannot be read."""
         try:
-            words = json.loads(self._trust_file(project).read_text())
+            words = json.loads(self.trust_file(project).read_text())
             patterns = tuple(str(pattern) for pattern in words["encrypt"])
             return Trust(str(words["fingerprint"]), int(words["number"]), str(words["head"]), patterns)
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError) as exc:
-            what = f"{self._trust_file(project)}, what this machine trusts, cannot be read"
+            what = f"{self.trust_file(project)}, what this machine trusts, cannot be read"
             hint = "compare the fingerprint with a teammate (dorkyctl team list), then: dorkyctl key trust FINGERPRINT"
             raise Blocked(what, code="key-file", hint=hint) from exc
 
@@ -275,9 +275,10 @@ class KeyHome:
             "head": trusted.head,
             "encrypt": list(trusted.patterns),
         }
-        write_private(self._trust_file(project), json.dumps(words).encode())
+        write_private(self.trust_file(project), json.dumps(words).encode())
 
-    def _trust_file(self, project: str) -> Path:
+    def trust_file(self, project: str) -> Path:
+        """Where it stands what is trusted of a project."""
         return self.folder / "trust" / f"{hashlib.sha256(project.encode()).hexdigest()[:32]}.json"
 
     # --- names of conflict copies ---------------------------------------------------------------------------------

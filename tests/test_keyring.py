@@ -353,8 +353,8 @@ def test_the_git_repositorys_fingerprint_is_the_first_trust(team: Team) -> None:
 
 def test_a_list_that_the_git_repository_promises_and_nobody_shows(team: Team) -> None:
     """Somebody took it away: who never saw it sends nothing at all, who did goes by what it said."""
-    ann = team.founded(pinned="0" * 40)
-    assert why(ann) == "", "who compared it goes by that"
+    ann = team.founded()
+    assert why(team.ring("ann", pinned="0" * 40)) == "", "who compared it goes by that"
     ann.encrypt((".env*",))
     for number in (1, 2):
         ann.bucket.delete(members.key_of_document(number), replaces=head(team, members.key_of_document(number)))
@@ -658,3 +658,47 @@ def test_two_who_make_the_first_keys_at_once(team: Team) -> None:
     assert refused.value.code == "keys-exist"
     assert why(bob) == ""
     assert why(ann) == "key-untrusted"
+
+
+@pytest.mark.parametrize("how", ["seen here", "named by git"])
+def test_no_new_keys_take_the_place_of_a_list_that_is_gone(team: Team, how: str) -> None:
+    """A bucket that was emptied of its documents, or is not the whole one, is mended by bringing them back: a new list in
+    their place would be in the way of that, and nobody would have the keys of what is encrypted.
+    """
+    ann = team.founded()
+    first, print_ = team.document(1), ann.keys.fingerprint
+    bucket = team.store.client()
+    info = bucket.head(members.key_of_document(1))
+    assert info is not None
+    bucket.delete(members.key_of_document(1), replaces=info.version)
+    ring = team.ring("ann") if how == "seen here" else team.ring("new", pinned=print_)
+    with pytest.raises(Blocked) as raised:
+        ring.begin("me", RECOVERY.share, ())
+    assert raised.value.code == ("key-list-rewound" if how == "seen here" else "key-list")
+    team.put(members.key_of_document(1), first)
+    ann.look()
+    assert ann.keys.current is not None
+
+
+def test_another_project_is_asked_for_its_list_at_once(team: Team) -> None:
+    """The bucket's project was replaced while the daemon ran, and a person said that this is right."""
+    ring = team.ring("bob")
+    ann = team.ring("ann")
+    ann.opens("fedcba9876543210")
+    ann.begin("ann", RECOVERY.share, (".env*",))
+    ring.met("fedcba9876543210", 0)
+    assert ring.covers(ENV)
+
+
+def test_what_a_list_covers_is_covered_before_its_keys_are_here(team: Team) -> None:
+    """The connection is lost between the two."""
+    ann = team.founded()
+    bob = team.joined(ann, "bob")
+    ann.encrypt((".env*",))
+    ann.remove("recovery")
+    team.at = lambda who, verb, key: (
+        Fault(Transient("the connection is lost")) if (who, verb) == ("bob", "GET") and key.endswith(".age") else None
+    )
+    with pytest.raises(Transient):
+        bob.look()
+    assert bob.covers(ENV)
