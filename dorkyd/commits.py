@@ -301,7 +301,8 @@ def refuse_plain(engine: Engine, files: Iterable[CommitFile]) -> None:
         raise Refused(
             f"{plain!r} is to be encrypted, and is in the bucket in plain",
             code="must-be-encrypted",
-            hint="a device in mode two-way or push that has the file encrypts it: `dorkyctl status` tells what waits",
+            hint="a device in mode two-way or push that has the file encrypts it (`dorkyctl status` tells what waits);"
+            f" in mode manual: dorkyctl stage {plain!r}, then push",
         )
 
 

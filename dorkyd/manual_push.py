@@ -34,7 +34,7 @@ from dorkyd.errors import Blocked, Refused, Stale, Transient
 from dorkyd.journal import Journal
 from dorkyd.manual_finishing import Finishing, standing_from
 from dorkyd.manual_rows import MESSAGE, PULLING, OpenPush, Staged
-from dorkyd.manual_staging import Stage, ask
+from dorkyd.manual_staging import Stage, ask, to_encrypt
 from dorkyd.news import Bytes
 from dorkyd.ports import Body
 from dorkyd.secrecy import must_be_sealed
@@ -282,7 +282,11 @@ class Pushes:
         ]
         if behind:
             raise self._moved(list(dict.fromkeys(behind)))
-        staged = {path: row for path, row in staged.items() if _changes(row, journal.base(path))}
+        staged = {
+            path: row
+            for path, row in staged.items()
+            if _changes(row, journal.base(path)) or (row.digest is not None and to_encrypt(engine, path))
+        }
         if not staged:
             raise Refused(
                 "what is staged is what was last pushed or pulled", code="nothing-staged", hint="see `dorkyctl status`"

@@ -43,6 +43,8 @@ class _Sides:
     base: Base | None
     known: Known | None
     staged: Staged | None
+    to_encrypt: bool = False
+    """The object is plain, and a pattern covers it by now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,13 +119,16 @@ class Stage:
     def _sides(self, paths: Sequence[Path]) -> dict[Path, _Sides]:
         journal = self._journal()
         staged = journal.manual.staged()
-        return {path: _Sides(journal.base(path), journal.known(path), staged.get(path)) for path in paths}
+        return {
+            path: _Sides(journal.base(path), journal.known(path), staged.get(path), to_encrypt(self.engine, path))
+            for path in paths
+        }
 
     def _replace(self, new: Sequence[Staged], old: Sequence[Staged]) -> None:
         """Rows `new` in place of `old`. Of what `old` held, that which the files hold as well is removed; the rest goes to the
         trash.
         """
-        journal = self._journal()
+        journal, keyring = self._journal(), self.engine.keyring
         held = {staged.name for staged in new}
         loose = [staged for staged in old if staged.name is not None and staged.name not in held]
         spare = {staged.name for staged in loose if staged.name is not None and self._is_here(staged)}
@@ -133,6 +138,8 @@ class Stage:
             for staged in new:
                 if staged.name is not None:
                     journal.ledger.came_in(staged.name)
+                if staged.digest is not None and staged.size and keyring is not None and keyring.covers(staged.path):
+                    journal.keep_sealed(staged.path, staged.digest)  # the file may hold something else by now
             for name in spare:
                 journal.ledger.comes_in(name)  # from here on it is ours to remove
         for staged in loose:
@@ -233,7 +240,7 @@ class Stage:
             except DorkyError as exc:
                 outcomes[path] = exc
                 continue
-            outcomes[path] = self._differs(seen, sides[path].base)
+            outcomes[path] = self._differs(seen, sides[path].base) or (seen is not None and sides[path].to_encrypt)
             if outcomes[path] or sides[path].staged is not None:
                 wanted[path] = seen
         made = self._copies(
@@ -334,6 +341,12 @@ def ask(engine: Engine, request: Callable[[], T]) -> T:
     except TimeoutError as exc:
         what = "the engine is busy and has not answered"
         raise Transient(what, code="busy", hint="try again", retry_after_s=1) from exc
+
+
+def to_encrypt(engine: Engine, path: Path) -> bool:
+    """A pattern covers the path, and its object is plain: pushed once more, it is encrypted. Engine thread."""
+    keyring, there = engine.keyring, engine.journal.remote(path) if engine.journal is not None else None
+    return keyring is not None and there is not None and there.sealed is None and keyring.covers(path)
 
 
 def _place(text: str) -> Path | None:

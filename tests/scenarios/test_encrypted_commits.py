@@ -297,6 +297,49 @@ def test_a_push_of_a_secret_under_another_name_is_encrypted(world: World) -> Non
     nobody_learns(world, SECRET)
 
 
+def test_what_was_staged_as_a_secret_is_one_whatever_the_file_holds_by_now(world: World) -> None:
+    """Its content goes under an open name in the same push."""
+    ann, bob = pushing(world)
+    bob.write(".env", SECRET)
+    bob.stage.stage([".env"])
+    bob.write(".env", "nothing\n")
+    bob.write("copy.txt", SECRET)
+    bob.look()
+    bob.settle()
+    bob.stage.stage(["copy.txt"])
+    bob.pushes.push("secrets")
+    world.settle()
+    assert ann.tree() == {".env": SECRET, "copy.txt": SECRET}
+    nobody_learns(world, SECRET)
+
+
+def test_a_team_that_only_pushes_encrypts_what_a_pattern_covers_by_now(world: World) -> None:
+    """Nobody else would: each push is refused until the file is staged once more, as it is."""
+    ann, bob = pushing(world)
+    bob.write("a.pem", SECRET)
+    bob.write("plain", "1")
+    bob.look()
+    bob.stage.stage(["."])
+    bob.pushes.push("before anybody asked for it")
+    world.devices.remove(ann)
+    ann.keyring.encrypt(("*.pem",))
+    bob.keyring.look()
+    bob.write("plain", "2")
+    bob.look()
+    bob.settle()
+    bob.stage.stage(["plain"])
+    with pytest.raises(Blocked) as raised:
+        bob.pushes.push("too early")
+    assert raised.value.code == "must-be-encrypted"
+    bob.stage.stage(["a.pem"])
+    bob.pushes.push("now")
+    assert {key: "dorky-key" in meta(world, key) for key in world.objects()} == {"a.pem": True, "plain": False}
+    bob.settle()
+    assert (bob.tree(), bob.problems()) == ({"a.pem": SECRET, "plain": "2"}, {})
+    assert bob.journal.manual.totals().changed == 0
+    assert bob.stage.stage(["."]) == ([], [])
+
+
 def test_a_push_without_a_key_is_refused(world: World) -> None:
     """Nothing of it reaches the bucket."""
     founded(world)
