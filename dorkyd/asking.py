@@ -174,7 +174,10 @@ class Asking:
         judge = self.remote.judge(asked.path)
         match asked:
             case Store():
-                new = asked.replaces is None
+                new, keyring = asked.replaces is None, self.remote.keyring
+                if asked.size and keyring is not None and keyring.covers(asked.path):
+                    # A copy of it may be put under another name at the same time, or after this was refused.
+                    self.journal.keep_sealed(asked.path, asked.digest)
                 secret = must_be_sealed(self.journal, asked.path, asked.digest, asked.size, new=new)
                 return "put", lambda: self.storing.store(asked, op, judge, secret=secret), asked.size
             case Annotate():

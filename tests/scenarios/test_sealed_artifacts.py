@@ -16,7 +16,7 @@ from tests.bucketreader import untold, view
 from tests.daemons import wait_until
 from tests.devices import Device, World
 from tests.scenarios.test_artifacts import ask, storing
-from tests.scenarios.test_encryption import SECRET, founded, meta, tampered
+from tests.scenarios.test_encryption import SECRET, founded, meta, person, tampered
 
 LARGE = "".join(f"{number:09d}\n" for number in range(250_000))
 """More than is held in memory; each ten bytes say where they are."""
@@ -137,6 +137,22 @@ def test_an_old_secret_that_a_client_puts_is_encrypted(world: World) -> None:
     assert all("dorky-key" in meta(world, key) for key in ("copy.txt", "another.txt"))
     assert ann.read("copy.txt") == SECRET
     untold(view(world.store.client()), [SECRET.encode(), f"{SECRET}two".encode()])
+
+
+@pytest.mark.parametrize("keys", [True, False], ids=["at one time", "after a refusal"])
+def test_a_secret_that_a_client_puts_under_two_names_is_encrypted_under_both(world: World, *, keys: bool) -> None:
+    """One of them is covered. Without a key neither is stored."""
+    ann = founded(world)
+    who = ann if keys else person(world, "bob")
+    who.settle()
+    puts = [who.engine.ask(storing(who, ".env", SECRET, None))]
+    if not keys:
+        who.step(0.1)
+    puts.append(who.engine.ask(storing(who, "copy.txt", SECRET, None)))
+    who.settle()
+    assert [put.exception() is None for put in puts] == [keys, keys]
+    assert set(world.objects()) == ({".env", "copy.txt"} if keys else set())
+    untold(view(world.store.client()), [SECRET.encode()])
 
 
 def test_what_was_read_is_given_back_after_a_while(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
