@@ -4,7 +4,8 @@
 identities with this machine's own key. The engine's thread calls it with every meeting of the bucket; whoever encrypts asks
 `fresh` first, so that nothing is written to an epoch that somebody left. From any thread.
 
-Without patterns and without a list in the bucket this costs one request a start.
+Without patterns and without a list in the bucket this costs one request a start, and one with a whole listing. While something is
+wrong with the list it is read again at each poll.
 """
 
 from __future__ import annotations
