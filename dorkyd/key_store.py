@@ -68,6 +68,11 @@ class KeyStore:
             self._said_to += 1
         return tuple(self._said)
 
+    @property
+    def met_any(self) -> bool:
+        """Some document was there when `patterns_said` asked."""
+        return self._said_to > 0
+
     def identity(self, epoch: Epoch, me: Member, own: OwnKey) -> EpochKey | None:
         """What opens an epoch; None: nobody put it there for this member. `Blocked` (`key-list`) for one that the list does
         not know: somebody else put it there.

@@ -93,6 +93,8 @@ class Keyring:
     _cover: Cover = field(init=False)
     _number: int = 0
     """The highest number of the list that anybody told of."""
+    _promised: bool = False
+    """The project's document tells of a list: it was there before that was written."""
     _checked: float = float("-inf")
     _failed: bool = False
     """The last look at the list did not come to its end."""
@@ -119,7 +121,7 @@ class Keyring:
         """The folder is this project's, by its marker, and its bucket was not met yet."""
         with self._lock:
             if project != self.project:
-                self.project, self.keys, self._number = project, Keys(), 0
+                self.project, self.keys, self._number, self._promised = project, Keys(), 0, False
                 self.store = KeyStore(self.bucket)
                 self._chain = Chain(self.store, self.home, self.pinned)
                 self._checked = float("-inf")
@@ -176,12 +178,13 @@ class Keyring:
 
     # --- following ----------------------------------------------------------------------------------------------
 
-    def met(self, project: str, number: int) -> None:
-        """The bucket is this project's, and its document says that the list has so many changes. Raises what the bucket
-        raises; what is wrong with the list stands in `keys.why`.
+    def met(self, project: str, number: int, *, promised: bool = False) -> None:
+        """The bucket is this project's, and by its document (`promised`) or its log the list has so many changes. Raises what
+        the bucket raises; what is wrong with the list stands in `keys.why`.
         """
         with self._lock:
             self.opens(project)
+            self._promised = promised
             self._number = max(self._number, number, 1 if self.pinned() is not None else 0)
             if self.in_use or self.clock.monotonic() - self._checked > UNASKED_S:
                 # Once in any case: what the project encrypts must be known before its first file leaves here. And again from
@@ -227,6 +230,8 @@ class Keyring:
             heard: tuple[str, ...] = ()
             try:
                 listed, print_ = self._chain.newest(self.project, self.keys.listed, self.keys.fingerprint)
+                if listed is NOBODY:
+                    self._check_none_promised()
             except Blocked as exc:
                 if exc.code not in KEY_PROBLEMS and self.keys.listed is NOBODY and not self.home_knows():
                     # The store does not let us ask. What the project encrypts is unknown, so nothing may leave here.
@@ -249,17 +254,24 @@ class Keyring:
             self._checked = self.clock.monotonic()
             self._failed = False
 
+    def _check_none_promised(self) -> None:
+        if self._promised:
+            what = "the bucket has no member list, and the project's document tells of one"
+            raise Blocked(what, code="key-list", hint=members.HINT)
+
     def _heard(self) -> tuple[str, ...]:
         """Every pattern that this machine saw in a list of the project, or that the bucket's documents tell of. Everything,
-        where there is a list by the team's word, and it was never seen here.
+        where there is a list by the team's word, and it was never seen here; or by the project's document, and there is none.
         """
-        if self.keys.listed is NOBODY and self.pinned() is not None and not self.home_knows():
+        said = self.store.patterns_said()
+        promised = self.pinned() is not None or (self._promised and not self.store.met_any)
+        if self.keys.listed is NOBODY and promised and not self.home_knows():
             return EVERYTHING
         try:
             trusted = self.home.trust_of(self.project)
         except Blocked:
             trusted = None
-        return (*(trusted.patterns if trusted is not None else ()), *self.store.patterns_said())
+        return (*(trusted.patterns if trusted is not None else ()), *said)
 
     def _opened(self, listed: MemberList, print_: str) -> Keys:
         if listed is NOBODY:
@@ -300,6 +312,7 @@ class Keyring:
             first = self.store.document(1)
             if first is None:
                 self._chain.check_new(self.project)
+                self._check_none_promised()
                 first = self._founded(own, people, patterns)
             elif not self._chain.made_here(self.project, first, people):
                 raise Refused(

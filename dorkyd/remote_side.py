@@ -126,7 +126,8 @@ class RemoteSide:
         with self.journal.atomic():
             self.journal.put("project_id", document.project_id)
         if self.keyring is not None:
-            self.keyring.met(document.project_id, max(document.keys, self.keys_told))
+            told = max(document.keys, self.keys_told)
+            self.keyring.met(document.project_id, told, promised=document.keys > 0)
         return document.project_id
 
     def found_again(self, project_id: str | None) -> None:

@@ -702,3 +702,27 @@ def test_what_a_list_covers_is_covered_before_its_keys_are_here(team: Team) -> N
     with pytest.raises(Transient):
         bob.look()
     assert bob.covers(ENV)
+
+
+def test_a_list_that_the_projects_document_tells_of_and_nobody_shows(team: Team) -> None:
+    """Somebody removed it by accident: a newcomer, who cannot know what it covers, sends nothing in plain, makes no other
+    one, and goes on once it is back.
+    """
+    ann = team.founded()
+    ann.encrypt((".env*",))
+    kept = {number: team.document(number) for number in (1, 2)}
+    for number in kept:
+        key = members.key_of_document(number)
+        ann.bucket.delete(key, replaces=head(team, key))
+    new = team.ring("new")
+    new.met(PROJECT, 2, promised=True)
+    assert why(new) == "key-list"
+    assert new.covers(model.Path("anything"))
+    with pytest.raises(Blocked):
+        new.begin("new", RECOVERY.share, ())
+    for number, data in kept.items():
+        team.put(members.key_of_document(number), data)
+    new.try_again()
+    assert why(new) == "key-untrusted"
+    assert new.covers(ENV)
+    assert not new.covers(model.Path("anything"))
