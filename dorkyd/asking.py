@@ -175,7 +175,7 @@ class Asking:
         match asked:
             case Store():
                 new, keyring = asked.replaces is None, self.remote.keyring
-                if asked.size and keyring is not None and keyring.covers(asked.path):
+                if asked.size and keyring is not None and keyring.names(asked.path):
                     # A copy of it may be put under another name at the same time, or after this was refused.
                     self.journal.keep_sealed(asked.path, asked.digest)
                 secret = must_be_sealed(self.journal, asked.path, asked.digest, asked.size, new=new)

@@ -337,7 +337,7 @@ class Decider:
         problem = keyring.problem(path, remote)
         if problem is not None:
             done.problems.append(problem)
-            if keyring.covers(path):
+            if keyring.names(path):
                 # Other names are open, and may get a copy of it.
                 with suppress(Stale, PathProblem):
                     self._keep_secret(path, self.local.observe(path, at_ns))

@@ -131,6 +131,10 @@ class Keyring:
         """It may leave this machine encrypted only."""
         return self._cover.picks(path)
 
+    def names(self, path: Path) -> bool:
+        """It holds a secret by a pattern, and not only since it is unknown what is covered: its content is to be remembered."""
+        return self._cover.names(path)
+
     def hides(self, path: Path) -> bool:
         """Neither digest nor size of what it holds may be told. Where the list was not read yet, of nothing."""
         return self.covers(path) or (self.in_use and self.keys.listed.number == 0)

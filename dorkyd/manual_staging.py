@@ -138,7 +138,7 @@ class Stage:
             for staged in new:
                 if staged.name is not None:
                     journal.ledger.came_in(staged.name)
-                if staged.digest is not None and staged.size and keyring is not None and keyring.covers(staged.path):
+                if staged.digest is not None and staged.size and keyring is not None and keyring.names(staged.path):
                     journal.keep_sealed(staged.path, staged.digest)  # the file may hold something else by now
             for name in spare:
                 journal.ledger.comes_in(name)  # from here on it is ours to remove

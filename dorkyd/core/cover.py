@@ -34,6 +34,11 @@ class Cover:
         """Whether a file is covered."""
         return self.own.picks(path) or self.listed.picks(path) or self.heard.picks(path)
 
+    def names(self, path: Path) -> bool:
+        """Some pattern says so; not only that nobody knows what is covered."""
+        heard = self.heard.texts != EVERYTHING and self.heard.picks(path)
+        return self.own.picks(path) or self.listed.picks(path) or heard
+
     def given(self, listed: tuple[str, ...], heard: Iterable[str]) -> Cover:
         """With another list and other hearsay. Where a pattern of the list is not understood, a member's dorkyd knows more
         than this one: what it covers cannot be told here, so all of it is.

@@ -17,7 +17,7 @@ from dorkyd.keys import new_identity, own_key
 from dorkyd.news import Bytes
 from dorkyd.sealing import Sealing
 from tests.devices import Device, Kill, World
-from tests.scenarios.test_encryption import LARGE, SECRET, dies_at, everything, founded, joined, person
+from tests.scenarios.test_encryption import LARGE, SECRET, dies_at, everything, founded, joined, person, share
 from tests.scenarios.test_tripwire import SECRET as TOKEN
 
 SHA256 = hashlib.sha256(SECRET.encode()).hexdigest()
@@ -319,3 +319,20 @@ def test_a_copy_of_a_secret_that_waits_for_its_key_waits_too(world: World) -> No
     bob.settle()
     assert set(world.objects()) == {"plain.txt"}
     assert set(bob.problems()) == {".env", "notes.txt"}
+
+
+def test_what_waits_since_nobody_knows_what_is_covered_is_no_secret_for_that(world: World) -> None:
+    """A newcomer whose git repository names another list: once a person decided, plain files go as they are."""
+    ann = founded(world)
+    bob = person(world, "bob", encrypt=())
+    bob.settle()
+    ann.keyring.add(members.member_of("bob", share(bob)))
+    bob.restart()
+    bob.engine.pinned = lambda: "0" * 40
+    bob.write("plain.txt", "nobody's secret\n")
+    bob.settle()
+    assert bob.problems() == {"plain.txt": "key-list"}
+    bob.keyring.trust(ann.keyring.keys.fingerprint)
+    bob.look()
+    bob.settle()
+    assert world.objects() == {"plain.txt": "nobody's secret\n"}
