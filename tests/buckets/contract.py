@@ -218,6 +218,15 @@ class BucketContract:
         written = create(bucket, "k", b"0123")
         assert content(bucket, "k", if_match=written.version, start=4) == b""
 
+    @pytest.mark.parametrize("start", [5, 10**14, 10**19 - 1])
+    def test_get_past_the_end(self, bucket: Bucket, start: int) -> None:
+        """A read that starts behind the object's end is of another state than the one there."""
+        written = create(bucket, "k", b"0123")
+        with pytest.raises(Stale):
+            content(bucket, "k", start=start)
+        with pytest.raises(Stale):
+            content(bucket, "k", if_match=written.version, start=start)
+
     def test_get_stale(self, bucket: Bucket) -> None:
         """A read of a version that was replaced is stale."""
         old = create(bucket, "k", b"old")
