@@ -390,6 +390,13 @@ class BucketContract:
         assert content(bucket, "d/b") == b"bytes"
         assert look(bucket, "a").version == source.version
 
+    def test_copy_time(self, bucket: Bucket) -> None:
+        """A copy is not older than what it was made of, as far as the store tells times: the trash counts on that."""
+        source = create(bucket, "a", b"bytes")
+        bucket.copy("a", "d/b", source_version=source.version, replaces=None, meta=None)
+        before, after = look(bucket, "a").modified, look(bucket, "d/b").modified
+        assert before is None or after is None or before <= after
+
     def test_copy_with_metadata(self, bucket: Bucket) -> None:
         """A copy with metadata has exactly that."""
         source = create(bucket, "a", b"bytes", {"note": "old", "extra": "gone"})
