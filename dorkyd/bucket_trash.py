@@ -17,8 +17,10 @@ from __future__ import annotations
 import hashlib
 import re
 import time
+from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from threading import Lock
 
 from dorkyd.core.model import Path, Version
 from dorkyd.core.paths import key_problem
@@ -35,6 +37,11 @@ PAGES = 100
 """Pages of the trash that one run takes in; the next run goes on where it ended."""
 REMOVALS = 5000
 """Copies that one run removes at most."""
+
+SERVES_S = 6 * 3600
+"""Seconds that a copy serves for later tries of the same write: much less than `NEWEST_STAYS_S`, which counts from the copy."""
+GIVEN = 1000
+"""Paths of which the last copy is remembered."""
 
 _KEY_ROOM = 900
 """Bytes of a key with which every store has room for the prefix."""
@@ -71,6 +78,37 @@ def trash_key(path: Path, version: Version, time_ns: int) -> str:
     if len(key.encode()) <= _KEY_ROOM:
         return key
     return f"{TRASH}{hashlib.sha256(path.encode()).hexdigest()}/{stamp}-{version}"
+
+
+class Given:
+    """Copies that this process made of states which it was about to replace or delete. A write that is refused or fails again
+    and again is preceded by one copy, not by one each time: they would push what others replaced out of the trash. Any thread.
+    """
+
+    def __init__(self) -> None:
+        self._last: OrderedDict[Path, tuple[Version, str, float]] = OrderedDict()
+        self._lock = Lock()
+
+    def note(self, path: Path, version: Version, key: str, now: float) -> None:
+        """A copy was made. `now`: monotonic."""
+        with self._lock:
+            self._last[path] = (version, key, now)
+            self._last.move_to_end(path)
+            while len(self._last) > GIVEN:
+                self._last.popitem(last=False)
+
+    def still(self, bucket: Bucket, path: Path, version: Version, now: float) -> bool:
+        """The trash has a copy of this very state that was made a short time ago. Asks the store only where one was made. By
+        its clock, since a version may come back with its content: a state that is younger than the copy is another one.
+        """
+        with self._lock:
+            of, key, at = self._last.get(path, (None, "", 0.0))
+        if of != version or now - at > SERVES_S:
+            return False
+        copy, there = bucket.head(key), bucket.head(path)
+        if copy is None or there is None or there.version != version:
+            return False
+        return copy.modified is not None and there.modified is not None and there.modified <= copy.modified
 
 
 @dataclass(frozen=True, slots=True)

@@ -161,7 +161,8 @@ class Bucket(Protocol):
     def get(self, key: str, *, if_match: Version | None = None, start: int = 0) -> AbstractContextManager[Reading]:
         """Open the object's bytes from offset `start` to the end.
 
-        `if_match` None takes whatever is there. `Stale` when the version differs or the object is gone.
+        `if_match` None takes whatever is there. `Stale` when the version differs or the object is gone, and when `start` is
+        behind its end (at its end: no bytes).
         """
 
     def read(self, key: str, *, limit: int = 16 * 1024 * 1024) -> tuple[ObjectInfo, bytes] | None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import BinaryIO
 
-from dorkyd.bucket_trash import trash_key
+from dorkyd.bucket_trash import Given, trash_key
 from dorkyd.core import metadata
 from dorkyd.core.model import (
     PERMISSION_BITS,
@@ -153,7 +153,7 @@ class Placed:
 
 
 class Transfer:
-    """The hands of one project. Thread-safe: it keeps nothing but its tools."""
+    """The hands of one project. Thread-safe: it keeps nothing but its tools, and what the trash was given."""
 
     def __init__(
         self, bucket: Bucket, folder: Folder, clock: Clock, device: str, sealing: Sealing | None = None
@@ -164,6 +164,7 @@ class Transfer:
         self._folder = folder
         self._clock = clock
         self._device = device
+        self._given = Given()
 
     # --- looking and fetching -----------------------------------------------------------------------------------
 
@@ -416,12 +417,16 @@ class Transfer:
         return info
 
     def keep_old(self, path: Path, version: Version) -> bool:
-        """Before a state is replaced or deleted, copy it to the bucket's trash, unless the store keeps versions.
+        """Before a state is replaced or deleted, copy it to the bucket's trash, unless the store keeps versions or the last
+        try of the same did so.
 
         False: the store cannot copy an object this large. It is replaced all the same: no later try would succeed,
         and the path would never sync again. The history says so.
         """
         if self._bucket.versioned:
+            return True
+        now = self._clock.monotonic()
+        if self._given.still(self._bucket, path, version, now):
             return True
         key = trash_key(path, version, self._clock.time_ns())
         try:
@@ -432,6 +437,7 @@ class Transfer:
         except Unsupported as exc:
             _require_too_large(exc)
             return False
+        self._given.note(path, version, key, now)
         return True
 
     # --- local effects ------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from dorkyd import bucket_trash
-from dorkyd.bucket_trash import TRASH, Purged, purge, trash_key
+from dorkyd.bucket_trash import TRASH, Given, Purged, purge, trash_key
 from dorkyd.buckets.memory import Fault, MemoryBucket
 from dorkyd.core.model import Path, Version
 from dorkyd.core.settings import TrashLimits
@@ -243,3 +243,41 @@ def test_the_condition_is_the_stores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(type(client), "delete", Changed.delete)
     assert trash.purge() == Purged()
     assert len(refused) == 1
+
+
+def test_a_copy_serves_for_that_state_alone() -> None:
+    """Content that comes back has its version back: what is replaced then is another state, and is kept anew."""
+    now = [1_700_000_000]
+    bucket = MemoryBucket(seconds=lambda: now[0], etags=True).client()
+    path, given = Path("f"), Given()
+
+    def write(data: bytes) -> Version:
+        now[0] += 1
+        info = bucket.head(path)
+        return bucket.put(path, Bytes(data), replaces=info.version if info else None, meta={}).version
+
+    first = write(b"1")
+    assert not given.still(bucket, path, first, 0.0)
+    now[0] += 1
+    bucket.copy(path, trash_key(path, first, 0), source_version=first, replaces=None, meta=None)
+    given.note(path, first, trash_key(path, first, 0), 0.0)
+    assert given.still(bucket, path, first, 1.0)
+    assert not given.still(bucket, path, Version("other"), 1.0)
+    assert not given.still(bucket, path, first, 6 * 3600 + 1.0)
+    write(b"2")
+    assert not given.still(bucket, path, first, 1.0)
+    assert write(b"1") == first
+    assert not given.still(bucket, path, first, 1.0)
+
+
+def test_a_copy_that_was_removed_serves_no_more() -> None:
+    """Somebody emptied the trash between two tries."""
+    bucket = MemoryBucket(seconds=lambda: 1).client()
+    path, given = Path("f"), Given()
+    version = bucket.put(path, Bytes(b"1"), replaces=None, meta={}).version
+    key = trash_key(path, version, 0)
+    copied = bucket.copy(path, key, source_version=version, replaces=None, meta=None)
+    given.note(path, version, key, 0.0)
+    assert given.still(bucket, path, version, 1.0)
+    bucket.delete(key, replaces=copied.version)
+    assert not given.still(bucket, path, version, 1.0)

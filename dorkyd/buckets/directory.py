@@ -141,6 +141,8 @@ class DirectoryBucket:
         with self._opened(key) as reading:
             if reading is None or if_match not in {None, reading.state.version}:
                 raise Stale(f"{key}: not the version expected")
+            if start > reading.info.size:  # some file systems refuse to go far past an end
+                raise Stale(f"{key}: it has no byte {start} any more")
             reading.file.seek(start)
             yield reading
 

@@ -167,6 +167,8 @@ class MemoryBucket:
         """As `Bucket.get`."""
         with self._request("GET", key, may_break_midway=True) as fault, self._store.lock:
             found = self._store.require(key, if_match)
+        if start > found.info.size:
+            raise Stale(f"{key!r} has no byte {start} any more")
         yield _MemoryReading(key, found.info, found.data[start:], fault, self._counter)
 
     def read(self, key: str, *, limit: int = 16 * 1024 * 1024) -> tuple[ObjectInfo, bytes] | None:

@@ -218,6 +218,15 @@ class BucketContract:
         written = create(bucket, "k", b"0123")
         assert content(bucket, "k", if_match=written.version, start=4) == b""
 
+    @pytest.mark.parametrize("start", [5, 10**14, 10**19 - 1])
+    def test_get_past_the_end(self, bucket: Bucket, start: int) -> None:
+        """A read that starts behind the object's end is of another state than the one there."""
+        written = create(bucket, "k", b"0123")
+        with pytest.raises(Stale):
+            content(bucket, "k", start=start)
+        with pytest.raises(Stale):
+            content(bucket, "k", if_match=written.version, start=start)
+
     def test_get_stale(self, bucket: Bucket) -> None:
         """A read of a version that was replaced is stale."""
         old = create(bucket, "k", b"old")
@@ -380,6 +389,13 @@ class BucketContract:
         assert look(bucket, "d/b").meta["note"] == "kept"
         assert content(bucket, "d/b") == b"bytes"
         assert look(bucket, "a").version == source.version
+
+    def test_copy_time(self, bucket: Bucket) -> None:
+        """A copy is not older than what it was made of, as far as the store tells times: the trash counts on that."""
+        source = create(bucket, "a", b"bytes")
+        bucket.copy("a", "d/b", source_version=source.version, replaces=None, meta=None)
+        before, after = look(bucket, "a").modified, look(bucket, "d/b").modified
+        assert before is None or after is None or before <= after
 
     def test_copy_with_metadata(self, bucket: Bucket) -> None:
         """A copy with metadata has exactly that."""

@@ -12,7 +12,7 @@ import pytest
 
 from dorkyd.buckets.memory import Fault, MemoryBucket
 from dorkyd.core.model import Version
-from dorkyd.errors import Transient
+from dorkyd.errors import Denied, Transient
 from dorkyd.ports import Bucket, ObjectInfo, Reading
 from tests.devices import Device, World
 
@@ -176,3 +176,35 @@ def test_l08_the_network_goes_midway(world: World, who: str) -> None:
     world.settle()
     world.all_hold({**files, "stays": "s"})
     assert let_through == dict.fromkeys(files, 1)
+
+
+def test_what_is_refused_again_and_again_is_kept_once(quick_path: Path) -> None:
+    """One key is denied, or the store is full: what is not replaced after all does not fill the bucket's trash with copies of
+    itself, which would push out what others replaced. A copy serves for hours, not for ever.
+    """
+    clock = [1_700_000_000]
+    world = World(quick_path, MemoryBucket(seconds=lambda: clock[0]))
+    one, two = world.device("A"), world.device("B")
+    world.begin({"f": "1", "g": "1"})
+    world.faults = lambda _who, verb, key: Fault(Denied("403")) if (verb, key) in REFUSED else None
+    one.write("f", "2")
+    (one.root / "g").unlink()
+    for _ in range(5):
+        one.look()
+        steps(one, 60)
+    assert min(world.counts["A"]["PUT"], world.counts["A"]["DELETE"]) >= 5, "it was tried that often"
+    assert world.bucket_trash() == ["1", "1"]
+    clock[0] += 7 * 3600
+    one.clock.advance(7 * 3600)
+    one.look()
+    steps(one, 60)
+    assert world.bucket_trash() == ["1"] * 4
+    world.faults = lambda _who, _verb, _key: None
+    one.look()
+    steps(one, 60)
+    world.settle()
+    assert two.tree() == world.objects() == {"f": "2"}
+    assert world.bucket_trash() == ["1"] * 4
+
+
+REFUSED = {("PUT", "f"), ("DELETE", "g")}
