@@ -130,16 +130,6 @@ class Contents:
             what = "the engine is busy and has not answered"
             raise Transient(what, code="busy", hint="try again", retry_after_s=1) from exc
 
-    def open(self, wanted: Wanted) -> AbstractContextManager[Reading]:
-        """Open bytes that the bucket has, without staging them. They are not verified. `Refused` (`content-gone`)."""
-        bucket, secret = self._bucket(), self.ask(lambda: self._is_secret(wanted))
-        for opening in self._in_bucket(bucket, wanted, secret=secret):
-            try:
-                return opening()
-            except Stale:
-                continue
-        raise gone(wanted)
-
     # --- inside ---------------------------------------------------------------------------------------------------
 
     def _prepared(self, wanted: Sequence[Wanted]) -> list[_Job]:
