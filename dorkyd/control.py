@@ -303,8 +303,10 @@ class DaemonControl(Protocol):
     def warnings(self) -> Sequence[Warning]:
         """About the daemon as a whole, e.g. a configuration edit that was not taken."""
 
-    def unlock(self, passphrase: str) -> None:
-        """Open this machine's key for the daemon's life. `Refused` (`wrong-passphrase`, `no-key`)."""
+    def unlock(self, passphrase: str, *, keyring: bool | None = None) -> None:
+        """Open this machine's key for the daemon's life. `keyring`: from here on the system's keyring keeps the passphrase for
+        the next start, or no longer. `Refused` (`wrong-passphrase`, `no-key`, `no-keyring`, `no-passphrase`).
+        """
 
     def stop(self) -> None:
         """End the daemon; returns at once."""

@@ -230,9 +230,25 @@ class Daemon:
             self._keys = KeyHome(config.key_folder(self.loaded.homes))
         return self._keys
 
-    def unlock(self, passphrase: str) -> None:
+    def unlock(self, passphrase: str, *, keyring: bool | None = None) -> None:
         """Open this machine's key, and let every project look at its files again."""
-        self._key_home.unlock(passphrase)
+        if keyring:
+            self._key_home.remember(passphrase)
+        else:
+            self._key_home.unlock(passphrase)
+            if keyring is False:
+                self._key_home.forget()
+        self._look_again()
+
+    def _recall(self) -> None:
+        """Open the key where the system's keyring was asked to keep its passphrase; nothing waits for that."""
+        try:
+            if self._key_home.recall():
+                self._look_again()
+        except (DorkyError, OSError) as exc:
+            _log.warning("verb=recall outcome=%s: the key stays shut", getattr(exc, "code", "unreadable"))
+
+    def _look_again(self) -> None:
         for runner in list(self._runners.values()):
             runner.sync(wait=False, timeout_s=None)
 
@@ -290,6 +306,8 @@ class Daemon:
             self._wait_for_journals()
             self.notifier.ready()
             _log.info("verb=start pid=%d socket=%s", os.getpid(), api.path)
+            # A keyring may wait for somebody who is asked to open it.
+            threading.Thread(target=self._recall, name="recall", daemon=True).start()
             self._serve(self._tcp)
         finally:
             self.notifier.stopping()

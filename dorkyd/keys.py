@@ -3,7 +3,7 @@
 `<configuration>/keys/identity` is an ordinary age identity file (or a private SSH key), so that stock `age -d -i` opens what
 dorkyd encrypted. From an age identity the key that signs the member list is derived; an SSH key of kind ed25519 signs itself,
 one of kind RSA cannot. With a passphrase the file is an age file encrypted to it, and opened for the daemon's life by
-`dorkyctl key unlock`.
+`dorkyctl key unlock`, or at each start by the system's keyring where a person asked for that (`dorkyd.passphrases`).
 
 `<configuration>/keys/trust/<project id>.json` remembers each project's fingerprint and the newest document of its member
 list: a bucket that shows an older one is refused, even when the journal was lost.
@@ -30,6 +30,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from pyrage import DecryptError, IdentityError, RecipientError, passphrase, ssh, x25519
 
+from dorkyd import passphrases
 from dorkyd.core.members import HINT
 from dorkyd.core.sealing import ContentKey
 from dorkyd.durable import fsync
@@ -181,6 +182,11 @@ class KeyHome:
         """The identity file."""
         return self.folder / "identity"
 
+    @property
+    def _in_keyring(self) -> Path:
+        """It is there where a person asked that the system's keyring keeps the passphrase."""
+        return self.folder / "in-keyring"
+
     def own(self) -> OwnKey | None:
         """None: this machine has no key. `Blocked` (`key-locked`) while a passphrase protects it, `key-file` when it makes
         no sense.
@@ -210,6 +216,7 @@ class KeyHome:
             # A copy, so that a key is there at every instant.
             write_private(self.folder / f"identity-{secrets.token_hex(4)}.before", self.file.read_bytes())
         self._unlocked = data if phrase else None
+        self._in_keyring.unlink(missing_ok=True)  # that passphrase was of another key
         write_private(self.file, passphrase.encrypt(data, phrase) if phrase else data)
         return made
 
@@ -232,6 +239,34 @@ class KeyHome:
             raise Refused(
                 what, code="wrong-passphrase", hint="dorkyctl key unlock, with the one it was made with"
             ) from exc
+
+    def remember(self, phrase: str) -> None:
+        """Open the key, and have the system's keyring keep the passphrase, so that each start opens it. `Refused` as for `unlock`
+        and `passphrases.remember`.
+        """
+        self.unlock(phrase)
+        if not self.export().startswith(_AGE_FILE):
+            raise Refused("no passphrase protects this machine's key", code="no-passphrase")
+        passphrases.remember(str(self.folder), phrase)
+        write_private(self._in_keyring, b"")
+
+    def forget(self) -> None:
+        """The system's keyring keeps the passphrase no longer. `Refused` as for `passphrases.forget`."""
+        passphrases.forget(str(self.folder))
+        self._in_keyring.unlink(missing_ok=True)
+
+    def recall(self) -> bool:
+        """Open the key with what the system's keyring keeps. False: nobody asked for that. `Refused` when it does not have it, or
+        it fits no more.
+        """
+        if not self._in_keyring.exists():
+            return False
+        phrase = passphrases.recall(str(self.folder))
+        if phrase is None:
+            what = "the system's keyring does not have the passphrase of this machine's key"
+            raise Refused(what, code="no-keyring", hint="dorkyctl key unlock --keyring")
+        self.unlock(phrase)
+        return True
 
     def recovery(self, project: str) -> tuple[str, Path]:
         """A recovery key that nobody was shown yet, for a project of this name: its text, and the file that keeps it until

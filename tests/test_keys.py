@@ -6,8 +6,10 @@ import base64
 import hmac
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
+import keyring
 import pyrage
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
@@ -15,11 +17,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
+from keyring.backends.fail import Keyring as FailKeyring
 
 from dorkyd.core import members
 from dorkyd.core.members import Member
 from dorkyd.errors import Blocked, Refused
 from dorkyd.keys import KeyHome, Trust, epoch_key, new_identity, own_key, recipient_of, verify
+from tests.ring import FileRing
 from tests.test_keyring import ssh_key
 
 PHRASE = "open sesame"
@@ -122,6 +126,67 @@ def test_a_passphrase_keeps_it_shut(home: KeyHome) -> None:
     assert found.recipient == own_key(text).recipient
     assert text not in home.export()
     assert text.decode() not in repr(home)
+
+
+@pytest.fixture
+def ring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A keyring, and the file that has what it keeps."""
+    monkeypatch.setenv("DORKY_TEST_RING", str(tmp_path / "ring"))
+    before = keyring.get_keyring()
+    keyring.set_keyring(FileRing())
+    yield tmp_path / "ring"
+    keyring.set_keyring(before)
+
+
+def test_the_keyring_opens_it_where_a_person_asked(home: KeyHome, ring: Path) -> None:
+    """At the next start, until it is told not to; what does not open the key is not kept, and nothing is unasked."""
+    home.folder.mkdir()
+    home.file.write_bytes(shut(new_identity().encode(), PHRASE))
+    assert not home.recall()
+    with pytest.raises(Refused, match="not the key's passphrase"):
+        home.remember("not the phrase")
+    home.unlock(PHRASE)
+    assert not ring.exists()
+    home.remember(PHRASE)
+    again = KeyHome(home.folder)
+    assert again.recall()
+    assert again.own() is not None
+    assert PHRASE.encode() not in b"".join(file.read_bytes() for file in home.folder.iterdir() if file.is_file())
+    again.forget()
+    assert PHRASE not in ring.read_text()
+    assert not KeyHome(home.folder).recall()
+
+
+def test_a_keyring_that_fits_no_more(home: KeyHome, ring: Path) -> None:
+    """It lost the passphrase, or the key is another: the key stays shut, and the way out is named."""
+    home.folder.mkdir()
+    home.file.write_bytes(shut(new_identity().encode(), PHRASE))
+    home.remember(PHRASE)
+    ring.unlink()
+    with pytest.raises(Refused, match="does not have") as refused:
+        KeyHome(home.folder).recall()
+    assert (refused.value.code, refused.value.hint) == ("no-keyring", "dorkyctl key unlock --keyring")
+    home.keep(new_identity().encode())
+    assert not KeyHome(home.folder).recall()
+    with pytest.raises(Refused, match="no passphrase"):
+        home.remember(PHRASE)
+
+
+def test_no_keyring_here(home: KeyHome) -> None:
+    """The key is open all the same, and what was asked for is refused with what to do; the passphrase is in no message."""
+    home.folder.mkdir()
+    home.file.write_bytes(shut(new_identity().encode(), PHRASE))
+    before = keyring.get_keyring()
+    keyring.set_keyring(FailKeyring())
+    try:
+        with pytest.raises(Refused) as refused:
+            home.remember(PHRASE)
+    finally:
+        keyring.set_keyring(before)
+    assert refused.value.code == "no-keyring"
+    assert PHRASE not in f"{refused.value} {refused.value.hint}"
+    assert home.own() is not None
+    assert not KeyHome(home.folder).recall()
 
 
 def ecdsa() -> bytes:

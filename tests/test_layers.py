@@ -86,7 +86,8 @@ MAY_IMPORT: dict[str, list[str]] = {
     **{name: [*PORTS, *members] for members in FAMILIES.values() for name in members},
     # What works on ports and the journal. `news` is an adapter that takes a bucket: the bucket's own words.
     **{name: [*PORTS, *STORES, *KEYS, *ENGINE, "news", "bucket_trash"] for name in ENGINE},
-    "keys": ["core.*", "errors", "durable", "private"],
+    "passphrases": ["errors"],
+    "keys": ["core.*", "errors", "durable", "passphrases", "private"],
     "codecs": ["core.*", "errors", "keys"],
     "key_store": [*PORTS, "keys", "news"],
     "key_chain": [*PORTS, "keys", "key_store"],
@@ -274,6 +275,7 @@ LIBRARIES: dict[str, tuple[list[str], bool]] = {
     "yaml": (CONFIG, False),
     "pyrage": (["keys", "key_store", "codecs"], False),
     "cryptography": (["keys"], False),
+    "keyring": (["passphrases"], True),
     "zstandard": (["codecs"], False),
     "fastapi": (["api.*"], False),
     "starlette": (["api.*"], False),

@@ -193,9 +193,9 @@ def resolve(project: str, path: str, keep: str) -> Call[m.Page[m.ConflictItem]]:
     return Call("POST", of_project(project, "resolve"), m.Page[m.ConflictItem], body={"path": path, "keep": keep})
 
 
-def unlock(passphrase: str) -> Call[m.Unlocked]:
+def unlock(passphrase: str, *, keyring: bool | None = None) -> Call[m.Unlocked]:
     """Open this machine's key."""
-    return Call("POST", "/v1/key/unlock", m.Unlocked, body={"passphrase": passphrase})
+    return Call("POST", "/v1/key/unlock", m.Unlocked, body={"passphrase": passphrase, "keyring": keyring})
 
 
 def team(project: str) -> Call[m.Team]:

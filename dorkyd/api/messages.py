@@ -510,6 +510,8 @@ class UnlockRequest(Request):
     """Open this machine's key for the daemon's life."""
 
     passphrase: SecretStr = Field(min_length=1, max_length=1024)
+    keyring: bool | None = None
+    """From here on the system's keyring keeps it for the next start, or no longer; null: as before."""
 
 
 class KeysRequest(Request):

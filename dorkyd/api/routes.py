@@ -327,7 +327,7 @@ def resolve(project: Project, body: m.ResolveRequest) -> m.Page[m.ConflictItem]:
 @router.post("/key/unlock")
 def unlock(body: m.UnlockRequest, control: Control) -> m.Unlocked:
     """Open this machine's key, which a passphrase protects, for the daemon's life."""
-    control.unlock(body.passphrase.get_secret_value())
+    control.unlock(body.passphrase.get_secret_value(), keyring=body.keyring)
     return m.Unlocked()
 
 

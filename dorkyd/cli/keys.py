@@ -209,10 +209,19 @@ def export(
 
 
 @key_app.command("unlock", epilog="Example: dorkyctl key unlock")
-def unlock(json: Json = False) -> None:
-    """Open this machine's key, which a passphrase protects, until the daemon ends."""
+def unlock(
+    keyring: Annotated[
+        bool | None,
+        typer.Option(
+            "--keyring/--no-keyring",
+            help="Have your system's keyring keep the passphrase for the next start, or no longer.",
+        ),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Open this machine's key, which a passphrase protects, until the daemon ends; with --keyring, at each start."""
     with DorkyClient() as client:
-        reply = client.send(calls.unlock(_asked("Passphrase: ")))
+        reply = client.send(calls.unlock(_asked("Passphrase: "), keyring=keyring))
         if json:
             emit(reply.body)
         else:

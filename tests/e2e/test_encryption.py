@@ -113,3 +113,26 @@ def test_a_passphrase_keeps_the_key_shut_until_it_is_typed(directory: Place) -> 
         assert typed.returncode == 0, typed.stderr
         ann.sync()
         assert set(directory.live()) == {"plain", ".env"}
+
+
+def test_a_keyring_opens_the_key_at_each_start(directory: Place) -> None:
+    """Where somebody asked for that; the passphrase is in nothing of ours."""
+    ann = directory.device("ann")
+    ann.env |= {"PYTHON_KEYRING_BACKEND": "tests.ring.FileRing", "DORKY_TEST_RING": str(directory.base / "ring")}
+    dorkyctl = [sys.executable, "-c", "from dorkyd.cli import main; main()"]
+    with running(ann):
+        founded(ann, ".env*")
+        exported = directory.base / "mine"
+        ok(ann, "key", "export", str(exported))
+        for words in (["key", "import", str(exported), "--passphrase"], ["key", "unlock", "--keyring"]):
+            typed = subprocess.run(
+                [*dorkyctl, *words], input="open sesame\n", text=True, env=ann.env, capture_output=True, check=False
+            )
+            assert typed.returncode == 0, typed.stderr
+        ann.kill()
+        (ann.root / ".env").write_bytes(SECRET)
+        ann.launch()
+        ann.ready()
+        ann.sync()
+        assert set(directory.live()) == {".env"}
+        assert not any(b"open sesame" in file.read_bytes() for file in ann.home.rglob("*") if file.is_file())

@@ -44,6 +44,7 @@ _REPEATS = "inside a transaction whose end is a point; each step in `tests/scena
 _MERGES = "each step in `tests/scenarios/test_env_merge.py`; the story of two edits of one .env passes most"
 _BATCHES = "each step in `tests/scenarios/test_batches.py`"
 _TAMPERED = "only an encrypted object that is not what it claims: `tests/scenarios/test_encryption.py`"
+_RING = "only where the desktop's keyring keeps the passphrase: a kill before it leaves one that opens nothing, `tests/test_keys.py`"
 _ENDED = "only an error in the middle of a write: `tests/test_keys.py`"
 _SEALED = "only ciphertext of an upload that nothing goes on with: `tests/scenarios/test_encryption.py`, with kills at any step"
 _NPM = "moves the npm tool's own files, and overwrites none: `tests/test_importing.py`"
@@ -67,6 +68,8 @@ UNREACHED: dict[Site, str] = {
     ("folder.unstage", "upkeep.Upkeep._drop_sealed"): _SEALED,
     ("folder.unstage", "transfer.Transfer._trusted"): _TAMPERED,
     ("os.unlink", "keys.write_private"): _ENDED,
+    ("os.unlink", "keys.KeyHome.keep"): _RING,
+    ("os.unlink", "keys.KeyHome.forget"): _RING,
     ("bucket.delete", "bucket_trash.purge"): _EARLY,
     ("bucket.delete", "doctor_bucket._Trial._clean"): "only what an earlier trial left",
     ("bucket.put", "news.News.limit_trash"): _EARLY,
