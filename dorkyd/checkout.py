@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 AT_A_TIME = 250
 """Files put in place in one go of the engine's thread: between two goes it begins to send what was placed."""
-LOOKED_AT = 1000
+LOOKED_AT = 5000
 """Files looked at in one go."""
 BUSY_S, BUSY_TRIES = 0.25, 40
 """How long to wait for a path that is being synced, and how often."""
