@@ -16,9 +16,10 @@ from dorkyd.core.reconcile import reconcile
 from tests.simulation import run
 from tests.simulation.steps import Cycle, Edit, Setting, Settle, Story
 
-HISTORIES = int(os.environ.get("DORKY_HISTORIES", "600"))
+HISTORIES = int(os.environ.get("DORKY_HISTORIES", "2000"))
 """How many are played here; `python -m tests.simulation` plays more."""
-GROUPS = 16
+GROUPS = 17
+"""Odd, so that encrypted histories, which are every eighth and the longest, are spread over all of them."""
 
 
 @pytest.fixture(autouse=True, scope="module")
