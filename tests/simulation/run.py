@@ -15,7 +15,7 @@ from typing import cast
 
 import pytest
 
-from dorkyd import codecs, schema
+from dorkyd import codecs, reinstating, schema
 from dorkyd.journal import Journal
 from tests.devices import Trap, trap_commits
 from tests.simulation import beginnings
@@ -128,6 +128,8 @@ def simulated(tell: Callable[[str], None] | None = None) -> Iterator[dict[str, T
         patch.setattr(schema, "connect", _connect)
         patch.setattr(schema, "connect_readonly", _connect_readonly)
         patch.setattr(codecs, "pyrage", TurningAge)
+        # While a person waits for a busy path nobody else works, so that waiting ends it no sooner.
+        patch.setattr(reinstating, "BUSY_S", 0.0)
         # Every journal here was a copy of one that has this program's tables.
         patch.setattr(schema, "prepare", lambda _db, _file: None)
         if tell is not None:
