@@ -252,8 +252,9 @@ class KeyHome:
 
     def forget(self) -> None:
         """The system's keyring keeps the passphrase no longer. `Refused` as for `passphrases.forget`."""
-        passphrases.forget(str(self.folder))
+        # First: whatever becomes of the keyring, no start asks it any more.
         self._in_keyring.unlink(missing_ok=True)
+        passphrases.forget(str(self.folder))
 
     def recall(self) -> bool:
         """Open the key with what the system's keyring keeps. False: nobody asked for that. `Refused` when it does not have it, or

@@ -157,6 +157,17 @@ def test_the_keyring_opens_it_where_a_person_asked(home: KeyHome, ring: Path) ->
     assert not KeyHome(home.folder).recall()
 
 
+def test_a_keyring_that_is_gone_is_asked_no_more(home: KeyHome, ring: Path) -> None:
+    """Told to keep it no longer where the keyring cannot be reached: that is refused, and no start asks it all the same."""
+    home.folder.mkdir()
+    home.file.write_bytes(shut(new_identity().encode(), PHRASE))
+    home.remember(PHRASE)
+    keyring.set_keyring(FailKeyring())
+    with pytest.raises(Refused, match="keyring"):
+        home.forget()
+    assert not KeyHome(home.folder).recall()
+
+
 def test_a_keyring_that_fits_no_more(home: KeyHome, ring: Path) -> None:
     """It lost the passphrase, or the key is another: the key stays shut, and the way out is named."""
     home.folder.mkdir()
