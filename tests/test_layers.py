@@ -86,6 +86,11 @@ MAY_IMPORT: dict[str, list[str]] = {
     **{name: [*PORTS, *members] for members in FAMILIES.values() for name in members},
     # What works on ports and the journal. `news` is an adapter that takes a bucket: the bucket's own words.
     **{name: [*PORTS, *STORES, *KEYS, *ENGINE, "news", "bucket_trash"] for name in ENGINE},
+    "tables.*": [*PORTS, "tables.*"],
+    # The process of its own: nothing of ours that would bring more into it.
+    "tables": [],
+    "tables.worker": [],
+    "tables.formats": [],
     "passphrases": ["errors"],
     "keys": ["core.*", "errors", "durable", "passphrases", "private"],
     "codecs": ["core.*", "errors", "keys"],
@@ -284,6 +289,7 @@ LIBRARIES: dict[str, tuple[list[str], bool]] = {
     "typer": (["cli", "cli.*"], False),
     "rich": (["cli", "cli.*"], False),
     "apscheduler": (["daemon"], False),
+    "pyarrow": (["tables.*"], True),
 }
 """Library: the only modules that import it; and whether only inside functions, so that nobody pays who does not use it."""
 
