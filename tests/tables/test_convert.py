@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import gzip
 import io
 import json
 import random
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -121,9 +119,13 @@ def test_an_empty_text_and_none_differ() -> None:
     assert table.to_pydict() == {"a": [None, "", "x"], "b": [1, None, 2]}
 
 
+def _field(value: str) -> str:
+    return '"' + value.replace('"', '""') + '"' if set(value) & set(',"\r\n') else value
+
+
 @pytest.mark.parametrize("size", [7, 16, 33, 64, 1000])
 def test_records_are_cut_where_they_end(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever stands in quotes, and wherever a block happens to end: as Python's reader has it."""
+    """Whatever stands in quotes, and wherever a block happens to end."""
     blocks_of(size, monkeypatch)
     chance = random.Random(size)
     rows = [
@@ -131,9 +133,8 @@ def test_records_are_cut_where_they_end(size: int, monkeypatch: pytest.MonkeyPat
         for _ in range(60)
     ]
     for end in ("\n", "\r\n"):
-        out = io.StringIO(newline="")
-        csv.writer(out, lineterminator=end, quoting=csv.QUOTE_NONNUMERIC).writerows([["a", "b", "c"], *rows])
-        content = re.sub(r'"(\w+\.)"', r"\1", out.getvalue())  # most writers leave these bare
+        written = [[_field(field) for field in row] for row in [["a", "b", "c"], *rows]]
+        content = "".join(",".join(row) + end for row in written)
         _, table, rejects = made(content.encode())
         assert rejects == []
         assert [list(row.values()) for row in table.to_pylist()] == rows
