@@ -360,3 +360,106 @@ def test_feather_as_well() -> None:
     out = io.BytesIO()
     convert(Conversion(name="x", target="feather"), io.BytesIO(b"a,b\n1,x\n"), out, None)
     assert pa.ipc.open_file(io.BytesIO(out.getvalue())).read_all().to_pydict() == {"a": [1], "b": ["x"]}
+
+
+# --- JSON lines -----------------------------------------------------------------------------------------------------
+
+
+def of_lines(*lines: str, **how: Any) -> tuple[Converted, pa.Table, list[dict[str, Any]]]:
+    """A conversion of JSON lines."""
+    return made("".join(line + "\n" for line in lines).encode(), name="x.jsonl", form="jsonl", **how)
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "rows"),
+    [
+        (["1", "2.5", "null"], "float64", [1.0, 2.5, None]),
+        (['"2024-01-01"', '"007"'], "string", ["2024-01-01", "007"]),
+        (["9007199254740993"], "int64", [9007199254740993]),
+        (["9007199254740993", "2.5"], "string", ["9007199254740993", "2.5"]),
+        (["12345678901234567890"], "string", ["12345678901234567890"]),
+        (["0.12345678901234567890"], "string", ["0.12345678901234567890"]),
+        (["-73.98420715332031", "1e-5"], "float64", [-73.98420715332031, 1e-5]),
+        (["1", "1e400"], "string", ["1", "1e400"]),
+        (["1", '"one"'], "json", ["1", '"one"']),
+        (["1", "[1]", '{"a": 1.10}'], "json", ["1", "[1]", '{"a": 1.1}']),
+        (["{}"], "json", ["{}"]),
+        (["{}", '{"a": 1}'], "struct<a: int64>", [{"a": None}, {"a": 1}]),
+        (["[]", "null"], "list<string>", [[], None]),
+        (['{"a": [1]}', '{"b": true}'], "struct<a: list<int64>, b: bool>", [{"a": [1], "b": None}, {"a": None, "b": True}]),
+        (["true", "1"], "json", ["true", "1"]),
+        (["null"], "string", [None]),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("size", [20, 10_000])
+def test_a_field_is_what_keeps_all_it_says(
+    values: list[str], kind: str, rows: list[Any], size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In one block or in several."""
+    blocks_of(size, monkeypatch)
+    told, table, rejects = of_lines(*(f'{{"v": {value}}}' for value in values))
+    assert (told.columns, rejects) == ({"v": kind}, [])
+    assert table["v"].to_pylist() == rows
+
+
+def test_fields_that_come_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Are columns without a value before, nested ones as well."""
+    blocks_of(30, monkeypatch)
+    told, table, _ = of_lines('{"a": {"x": 1}}', '{"a": {"y": 2}, "b": "t"}')
+    assert table.to_pylist() == [{"a": {"x": 1, "y": None}, "b": None}, {"a": {"x": None, "y": 2}, "b": "t"}]
+    assert told.passes == 2
+
+
+def test_lines_that_are_no_objects_are_told(tmp_path: Path) -> None:
+    """With line and reason, and the others are rows."""
+    content = data.bad_json(tmp_path / "x").read_bytes() + b'{"a": 1, "a": 2}\n{"a": "\\ud800"}\r\n'
+    told, table, rejects = made(content, name="x.jsonl", form="jsonl")
+    assert table["a"].to_pylist() == ["1", '"two"']
+    assert [(each["line"], each["reason"]) for each in rejects] == [
+        (2, "not JSON: expecting value"),
+        (3, "not an object"),
+        (6, "NaN is no JSON"),
+        (7, "a key stands twice in an object"),
+        (8, "text that is no Unicode"),
+    ]
+    assert told.rejects == 5
+
+
+def test_deep_nesting_breaks_nothing() -> None:
+    """What is deeper than any table is text, and what is deeper than any parser a reject."""
+    _, table, rejects = of_lines('{"a": ' + "[" * 200 + "]" * 200 + "}", '{"a": ' + "[" * 99_999 + "]" * 99_999 + "}")
+    assert table.num_rows == 1
+    assert [each["reason"] for each in rejects] == ["nested too deeply"]
+
+
+def test_a_schema_for_json_lines() -> None:
+    """As for CSV."""
+    told, table, rejects = of_lines(
+        '{"id": 7, "n": "5"}', '{"id": "x", "n": 300}', '{"n": 1.5}', schema="id: string\nn: int8\n"
+    )
+    assert told.columns == {"id": "string", "n": "int8"}
+    assert table.to_pylist() == [{"id": "7", "n": 5}]
+    assert [(each["line"], each["column"]) for each in rejects] == [(2, "n"), (3, "n")]
+
+
+def test_json_that_is_not_utf8() -> None:
+    """Is refused with its line."""
+    with pytest.raises(Refused, match="line 2 is not UTF-8"):
+        made('{"a": 1}\n{"a": "Ä"}\n'.encode("latin-1"), form="jsonl")
+    with pytest.raises(Refused, match="no line that is"):
+        made(b"\n\n", form="jsonl")
+
+
+@pytest.mark.parametrize("name", sorted(name for name in data.BROKEN if not name.endswith("parquet")))
+def test_whatever_people_have(name: str, tmp_path: Path) -> None:
+    """Every broken file is a table with all its records told, or a refusal that says what to do."""
+    content = data.BROKEN[name](tmp_path / name).read_bytes()
+    how = {"form": "jsonl"} if name.endswith("jsonl") else {"delimiter": "\t"} if name.endswith("tsv") else {}
+    try:
+        told, table, rejects = made(content, name=name, **how)
+    except Refused as exc:
+        assert exc.hint
+        assert exc.code in {"not-utf8", "empty-table", "unreadable-table"}
+    else:
+        assert told.rejects == len(rejects)
+        assert table.num_columns

@@ -7,7 +7,7 @@ the parser stood outside of quotes there, and all before it was whole; else the 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 import pyarrow as pa
 import pyarrow.csv
@@ -15,7 +15,7 @@ from pyarrow.csv import ConvertOptions, InvalidRow, ParseOptions, ReadOptions
 
 from dorkyd.core.conversion import Conversion
 from dorkyd.errors import Refused
-from dorkyd.tables.converting.kinds import Column
+from dorkyd.tables.converting.kinds import Column, Kind
 from dorkyd.tables.converting.lines import last_end, lines, record_ends, records
 from dorkyd.tables.converting.rejected import Rejects
 from dorkyd.tables.converting.schema import Wanted
@@ -23,6 +23,7 @@ from dorkyd.tables.converting.text import RECORD_BYTES, Text, not_utf8
 from dorkyd.tables.converting.values import flags
 
 MOST_COLUMNS = 20_000
+LONGEST_NAME = 1000
 
 
 class CsvReading:
@@ -34,9 +35,9 @@ class CsvReading:
         asked: Conversion,
         wanted: Mapping[str, Wanted],
         rejects: Rejects,
-        columns: Sequence[Column] = (),
+        before: CsvReading | None = None,
     ) -> None:
-        """`columns`: what an earlier reading found out."""
+        """`before`: an earlier reading, which found out what the columns are."""
         self._text = text
         self._asked = asked
         self._delimiter = asked.delimiter.encode()
@@ -44,8 +45,8 @@ class CsvReading:
         self._rejects = rejects
         self._word = secrets.token_hex(16)
         self._line = 1
-        self.columns = list(columns)
-        self._known = bool(columns)
+        self._columns = before._columns if before is not None else []
+        self._known = before is not None
         self._fresh = True
         """No block was read yet."""
         self._block, self._size = b"", 0
@@ -56,7 +57,7 @@ class CsvReading:
         """A column had to become wider than the first block said: what was yielded is not what the whole file holds, and the
         next reading, with these columns, is.
         """
-        self.notes: list[str] = []
+        self.notes: list[str] = before.notes if before is not None else []
 
     def tables(self) -> Iterator[pa.Table]:
         """The rows, in tables of one schema; at least one. Empty ones once it `widened`."""
@@ -73,13 +74,22 @@ class CsvReading:
         if texts.num_rows or self._bad or self._fresh:
             yield self._typed(texts)
 
+    def columns(self) -> dict[str, str]:
+        """Column to type, as people write it."""
+        found = {}
+        for column in self._columns:
+            wanted = self._wanted.get(column.name)
+            kind = Kind.TEXT if column.kind is Kind.EMPTY else column.kind
+            found[column.name] = wanted.word if wanted is not None else str(kind)
+        return found
+
     # --- inside -----------------------------------------------------------------------------------------------------
 
     def _names(self) -> list[str]:
-        return [column.name for column in self.columns]
+        return [column.name for column in self._columns]
 
     def _nothing(self) -> pa.Table:
-        return pa.Table.from_arrays([pa.nulls(0, pa.string())] * len(self.columns), self._names())
+        return pa.Table.from_arrays([pa.nulls(0, pa.string())] * len(self._columns), self._names())
 
     def _head(self, pieces: Iterator[bytes]) -> bytes:
         """Take the names from the first record that is not blank; what stands behind it."""
@@ -107,7 +117,7 @@ class CsvReading:
     def _begin(self, record: bytes) -> None:
         fields = self._fields(record)
         if not self._known:
-            self.columns = [Column(name) for name in self._named(fields)]
+            self._columns = [Column(name) for name in self._named(fields)]
         missing = [name for name in self._wanted if name not in self._names()]
         if missing:
             what = f"{self._asked.name} has no column {missing[0]!r}, which the schema names"
@@ -118,7 +128,11 @@ class CsvReading:
             what = f"{self._asked.name} has over {MOST_COLUMNS} columns in line {self._line}"
             raise Refused(what, code="too-many-columns", hint="is this the delimiter? --delimiter says another")
         texts = self._parsed(record.rstrip(b"\r\n") + b"\n", None, [])
-        return [column[0].as_py() or "" for column in texts.columns]
+        fields = [column[0].as_py() or "" for column in texts.columns]
+        if any(len(field) > LONGEST_NAME for field in fields):
+            what = f"{self._asked.name} has a column whose name, in line {self._line}, is over {LONGEST_NAME} characters"
+            raise Refused(what, code="unreadable-table", hint="the first line of a table names its columns")
+        return fields
 
     def _named(self, fields: list[str]) -> list[str]:
         """Column names that are all there and all different, with a note where that is not what the file says."""
@@ -165,7 +179,7 @@ class CsvReading:
     def _whole(self, *parts: bytes | memoryview) -> pa.Table | None:
         """The records of these bytes. None: they do not end outside of quotes."""
         self._bad = []
-        row = self._asked.delimiter.join([self._word] * len(self.columns)).encode()
+        row = self._asked.delimiter.join([self._word] * len(self._columns)).encode()
         block = b"".join((*parts, row, b"\n"))
         self._block, self._size = block, len(block) - len(row) - 1
         texts = self._parsed(block, self._names(), self._bad)
@@ -218,7 +232,7 @@ class CsvReading:
         columns = [_one(texts.column(n)) for n in range(texts.num_columns)]
         read: dict[int, pa.Array] = {}
         misfits: dict[int, str] = {}
-        for n, column in enumerate(self.columns):
+        for n, column in enumerate(self._columns):
             if column.name in self._wanted:
                 read[n], bad = self._wanted[column.name].read(columns[n])
                 for row in bad:
@@ -230,7 +244,7 @@ class CsvReading:
         if misfits or self._bad:
             self._tell(self._block[: self._size], misfits)
         self._line += lines(self._block, self._size)
-        made = [read[n] if n in read else self._taken(self.columns[n], columns[n]) for n in range(len(columns))]
+        made = [read[n] if n in read else self._taken(self._columns[n], columns[n]) for n in range(len(columns))]
         self._fresh = False
         if self.widened:
             return self._nothing()
@@ -250,7 +264,7 @@ class CsvReading:
 
     def _tell(self, block: bytes, misfits: Mapping[int, str]) -> None:
         """List what is rejected, with the lines where it stands."""
-        spans = records(block, self._delimiter, blanks=len(self.columns) == 1)
+        spans = records(block, self._delimiter, blanks=len(self._columns) == 1)
         fields = dict(self._bad)
         rows = [n for n in range(len(spans)) if n not in fields]
         columns = {rows[row]: name for row, name in misfits.items()}
@@ -259,7 +273,7 @@ class CsvReading:
             start, stop = spans[n]
             line, at = line + lines(block[at:start]), start
             if n in fields:
-                self._rejects.add(line, None, f"{fields[n]} fields, not {len(self.columns)}", block[start:stop])
+                self._rejects.add(line, None, f"{fields[n]} fields, not {len(self._columns)}", block[start:stop])
             else:
                 name = columns[n]
                 self._rejects.add(line, name, f"not of type {self._wanted[name].word}", block[start:stop])

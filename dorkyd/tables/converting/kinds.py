@@ -17,12 +17,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from decimal import Decimal
 from enum import StrEnum
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from dorkyd.tables.converting.shapes import comes_back
 from dorkyd.tables.converting.values import NO_BOOL, NO_TEXT, number
 from dorkyd.tables.converting.values import texts as texts_of
 
@@ -180,7 +180,7 @@ def _floats(texts: pa.Array, most: int) -> pa.Array | None:
         return None
     if most <= SAFE_DIGITS and not powers:
         return values
-    return values if _comes_back(texts, values) else None
+    return values if _all_come_back(texts, values) else None
 
 
 def _bytes(texts: pa.Array) -> bytes:
@@ -192,15 +192,9 @@ def _bytes(texts: pa.Array) -> bytes:
     return bytes(memoryview(data)[ends[texts.offset] : ends[texts.offset + len(texts)]])
 
 
-def _comes_back(texts: pa.Array, values: pa.Array) -> bool:
+def _all_come_back(texts: pa.Array, values: pa.Array) -> bool:
     """Every double tells the digits it was made of. Most are written in the one shortest form, which is compared at once."""
     same = pc.equal(pc.cast(values, pa.string()), texts)
     if pc.all(same).as_py():
         return True
-    return all(_same(text) for text in pc.unique(pc.filter(texts, pc.invert(same))).to_pylist())
-
-
-def _same(text: str) -> bool:
-    """As the shortest digits that mean this double, or as its 17."""
-    value, written = float(text), Decimal(text)
-    return written in (Decimal(repr(value)), Decimal(f"{value:.17g}"))
+    return all(comes_back(text) for text in pc.unique(pc.filter(texts, pc.invert(same))).to_pylist())

@@ -10,13 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import IO
 
-import pyarrow as pa
-
 from dorkyd.ahead import one_ahead
 from dorkyd.core.conversion import Conversion, Converted, Form
 from dorkyd.errors import Refused
 from dorkyd.tables.converting.csv_blocks import CsvReading
-from dorkyd.tables.converting.kinds import Kind
+from dorkyd.tables.converting.json_lines import JsonReading
 from dorkyd.tables.converting.output import keys, output
 from dorkyd.tables.converting.rejected import Rejects
 from dorkyd.tables.converting.schema import Wanted, read_schema
@@ -46,29 +44,19 @@ def convert(asked: Conversion, source: IO[bytes], target: IO[bytes], rejects: IO
 class _Reading:
     """One of the two."""
 
-    def __init__(self, text: Text, reading: CsvReading, listed: Rejects, wanted: Mapping[str, Wanted]) -> None:
+    def __init__(self, text: Text, reading: CsvReading | JsonReading, listed: Rejects) -> None:
         self.text = text
         self.reading = reading
         self.rows = 0
         self.size = 0
         self._listed = listed
-        self._wanted = wanted
-
-    def schema(self) -> dict[str, str]:
-        """Column to type, as people write it."""
-        found = {}
-        for column in self.reading.columns:
-            wanted = self._wanted.get(column.name)
-            kind = Kind.TEXT if column.kind is Kind.EMPTY else column.kind
-            found[column.name] = wanted.word if wanted is not None else str(kind)
-        return found
 
     def told(self, passes: int) -> Converted:
         """What came of it."""
         return Converted(
             rows=self.rows,
             rejects=self._listed.count,
-            columns=self.schema(),
+            columns=self.reading.columns(),
             digest=f"sha256:{self.text.digest}",
             size=self.size,
             passes=passes,
@@ -88,19 +76,25 @@ def _reading(
     target.seek(0)
     target.truncate()
     text = Text(source, asked)
-    reading = CsvReading(text, asked, wanted, listed, before.reading.columns if before is not None else ())
-    if before is not None:
-        reading.notes = before.reading.notes
-    done = _Reading(text, reading, listed, wanted)
+    earlier = before.reading if before is not None else None
+    reading: CsvReading | JsonReading
+    if asked.form == Form.JSON_LINES:
+        assert not isinstance(earlier, CsvReading)
+        reading = JsonReading(text, asked, wanted, listed, earlier)
+    else:
+        assert not isinstance(earlier, JsonReading)
+        reading = CsvReading(text, asked, wanted, listed, earlier)
+    done = _Reading(text, reading, listed)
     out = None
     for table in one_ahead(reading.tables()):
+        if reading.widened:
+            continue
         if out is None:
             out = output(asked.target, target, table.schema)
-        if not reading.widened:
-            out.write(table)
-            done.rows += table.num_rows
-    assert out is not None
+        out.write(table)
+        done.rows += table.num_rows
     if not reading.widened:
-        out.end(keys(asked.name, f"sha256:{text.digest}", done.schema()))
+        assert out is not None
+        out.end(keys(asked.name, f"sha256:{text.digest}", reading.columns()))
         done.size = target.tell()
     return done
