@@ -52,6 +52,7 @@ from dorkyd.npm_history import HistoryImport
 from dorkyd.opening import retire
 from dorkyd.ports import Bucket, TellsIdentity, Throttle
 from dorkyd.reading import Reader
+from dorkyd.tables.sidecar import Sidecar
 from dorkyd.team import TeamDesk
 
 _log = logging.getLogger("dorkyd.project")
@@ -104,6 +105,8 @@ class ProjectRunner:
         self._pushes = Pushes(engine)
         self._manual = Manual(engine, self._pushes, self._wait_for, self._tell_now)
         engine.finish_pushes = self._pushes.settle
+        self._sidecar = Sidecar(engine, self._artifacts) if engine.project.convert else None
+        self._sidecar_told = -1
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._tickets: list[_Ticket] = []
@@ -131,10 +134,14 @@ class ProjectRunner:
     def start(self) -> None:
         """Begin."""
         self._thread.start()
+        if self._sidecar is not None:
+            self._sidecar.start()
 
     def ask_to_stop(self) -> None:
         """Begin nothing new."""
         self._stopping.set()
+        if self._sidecar is not None:
+            self._sidecar.stop()
         # What waits for its bandwidth limit would wait far longer than anybody who stops wants to.
         self._throttle.hold()
         self._wake.set()
@@ -278,6 +285,9 @@ class ProjectRunner:
         now = engine.clock.monotonic()
         changes = engine.journal.changes if engine.journal is not None else -1
         self._recount = math.inf
+        if self._sidecar is not None and changes != self._sidecar_told:
+            self._sidecar_told = changes
+            self._sidecar.look()
         if changes != self._changes:
             if state is not self._settled or now - self._counted >= _COUNT_S:
                 self._counted, self._settled, self._changes = now, state, changes
@@ -305,7 +315,10 @@ class ProjectRunner:
             problems=problems,
             last_success=_rfc3339(engine.last_success_ns),
             halt=engine.held.halt if engine.held is not None else None,
-            warnings=tuple(Warning(code, what, todo) for code, (what, todo) in sorted(engine.warnings.items())),
+            warnings=(
+                *(Warning(code, what, todo) for code, (what, todo) in sorted(engine.warnings.items())),
+                *(self._sidecar.notices if self._sidecar is not None else ()),
+            ),
             requests=counts,
             cost=self._cost(counts, now - self._counting[1]),
             bandwidth=self._throttle.bandwidth,
