@@ -59,6 +59,8 @@ LINGER_S = 1.0
 """How long a change is left alone: who saves once saves twice."""
 AGAIN_S, AGAIN_MOST_S = 5.0, 600.0
 """Until what failed for a while is tried again, doubled each time."""
+GLANCE_S = 30.0
+"""How often it is looked whether what keeps a table from being made is mended."""
 PATIENCE_S = 3600.0
 """Of one conversion."""
 MEMORY_BYTES = 768 * 1024 * 1024
@@ -185,7 +187,8 @@ class Sidecar:
             del self._todo[path]
             self._one(path)
         due = min(self._todo.values(), default=None)
-        return None if due is None else max(0.05, due - time.monotonic())
+        wait = None if due is None else max(0.05, due - time.monotonic())
+        return min(GLANCE_S, wait or GLANCE_S) if self._notices else wait
 
     def _hear(self) -> None:
         """Take down which paths are to be looked at."""
@@ -201,6 +204,12 @@ class Sidecar:
                 self._look_at_all(reader)
             for item in items:
                 self._due(item.path)
+
+        keyring = self.engine.keyring
+        for path, notice in self._notices.items():
+            # What is encrypted is changed without a word in history.
+            if notice.code == "convert-secret" and keyring is not None and keyring.covers(sibling(path)):
+                self._due(path, linger_s=0)
 
     def _look_at_all(self, reader: Reader) -> None:
         after = ""
