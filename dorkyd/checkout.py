@@ -223,11 +223,12 @@ class Checkout:
 
     def _judge_extras(self, plan: _Plan, wanted: set[Path]) -> None:
         """What is here and not in the commit. What is no file, or ignored, is none of the project's."""
-        extras = [
-            found.path
-            for found in self._engine.folder.scan(self._engine.rules().skip)
-            if isinstance(found, Entry) and found.path not in wanted
-        ]
+        extras: list[Path] = []
+        for found in self._engine.folder.scan(self._engine.rules().skip):
+            if isinstance(found, Entry) and found.path not in wanted:
+                extras.append(found.path)
+            elif isinstance(found, Problem) and found.code == "unreadable":
+                plan.unlike.append(Unlike(found.path, "it cannot be read, so nobody knows what else is in it"))
         for part in _parts(extras, LOOKED_AT):
             for path, (there, agreed) in self._observe(part).items():
                 if isinstance(there, Local):

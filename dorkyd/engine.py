@@ -720,7 +720,16 @@ class Engine:
             ),
             batches=batches,
             decider=Decider(
-                journal, local, self.project, self.device, batches, Tripped(journal, self.folder, self.project), keyring
+                *(
+                    journal,
+                    local,
+                    self.project,
+                    self.device,
+                    batches,
+                    Tripped(journal, self.folder, self.project),
+                    keyring,
+                ),
+                told_modes=remote.told_modes,
             ),
             keyring=keyring,
             carrier=carrier,
