@@ -253,15 +253,15 @@ class Checkout:
             if journal is None:
                 raise Refused("the project is not open", code="not-open", hint="see `dorkyctl status`")
             found: dict[Path, tuple[Observation | DorkyError, bool]] = {}
-            with journal.atomic(), journal.ahead(paths, ()):
-                for path in paths:
-                    known, base = journal.known(path), journal.base(path)
-                    try:
-                        there: Observation | DorkyError = _as_met(met.get(path), known) or folder.observe(path, known)
-                    except DorkyError as exc:
-                        there = exc
-                    agreed = isinstance(there, Local) and base is not None and base.digest == there.digest
-                    found[path] = (there, agreed)
+            with journal.atomic():
+                remembered = journal.remembered(paths)
+            for path in paths:
+                known, agreed = remembered[path]
+                try:
+                    there: Observation | DorkyError = _as_met(met.get(path), known) or folder.observe(path, known)
+                except DorkyError as exc:
+                    there = exc
+                found[path] = (there, isinstance(there, Local) and agreed == there.digest)
             return found
 
         return self._ask(look)

@@ -535,6 +535,18 @@ class Journal:
         row = self._conn.execute(f"SELECT {_KNOWN} FROM seen WHERE path = ?", (path,)).fetchone()
         return _known(row) if row else None
 
+    def remembered(self, paths: Iterable[Path]) -> dict[Path, tuple[Known | None, Digest | None]]:
+        """Of many files at once, what `known` says and which content both sides agreed on."""
+        self._fill_temp("wanted", paths)
+        rows = self._conn.execute(
+            f"SELECT w.path, b.digest, s.digest IS NOT NULL, {_columns('s', _KNOWN)} FROM temp.wanted w"
+            " LEFT JOIN base b ON b.path = w.path LEFT JOIN seen s ON s.path = w.path"
+        )
+        return {
+            Path(path): (_known(known) if seen else None, Digest(agreed) if agreed is not None else None)
+            for path, agreed, seen, *known in rows
+        }
+
     def set_known(self, path: Path, known: Known | None) -> None:
         """Remember a file's content; None: the file is gone."""
         if path in self._ahead.known:
