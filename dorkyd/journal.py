@@ -448,6 +448,12 @@ class Journal:
         """How many objects are known."""
         return int(self._conn.execute("SELECT count(*) FROM remote").fetchone()[0])
 
+    def middle_object(self) -> Path | None:
+        """Of the known ones, in order."""
+        half = self.remote_count() // 2
+        row = self._conn.execute("SELECT path FROM remote ORDER BY path LIMIT 1 OFFSET ?", (half,)).fetchone()
+        return Path(row[0]) if row else None
+
     def drop_all_remotes(self) -> None:
         """Forget what is known of the bucket: it must be listed before anything is decided. What was encrypted there stays
         known: it leaves encrypted, wherever it goes.

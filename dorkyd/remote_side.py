@@ -411,8 +411,12 @@ class RemoteSide:
         self._unexplained, self._differed = None, set()
         self._told_before, self._told = self._told, set()
         self._began = self.journal.listing_begins()
-        self._listing = self.news.pages()
+        self._listing = self.news.pages(self._middle())
         self._strange = []
+
+    def _middle(self) -> str | None:
+        over = self.news.paging.in_two_over
+        return self.journal.middle_object() if over is not None and self.journal.remote_count() > over else None
 
     def abandon_listing(self) -> None:
         """A page failed: what was seen so far proves nothing about the rest."""
