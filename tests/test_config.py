@@ -7,7 +7,19 @@ from pathlib import Path
 import pytest
 
 from dorkyd import config
-from dorkyd.core.settings import Converting, Bandwidth, GiB, Guard, Listen, MiB, Mode, Project, PushQueue, Settings, TrashLimits
+from dorkyd.core.settings import (
+    Bandwidth,
+    Converting,
+    GiB,
+    Guard,
+    Listen,
+    MiB,
+    Mode,
+    Project,
+    PushQueue,
+    Settings,
+    TrashLimits,
+)
 from dorkyd.errors import Configuration
 
 EXAMPLE = Path(__file__).parents[1] / "config" / "dorkyd.example.yaml"
@@ -191,7 +203,10 @@ HEAD = "projects:\n  - path: /p/api\n    bucket: s3://acme/api\n"
         ("convert: [{match: '*.csv'}]", "`to` must be parquet"),
         ("convert: [{match: '*.csv', to: orc}]", "`to` must be parquet"),
         ("convert: [{match: '!*.csv', to: parquet}]", "`match` must be one gitignore pattern that picks files"),
-        ("convert: [{match: '*.csv', to: parquet, schema: ../x}]", "`schema` must be the path of a file in the project"),
+        (
+            "convert: [{match: '*.csv', to: parquet, schema: ../x}]",
+            "`schema` must be the path of a file in the project",
+        ),
         ("convert: [{match: '*.csv', to: parquet, delimiter: ab}]", "`delimiter` must be one ASCII character"),
         ("convert: [{match: '*.csv', to: parquet, encoding: no-such}]", "`no-such` is no encoding"),
         ("convert: [{match: '*.csv', to: parquet, schme: x}]", "did you mean `schema`?"),
@@ -240,7 +255,9 @@ def test_converting_needs_a_mode_that_writes(mode: str, homes: config.Homes) -> 
 
 def test_what_is_converted(homes: config.Homes) -> None:
     """Each entry with what it says; a tab is a delimiter as well."""
-    (project,) = read(HEAD + '    convert: [{match: "*.txt", to: parquet, delimiter: "\\t", schema: a/b.yaml}]\n', homes).projects
+    (project,) = read(
+        HEAD + '    convert: [{match: "*.txt", to: parquet, delimiter: "\\t", schema: a/b.yaml}]\n', homes
+    ).projects
     assert project.convert == (Converting("*.txt", "parquet", "a/b.yaml", "\t"),)
 
 

@@ -76,7 +76,7 @@ ENGINE = [
         "reading_rows",
     ),
 ]
-CONFIG = ["config_team", "config", "config_listen", "config_nodes", "config_overlaps", "config_edit"]
+CONFIG = ["config_team", "config_convert", "config", "config_listen", "config_nodes", "config_overlaps", "config_edit"]
 
 MAY_IMPORT: dict[str, list[str]] = {
     "core.*": ["core.*", "errors"],
@@ -90,6 +90,10 @@ MAY_IMPORT: dict[str, list[str]] = {
     # The process of its own: nothing of ours that would bring more into it.
     "tables": [],
     "tables.worker": [],
+    # A package that loads pyarrow at once: it is imported inside functions only, or by its name in the worker.
+    "tables.converting.*": [*PORTS, "tables.converting.*", "tables.worker", "config_nodes", "allocator", "durable"],
+    "tables.siblings": ["core.*"],
+    "tables.sidecar": [*PORTS, *STORES, *KEYS, *ENGINE, "tables.siblings", "tables.supervisor"],
     "tables.formats": [],
     "passphrases": ["errors"],
     "keys": ["core.*", "errors", "durable", "passphrases", "private"],
@@ -233,6 +237,7 @@ MAY_IMPORT: dict[str, list[str]] = {
         "api.prospect_calls",
         "api.log_calls",
         "exchanging",
+        "tables.converting.files",
         *CONFIG,
         "",
     ],
@@ -277,7 +282,7 @@ LIBRARIES: dict[str, tuple[list[str], bool]] = {
     "sqlite_utils": (["journal", "schema"], False),
     "watchdog": (["watcher", "inotify"], False),
     "pathspec": (["core.ignore"], False),
-    "yaml": (CONFIG, False),
+    "yaml": ([*CONFIG, "tables.converting.schema"], False),
     "pyrage": (["keys", "key_store", "codecs"], False),
     "cryptography": (["keys"], False),
     "keyring": (["passphrases"], True),
@@ -292,6 +297,9 @@ LIBRARIES: dict[str, tuple[list[str], bool]] = {
     "pyarrow": (["tables.*"], True),
 }
 """Library: the only modules that import it; and whether only inside functions, so that nobody pays who does not use it."""
+
+LATE = ["tables.converting.*"]
+"""Packages that are late as a whole: imported inside functions only, so that they may import a heavy library at once."""
 
 ENVIRONMENT = ["service_managers", "config", "daemon", "locate", "cli", "cli.*", "doctor_environment"]
 """Who reads environment variables."""
@@ -385,7 +393,10 @@ def rule_of(name: str) -> list[str] | None:
     """What a module may import; None: no rule names it."""
     if name in MAY_IMPORT:
         return MAY_IMPORT[name]
-    return MAY_IMPORT.get(f"{name.partition('.')[0]}.*")
+    packages = [name]
+    while "." in packages[-1]:
+        packages.append(packages[-1].rpartition(".")[0])
+    return next((MAY_IMPORT[rule] for package in packages if (rule := f"{package}.*") in MAY_IMPORT), None)
 
 
 def told(found: Import, why: str) -> str:
@@ -413,6 +424,10 @@ def wrong_directions(found: tuple[Import, ...]) -> list[str]:
         and (rule := rule_of(one.by)) is not None
         and not among(one.ours, rule)
         and not one.for_types
+    ] + [
+        told(one, f"{one.ours} loads a heavy library: it is imported inside functions")
+        for one in found
+        if one.ours is not None and among(one.ours, LATE) and not among(one.by, LATE) and not one.lazy
     ]
 
 
@@ -425,7 +440,7 @@ def wrong_libraries(found: tuple[Import, ...]) -> list[str]:
                 continue
             if not among(one.by, holders):
                 violations.append(told(one, f"{library} is imported only in {', '.join(holders)}"))
-            elif late and not one.lazy:
+            elif late and not one.lazy and not among(one.by, LATE):
                 violations.append(told(one, f"{library} is imported inside functions, so that others need not load it"))
     return violations
 
@@ -563,6 +578,11 @@ def parsed(by: str, source: str) -> tuple[Import, ...]:
         ("recovery", "from dorkyd import renames", "recovery:1 imports dorkyd.renames: "),
         ("client.wire", "from dorkyd.config import load", "client.wire:1 imports dorkyd.config: "),
         ("cli.files", "from dorkyd.engine import Engine", "cli.files:1 imports dorkyd.engine: "),
+        (
+            "cli.convert",
+            "from dorkyd.tables.converting import files",
+            "cli.convert:1 imports dorkyd.tables.converting.files: ",
+        ),
     ],
 )
 def test_a_wrong_direction_is_told(by: str, source: str, said: str) -> None:

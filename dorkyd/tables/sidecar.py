@@ -264,7 +264,6 @@ class Sidecar:
             if notice is not None and (notice.content, notice.by) != (content, by):
                 self._note(path, None)
             return
-        final = lambda code, what, hint: self._note(path, Notice(content, by, code, what, hint, final=True))
         if stands is Stands.FOREIGN:
             what = f"{beside} is not what was made of it, and is left as it is"
             # Not final: whoever moves it away expects the table.
@@ -280,7 +279,8 @@ class Sidecar:
         except Refused as exc:
             if exc.code in _PASSING:
                 raise
-            final("convert-failed", f"no table was made of it: {exc}", exc.hint)
+            what = f"no table was made of it: {exc}"
+            self._note(path, Notice(content, by, "convert-failed", what, exc.hint, final=True))
             _log.info("verb=convert path=%r outcome=%s", path, exc.code)
 
     # --- looking ----------------------------------------------------------------------------------------------------
@@ -299,7 +299,8 @@ class Sidecar:
             schema=journal.base(Path(entry.schema)) if entry is not None and entry.schema is not None else None,
             beside=other,
             here=journal.known(beside) is not None,
-            covered=(keyring is not None and keyring.covers(beside)) or (other is not None and other.sealed is not None),
+            covered=(keyring is not None and keyring.covers(beside))
+            or (other is not None and other.sealed is not None),
             held=other.digest if other is not None else None,
         )
 

@@ -42,7 +42,9 @@ def rides(file: Path, size: int) -> None:
     part, at = list[str](), 1_704_067_200
     for _ in range(PART_ROWS):
         at += chance.randrange(9)
-        begun, ended = (time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(at + more)) for more in (0, chance.randrange(3000)))
+        begun, ended = (
+            time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(at + more)) for more in (0, chance.randrange(3000))
+        )
         fare, tip = chance.randrange(300, 9000) / 100, chance.randrange(1500) / 100
         part.append(
             f"{chance.choice('12')},{begun},{ended},{chance.choice(['', 1, 1, 2, 3])},{chance.randrange(3000) / 100:.2f},1,"

@@ -455,11 +455,15 @@ def test_whatever_people_have(name: str, tmp_path: Path) -> None:
     """Every broken file is a table with all its records told, or a refusal that says what to do."""
     content = data.BROKEN[name](tmp_path / name).read_bytes()
     how = {"form": "jsonl"} if name.endswith("jsonl") else {"delimiter": "\t"} if name.endswith("tsv") else {}
+    refused, told, rejects = None, None, list[dict[str, Any]]()
     try:
-        told, table, rejects = made(content, name=name, **how)
+        told, _, rejects = made(content, name=name, **how)
     except Refused as exc:
-        assert exc.hint
-        assert exc.code in {"not-utf8", "empty-table", "unreadable-table"}
+        refused = exc
+    if refused is not None:
+        assert refused.hint
+        assert refused.code in {"not-utf8", "empty-table", "unreadable-table"}
     else:
+        assert told is not None
         assert told.rejects == len(rejects)
-        assert table.num_columns
+        assert told.columns

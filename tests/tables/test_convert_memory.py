@@ -56,7 +56,9 @@ def _as_json(csv: Path, to: Path, size: int) -> int:
     """Some rides as JSON lines, again and again until there are so many bytes; how many rows."""
     import pyarrow.csv
 
-    lines = pyarrow.csv.read_csv(csv).slice(0, 50_000).to_pandas().to_json(orient="records", lines=True, date_format="iso")
+    lines = (
+        pyarrow.csv.read_csv(csv).slice(0, 50_000).to_pandas().to_json(orient="records", lines=True, date_format="iso")
+    )
     part, rows = lines.encode(), 0
     with to.open("wb") as out:
         while out.tell() < size:

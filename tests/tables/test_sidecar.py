@@ -159,7 +159,11 @@ def test_a_kill_between_converting_and_storing(made: list[RealDaemon], tmp_path:
     wait_until("the table is there", lambda: table(a, "x.parquet") == {"n": [1]})
     a.sync()
     assert [verb for verb in stored(a, "x.parquet") if verb == "put"] == ["put"]
-    assert {path.name for path in (a.home / "state" / "journals").iterdir() if path.suffix not in {".db", ".db-wal", ".db-shm"}} == set()
+    assert {
+        path.name
+        for path in (a.home / "state" / "journals").iterdir()
+        if path.suffix not in {".db", ".db-wal", ".db-shm"}
+    } == set()
 
 
 def test_a_secret_gets_no_plain_sibling(made: list[RealDaemon], tmp_path: Path) -> None:

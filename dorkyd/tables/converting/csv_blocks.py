@@ -45,7 +45,7 @@ class CsvReading:
         self._rejects = rejects
         self._word = secrets.token_hex(16)
         self._line = 1
-        self._columns = before._columns if before is not None else []
+        self.found: list[Column] = before.found if before is not None else []
         self._known = before is not None
         self._fresh = True
         """No block was read yet."""
@@ -77,7 +77,7 @@ class CsvReading:
     def columns(self) -> dict[str, str]:
         """Column to type, as people write it."""
         found = {}
-        for column in self._columns:
+        for column in self.found:
             wanted = self._wanted.get(column.name)
             kind = Kind.TEXT if column.kind is Kind.EMPTY else column.kind
             found[column.name] = wanted.word if wanted is not None else str(kind)
@@ -86,10 +86,10 @@ class CsvReading:
     # --- inside -----------------------------------------------------------------------------------------------------
 
     def _names(self) -> list[str]:
-        return [column.name for column in self._columns]
+        return [column.name for column in self.found]
 
     def _nothing(self) -> pa.Table:
-        return pa.Table.from_arrays([pa.nulls(0, pa.string())] * len(self._columns), self._names())
+        return pa.Table.from_arrays([pa.nulls(0, pa.string())] * len(self.found), self._names())
 
     def _head(self, pieces: Iterator[bytes]) -> bytes:
         """Take the names from the first record that is not blank; what stands behind it."""
@@ -99,7 +99,9 @@ class CsvReading:
             whole = piece is None
             buffer += piece or b""
             start = 0
-            for end in [*record_ends(buffer, self._delimiter), len(buffer)] if whole else record_ends(buffer, self._delimiter):
+            for end in (
+                [*record_ends(buffer, self._delimiter), len(buffer)] if whole else record_ends(buffer, self._delimiter)
+            ):
                 record = buffer[start:end]
                 if record.strip(b"\r\n"):
                     self._line += lines(buffer[:start])
@@ -111,13 +113,15 @@ class CsvReading:
                 start = end
             if len(buffer) > RECORD_BYTES:
                 break
-        what = f"{self._asked.name} is empty" if not buffer.strip() else f"{self._asked.name}: its first line does not end"
+        what = (
+            f"{self._asked.name} is empty" if not buffer.strip() else f"{self._asked.name}: its first line does not end"
+        )
         raise Refused(what, code="empty-table", hint="a table has a line with its columns")
 
     def _begin(self, record: bytes) -> None:
         fields = self._fields(record)
         if not self._known:
-            self._columns = [Column(name) for name in self._named(fields)]
+            self.found = [Column(name) for name in self._named(fields)]
         missing = [name for name in self._wanted if name not in self._names()]
         if missing:
             what = f"{self._asked.name} has no column {missing[0]!r}, which the schema names"
@@ -130,7 +134,9 @@ class CsvReading:
         texts = self._parsed(record.rstrip(b"\r\n") + b"\n", None, [])
         fields = [column[0].as_py() or "" for column in texts.columns]
         if any(len(field) > LONGEST_NAME for field in fields):
-            what = f"{self._asked.name} has a column whose name, in line {self._line}, is over {LONGEST_NAME} characters"
+            what = (
+                f"{self._asked.name} has a column whose name, in line {self._line}, is over {LONGEST_NAME} characters"
+            )
             raise Refused(what, code="unreadable-table", hint="the first line of a table names its columns")
         return fields
 
@@ -179,7 +185,7 @@ class CsvReading:
     def _whole(self, *parts: bytes | memoryview) -> pa.Table | None:
         """The records of these bytes. None: they do not end outside of quotes."""
         self._bad = []
-        row = self._asked.delimiter.join([self._word] * len(self._columns)).encode()
+        row = self._asked.delimiter.join([self._word] * len(self.found)).encode()
         block = b"".join((*parts, row, b"\n"))
         self._block, self._size = block, len(block) - len(row) - 1
         texts = self._parsed(block, self._names(), self._bad)
@@ -232,7 +238,7 @@ class CsvReading:
         columns = [_one(texts.column(n)) for n in range(texts.num_columns)]
         read: dict[int, pa.Array] = {}
         misfits: dict[int, str] = {}
-        for n, column in enumerate(self._columns):
+        for n, column in enumerate(self.found):
             if column.name in self._wanted:
                 read[n], bad = self._wanted[column.name].read(columns[n])
                 for row in bad:
@@ -244,7 +250,7 @@ class CsvReading:
         if misfits or self._bad:
             self._tell(self._block[: self._size], misfits)
         self._line += lines(self._block, self._size)
-        made = [read[n] if n in read else self._taken(self._columns[n], columns[n]) for n in range(len(columns))]
+        made = [read[n] if n in read else self._taken(self.found[n], columns[n]) for n in range(len(columns))]
         self._fresh = False
         if self.widened:
             return self._nothing()
@@ -264,7 +270,7 @@ class CsvReading:
 
     def _tell(self, block: bytes, misfits: Mapping[int, str]) -> None:
         """List what is rejected, with the lines where it stands."""
-        spans = records(block, self._delimiter, blanks=len(self._columns) == 1)
+        spans = records(block, self._delimiter, blanks=len(self.found) == 1)
         fields = dict(self._bad)
         rows = [n for n in range(len(spans)) if n not in fields]
         columns = {rows[row]: name for row, name in misfits.items()}
@@ -273,7 +279,7 @@ class CsvReading:
             start, stop = spans[n]
             line, at = line + lines(block[at:start]), start
             if n in fields:
-                self._rejects.add(line, None, f"{fields[n]} fields, not {len(self._columns)}", block[start:stop])
+                self._rejects.add(line, None, f"{fields[n]} fields, not {len(self.found)}", block[start:stop])
             else:
                 name = columns[n]
                 self._rejects.add(line, name, f"not of type {self._wanted[name].word}", block[start:stop])

@@ -23,7 +23,11 @@ def convert_file(asked: Conversion, source: str, target: str, rejects: str, *, f
         if os.path.isdir(place) or (not force and os.path.lexists(place)):
             raise _taken(place)
     try:
-        with open(source, "rb") as given, _beside(target, 0o666) as (table, new), _beside(rejects, 0o600) as (listed, list_):
+        with (
+            open(source, "rb") as given,
+            _beside(target, 0o666) as (table, new),
+            _beside(rejects, 0o600) as (listed, list_),
+        ):
             before = os.fstat(given.fileno())
             told = convert(asked, given, table, listed)
             after = os.fstat(given.fileno())

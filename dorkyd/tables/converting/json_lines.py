@@ -17,10 +17,21 @@ from dorkyd.core.conversion import Conversion
 from dorkyd.errors import Refused
 from dorkyd.tables.converting.rejected import Rejects
 from dorkyd.tables.converting.schema import Wanted
-from dorkyd.tables.converting.shapes import MOST_DEEP, Shape, comes_back, depth, fitted, has, joined, parsed, settled, shape_of, text_of
+from dorkyd.tables.converting.shapes import (
+    MOST_DEEP,
+    Shape,
+    comes_back,
+    depth,
+    fitted,
+    has,
+    joined,
+    parsed,
+    settled,
+    shape_of,
+    text_of,
+)
 from dorkyd.tables.converting.text import RECORD_BYTES, Text, not_utf8
 from dorkyd.tables.converting.values import flags
-from dorkyd.tables.converting.values import texts as texts_of
 
 _LONG = re.compile(rb"(?<=[:\[, \t])-?[0-9.]*(?:[0-9.]{16}|[0-9][eE])[0-9.eE+-]*|(?<=[:\[, \t])-0")
 """Numbers that a double may not give back, and text that looks like one."""
@@ -55,7 +66,7 @@ class JsonReading:
         self._rejects = rejects
         self._line = 1
         self._known = before is not None
-        self._shape: dict[str, Shape] = before._shape if before is not None else dict.fromkeys(wanted, "null")
+        self.found: dict[str, Shape] = before.found if before is not None else dict.fromkeys(wanted, "null")
         self._fresh = True
         self.widened = False
         self.notes: list[str] = []
@@ -64,7 +75,7 @@ class JsonReading:
         """Column to type, as people write it."""
         return {
             name: self._wanted[name].word if name in self._wanted else _told(settled(shape))
-            for name, shape in self._shape.items()
+            for name, shape in self.found.items()
         }
 
     def tables(self) -> Iterator[pa.Table]:
@@ -81,7 +92,7 @@ class JsonReading:
                 what = f"{self._asked.name}: line {self._line} is longer than 64 MiB"
                 raise Refused(what, code="record-too-long", hint="JSON lines has one object in each line")
         yield from self._some(rest)
-        if not self._shape:
+        if not self.found:
             what = f"{self._asked.name} has no line that is a JSON object"
             raise Refused(what, code="empty-table", hint="JSON lines has one object in each line")
         if self._fresh:
@@ -100,29 +111,29 @@ class JsonReading:
         self._line += block.count(b"\n")
 
     def _schema(self, shapes: Mapping[str, Shape] | None = None) -> pa.Schema:
-        return pa.schema([(name, _type(settled(shape))) for name, shape in (shapes or self._shape).items()])
+        return pa.schema([(name, _type(settled(shape))) for name, shape in (shapes or self.found).items()])
 
     def _take(self, shape: dict[str, Shape]) -> bool:
         """What was found in a block joins what is known. False: rows may not be written with it any more."""
-        both = joined(self._shape, shape)
+        both = joined(self.found, shape)
         assert isinstance(both, dict)
-        changed = settled(both) != settled(self._shape) if self._shape else False
+        changed = settled(both) != settled(self.found) if self.found else False
         if self._known and changed:
             raise Refused(f"{self._asked.name} changed while it was read", code="changed", hint="try again")
         if not self._fresh and changed:
             self.widened = True
-        self._shape = both
+        self.found = both
         return not self.widened
 
     def _at_once(self, block: bytes) -> pa.Table | None:
         """By Arrow. None: line by line, please."""
-        if self._wanted or has(self._shape, "json") or any(not _safe(token) for token in set(_LONG.findall(block))):
+        if self._wanted or has(self.found, "json") or any(not _safe(token) for token in set(_LONG.findall(block))):
             return None
         if block.count(b"[") + block.count(b"{") >= _MANY and any(
             line.count(b"[") + line.count(b"{") >= _MANY for line in block.split(b"\n")
         ):
             return None
-        known = self._schema() if self._shape else None
+        known = self._schema() if self.found else None
         try:
             table = _read(block, known, "infer")
             shape = {field.name: _shape(field.type) for field in table.schema}
@@ -131,7 +142,7 @@ class JsonReading:
             if not self._take(shape) or table.schema == self._schema():
                 return self._schema().empty_table() if self.widened else table
             # Arrow takes some text for times, and has types for what never has a value.
-            return None if has(self._shape, "json") else _read(block, self._schema(), "error")
+            return None if has(self.found, "json") else _read(block, self._schema(), "error")
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
             return None
 
@@ -161,7 +172,7 @@ class JsonReading:
             places.append(n)
         if not rows or not self._take(found):
             return self._schema().empty_table() if self.widened else None
-        shapes = {name: settled(shape) for name, shape in self._shape.items()}
+        shapes = {name: settled(shape) for name, shape in self.found.items()}
         lines = [json.dumps(fitted(row, shapes), ensure_ascii=False) for row in rows]
         table = _read("\n".join(lines).encode() + b"\n", self._schema(), "error")
         return self._obeyed(table, places, raw) if self._wanted else table

@@ -49,8 +49,8 @@ def record_ends(block: bytes, delimiter: bytes) -> Iterator[int]:
 
 
 def last_end(block: bytes, delimiter: bytes) -> int:
-    """The offset behind the last record that is whole; 0: none is. A \\r alone counts only where no \\n ends a record: at a
-    block's end it may be half of a \\r\\n.
+    """The offset behind the last record that is whole; 0: none is. A CR alone counts only where no LF ends a record: at a
+    block's end it may be half of a CR LF.
     """
     found = alone = 0
     for end in record_ends(block, delimiter):
@@ -77,7 +77,7 @@ def records(block: bytes, delimiter: bytes, *, blanks: bool) -> list[tuple[int, 
 
 
 def lines(block: bytes, end: int | None = None) -> int:
-    """Line ends before `end`: \\n, \\r\\n, and \\r alone."""
+    """Line ends before `end`: LF, CR LF, and CR alone."""
     count = block.count(b"\n", 0, end)
     if b"\r" in block:
         count += block.count(b"\r", 0, end) - block.count(b"\r\n", 0, end)

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import IO
 
-from dorkyd.tables.converting.ahead import one_made_ahead
 from dorkyd.core.conversion import Conversion, Converted, Form
 from dorkyd.errors import Refused
+from dorkyd.tables.converting.ahead import one_made_ahead
 from dorkyd.tables.converting.csv_blocks import CsvReading
 from dorkyd.tables.converting.json_lines import JsonReading
 from dorkyd.tables.converting.output import keys, output

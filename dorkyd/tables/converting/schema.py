@@ -101,7 +101,9 @@ def _wanted(source: Source, name: str, node: yaml.Node) -> Wanted:
         word = table.text("type")
         if word is None:
             raise source.wrong(node, f"`{name}` needs a `type`, such as string")
-        return Wanted(word, _type(source, name, table.at("type"), word), tuple(t for _, t in table.texts("nulls") or []))
+        return Wanted(
+            word, _type(source, name, table.at("type"), word), tuple(t for _, t in table.texts("nulls") or [])
+        )
     word = text_of(source, node, f"the type of `{name}`")
     return Wanted(word, _type(source, name, node, word))
 
