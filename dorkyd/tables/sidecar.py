@@ -279,8 +279,9 @@ class Sidecar:
         except Refused as exc:
             if exc.code in _PASSING:
                 raise
-            what = f"no table was made of it: {exc}"
-            self._note(path, Notice(content, by, "convert-failed", what, exc.hint, final=True))
+            why = str(exc).removeprefix(f"{asked.name}: ").removeprefix(f"{asked.name} ")
+            hint = _HINTS.get(exc.code, f"`dorkyctl convert {path} OUT.parquet` tries the same by hand")
+            self._note(path, Notice(content, by, "convert-failed", f"no table was made: {why}", hint, final=True))
             _log.info("verb=convert path=%r outcome=%s", path, exc.code)
 
     # --- looking ----------------------------------------------------------------------------------------------------
@@ -445,6 +446,16 @@ class Sidecar:
 
 _PASSING = frozenset({"changed", "disk-full", "stopping", "halted", "paused", "mode"})
 """Refusals that say nothing of the content."""
+
+
+_HINTS = {
+    "not-utf8": "if it is Latin-1 or Windows text: `encoding: latin-1`, or cp1252, in its entry of `convert`",
+    "wrong-encoding": "correct `encoding` in its entry of `convert`",
+    "record-too-long": "most likely a quote is not closed there, or the delimiter is another: `delimiter` in `convert`",
+    "hard-table": "sync goes on; it is tried again when the file changes",
+    "out-of-memory": "sync goes on; it is tried again when the file changes",
+}
+"""What to do about a file that cannot be converted, in the words of the configuration."""
 
 
 def _condition(remote: Remote | None) -> Condition:

@@ -467,3 +467,20 @@ def test_whatever_people_have(name: str, tmp_path: Path) -> None:
         assert told is not None
         assert told.rejects == len(rejects)
         assert told.columns
+
+
+@pytest.mark.parametrize("line", ['{"v":%s}', '{"v": %s }', '{"v": [%s]}', '{"v": [1,%s]}'])
+@pytest.mark.parametrize(
+    "number", ["12345678901234567890", "-12345678901234567890", "0.12345678901234567890", "1e400", "-1E-400"]
+)
+def test_no_digit_is_lost_wherever_a_number_stands(line: str, number: str) -> None:
+    """What Arrow would round is noticed beside whatever punctuation."""
+    _, table, _ = of_lines(line % number)
+    assert number in str(table["v"].to_pylist())
+
+
+def test_long_digits_in_text_are_text() -> None:
+    """An id that looks like a long number, and a time."""
+    told, table, _ = of_lines('{"id": "12345678901234567890", "at": "2024-01-01T00:00:00.123456789012345678"}')
+    assert set(told.columns.values()) == {"string"}
+    assert table["id"].to_pylist() == ["12345678901234567890"]

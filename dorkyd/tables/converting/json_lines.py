@@ -33,8 +33,10 @@ from dorkyd.tables.converting.shapes import (
 from dorkyd.tables.converting.text import RECORD_BYTES, Text, not_utf8
 from dorkyd.tables.converting.values import flags
 
-_LONG = re.compile(rb"(?<=[:\[, \t])-?[0-9.]*(?:[0-9.]{16}|[0-9][eE])[0-9.eE+-]*|(?<=[:\[, \t])-0")
-"""Numbers that a double may not give back, and text that looks like one."""
+_LONG = re.compile(rb"[0-9.](?:[0-9.]{15}|[eE][0-9+-])")
+"""Somewhere inside of a number that a double may not give back, or of text that looks like one."""
+_NUMBER = re.compile(rb"[0-9.eE+-]+")
+_BEFORE = frozenset(b":[, \t\n")
 _MANY = 1000
 """Brackets in one line that are too many for Arrow to be asked."""
 _WORDS: dict[str, pa.DataType] = {
@@ -127,7 +129,7 @@ class JsonReading:
 
     def _at_once(self, block: bytes) -> pa.Table | None:
         """By Arrow. None: line by line, please."""
-        if self._wanted or has(self.found, "json") or any(not _safe(token) for token in set(_LONG.findall(block))):
+        if self._wanted or has(self.found, "json") or not all(map(_safe, _long_numbers(block))):
             return None
         if block.count(b"[") + block.count(b"{") >= _MANY and any(
             line.count(b"[") + line.count(b"{") >= _MANY for line in block.split(b"\n")
@@ -199,6 +201,19 @@ def _read(block: bytes, known: pa.Schema | None, unexpected: str) -> pa.Table:
         ReadOptions(use_threads=False, block_size=len(block) + 1),
         ParseOptions(explicit_schema=known, unexpected_field_behavior=unexpected),
     ).combine_chunks()
+
+
+def _long_numbers(block: bytes) -> set[bytes]:
+    """Numbers that a double may not give back, and text that looks like them."""
+    found = set()
+    for match in _LONG.finditer(block):
+        start = match.start()
+        while start and block[start - 1] in b"0123456789.eE+-":
+            start -= 1
+        token = _NUMBER.match(block, start)
+        if token is not None and (not start or block[start - 1] in _BEFORE):
+            found.add(token[0])
+    return found
 
 
 def _safe(token: bytes) -> bool:

@@ -54,7 +54,7 @@ def parsed(line: str) -> dict[str, Any]:
 
 
 def _int(text: str) -> int | Number:
-    return int(text) if len(text) < 20 and -(2**63) <= int(text) < 2**63 and text != "-0" else Number(text)
+    return int(text) if len(text) <= 20 and -(2**63) <= int(text) < 2**63 else Number(text)
 
 
 def _float(text: str) -> float | Number:

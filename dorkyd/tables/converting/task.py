@@ -26,7 +26,7 @@ def task(request: Mapping[str, Any], files: Sequence[Input]) -> dict[str, Any]:
             told = convert(Conversion(**request["asked"]), cast("IO[bytes]", source), out, None)
             out.flush()
     except DorkyError as exc:
-        raise Unreadable(f"{exc}; {exc.hint}" if exc.hint else str(exc), exc.code) from exc
+        raise Unreadable(str(exc), exc.code) from exc
     except OSError as exc:
         if exc.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
             raise Unreadable("there is no space left to make the table", "disk-full") from exc
