@@ -25,6 +25,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "manual": ("stage", "unstage", "push", "pull"),
     "artifacts": ("put", "get", "meta"),
     "convert": ("convert",),
+    "freeze": ("freeze",),
     "keys": ("encrypt", "key", "team"),
     "allow": ("allow",),
     "env": ("env",),
