@@ -53,7 +53,9 @@ _UNCOPIED = "only an object too large for the store to copy: `tests/scenarios/te
 _PAST = f"{_NEW}; each step of restore and undo in `tests/scenarios/test_asked.py`"
 _AUDIT = "a cache of what the bucket's log says: it may be lost at any time"
 _CACHE = "a cache of what was read of commits: it may be lost at any time"
-_CONVERTED = "one transaction for a word to people; a kill between converting and storing is in `tests/tables/test_sidecar.py`"
+_CONVERTED = (
+    "one transaction for a word to people; a kill between converting and storing is in `tests/tables/test_sidecar.py`"
+)
 _EARLY = "told, but done before the story arms its victim"
 UNREACHED: dict[Site, str] = {
     ("os.mkdir", "npm_folder.retire"): _NPM,

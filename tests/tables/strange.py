@@ -18,7 +18,7 @@ def main() -> None:
     """Entry point."""
     if task := os.environ.get("STRANGE_TASK"):
         whole = sidecar.Workshop
-        sidecar.Workshop = lambda **how: whole(**{**how, "tasks": {"convert": task}, "timeout_s": 5.0})  # type: ignore[assignment,misc]
+        sidecar.Workshop = lambda **how: whole(**{**how, "tasks": {"convert": task}, "timeout_s": 60.0})  # type: ignore[assignment,misc]
     if marker := os.environ.get("STRANGE_KILL"):
         store = sidecar.Sidecar._store
 
