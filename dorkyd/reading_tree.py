@@ -16,6 +16,8 @@ from dorkyd.core.model import Path
 from dorkyd.core.report import TreeItem
 from dorkyd.reading_rows import SIDES, Row, behind, conflict_copies, joined
 
+SHOWN = (*SIDES, "problems")
+"""The tables whose paths are entries: what is no file, such as a link, is known by its problem alone."""
 UNSETTLED = ("dirty", "problems")
 """The tables whose paths are not in sync, whatever else is known of them."""
 _AT_ONCE = 500
@@ -76,7 +78,7 @@ class Tree:
     # --- inside -----------------------------------------------------------------------------------------------------
 
     def _next(self, lower: tuple[str, str], upper: str | bytes) -> str | None:
-        parts = [f"SELECT min(path) FROM {table} WHERE {lower[0]} AND path < ?" for table in SIDES]
+        parts = [f"SELECT min(path) FROM {table} WHERE {lower[0]} AND path < ?" for table in SHOWN]
         found = [self.conn.execute(part, (lower[1], upper)).fetchone()[0] for part in parts]
         return min((path for path in found if path is not None), default=None)
 
@@ -86,7 +88,7 @@ class Tree:
             some = paths[begin : begin + _AT_ONCE]
             rows = joined(self.conn, f"VALUES {', '.join('(?)' for _ in some)}", tuple(some))
             sent = self._sent(some)
-            found |= {row.path: self._file(row, sent=row.path in sent) for row in rows if row.known or row.dirty}
+            found |= {row.path: self._file(row, sent=row.path in sent) for row in rows if row.known or row.problem}
         return found
 
     def _sent(self, paths: Iterable[str]) -> set[str]:
