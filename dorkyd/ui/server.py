@@ -78,7 +78,8 @@ class PageServer(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     server: PageServer
-    protocol_version = "HTTP/1.1"
+    protocol_version = default_request_version = "HTTP/1.1"
+    """Also of what names no version: an answer without headers would be one without a policy."""
     timeout = HEAD_S
 
     def do_GET(self) -> None:
