@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -62,12 +60,3 @@ def test_what_the_server_writes_itself() -> None:
     """Texts are escaped where they stand in markup."""
     assert b"&lt;b&gt;" in pages.refused("<b>")
     assert b'content="&quot;&gt;"' in pages.begun('">')
-
-
-@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
-def test_they_are_modules() -> None:
-    """Each parses, where there is something here to parse it."""
-    for file in FILES:
-        if file.suffix == ".js":
-            done = subprocess.run(["node", "--input-type=module", "--check"], input=file.read_bytes(), check=False)
-            assert done.returncode == 0, file.name

@@ -3,6 +3,7 @@
 import { get, of } from "./api.js";
 import { h } from "./dom.js";
 import { linkTo } from "./overview.js";
+import { soon } from "./soon.js";
 import { store } from "./store.js";
 import { clock, name, size, visible } from "./words.js";
 
@@ -34,17 +35,11 @@ export function make(names, redraw, limit = MOST) {
     redraw();
     if (page.next) await read(project);
   }
-  const soon = (project) => {
-    if (dues.has(project)) return;
-    dues.set(
-      project,
-      setTimeout(() => {
-        dues.delete(project);
-        read(project).catch(() => {});
-      }, SOON_MS),
-    );
+  const look = (project) => {
+    if (!dues.has(project)) dues.set(project, soon(() => read(project).catch(() => {}), SOON_MS));
+    dues.get(project)();
   };
-  wanted().forEach(soon);
+  wanted().forEach(look);
   return {
     draw() {
       const lines = wanted()
@@ -56,10 +51,10 @@ export function make(names, redraw, limit = MOST) {
       return h("ol", { class: "log", "data-key": "log" }, lines.map(([project, item]) => line(project, item, wanted().length > 1)));
     },
     changed(project) {
-      if (project === null) wanted().forEach(soon);
-      else if (wanted().includes(project)) soon(project);
+      if (project === null) wanted().forEach(look);
+      else if (wanted().includes(project)) look(project);
     },
-    close: () => dues.forEach((due) => clearTimeout(due)),
+    close: () => dues.forEach((due) => due.cancel()),
   };
 }
 

@@ -94,8 +94,8 @@ document.querySelector(".skip").addEventListener("click", (event) => {
   event.preventDefault();
   document.getElementById("main").focus();
 });
-listen((name_) => {
-  view.changed?.(name_);
+listen((of, moved) => {
+  if (moved) view.changed?.(of);
   redraw();
 });
 setInterval(redraw, AGES_MS);

@@ -2,18 +2,19 @@
 
 import { get, of } from "./api.js";
 import { h, s } from "./dom.js";
+import { soon } from "./soon.js";
 import { count, plural, size } from "./words.js";
 
 const DAY = 24 * 60 * 60;
 const NARROW = 520;
 const HEIGHT = { moved: 96, pending: 56, gap: 22, foot: 22, left: 70, right: 8, top: 18 };
 const EVERY_MS = 30_000;
+const SOON_MS = 1000;
 const HOUR = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
 
 export function make(project, redraw) {
   let samples = null;
   let width = 0;
-  let due = 0;
   const read = () =>
     get(of(project, "samples")).then(
       (page) => {
@@ -22,6 +23,7 @@ export function make(project, redraw) {
       },
       () => {},
     );
+  const again = soon(read, SOON_MS);
   const timer = setInterval(read, EVERY_MS);
   const measured = () => {
     const room = document.querySelector(".chart")?.clientWidth;
@@ -39,12 +41,11 @@ export function make(project, redraw) {
       return figure(samples, width);
     },
     changed(name) {
-      clearTimeout(due);
-      if (name === project) due = setTimeout(read, 1000);
+      if (name === project) again();
     },
     close() {
       clearInterval(timer);
-      clearTimeout(due);
+      again.cancel();
       window.removeEventListener("resize", measured);
     },
   };

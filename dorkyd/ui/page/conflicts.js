@@ -7,6 +7,7 @@ import { h } from "./dom.js";
 import { linkTo } from "./overview.js";
 import { heading } from "./project.js";
 import { doing } from "./say.js";
+import { soon } from "./soon.js";
 import { store } from "./store.js";
 import { clock, name, plural, size, visible } from "./words.js";
 
@@ -15,7 +16,6 @@ const COMPARED_UNASKED = 5;
 export function open(project, redraw) {
   let items = null;
   let wrong = null;
-  let due = 0;
   const differences = new Map();
   // By copy: what was found, `reading`, or a Problem; with what the copy was then.
   const compare = (item) => {
@@ -62,6 +62,7 @@ export function open(project, redraw) {
     }
   };
   const unwatch = watch(redraw);
+  const again = soon(read, 300);
   read();
   return {
     title: `Conflicts of ${visible(project)}`,
@@ -73,12 +74,10 @@ export function open(project, redraw) {
       items?.map((item) => article(project, item, differences.get(item.copy)?.found, settle, compare)),
     ],
     changed(name_) {
-      if (name_ !== project) return;
-      clearTimeout(due);
-      due = setTimeout(read, 300);
+      if (name_ === project) again();
     },
     close() {
-      clearTimeout(due);
+      again.cancel();
       unwatch();
     },
   };

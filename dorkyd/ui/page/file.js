@@ -7,6 +7,7 @@ import { h } from "./dom.js";
 import { linkTo } from "./overview.js";
 import { heading } from "./project.js";
 import { doing } from "./say.js";
+import { soon } from "./soon.js";
 import { clock, name, sentence, size, state, visible } from "./words.js";
 
 const PLACES = { bucket: "in the bucket", trash: "in this folder's trash", "bucket-trash": "in the bucket's trash", versions: "a version of the store" };
@@ -14,7 +15,6 @@ const PLACES = { bucket: "in the bucket", trash: "in this folder's trash", "buck
 export function open(project, path, redraw) {
   let [why, history, wrong] = [null, null, null];
   let shown = null;
-  let due = 0;
   const failed = (problem) => {
     wrong = problem;
     redraw();
@@ -50,6 +50,7 @@ export function open(project, path, redraw) {
     if (told) read();
   };
   const unwatch = watch(redraw);
+  const again = soon(read, 500);
   read();
   return {
     title: visible(path),
@@ -70,12 +71,10 @@ export function open(project, path, redraw) {
       ],
     ],
     changed(name_) {
-      if (name_ !== project) return;
-      clearTimeout(due);
-      due = setTimeout(read, 500);
+      if (name_ === project) again();
     },
     close() {
-      clearTimeout(due);
+      again.cancel();
       unwatch();
     },
   };

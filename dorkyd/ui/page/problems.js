@@ -4,12 +4,12 @@ import { get, of } from "./api.js";
 import { h } from "./dom.js";
 import { linkTo } from "./overview.js";
 import { heading } from "./project.js";
+import { soon } from "./soon.js";
 import { length, name, plural, visible } from "./words.js";
 
 export function open(project, redraw) {
   let items = null;
   let wrong = null;
-  let due = 0;
   const read = () =>
     get(of(project, "problems")).then(
       (page) => {
@@ -21,6 +21,7 @@ export function open(project, redraw) {
         redraw();
       },
     );
+  const again = soon(read, 300);
   read();
   return {
     title: `Problems of ${visible(project)}`,
@@ -42,10 +43,8 @@ export function open(project, redraw) {
       ),
     ],
     changed(name_) {
-      if (name_ !== project) return;
-      clearTimeout(due);
-      due = setTimeout(read, 300);
+      if (name_ === project) again();
     },
-    close: () => clearTimeout(due),
+    close: again.cancel,
   };
 }

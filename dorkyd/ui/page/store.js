@@ -18,22 +18,27 @@ const LONGEST_S = 5;
 const WHOLE_EVERY_S = 20;
 let announced = new Map();
 
-// `listener(name)`: the status of this project changed; null: anything else did.
+// `listener(name, moved)`: the status of this project changed; null: anything else did. `moved`: so that its files may have, too,
+// and not only the time of the last look.
 export function listen(listener) {
   listeners.add(listener);
   return () => listeners.delete(listener);
 }
 
-const tell = (name) => listeners.forEach((listener) => listener(name));
+const tell = (name, moved = true) => listeners.forEach((listener) => listener(name, moved));
+
+const telling = ({ state, files, bytes, pending, conflicts, problems, halt, manual, requests }) =>
+  JSON.stringify([state, files, bytes, pending, conflicts, problems, halt, manual, requests.PUT, requests.COPY, requests.DELETE, requests.bytes_down]);
 
 export const project = (name) => store.projects.find((each) => each.name === name);
 
 export function take(status) {
   const at = store.projects.findIndex((each) => each.name === status.name);
+  const moved = at < 0 || telling(store.projects[at]) !== telling(status);
   if (at < 0) store.projects.push(status);
   else store.projects[at] = status;
   announce(status);
-  tell(status.name);
+  tell(status.name, moved);
 }
 
 // Comings and goings of everyday work are no news; what a person waits for or must know is.

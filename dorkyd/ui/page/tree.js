@@ -5,6 +5,7 @@ import { get, of } from "./api.js";
 import { h } from "./dom.js";
 import { linkTo } from "./overview.js";
 import { heading } from "./project.js";
+import { soon } from "./soon.js";
 import { plural, count, name, size, state, visible } from "./words.js";
 
 const PAGE = 200;
@@ -15,8 +16,7 @@ export function open(project, begin, redraw) {
   const folders = new Map();
   // By path ("" the root): { items, next, open }. What was read once is there at once when it is opened again.
   let [match, unsettled, found, wrong, focus] = ["", false, null, null, null];
-  let [typed, due] = [0, 0];
-  const searching = () => match !== "" || unsettled;
+    const searching = () => match !== "" || unsettled;
 
   const failed = (problem) => {
     wrong = problem;
@@ -43,6 +43,8 @@ export function open(project, begin, redraw) {
   }
   const look = () => (searching() ? find() : [...folders].filter(([, held]) => held.open).map(([folder]) => read(folder)));
   const reread = () => Promise.all([look()].flat()).catch(failed);
+  const again = soon(reread, SOON_MS);
+  const typed = soon(reread, TYPED_MS);
 
   function rows() {
     if (searching()) {
@@ -150,8 +152,7 @@ export function open(project, begin, redraw) {
               spellcheck: "false",
               oninput: (event) => {
                 match = event.target.value;
-                clearTimeout(typed);
-                typed = setTimeout(reread, TYPED_MS);
+                typed();
               },
             }),
           ),
@@ -165,13 +166,11 @@ export function open(project, begin, redraw) {
       ];
     },
     changed(name_) {
-      if (name_ !== project) return;
-      clearTimeout(due);
-      due = setTimeout(reread, SOON_MS);
+      if (name_ === project) again();
     },
     close() {
-      clearTimeout(typed);
-      clearTimeout(due);
+      typed.cancel();
+      again.cancel();
     },
   };
 
