@@ -75,7 +75,7 @@ def _watch_table(client: DorkyClient, name: str | None) -> None:
     console = table.terminal()
 
     def draw() -> Text:
-        return table.render(document, console.width)
+        return table.screenful(document, console.width, console.height)
 
     with Live(console=console, get_renderable=draw, refresh_per_second=REFRESH_PER_S) as live:
         for _ in _changes(client):
