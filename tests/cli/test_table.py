@@ -74,7 +74,7 @@ def test_what_is_pending(work: Pending, speed: Speed, told: str) -> None:
 BUSY = replace(
     ONE,
     name="datasets",
-    path="/home/ana/work/datasets",
+    path="/home/ana/code/datasets",
     pending=Pending(upload=12, bytes=5 << 20),
     speed=Speed(1 << 20, 0, 5),
     last_success="2026-11-01T00:00:00Z",
@@ -98,7 +98,7 @@ def test_what_a_narrow_terminal_leaves_out(width: int, left_out: tuple[str, ...]
     assert not [word for word in left_out if word in lines[0]]
     assert lines[0].startswith("PROJECT")
     told = " ".join(" ".join(lines).split())
-    for part in ("↑12", "5.0 MiB, ↑1.0 MiB/s, 5 s left", "/home/ana/work/datasets", "s3://acme/x", "1 conflict:"):
+    for part in ("↑12", "5.0 MiB, ↑1.0 MiB/s, 5 s left", "/home/ana/code/datasets", "s3://acme/x", "1 conflict:"):
         assert part in told, part
 
 
