@@ -238,6 +238,7 @@ MAY_IMPORT: dict[str, list[str]] = {
     "ui.*": ["ui.*", "api.failures", "client.quick", "locate"],
     "ui.session": [],
     "ui.door": ["ui.session"],
+    "ui.tickets": ["ui.session"],
     "ui.forwarding": [],
     "ui.pages": [],
     "sampling": ["core.*"],

@@ -13,6 +13,7 @@ import socket
 import sys
 import threading
 from collections.abc import Mapping
+from http import HTTPStatus
 from http.client import HTTPException, HTTPResponse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -24,6 +25,7 @@ from dorkyd.locate import find_socket
 from dorkyd.ui import door, pages
 from dorkyd.ui.forwarding import Forward, content, forward
 from dorkyd.ui.session import Session
+from dorkyd.ui.tickets import Held, Tickets
 
 HEAD_S = 30
 """How long a client may be silent."""
@@ -44,6 +46,7 @@ class PageServer(ThreadingHTTPServer):
     allow_reuse_address = True
 
     def __init__(self, port: int = 0) -> None:
+        self.tickets = Tickets()
         super().__init__(("127.0.0.1", port), _Handler)
         self.session = Session(self.server_address[1])
         self.assets = pages.assets()
@@ -55,6 +58,15 @@ class PageServer(ThreadingHTTPServer):
     def url(self) -> str:
         """Opens the page, once."""
         return f"http://127.0.0.1:{self.session.port}{door.START}?token={self.session.token}"
+
+    def service_actions(self) -> None:
+        """Now and then."""
+        self.tickets.sweep()
+
+    def server_close(self) -> None:
+        """Also of what is held open."""
+        super().server_close()
+        self.tickets.sweep(all_=True)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """In a thread of its own, where there is place."""
@@ -161,45 +173,59 @@ class _Handler(BaseHTTPRequestHandler):
         if not (isinstance(project, str) and isinstance(path, str) and isinstance(at, str)):
             self._problem(400, "invalid-request", "bad-ticket", "A download is of a project, a path and a state.")
             return
-        name = self.server.session.ticket(json.dumps([project, path, at]))
-        told = json.dumps({"url": f"/download/{name}"}).encode()
-        self._send(200, "application/json", told)
+        asked = self._ask(content(project, path, at), None)
+        if asked is None:
+            return
+        connection, answer = asked
+        if answer.status != HTTPStatus.OK:
+            with contextlib.closing(connection):
+                self._relay(answer)
+            return
+        name = self.server.tickets.put(Held(connection, answer, path.rpartition("/")[2]))
+        self._send(200, "application/json", json.dumps({"url": f"/download/{name}"}).encode())
 
     def _download(self, ticket: str) -> None:
-        held = self.server.session.take(ticket)
+        held = self.server.tickets.take(ticket)
         if held is None:
             self._send(403, "text/html; charset=utf-8", pages.refused("This download was begun before, or long ago."))
             return
-        project, path, at = json.loads(held)
-        name = quote(path.rpartition("/")[2], safe="")
         # A browser takes no folder from it and shows nothing of the file in place of the page.
-        self._forward(content(project, path, at), None, {"Content-Disposition": f"attachment; filename*=UTF-8''{name}"})
+        disposition = f"attachment; filename*=UTF-8''{quote(held.name, safe='')}"
+        with contextlib.closing(held):
+            self._relay(held.answer, {"Content-Disposition": disposition})
 
     # --- to the daemon ----------------------------------------------------------------------------------------------
 
-    def _forward(self, wanted: Forward | None, body: bytes | None, more: Mapping[str, str] | None = None) -> None:
+    def _forward(self, wanted: Forward | None, body: bytes | None) -> None:
         if wanted is None:
             self._problem(404, "not-found", "no-such-route", "The page has no such thing.")
             return
-        connection = OverSocket(find_socket(), None)
-        try:
-            headers = {"Content-Type": "application/json"} if body is not None else {}
-            connection.request(wanted.method, wanted.target, body, headers)
-            answer = connection.getresponse()
-        except ApiError as exc:
-            self._problem(503, "temporary", exc.code, str(exc), exc.hint)
-        except (OSError, HTTPException):
-            hint = "Run `dorkyctl up`. This page goes on by itself then."
-            self._problem(503, "temporary", "daemon-not-running", "The daemon is not running.", hint)
-        else:
+        asked = self._ask(wanted, body)
+        if asked is None:
+            return
+        connection, answer = asked
+        with contextlib.closing(connection):
             if wanted.stream:
                 self._stream(connection, answer)
             else:
-                self._relay(answer, more if answer.status == 200 else None)
-        finally:
-            connection.close()
+                self._relay(answer)
 
-    def _relay(self, answer: HTTPResponse, more: Mapping[str, str] | None) -> None:
+    def _ask(self, wanted: Forward, body: bytes | None) -> tuple[OverSocket, HTTPResponse] | None:
+        """The daemon's answer, whose body is to be read; None: it gave none, and the page was told so."""
+        connection = OverSocket(find_socket(), None)
+        try:
+            connection.request(wanted.method, wanted.target, body, {"Content-Type": "application/json"} if body else {})
+            return connection, connection.getresponse()
+        except ApiError as exc:
+            told = exc.code, str(exc), exc.hint
+        except (OSError, HTTPException):
+            hint = "Run `dorkyctl up`. This page goes on by itself then."
+            told = "daemon-not-running", "The daemon is not running.", hint
+        connection.close()
+        self._problem(503, "temporary", *told)
+        return None
+
+    def _relay(self, answer: HTTPResponse, more: Mapping[str, str] | None = None) -> None:
         told = {name: value for name in _TOLD_ON if (value := answer.headers.get(name)) is not None}
         if "Content-Length" not in told:
             self.close_connection = True  # the end of the connection tells the end of the answer

@@ -9,18 +9,14 @@ from __future__ import annotations
 
 import secrets
 import threading
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
 
 SECRET_BYTES = 32
-TICKET_S = 60.0
-"""How long a download may take to begin."""
-MOST_TICKETS = 100
 
 
-def _secret() -> str:
+def secret() -> str:
+    """What nobody guesses."""
     return secrets.token_urlsafe(SECRET_BYTES)
 
 
@@ -29,14 +25,11 @@ class Session:
     """See the module. From any thread. Nothing of it is shown by `repr`."""
 
     port: int
-    now: Callable[[], float] = time.monotonic
-    token: str = field(default_factory=_secret, repr=False)
+    token: str = field(default_factory=secret, repr=False)
     """In the address that is printed."""
-    cookie: str = field(default_factory=_secret, repr=False)
-    key: str = field(default_factory=_secret, repr=False)
+    cookie: str = field(default_factory=secret, repr=False)
+    key: str = field(default_factory=secret, repr=False)
     _spent: bool = False
-    _tickets: dict[str, tuple[float, str]] = field(default_factory=dict, repr=False)
-    """Until when, and for what."""
     _guard: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @property
@@ -72,22 +65,6 @@ class Session:
     def has_key(self, header: str | None) -> bool:
         """The request comes from our page."""
         return _same(header or "", self.key)
-
-    def ticket(self, target: str) -> str:
-        """A name under which the browser may fetch `target` once, without the key: what it downloads, it asks for itself."""
-        name = _secret()
-        with self._guard:
-            now = self.now()
-            alive = [(each, held) for each, held in self._tickets.items() if held[0] > now]
-            self._tickets = dict(alive[-(MOST_TICKETS - 1) :])
-            self._tickets[name] = (now + TICKET_S, target)
-        return name
-
-    def take(self, name: str) -> str | None:
-        """What the ticket is for; None: it is none, is too old or was used."""
-        with self._guard:
-            until, target = self._tickets.pop(name, (0.0, ""))
-        return target if until > self.now() else None
 
 
 def _same(said: str, secret: str) -> bool:

@@ -1,8 +1,8 @@
-"""Who has a part in the page: once by the token, then by cookie and key; and for one download by a ticket."""
+"""Who has a part in the page: once by the token, then by cookie and key."""
 
 from __future__ import annotations
 
-from dorkyd.ui.session import MOST_TICKETS, TICKET_S, Session
+from dorkyd.ui.session import Session
 
 
 def test_the_token_is_good_once() -> None:
@@ -49,17 +49,3 @@ def test_the_key() -> None:
     session = Session(80)
     assert session.has_key(session.key)
     assert not [wrong for wrong in (None, "", session.token, session.key + "x", "é") if session.has_key(wrong)]
-
-
-def test_a_ticket_is_good_once_and_soon() -> None:
-    """Then it is none any more; and however many are asked for, few are kept."""
-    now = [0.0]
-    session = Session(80, now=lambda: now[0])
-    name = session.ticket("f")
-    assert session.take("nothing") is None
-    assert (session.take(name), session.take(name)) == ("f", None)
-    late = session.ticket("g")
-    now[0] = TICKET_S + 1
-    assert session.take(late) is None
-    names = [session.ticket(str(n)) for n in range(3 * MOST_TICKETS)]
-    assert len([name for name in names if session.take(name)]) == MOST_TICKETS
