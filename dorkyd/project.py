@@ -474,7 +474,9 @@ class ProjectRunner:
     def tree(self, folder: str, after: str, limit: int, *, match: str, unsettled: bool) -> Sequence[TreeItem]:
         """As `ProjectControl.tree`."""
         rules = self._engine.rules()
-        found = self._reader().tree(folder, after, limit, rules, match=match, unsettled=unsettled)
+        # Counted every few seconds while anything changes: whoever shows a tree asks again when that count does.
+        clashes = self._status.conflicts > 0
+        found = self._reader().tree(folder, after, limit, rules, match=match, unsettled=unsettled, clashes=clashes)
         if match or unsettled or len(found) >= limit:
             return found
         above = f"{folder.rstrip('/')}/" if folder else ""

@@ -93,10 +93,19 @@ class Reader:
         return found
 
     def tree(
-        self, folder: str, after: str, limit: int, rules: IgnoreRules, *, match: str = "", unsettled: bool = False
+        self,
+        folder: str,
+        after: str,
+        limit: int,
+        rules: IgnoreRules,
+        *,
+        match: str = "",
+        unsettled: bool = False,
+        clashes: bool = True,
     ) -> list[TreeItem]:
         """At most `limit` entries of one folder ("": the root), after the entry `after`; with `match` or `unsettled`, files at any
-        depth below it, as `Tree.find` says. `Refused` for what can be no folder.
+        depth below it, as `Tree.find` says. `clashes` False: it is known that there is no conflict. `Refused` for what can
+        be no folder.
         """
         folder = f"{folder.rstrip('/')}/" if folder else ""
         _check_prefix(folder)
@@ -105,7 +114,7 @@ class Reader:
         with self._reading() as conn:
             if conn is None:
                 return []
-            tree = Tree(conn, rules)
+            tree = Tree(conn, rules, clashes)
             if match or unsettled:
                 return tree.find(folder, after, limit, match, unsettled=unsettled)
             return tree.level(folder, after, limit)

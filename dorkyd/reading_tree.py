@@ -30,11 +30,13 @@ class Tree:
 
     conn: sqlite3.Connection
     rules: IgnoreRules
+    clashes: bool = True
+    """False: there is no conflict, so that nobody needs to look for the names of any."""
     _clashing: set[str] = field(default_factory=set)
     """Conflict copies that wait for a person, and what they are copies of."""
 
     def __post_init__(self) -> None:
-        for copy, named in conflict_copies(self.conn, self.rules):
+        for copy, named in conflict_copies(self.conn, self.rules) if self.clashes else ():
             self._clashing |= {copy, named.original}
 
     def level(self, folder: str, after: str, limit: int) -> list[TreeItem]:

@@ -19,10 +19,14 @@
     const element = texts.currentNode.parentElement;
     if (!text || !element.getClientRects().length || element.closest(".unseen")) continue;
     const style = getComputedStyle(element);
-    const [one, two] = [light(parsed(element instanceof SVGElement ? style.fill : style.color)), light(behind(element))];
+    const [one, two] = [
+      light(parsed(element instanceof SVGElement ? style.fill : style.color)),
+      light(behind(element)),
+    ];
     const ratio = (Math.max(one, two) + 0.05) / (Math.min(one, two) + 0.05);
-    if (ratio < 4.5 || parseFloat(style.fontSize) < 12) bad.push(`${text.slice(0, 30)}: ${ratio.toFixed(2)} : 1, ${style.fontSize}`);
+    if (ratio < 4.5 || parseFloat(style.fontSize) < 12)
+      bad.push(`${text.slice(0, 30)}: ${ratio.toFixed(2)} : 1, ${style.fontSize}`);
   }
   const out = document.documentElement.scrollWidth - innerWidth;
   return out > 0 ? [...bad, `${out} px stick out`] : bad;
-}
+};

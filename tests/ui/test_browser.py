@@ -220,6 +220,9 @@ def test_light_dark_narrow_and_without_a_daemon(shown: Shown) -> None:
     and so is its return; the link is spent.
     """
     page = shown.page
+    shown.go("#/p/p")
+    page.locator(".chart rect.up").first.wait_for()
+    shown.sees(re.compile(r"\d B sent, \d+ B fetched; at most \d+ paths? left to do at once\. Watched since \d\d:\d\d"))
     troubles = {}
     for view in VIEWS:
         shown.go(view)

@@ -36,7 +36,11 @@ export function make(names, redraw, limit = MOST) {
     if (page.next) await read(project);
   }
   const look = (project) => {
-    if (!dues.has(project)) dues.set(project, soon(() => read(project).catch(() => {}), SOON_MS));
+    if (!dues.has(project))
+      dues.set(
+        project,
+        soon(() => read(project).catch(() => {}), SOON_MS),
+      );
     dues.get(project)();
   };
   wanted().forEach(look);
@@ -48,7 +52,11 @@ export function make(names, redraw, limit = MOST) {
         .slice(0, limit);
       if (!logs.size) return h("p", { class: "dim", "data-key": "log" }, "Reading …");
       if (!lines.length) return h("p", { "data-key": "log" }, "Nothing was done yet.");
-      return h("ol", { class: "log", "data-key": "log" }, lines.map(([project, item]) => line(project, item, wanted().length > 1)));
+      return h(
+        "ol",
+        { class: "log", "data-key": "log" },
+        lines.map(([project, item]) => line(project, item, wanted().length > 1)),
+      );
     },
     changed(project) {
       if (project === null) wanted().forEach(look);
@@ -65,8 +73,17 @@ function line(project, item, several) {
     { "data-key": `${project} ${item.seq}` },
     clock(item.at),
     h("span", { class: "verb" }, h("span", { "aria-hidden": "true" }, `${arrow} `), visible(word)),
-    h("span", { class: "what" }, several && [h("span", { class: "dim" }, name(project), ": ")], h("a", { href: linkTo(project, "file", item.path) }, name(item.path))),
-    h("span", { class: "dim more" }, [item.size === null ? "" : size(item.size), visible(item.device)].filter(Boolean).join(" · ")),
+    h(
+      "span",
+      { class: "what" },
+      several && [h("span", { class: "dim" }, name(project), ": ")],
+      h("a", { href: linkTo(project, "file", item.path) }, name(item.path)),
+    ),
+    h(
+      "span",
+      { class: "dim more" },
+      [item.size === null ? "" : size(item.size), visible(item.device)].filter(Boolean).join(" · "),
+    ),
     item.detail && h("span", { class: "dim detail" }, visible(item.detail)),
   );
 }
@@ -75,7 +92,11 @@ export function open(redraw) {
   const log = make([], redraw);
   return {
     title: "Activity",
-    draw: () => [h("h1", { tabindex: -1 }, "Activity"), h("p", { class: "dim" }, "What this device did and saw, newest first."), log.draw()],
+    draw: () => [
+      h("h1", { tabindex: -1 }, "Activity"),
+      h("p", { class: "dim" }, "What this device did and saw, newest first."),
+      log.draw(),
+    ],
     changed: log.changed,
     close: log.close,
   };

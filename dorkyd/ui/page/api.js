@@ -31,7 +31,9 @@ async function sent(method, path, body) {
 }
 
 export const of = (project, verb, query) => {
-  const given = Object.entries(query ?? {}).filter(([, value]) => value !== undefined && value !== null && value !== "");
+  const given = Object.entries(query ?? {}).filter(
+    ([, value]) => value !== undefined && value !== null && value !== "",
+  );
   const told = new URLSearchParams(given).toString();
   return `/v1/projects/${encodeURIComponent(project)}/${verb}${told ? `?${told}` : ""}`;
 };

@@ -63,7 +63,8 @@ function draw() {
 function links() {
   const here = decodeURIComponent(location.hash.split("/")[2] ?? "");
   const kind = location.hash.split("/")[1] ?? "";
-  const one = (href, word, current) => h("a", { href, "aria-current": current ? "true" : null, "data-key": href }, word);
+  const one = (href, word, current) =>
+    h("a", { href, "aria-current": current ? "true" : null, "data-key": href }, word);
   return [
     one("#/", "All projects", kind === ""),
     one("#/activity", "Activity", kind === "activity"),

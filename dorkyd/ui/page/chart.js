@@ -7,7 +7,7 @@ import { count, plural, size } from "./words.js";
 
 const DAY = 24 * 60 * 60;
 const NARROW = 520;
-const HEIGHT = { moved: 96, pending: 56, gap: 22, foot: 22, left: 70, right: 8, top: 18 };
+const HEIGHT = { moved: 96, pending: 56, gap: 22, foot: 22, left: 70, right: 8, top: 24 };
 const EVERY_MS = 30_000;
 const SOON_MS = 1000;
 const HOUR = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
@@ -55,7 +55,13 @@ export function make(project, redraw) {
 function steps(samples, length) {
   const last = Math.floor(Date.now() / 1000 / length) * length;
   const first = last - DAY + length;
-  const found = Array.from({ length: DAY / length }, (_, n) => ({ at: first + n * length, up: 0, down: 0, pending: 0, known: false }));
+  const found = Array.from({ length: DAY / length }, (_, n) => ({
+    at: first + n * length,
+    up: 0,
+    down: 0,
+    pending: 0,
+    known: false,
+  }));
   for (const each of samples) {
     const step = found[Math.floor((each.at - first) / length)];
     if (!step) continue;
@@ -77,18 +83,8 @@ function figure(samples, width) {
     "figure",
     { class: "chart", "data-key": "chart" },
     width > 0 && drawing(samples, width, told),
-    h(
-      "figcaption",
-      null,
-      told,
-      since && samples.length < DAY / 60 - 10 ? ` Watched since ${since}.` : "",
-    ),
-    h(
-      "details",
-      null,
-      h("summary", null, "The same as a table"),
-      table(steps(samples, 600)),
-    ),
+    h("figcaption", null, told, since && samples.length < DAY / 60 - 10 ? ` Watched since ${since}.` : ""),
+    h("details", null, h("summary", null, "The same as a table"), table(steps(samples, 600))),
   );
 }
 
@@ -105,7 +101,9 @@ function drawing(samples, width, told) {
   const floor = top + moved + gap + pending;
   const high = (value) => (value ? Math.max(2, (value / most) * (moved / 2)) : 0);
   const deep = (value) => (value ? Math.max(2, (value / much) * pending) : 0);
-  const rect = (kind, n, y, tall) => tall > 0 && s("rect", { class: kind, x: x(n).toFixed(1), y: y.toFixed(1), width: bar.toFixed(1), height: tall.toFixed(1) });
+  const rect = (kind, n, y, tall) =>
+    tall > 0 &&
+    s("rect", { class: kind, x: x(n).toFixed(1), y: y.toFixed(1), width: bar.toFixed(1), height: tall.toFixed(1) });
   const every = width < NARROW ? 6 : 3;
   const marks = all.flatMap(({ at }, n) => {
     const time = new Date(at * 1000);
@@ -113,12 +111,21 @@ function drawing(samples, width, told) {
   });
   return s(
     "svg",
-    { width, height: floor + foot, viewBox: `0 0 ${width} ${floor + foot}`, role: "img", "aria-label": `The last day: ${told}` },
+    {
+      width,
+      height: floor + foot,
+      viewBox: `0 0 ${width} ${floor + foot}`,
+      role: "img",
+      "aria-label": `The last day: ${told}`,
+    },
     all[0].known ? null : unknown(all, x, top, floor),
     s("text", { x: left - 6, y: top + moved / 4 + 4, "text-anchor": "end" }, "↑ sent"),
     s("text", { x: left - 6, y: top + (3 * moved) / 4 + 4, "text-anchor": "end" }, "↓ fetched"),
     s("text", { x: left, y: top - 5 }, `${size(most)} in ${length / 60} min`),
-    all.map((each, n) => [rect("up", n, middle - high(each.up), high(each.up)), rect("down", n, middle, high(each.down))]),
+    all.map((each, n) => [
+      rect("up", n, middle - high(each.up), high(each.up)),
+      rect("down", n, middle, high(each.down)),
+    ]),
     s("path", { class: "axis", d: `M${left} ${middle}H${width - right}` }),
     s("text", { x: left - 6, y: floor - pending / 2 + 4, "text-anchor": "end" }, "to do"),
     s("text", { x: left, y: top + moved + gap - 5 }, plural(much, "path")),
@@ -138,7 +145,8 @@ function unknown(all, x, top, floor) {
   const wide = x(until) - x(0);
   return [
     wide > 0 && s("rect", { class: "unknown", x: x(0), y: top, width: wide, height: floor - top }),
-    wide > 120 && s("text", { x: x(0) + wide / 2, y: top + HEIGHT.moved / 4 + 4, "text-anchor": "middle" }, "not watched yet"),
+    wide > 120 &&
+      s("text", { x: x(0) + wide / 2, y: top + HEIGHT.moved / 4 + 4, "text-anchor": "middle" }, "not watched yet"),
   ];
 }
 
@@ -153,11 +161,28 @@ function table(all) {
   return h(
     "table",
     null,
-    h("thead", null, h("tr", null, ["Hour from", "Sent", "Fetched", "Most to do"].map((word) => h("th", { scope: "col" }, word)))),
+    h(
+      "thead",
+      null,
+      h(
+        "tr",
+        null,
+        ["From", "Sent", "Fetched", "Most to do"].map((word) => h("th", { scope: "col" }, word)),
+      ),
+    ),
     h(
       "tbody",
       null,
-      hours.map(([at, up, down, most]) => h("tr", null, h("th", { scope: "row" }, HOUR.format(at * 1000)), h("td", null, size(up)), h("td", null, size(down)), h("td", null, count(most)))),
+      hours.map(([at, up, down, most]) =>
+        h(
+          "tr",
+          null,
+          h("th", { scope: "row" }, HOUR.format(at * 1000)),
+          h("td", null, size(up)),
+          h("td", null, size(down)),
+          h("td", null, count(most)),
+        ),
+      ),
     ),
   );
 }

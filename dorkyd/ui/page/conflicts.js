@@ -47,11 +47,22 @@ export function open(project, redraw) {
   const settle = async (item, which, word) => {
     const mine = isMine(item);
     const lines = {
-      mine: [`${visible(item.path)} gets this device's edit.`, `The other edit goes to the trash, from where it can be restored.`],
-      theirs: [`${visible(item.path)} gets ${mine ? "the other device's" : `${visible(item.device)}'s`} edit.`, `This device's edit goes to the trash, from where it can be restored.`],
-      both: [`${visible(item.path)} stays as it is, and the copy becomes an ordinary file beside it, under another name.`],
+      mine: [
+        `${visible(item.path)} gets this device's edit.`,
+        `The other edit goes to the trash, from where it can be restored.`,
+      ],
+      theirs: [
+        `${visible(item.path)} gets ${mine ? "the other device's" : `${visible(item.device)}'s`} edit.`,
+        `This device's edit goes to the trash, from where it can be restored.`,
+      ],
+      both: [
+        `${visible(item.path)} stays as it is, and the copy becomes an ordinary file beside it, under another name.`,
+      ],
     };
-    if (!(await ask({ title: `${word}?`, lines: [...lines[which], "Every device of the team follows."], action: word }))) return;
+    if (
+      !(await ask({ title: `${word}?`, lines: [...lines[which], "Every device of the team follows."], action: word }))
+    )
+      return;
     const page = await doing(
       () => post(of(project, "resolve"), { path: item.copy, keep: which }),
       (left) => `Settled ${visible(item.path)}; ${plural(left.items.length, "conflict")} left.`,
@@ -93,7 +104,12 @@ function article(project, item, found, settle, compare) {
   const copied = mine ? "Mine" : "Theirs";
   const compared = found && found !== "reading" && !(found instanceof Error);
   const [, nameSize] = compared ? sides(found) : [];
-  const button = (which, word) => h("button", { type: "button", "data-key": which, onclick: () => settle(item, which, word), "aria-describedby": id }, word);
+  const button = (which, word) =>
+    h(
+      "button",
+      { type: "button", "data-key": which, onclick: () => settle(item, which, word), "aria-describedby": id },
+      word,
+    );
   return h(
     "article",
     { class: "card wide", "data-key": item.copy, "aria-labelledby": id },
@@ -108,8 +124,20 @@ function article(project, item, found, settle, compare) {
     found instanceof Error && h("p", { class: "hint", "data-key": "diff" }, found.message),
     compared && difference(found, [`${copied} (copy)`, `${named} (has the name)`], "diff"),
     !found && h("button", { type: "button", "data-key": "compare", onclick: () => compare(item) }, "Compare"),
-    h("div", { class: "buttons", "data-key": "choices" }, button("mine", "Keep mine"), button("theirs", "Keep theirs"), button("both", "Keep both")),
+    h(
+      "div",
+      { class: "buttons", "data-key": "choices" },
+      button("mine", "Keep mine"),
+      button("theirs", "Keep theirs"),
+      button("both", "Keep both"),
+    ),
   );
 }
 
-const side = (title, facts, path) => h("div", null, h("dt", null, title), h("dd", null, facts.length ? [facts, h("br")] : null, h("span", { class: "dim" }, name(path))));
+const side = (title, facts, path) =>
+  h(
+    "div",
+    null,
+    h("dt", null, title),
+    h("dd", null, facts.length ? [facts, h("br")] : null, h("span", { class: "dim" }, name(path))),
+  );

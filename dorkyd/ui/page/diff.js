@@ -14,13 +14,24 @@ export function watch(redraw) {
 export function difference(found, names, key) {
   const { kind, text } = found;
   if (kind === "same") return h("p", { "data-key": key }, "Both hold the same content.");
-  if (!text) return h("p", { "data-key": key }, kind === "masked" ? "They differ. It may hold secrets, so nothing of it is shown." : "They differ, and are no text that could be compared line by line.");
+  if (!text)
+    return h(
+      "p",
+      { "data-key": key },
+      kind === "masked"
+        ? "They differ. It may hold secrets, so nothing of it is shown."
+        : "They differ, and are no text that could be compared line by line.",
+    );
   const rows = parsed(text);
   return h(
     "div",
     { class: "difference", "data-key": key },
     kind === "masked" && h("p", { class: "hint" }, "It may hold secrets, so values are masked."),
-    h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `${names[0]} and ${names[1]} compared` }, NARROW.matches ? one(rows, names) : two(rows, names)),
+    h(
+      "div",
+      { class: "scroll", tabindex: 0, role: "region", "aria-label": `${names[0]} and ${names[1]} compared` },
+      NARROW.matches ? one(rows, names) : two(rows, names),
+    ),
   );
 }
 
@@ -40,7 +51,8 @@ function parsed(text) {
     } else if (sign === "-") rows.push({ kind: "less", at: before ? before++ : "", text: line.slice(1) });
     else if (sign === "+") rows.push({ kind: "more", at: after ? after++ : "", text: line.slice(1) });
     else if (sign === "\\") rows.push({ kind: "word", text: line.slice(2) });
-    else if (sign === " ") rows.push({ kind: "both", at: before ? before++ : "", to: after ? after++ : "", text: line.slice(1) });
+    else if (sign === " ")
+      rows.push({ kind: "both", at: before ? before++ : "", to: after ? after++ : "", text: line.slice(1) });
     else rows.push({ kind: "word", text: line });
   });
   return rows;
@@ -49,7 +61,15 @@ function parsed(text) {
 const shown = (text) => visible(text, "\t");
 
 function head(names) {
-  return h("thead", null, h("tr", null, names.map((each) => h("th", { scope: "col", colspan: 2 }, each))));
+  return h(
+    "thead",
+    null,
+    h(
+      "tr",
+      null,
+      names.map((each) => h("th", { scope: "col", colspan: 2 }, each)),
+    ),
+  );
 }
 
 function two(rows, names) {
@@ -66,32 +86,68 @@ function two(rows, names) {
     else if (row.kind === "more") more.push(row);
     else {
       flush();
-      if (row.kind === "both") lines.push(h("tr", null, h("td", { class: "at" }, row.at), h("td", null, shown(row.text)), h("td", { class: "at" }, row.to), h("td", null, shown(row.text))));
+      if (row.kind === "both")
+        lines.push(
+          h(
+            "tr",
+            null,
+            h("td", { class: "at" }, row.at),
+            h("td", null, shown(row.text)),
+            h("td", { class: "at" }, row.to),
+            h("td", null, shown(row.text)),
+          ),
+        );
       else lines.push(h("tr", { class: "hunk" }, h("td", { colspan: 4 }, shown(row.text))));
     }
   }
   flush();
-  const widths = h("colgroup", null, ["at", "text", "at", "text"].map((each) => h("col", { class: each })));
+  const widths = h(
+    "colgroup",
+    null,
+    ["at", "text", "at", "text"].map((each) => h("col", { class: each })),
+  );
   return h("table", { class: "diff two" }, widths, head(names), h("tbody", null, lines));
 }
 
 const cells = (kind, row, tag, sign) => [
   h("td", { class: "at" }, row ? row.at : ""),
-  h("td", { class: row ? kind : "none" }, row && h(tag, null, h("span", { class: "sign" }, `${sign} `), shown(row.text))),
+  h(
+    "td",
+    { class: row ? kind : "none" },
+    row && h(tag, null, h("span", { class: "sign" }, `${sign} `), shown(row.text)),
+  ),
 ];
 
 function one(rows, names) {
   return h(
     "table",
     { class: "diff" },
-    h("thead", null, h("tr", null, h("th", { scope: "col" }, "− ", names[0]), h("th", { scope: "col" }, "+ ", names[1]))),
+    h(
+      "thead",
+      null,
+      h("tr", null, h("th", { scope: "col" }, "− ", names[0]), h("th", { scope: "col" }, "+ ", names[1])),
+    ),
     h(
       "tbody",
       null,
       rows.map((row) => {
-        if (row.kind === "less") return h("tr", null, h("td", { class: "less", colspan: 2 }, h("del", null, h("span", { class: "sign" }, "− "), shown(row.text))));
-        if (row.kind === "more") return h("tr", null, h("td", { class: "more", colspan: 2 }, h("ins", null, h("span", { class: "sign" }, "+ "), shown(row.text))));
-        return h("tr", { class: row.kind === "both" ? null : "hunk" }, h("td", { colspan: 2 }, row.kind === "both" ? `  ${shown(row.text)}` : shown(row.text)));
+        if (row.kind === "less")
+          return h(
+            "tr",
+            null,
+            h("td", { class: "less", colspan: 2 }, h("del", null, h("span", { class: "sign" }, "− "), shown(row.text))),
+          );
+        if (row.kind === "more")
+          return h(
+            "tr",
+            null,
+            h("td", { class: "more", colspan: 2 }, h("ins", null, h("span", { class: "sign" }, "+ "), shown(row.text))),
+          );
+        return h(
+          "tr",
+          { class: row.kind === "both" ? null : "hunk" },
+          h("td", { colspan: 2 }, row.kind === "both" ? `  ${shown(row.text)}` : shown(row.text)),
+        );
       }),
     ),
   );

@@ -29,7 +29,10 @@ function flat(children) {
 // Make the children of `parent` what `children` are, keeping every element that is still meant.
 export function show(parent, ...children) {
   const focused = document.activeElement;
-  follow(parent, flat(children).map((child) => (child instanceof Node ? child : document.createTextNode(String(child)))));
+  follow(
+    parent,
+    flat(children).map((child) => (child instanceof Node ? child : document.createTextNode(String(child)))),
+  );
   if (focused !== document.activeElement && focused.isConnected && parent.contains(focused)) focused.focus();
 }
 

@@ -10,7 +10,12 @@ import { doing } from "./say.js";
 import { soon } from "./soon.js";
 import { clock, name, sentence, size, state, visible } from "./words.js";
 
-const PLACES = { bucket: "in the bucket", trash: "in this folder's trash", "bucket-trash": "in the bucket's trash", versions: "a version of the store" };
+const PLACES = {
+  bucket: "in the bucket",
+  trash: "in this folder's trash",
+  "bucket-trash": "in the bucket's trash",
+  versions: "a version of the store",
+};
 
 export function open(project, path, redraw) {
   let [why, history, wrong] = [null, null, null];
@@ -39,7 +44,14 @@ export function open(project, path, redraw) {
   const restore = async (item) => {
     const yes = await ask({
       title: "Restore this state?",
-      lines: [[`${visible(path)} gets the content of `, item.at ? clock(item.at) : "that state", `, ${size(item.size)}, as a new version.`], "What stands there now goes to the trash. Every device of the team follows."],
+      lines: [
+        [
+          `${visible(path)} gets the content of `,
+          item.at ? clock(item.at) : "that state",
+          `, ${size(item.size)}, as a new version.`,
+        ],
+        "What stands there now goes to the trash. Every device of the team follows.",
+      ],
       action: "Restore",
     });
     if (!yes) return;
@@ -58,13 +70,40 @@ export function open(project, path, redraw) {
       heading(project, "files", name(path)),
       crumbs(project, path),
       wrong && !wrong.ended && h("p", { class: "note bad" }, wrong.message),
-      why && h("p", { "data-key": "why" }, state(why.state), " ", sentence(why.explanation), why.state === "conflict" && [" ", h("a", { href: linkTo(project, "conflicts") }, "Settle it here")]),
+      why &&
+        h(
+          "p",
+          { "data-key": "why" },
+          state(why.state),
+          " ",
+          sentence(why.explanation),
+          why.state === "conflict" && [" ", h("a", { href: linkTo(project, "conflicts") }, "Settle it here")],
+        ),
       h("h2", { "data-key": "h-history" }, "Its states"),
       history === null && !wrong && h("p", { class: "dim" }, "Reading …"),
-      history?.missing && h("p", { class: "note warn" }, "The bucket could not be asked, so there may be more: ", visible(history.missing)),
+      history?.missing &&
+        h(
+          "p",
+          { class: "note warn" },
+          "The bucket could not be asked, so there may be more: ",
+          visible(history.missing),
+        ),
       history?.items.length === 0 && h("p", null, "Nothing is known of it."),
-      history?.items.length > 0 && h("ol", { class: "states", "data-key": "states" }, history.items.map((item) => line(item, { compare, restore, fetch: () => doing(() => download(project, path, atOf(item))) }))),
-      history && h("p", { class: "dim", "data-key": "kept" }, visible(history.retention.replace(/^./, (first) => first.toUpperCase())), "."),
+      history?.items.length > 0 &&
+        h(
+          "ol",
+          { class: "states", "data-key": "states" },
+          history.items.map((item) =>
+            line(item, { compare, restore, fetch: () => doing(() => download(project, path, atOf(item))) }),
+          ),
+        ),
+      history &&
+        h(
+          "p",
+          { class: "dim", "data-key": "kept" },
+          visible(history.retention.replace(/^./, (first) => first.toUpperCase())),
+          ".",
+        ),
       shown && [
         h("h2", { id: "compared", tabindex: -1, "data-key": "compared" }, "That state and what is here now"),
         difference(shown.found, ["That state", "Here now"], `diff ${shown.key}`),
@@ -100,7 +139,12 @@ function line(item, { compare, restore, fetch: get_ }) {
   const gone = !item.kept.length || !at;
   const places = item.kept.filter((where) => where !== "bucket").map((where) => PLACES[where] ?? where);
   const button = (word, act) =>
-    h("button", { type: "button", "data-key": word, onclick: () => act(item) }, word, h("span", { class: "unseen" }, " the state of ", item.at ? clock(item.at) : "an unknown time"));
+    h(
+      "button",
+      { type: "button", "data-key": word, onclick: () => act(item) },
+      word,
+      h("span", { class: "unseen" }, " the state of ", item.at ? clock(item.at) : "an unknown time"),
+    );
   return h(
     "li",
     { "data-key": `${at} ${item.at}` },
@@ -111,8 +155,20 @@ function line(item, { compare, restore, fetch: get_ }) {
       item.current && [" ", h("span", { class: "badge good" }, "now in the bucket")],
       " ",
       h("span", null, size(item.size), item.device && [", by ", name(item.device)]),
-      h("span", { class: "dim" }, ` ${(item.digest ?? "digest unknown").replace(/^sha256:/, "").slice(0, 12)}`, places.length > 0 && `, ${places.join(", ")}`, gone && ", its bytes are gone"),
+      h(
+        "span",
+        { class: "dim" },
+        ` ${(item.digest ?? "digest unknown").replace(/^sha256:/, "").slice(0, 12)}`,
+        places.length > 0 && `, ${places.join(", ")}`,
+        gone && ", its bytes are gone",
+      ),
     ),
-    !gone && h("div", { class: "buttons" }, !item.current && [button("Compare", compare), button("Restore", restore)], button("Download", get_)),
+    !gone &&
+      h(
+        "div",
+        { class: "buttons" },
+        !item.current && [button("Compare", compare), button("Restore", restore)],
+        button("Download", get_),
+      ),
   );
 }

@@ -16,8 +16,13 @@ export function open() {
       h("h1", { tabindex: -1 }, "Projects"),
       notices(store.warnings),
       store.projects.length
-        ? h("div", { class: "cards" }, store.projects.map((project) => card(project)))
-        : store.daemon && h("p", null, "No projects yet. Add one in a terminal: ", h("code", null, "dorkyctl up FOLDER")),
+        ? h(
+            "div",
+            { class: "cards" },
+            store.projects.map((project) => card(project)),
+          )
+        : store.daemon &&
+          h("p", null, "No projects yet. Add one in a terminal: ", h("code", null, "dorkyctl up FOLDER")),
     ],
   };
 }
@@ -42,8 +47,28 @@ export function about(project) {
       { class: "facts" },
       fact("Files", `${count(project.files)} (${size(project.bytes)})`),
       fact("To do", pending(project)),
-      fact("Conflicts", project.conflicts ? h("a", { class: "bad", href: linkTo(project.name, "conflicts") }, plural(project.conflicts, "conflict"), " to settle") : "none"),
-      fact("Problems", project.problems ? h("a", { class: "bad", href: linkTo(project.name, "problems") }, plural(project.problems, "path"), " cannot sync") : "none"),
+      fact(
+        "Conflicts",
+        project.conflicts
+          ? h(
+              "a",
+              { class: "bad", href: linkTo(project.name, "conflicts") },
+              plural(project.conflicts, "conflict"),
+              " to settle",
+            )
+          : "none",
+      ),
+      fact(
+        "Problems",
+        project.problems
+          ? h(
+              "a",
+              { class: "bad", href: linkTo(project.name, "problems") },
+              plural(project.problems, "path"),
+              " cannot sync",
+            )
+          : "none",
+      ),
       fact("Last in sync", since(project.last_success)),
       project.mode !== "two-way" && fact("Mode", project.mode),
       limits(project.bandwidth) && fact("Limit", limits(project.bandwidth)),
@@ -61,7 +86,12 @@ function limits({ up, down }) {
 
 function notices(list) {
   return list.map((notice) =>
-    h("div", { class: "note warn", "data-key": `note-${notice.code}-${notice.detail}` }, h("p", null, visible(notice.detail)), notice.hint && h("p", { class: "hint" }, visible(notice.hint))),
+    h(
+      "div",
+      { class: "note warn", "data-key": `note-${notice.code}-${notice.detail}` },
+      h("p", null, visible(notice.detail)),
+      notice.hint && h("p", { class: "hint" }, visible(notice.hint)),
+    ),
   );
 }
 
@@ -73,7 +103,8 @@ function buttons(project) {
       {
         type: "button",
         "data-key": verb,
-        onclick: () => doing(() => post(of(project.name, verb), body), said).then((told) => told?.requests && take(told)),
+        onclick: () =>
+          doing(() => post(of(project.name, verb), body), said).then((told) => told?.requests && take(told, true)),
       },
       text,
       h("span", { class: "unseen" }, ` ${visible(project.name)}`),
@@ -91,7 +122,12 @@ function buttons(project) {
 function needs(project) {
   if (project.halt) return halt(project);
   if (project.detail && ["offline", "auth-expired", "error"].includes(project.state)) {
-    return h("div", { class: project.state === "offline" ? "note warn" : "note bad", "data-key": "needs" }, h("p", null, visible(project.detail)), project.hint && h("p", { class: "hint" }, visible(project.hint)));
+    return h(
+      "div",
+      { class: project.state === "offline" ? "note warn" : "note bad", "data-key": "needs" },
+      h("p", null, visible(project.detail)),
+      project.hint && h("p", { class: "hint" }, visible(project.hint)),
+    );
   }
   return null;
 }
@@ -107,7 +143,9 @@ function halt(project) {
       return found && line.includes(token) ? [[found[1], line.slice(line.indexOf(token) + token.length).trim()]] : [];
     }),
   );
-  const others = rest.filter((line) => ![...effects.keys()].some((verb) => line.trim().startsWith(`dorkyctl ${verb} `)));
+  const others = rest.filter(
+    (line) => ![...effects.keys()].some((verb) => line.trim().startsWith(`dorkyctl ${verb} `)),
+  );
   return h(
     "section",
     { class: "note bad", "data-key": "needs", "aria-label": `Stopped: ${reason}` },
@@ -135,9 +173,14 @@ function decide(project, verb, effect, seen) {
     if (!yes) return;
     const told = await doing(() => post(of(project.name, verb), { token: project.halt.token }));
     if (told) {
-      take(told);
+      take(told, true);
       say(`${visible(project.name)} goes on`);
     }
   };
-  return h("div", { "data-key": verb }, h("button", { type: "button", class: verb === "approve" ? "danger" : "", onclick: clicked }, `${word} …`), h("span", null, visible(effect)));
+  return h(
+    "div",
+    { "data-key": verb },
+    h("button", { type: "button", class: verb === "approve" ? "danger" : "", onclick: clicked }, `${word} …`),
+    h("span", null, visible(effect)),
+  );
 }

@@ -38,7 +38,12 @@ export function open(project, redraw) {
           h("h2", null, h("a", { href: linkTo(project, "file", item.path) }, name(item.path))),
           h("p", null, visible(item.detail)),
           item.hint && h("p", { class: "hint" }, "What to do: ", visible(item.hint)),
-          h("p", { class: "dim" }, `Tried ${item.attempts} times, `, item.next_try_s === null ? "again when it changes." : `again in ${length(Math.max(0, item.next_try_s))}.`),
+          h(
+            "p",
+            { class: "dim" },
+            `Tried ${item.attempts} times, `,
+            item.next_try_s === null ? "again when it changes." : `again in ${length(Math.max(0, item.next_try_s))}.`,
+          ),
         ),
       ),
     ],

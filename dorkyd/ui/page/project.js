@@ -26,7 +26,10 @@ export function heading(of, part, title) {
       PARTS.map(([each, word]) =>
         h(
           "a",
-          { href: each ? linkTo(of, each) : linkTo(of), "aria-current": each === part ? (title && each === "files" ? "true" : "page") : null },
+          {
+            href: each ? linkTo(of, each) : linkTo(of),
+            "aria-current": each === part ? (title && each === "files" ? "true" : "page") : null,
+          },
           word,
           badge[each] ? h("span", { class: "badge" }, String(badge[each])) : null,
         ),
@@ -36,7 +39,9 @@ export function heading(of, part, title) {
 }
 
 export const missing = (of) =>
-  store.daemon ? h("p", { "data-key": "missing" }, "There is no project ", name(of), ". ", h("a", { href: "#/" }, "All projects")) : h("p", { class: "dim", "data-key": "missing" }, "Reading …");
+  store.daemon
+    ? h("p", { "data-key": "missing" }, "There is no project ", name(of), ". ", h("a", { href: "#/" }, "All projects"))
+    : h("p", { class: "dim", "data-key": "missing" }, "Reading …");
 
 export function open(of, redraw) {
   const drawn = chart.make(of, redraw);

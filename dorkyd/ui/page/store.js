@@ -28,27 +28,41 @@ export function listen(listener) {
 const tell = (name, moved = true) => listeners.forEach((listener) => listener(name, moved));
 
 const telling = ({ state, files, bytes, pending, conflicts, problems, halt, manual, requests }) =>
-  JSON.stringify([state, files, bytes, pending, conflicts, problems, halt, manual, requests.PUT, requests.COPY, requests.DELETE, requests.bytes_down]);
+  JSON.stringify([
+    state,
+    files,
+    bytes,
+    pending,
+    conflicts,
+    problems,
+    halt,
+    manual,
+    requests.PUT,
+    requests.COPY,
+    requests.DELETE,
+    requests.bytes_down,
+  ]);
 
 export const project = (name) => store.projects.find((each) => each.name === name);
 
-export function take(status) {
+// `asked`: it is what a person just asked for, and was told of.
+export function take(status, asked = false) {
   const at = store.projects.findIndex((each) => each.name === status.name);
   const moved = at < 0 || telling(store.projects[at]) !== telling(status);
   if (at < 0) store.projects.push(status);
   else store.projects[at] = status;
-  announce(status);
+  announce(status, asked);
   tell(status.name, moved);
 }
 
 // Comings and goings of everyday work are no news; what a person waits for or must know is.
-function announce(status) {
+function announce(status, asked) {
   const now = status.halt ? "halted" : status.state === "syncing" ? null : status.state;
   const told = { state: now, conflicts: status.conflicts, problems: status.problems };
   const before = announced.get(status.name);
   if (now === null) told.state = before?.state ?? null;
   announced.set(status.name, told);
-  if (!before) return;
+  if (!before || asked) return;
   const news = [];
   if (told.state !== before.state) news.push(wordOf(told.state));
   if (told.conflicts > before.conflicts) news.push("a new conflict");
@@ -81,7 +95,7 @@ export async function run() {
       await events(() => {
         wait = FIRST_S;
         linked("live");
-      }, take);
+      }, (status) => take(status));
       linked("waiting");
     } catch (problem) {
       linked(problem);

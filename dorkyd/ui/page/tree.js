@@ -16,7 +16,7 @@ export function open(project, begin, redraw) {
   const folders = new Map();
   // By path ("" the root): { items, next, open }. What was read once is there at once when it is opened again.
   let [match, unsettled, found, wrong, focus] = ["", false, null, null, null];
-    const searching = () => match !== "" || unsettled;
+  const searching = () => match !== "" || unsettled;
 
   const failed = (problem) => {
     wrong = problem;
@@ -35,13 +35,16 @@ export function open(project, begin, redraw) {
   }
   async function find(more = false) {
     const [text, only] = [match, unsettled];
-    const page = await get(of(project, "tree", { match: text, unsettled: only || null, after: more ? found.next : "", limit: PAGE }));
+    const page = await get(
+      of(project, "tree", { match: text, unsettled: only || null, after: more ? found.next : "", limit: PAGE }),
+    );
     if (text !== match || only !== unsettled) return;
     found = { items: [...(more ? found.items : []), ...page.items], next: page.next };
     wrong = null;
     redraw();
   }
-  const look = () => (searching() ? find() : [...folders].filter(([, held]) => held.open).map(([folder]) => read(folder)));
+  const look = () =>
+    searching() ? find() : [...folders].filter(([, held]) => held.open).map(([folder]) => read(folder));
   const reread = () => Promise.all([look()].flat()).catch(failed);
   const again = soon(reread, SOON_MS);
   const typed = soon(reread, TYPED_MS);
@@ -90,7 +93,8 @@ export function open(project, begin, redraw) {
       ArrowUp: () => all[at - 1] && to(all[at - 1]),
       Home: () => to(all[0]),
       End: () => to(all.at(-1)),
-      ArrowRight: () => (row.folder && !row.open ? toggle(row, true) : row.open && all[at + 1]?.level > row.level && to(all[at + 1])),
+      ArrowRight: () =>
+        row.folder && !row.open ? toggle(row, true) : row.open && all[at + 1]?.level > row.level && to(all[at + 1]),
       ArrowLeft: () => (row.open ? toggle(row, false) : above() && to(above())),
       Enter: () => act(row),
       " ": () => act(row),
@@ -120,7 +124,11 @@ export function open(project, begin, redraw) {
       { ...common, "aria-expanded": row.folder ? String(row.open) : null },
       h("span", { class: row.folder ? "twist" : "twist none", "aria-hidden": "true" }),
       h("span", { class: "label" }, name(label), item.path.endsWith("/") && "/"),
-      h("span", { class: "amount dim" }, row.folder ? plural(item.files, "file") : item.size === null ? "" : size(item.size)),
+      h(
+        "span",
+        { class: "amount dim" },
+        row.folder ? plural(item.files, "file") : item.size === null ? "" : size(item.size),
+      ),
       state(item.state),
     );
   };
@@ -156,13 +164,31 @@ export function open(project, begin, redraw) {
               },
             }),
           ),
-          h("label", null, h("input", { type: "checkbox", onchange: (event) => ([unsettled, found] = [event.target.checked, null]) && reread() }), " Only what is not in sync"),
+          h(
+            "label",
+            null,
+            h("input", {
+              type: "checkbox",
+              onchange: (event) => ([unsettled, found] = [event.target.checked, null]) && reread(),
+            }),
+            " Only what is not in sync",
+          ),
         ),
         wrong && !wrong.ended && h("p", { class: "note bad", "data-key": "wrong" }, wrong.message),
         all.length > 0 &&
-          h("div", { class: "tree", role: "tree", "aria-label": "Files", "data-key": "tree", onkeydown: pressed }, all.map(drawn)),
+          h(
+            "div",
+            { class: "tree", role: "tree", "aria-label": "Files", "data-key": "tree", onkeydown: pressed },
+            all.map(drawn),
+          ),
         all.length === 0 && !wrong && h("p", { "data-key": "none" }, empty(searching() ? found : root)),
-        searching() && found?.items.length > 0 && h("p", { class: "dim", role: "status", "data-key": "count" }, found.next ? `The first ${count(found.items.length)}.` : `${plural(found.items.length, "path")}.`),
+        searching() &&
+          found?.items.length > 0 &&
+          h(
+            "p",
+            { class: "dim", role: "status", "data-key": "count" },
+            found.next ? `The first ${count(found.items.length)}.` : `${plural(found.items.length, "path")}.`,
+          ),
       ];
     },
     changed(name_) {

@@ -19,7 +19,11 @@ function escaped(char) {
   const point = char.codePointAt(0);
   const hex = point.toString(16);
   if (NAMED[char]) return NAMED[char];
-  return point < 256 ? `\\x${hex.padStart(2, "0")}` : point < 65536 ? `\\u${hex.padStart(4, "0")}` : `\\U${hex.padStart(8, "0")}`;
+  return point < 256
+    ? `\\x${hex.padStart(2, "0")}`
+    : point < 65536
+      ? `\\u${hex.padStart(4, "0")}`
+      : `\\U${hex.padStart(8, "0")}`;
 }
 
 export const count = (number) => number.toLocaleString("en");
@@ -36,7 +40,11 @@ export function size(bytes) {
 }
 
 export function length(seconds) {
-  for (const [unit, least] of [["d", 86400], ["h", 3600], ["min", 60]]) {
+  for (const [unit, least] of [
+    ["d", 86400],
+    ["h", 3600],
+    ["min", 60],
+  ]) {
     if (seconds >= 2 * least) return `${Math.round(seconds / least)} ${unit}`;
   }
   return `${Math.round(seconds)} s`;
@@ -44,7 +52,11 @@ export function length(seconds) {
 
 function ago(then) {
   const past = Math.max(0, (Date.now() - then) / 1000);
-  for (const [unit, least] of [["d", 86400], ["h", 3600], ["min", 60]]) {
+  for (const [unit, least] of [
+    ["d", 86400],
+    ["h", 3600],
+    ["min", 60],
+  ]) {
     if (past >= least) return `${Math.floor(past / least)} ${unit} ago`;
   }
   return past < 10 ? "just now" : `${Math.floor(past / 10) * 10} s ago`;
@@ -62,7 +74,11 @@ export function clock(moment) {
   const then = parsed(moment);
   if (Number.isNaN(then)) return visible(moment);
   const today = DATE.format(then) === DATE.format(Date.now());
-  return h("time", { datetime: new Date(then).toISOString() }, today ? CLOCK.format(then) : `${DATE.format(then)} ${CLOCK.format(then)}`);
+  return h(
+    "time",
+    { datetime: new Date(then).toISOString() },
+    today ? CLOCK.format(then) : `${DATE.format(then)} ${CLOCK.format(then)}`,
+  );
 }
 
 export function since(moment, never = "never") {
