@@ -19,6 +19,7 @@ import typer
 from dorkyd.cli.app import Exit, Failure, Json, app, say, show
 from dorkyd.client import quick
 from dorkyd.locate import state_directory
+from dorkyd.private import make_private
 from dorkyd.ui import pages
 from dorkyd.ui.server import PageServer
 
@@ -43,21 +44,21 @@ def ui(
             hint="Leave out --port to take any that is free.",
             exit_code=Exit.ERROR,
         ) from exc
-    if json:
-        print(js.dumps({"url": server.url, "port": server.session.port}), flush=True)
-    else:
-        show(server.url)
     with _ended_by_signals(), server:
-        if no_browser or not _has_screen():
+        if json:
+            print(js.dumps({"url": server.url, "port": server.session.port}), flush=True)
+        else:
+            show(server.url)
+        if no_browser or json or not _has_screen():
             say("Open this in a browser of this machine; it works once. Ctrl-C ends the page.")
             server.serve_forever()
-        else:
-            with _leading(server) as file:
-                say("Opening it in your browser. If no page appears, open the address yourself; it works once.")
-                say("Ctrl-C ends the page.")
-                # A browser that is started anew takes a while, and is a child of whoever asks for it.
-                threading.Thread(target=webbrowser.open, args=(file.as_uri(),), daemon=True).start()
-                server.serve_forever()
+            return
+        with _leading(server) as file:
+            say("Opening it in your browser. If no page appears, open the address yourself; it works once.")
+            say("Ctrl-C ends the page.")
+            # A browser that is started anew takes a while, and is a child of whoever asks for it.
+            threading.Thread(target=webbrowser.open, args=(file.as_uri(),), daemon=True).start()
+            server.serve_forever()
 
 
 def _has_screen() -> bool:
@@ -67,18 +68,19 @@ def _has_screen() -> bool:
 
 @contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """Ctrl-C and SIGTERM are how the page ends: as it should."""
+    """Ctrl-C, SIGTERM and the terminal's end are how the page ends: as it should."""
 
     def end(*_: object) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, end)
+    before = [(number, signal.signal(number, end)) for number in (signal.SIGTERM, signal.SIGHUP)]
     try:
         yield
     except KeyboardInterrupt:
         say("\nThe page has ended.")
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before:
+            signal.signal(number, handler)
 
 
 @contextmanager
@@ -86,6 +88,7 @@ def _leading(server: PageServer) -> Iterator[Path]:
     """A file of ours that leads a browser to the page, until one has come. What a program is started with is seen by every user
     of this machine; the token must not be.
     """
+    make_private(state_directory())  # the daemon may have another environment than this shell
     file = state_directory() / f"ui-{server.session.port}.html"
     file.unlink(missing_ok=True)
     with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as out:

@@ -58,7 +58,6 @@ def test_the_browser_is_led_by_a_file(served: Served, tmp_path: Path) -> None:
     fake = tmp_path / "browser"
     fake.write_text(f'#!/bin/sh\nprintf "%s" "$1" > {seen}.new && mv {seen}.new {seen}\n')
     fake.chmod(0o755)
-    (served.home / "state").mkdir(mode=0o700)
     with begun(served.home, DISPLAY=":0", BROWSER=f"{fake} %s") as process:
         assert process.stdout is not None
         url = process.stdout.readline().strip()
@@ -70,7 +69,7 @@ def test_the_browser_is_led_by_a_file(served: Served, tmp_path: Path) -> None:
         assert url in file.read_text()
         with urllib.request.urlopen(url, timeout=DEADLINE_S):
             eventually(lambda: not file.exists(), "the file is removed")
-        process.terminate()
+        process.send_signal(signal.SIGHUP)
         process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 0
 

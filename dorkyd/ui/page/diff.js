@@ -22,16 +22,20 @@ export function difference(found, names, key) {
         ? "They differ. It may hold secrets, so nothing of it is shown."
         : "They differ, and are no text that could be compared line by line.",
     );
+  const scroll = (content) =>
+    h(
+      "div",
+      { class: "scroll", tabindex: 0, role: "region", "aria-label": `${names[0]} and ${names[1]} compared` },
+      content,
+    );
+  // What understands the format tells in words of its own.
+  if (kind !== "text" && kind !== "masked") return h("div", { "data-key": key }, scroll(h("pre", null, visible(text, "\n\t"))));
   const rows = parsed(text);
   return h(
     "div",
     { class: "difference", "data-key": key },
     kind === "masked" && h("p", { class: "hint" }, "It may hold secrets, so values are masked."),
-    h(
-      "div",
-      { class: "scroll", tabindex: 0, role: "region", "aria-label": `${names[0]} and ${names[1]} compared` },
-      NARROW.matches ? one(rows, names) : two(rows, names),
-    ),
+    scroll(NARROW.matches ? one(rows, names) : two(rows, names)),
   );
 }
 
