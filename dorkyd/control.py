@@ -28,8 +28,10 @@ from dorkyd.core.report import (
     LogItem,
     ProblemItem,
     ProjectStatus,
+    Sample,
     SyncResult,
     Team,
+    TreeItem,
     Warning,
     Why,
 )
@@ -193,6 +195,12 @@ class ProjectControl(Protocol):
     def files(self, prefix: str, after: str, limit: int, *, remote: bool) -> Sequence[FileItem]:
         """Paths beginning with `prefix`, in order, after `after`; `remote`: what the bucket is known to hold."""
 
+    def tree(self, folder: str, after: str, limit: int, *, match: str, unsettled: bool) -> Sequence[TreeItem]:
+        """Entries of one folder ("": the root) in the order of paths, after the entry `after`; behind all that is synced what is
+        ignored there, which is counted to no limit. With `match` (a part of a path) or `unsettled` (not in sync) it is files at
+        any depth below.
+        """
+
     def why(self, path: str) -> Why:
         """Everything known about one path."""
 
@@ -307,6 +315,11 @@ class DaemonControl(Protocol):
 
     def warnings(self) -> Sequence[Warning]:
         """About the daemon as a whole, e.g. a configuration edit that was not taken."""
+
+    def samples(self, name: str) -> Sequence[Sample]:
+        """A project's last day, a minute each, oldest first; it begins with the daemon, or with the project. `Refused` with
+        `no-such-project`.
+        """
 
     def unlock(self, passphrase: str, *, keyring: bool | None = None) -> None:
         """Open this machine's key for the daemon's life. `keyring`: from here on the system's keyring keeps the passphrase for

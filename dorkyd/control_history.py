@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from dorkyd.core.audit import AuditItem, Filter
-from dorkyd.core.past import Difference, Emptied, History, Outcome, Undone
+from dorkyd.core.past import Content, Difference, Emptied, History, Outcome, Undone
 from dorkyd.core.report import TrashItem
 
 
@@ -37,6 +37,12 @@ class HistoryControl(Protocol):
         """Compare two states. `before` None: the newest that is not what stands here; `after` None: the file here. Of secrets no
         value is shown unless `reveal`.
         """
+
+    def beside(self, path: str, other: str, *, reveal: bool) -> Difference:
+        """What stands at `other` compared with what stands at `path`. Of secrets no value is shown unless `reveal`."""
+
+    def content(self, path: str, at: str, *, reveal: bool) -> Content:
+        """The bytes of one state; `at` as for `restore`. `Refused` (`secret`) for what `diff` masks, unless `reveal`."""
 
     def audit(self, wanted: Filter, after: str, limit: int) -> Sequence[AuditItem]:
         """Every change by anyone running dorkyd, in the order of the bucket's log, behind the cursor `after`."""

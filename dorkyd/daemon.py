@@ -41,7 +41,7 @@ from dorkyd.control_import import ImportControl
 from dorkyd.control_prospect import ProspectControl, Wish
 from dorkyd.core.model import Path
 from dorkyd.core.printable import printable
-from dorkyd.core.report import ProjectStatus, State, Warning
+from dorkyd.core.report import ProjectStatus, Sample, State, Warning
 from dorkyd.core.settings import Bandwidth, Mode, Project, Settings
 from dorkyd.engine import Engine
 from dorkyd.errors import Busy, Configuration, DorkyError, Refused, Stale, Transient
@@ -58,6 +58,7 @@ from dorkyd.private import make_private
 from dorkyd.project import WIND_DOWN_S, ProjectRunner
 from dorkyd.prospecting import Prospector
 from dorkyd.push import QueuePush
+from dorkyd.sampling import Sampling
 from dorkyd.watcher import OsWatcher
 
 _log = logging.getLogger("dorkyd.daemon")
@@ -121,6 +122,7 @@ class Daemon:
     """Made once: it holds an opened key."""
     _tcp: TcpDoor | None = None
     """Once it runs."""
+    _sampling: Sampling = field(default_factory=Sampling)
     _bad_edit: str = ""
     _seen_text: str = ""
 
@@ -184,6 +186,7 @@ class Daemon:
             runner = self._runners.get(name)
             self.project(name)
             self._apply(config.edit(self.loaded, lambda text: remove_project(text, name), host=self.host))
+            self._sampling.forget(name)
             if runner is not None:
                 runner.retire()
 
@@ -271,6 +274,11 @@ class Daemon:
         if self._tcp is not None and self._tcp.trouble is not None:
             found.append(self._tcp.trouble)
         return found
+
+    def samples(self, name: str) -> Sequence[Sample]:
+        """The project's last day."""
+        self.project(name)
+        return self._sampling.of(name)
 
     def stop(self) -> None:
         """End the daemon; returns at once."""
@@ -427,6 +435,7 @@ class Daemon:
         return bucket if scheme == "file" else Retrying(bucket, Patience())
 
     def _published(self, status: ProjectStatus) -> None:
+        self._sampling.see(status)
         for listener in list(self._listeners):
             listener(status.name, status)
 

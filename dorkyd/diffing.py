@@ -5,14 +5,15 @@ The bytes are held in memory up to what `core.differing` compares, and written n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from dorkyd.contents import Contents
 from dorkyd.core.differing import MOST_BYTES, Compared, compare, compare_masked
 from dorkyd.core.dotenv import is_env
 from dorkyd.core.model import Digest, Local, Path
-from dorkyd.core.past import Difference, Side
+from dorkyd.core.past import Content, Difference, Side
 from dorkyd.core.paths import without_conflict
 from dorkyd.core.settings import Mode
 from dorkyd.core.timeline import PathVersion
@@ -54,6 +55,53 @@ class Diffing:
         show = compare if reveal or not self._is_secret(path, [side.digest for side in sides]) else compare_masked
         return Difference(path, *sides, show(path, (sides[0].label, sides[1].label), one, two))
 
+    def beside(self, text: str, other: str, *, reveal: bool = False) -> Difference:
+        """What stands at `other` compared with what stands at `text`, e.g. a conflict copy with what has the name. Each is the file
+        here, or else its newest state. No value of a secret is shown unless `reveal`.
+        """
+        path, beside = checked(text), checked(other)
+        older, newer = self._standing(beside), self._standing(path)
+        sides = older.side, newer.side
+        if older.side.there and older.side.digest is not None and older.side.digest == newer.side.digest:
+            return Difference(path, *sides, Compared("same", ""))
+        try:
+            one, two = older.read(), newer.read()
+        except _TooLargeError:
+            return Difference(path, *sides, Compared("binary", ""))
+        digests = [side.digest for side in sides]
+        secret = not reveal and (self._is_secret(path, digests) or self._is_secret(beside, digests))
+        show = compare_masked if secret else compare
+        return Difference(path, *sides, show(path, (beside, path), one, two))
+
+    def content(self, text: str, at: str, *, reveal: bool = False) -> Content:
+        """The bytes of one state; `at` as for `diff`. `Refused` (`secret`) for what is masked in differences, unless `reveal`."""
+        path = checked(text)
+        versions = Versions(self.engine)
+        state = versions.choose(versions.of(path), at)
+        if not reveal and self._is_secret(path, [state.digest]):
+            raise Refused(
+                f"{path!r} may hold secrets, and is not shown",
+                code="secret",
+                hint=f"`dorkyctl restore {path} --at {at} --to PLACE` puts it into the folder",
+            )
+        contents = Contents(self.engine)
+        brought = contents.bring(wanted_of(state))
+        try:
+            # Open it stays readable, and nothing of it is left behind whatever becomes of us.
+            staged = self.engine.folder.open_staged(brought.staged)
+        finally:
+            contents.drop([brought.staged])
+        return Content(path, brought.digest, os.fstat(staged.fileno()).st_size, state.version, staged)
+
+    def _standing(self, path: Path) -> _Standing:
+        here = self.engine.folder.observe(path, None) if self.engine.project.mode is not Mode.BUCKET else None
+        if isinstance(here, Local):
+            return _Standing(_here(here), lambda: self._local_bytes(path, here))
+        found = Versions(self.engine).of(path)
+        if not found.states:
+            raise Refused(f"nothing is known of {path!r}", code="no-such-path", hint="check the spelling")
+        return _Standing(_side(found.states[0]), lambda: self._bytes(found.states[0]))
+
     def _is_secret(self, path: Path, digests: Sequence[Digest | None]) -> bool:
         def known() -> bool:
             journal, keyring = self.engine.journal, self.engine.keyring
@@ -93,6 +141,24 @@ class Diffing:
             return None
         with self.engine.folder.open(path, local) as reading:
             return reading.read(MOST_BYTES + 1)
+
+
+class _TooLargeError(Exception):
+    """More than is compared."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """What stands at a path."""
+
+    side: Side
+    bring: Callable[[], bytes | None]
+
+    def read(self) -> bytes:
+        data = self.bring()
+        if data is None:
+            raise _TooLargeError
+        return data
 
 
 def _side(state: PathVersion | None) -> Side:

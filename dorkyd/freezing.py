@@ -58,6 +58,9 @@ class Freezing:
     seen_with: int | None = None
     """The scan of the folder that will have seen all that was written before that."""
     held: dict[Path, _Hold] = field(default_factory=dict)
+    _waiting: set[Path] = field(default_factory=set)
+    _waiting_at: int = -1
+    """The journal's state that it was found in."""
     _lease_until: float = 0.0
     _ends_at: float = 0.0
     _going: dict[str, set[Path]] = field(default_factory=dict)
@@ -146,16 +149,20 @@ class Freezing:
             for path in _paths(action):
                 if path in rows:
                     self.held[path] = _Hold(rows[path].mark, isinstance(action, Upload | BeginUpload))
+            self._waiting_at = -1
         return going
 
     def not_now(self) -> set[Path]:
         """Paths that wait, and were not marked again since."""
         if not self.held:
             return set()
-        rows = {row.path: row for row in self.journal.dirty_rows(self.held)}
-        for path in self.held.keys() - rows.keys():
-            del self.held[path]
-        return {path for path, hold in self.held.items() if rows[path].mark == hold.mark}
+        if self._waiting_at != self.journal.changes:
+            rows = {row.path: row for row in self.journal.dirty_rows(self.held)}
+            for path in self.held.keys() - rows.keys():
+                del self.held[path]
+            self._waiting = {path for path, hold in self.held.items() if rows[path].mark == hold.mark}
+            self._waiting_at = self.journal.changes
+        return self._waiting
 
     def thaw(self, *, all_seen: bool) -> None:
         """Once it was released and the folder was looked at again: let all go, in batches."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from dorkyd.auditing import RETENTION, Auditing
 from dorkyd.core.audit import AuditItem, Filter
-from dorkyd.core.past import Difference, Emptied, History, HistoryItem, Outcome, Undone
+from dorkyd.core.past import Content, Difference, Emptied, History, HistoryItem, Outcome, Undone
 from dorkyd.core.report import TrashItem
 from dorkyd.core.timeline import PathVersion
 from dorkyd.decisions import checked
@@ -56,6 +56,14 @@ class Histories:
     def diff(self, path: str, before: str | None, after: str | None, *, reveal: bool) -> Difference:
         """Compare two states."""
         return Diffing(self._engine).diff(path, before, after, reveal=reveal)
+
+    def beside(self, path: str, other: str, *, reveal: bool) -> Difference:
+        """Compare what stands at two paths."""
+        return Diffing(self._engine).beside(path, other, reveal=reveal)
+
+    def content(self, path: str, at: str, *, reveal: bool) -> Content:
+        """The bytes of one state."""
+        return Diffing(self._engine).content(path, at, reveal=reveal)
 
     def audit(self, wanted: Filter, after: str, limit: int) -> Sequence[AuditItem]:
         """Who changed what."""

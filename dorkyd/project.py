@@ -8,9 +8,10 @@ import math
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path as FilePath
 
 from dorkyd import doctor
@@ -37,6 +38,7 @@ from dorkyd.core.report import (
     RequestCounts,
     State,
     SyncResult,
+    TreeItem,
     Warning,
     Why,
 )
@@ -74,6 +76,8 @@ _NO_FILES = frozenset({"symlink", "special", "mount", "bad-name", "case-clash", 
 """Problems of what never is a file on one of the sides: a sync is complete without it."""
 _BACKLOG_SHARE = 20
 """Of an engine's time, counting its backlog takes no more than one part in so many."""
+_MOST_IGNORED = 1000
+"""Ignored entries of one folder that are told: they matter little, and a build's folder has many."""
 _IDENTITY_S = 60.0
 """How long an identity that was looked up is told."""
 _COUNT_S = 2.0
@@ -490,6 +494,24 @@ class ProjectRunner:
     def files(self, prefix: str, after: str, limit: int, *, remote: bool) -> Sequence[FileItem]:
         """As `ProjectControl.files`."""
         return self._reader().files(prefix, after, limit, remote=remote, rules=self._engine.rules())
+
+    def tree(self, folder: str, after: str, limit: int, *, match: str, unsettled: bool) -> Sequence[TreeItem]:
+        """As `ProjectControl.tree`."""
+        rules = self._engine.rules()
+        # Counted every few seconds while anything changes: whoever shows a tree asks again when that count does.
+        clashes = self._status.conflicts > 0
+        found = self._reader().tree(folder, after, limit, rules, match=match, unsettled=unsettled, clashes=clashes)
+        if match or unsettled or len(found) >= limit:
+            return found
+        above = f"{folder.rstrip('/')}/" if folder else ""
+        return [*found, *islice(self._ignored_in(above, rules), _MOST_IGNORED)]
+
+    def _ignored_in(self, above: str, rules: IgnoreRules) -> Iterator[TreeItem]:
+        """What lies on disk in a folder and is not synced. `above`: "" or with a closing `/`."""
+        for name, is_folder in self._engine.folder.entries(Path(above.rstrip("/")) if above else None):
+            path = Path(above + name)
+            if rules.skip(path, is_folder):
+                yield TreeItem(Path(f"{path}/") if is_folder else path, None, None, None, "ignored")
 
     def why(self, path: str) -> Why:
         """As `ProjectControl.why`."""

@@ -74,6 +74,7 @@ ENGINE = [
         "decisions",
         "reading",
         "reading_rows",
+        "reading_tree",
     ),
 ]
 CONFIG = ["config_team", "config_convert", "config", "config_listen", "config_nodes", "config_overlaps", "config_edit"]
@@ -248,9 +249,19 @@ MAY_IMPORT: dict[str, list[str]] = {
         "api.log_calls",
         "exchanging",
         "tables.converting.files",
+        "ui.*",
         *CONFIG,
         "",
     ],
+    # The page's server: a client of the socket, and nothing of the daemon.
+    "ui": [],
+    "ui.*": ["ui.*", "api.failures", "client.quick", "locate"],
+    "ui.session": [],
+    "ui.door": ["ui.session"],
+    "ui.tickets": ["ui.session"],
+    "ui.forwarding": [],
+    "ui.pages": [],
+    "sampling": ["core.*"],
     "service": [],
     "service_managers": ["service"],
     "activation": ["errors"],

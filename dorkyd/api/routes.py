@@ -204,6 +204,29 @@ def files(
     return _page(m.FileItem, found[:limit], following)
 
 
+@one.get("/tree")
+def tree(
+    project: Project,
+    folder: Annotated[str, Query(description="Of the project; empty: its root.")] = "",
+    after: Annotated[str, Query(description="An entry's path.")] = "",
+    limit: Limit = 1000,
+    match: Annotated[str, Query(description="Files below it whose path holds this.")] = "",
+    unsettled: Annotated[bool, Query(description="Files below it that are not in sync.")] = False,
+) -> m.Page[m.TreeItem]:
+    """The entries of one folder, folders with a closing `/`; on the last page also what is ignored there."""
+    found = list(project.tree(folder, after, limit + 1, match=match, unsettled=unsettled))
+    synced = [item for item in found if item.state != "ignored"]
+    if len(synced) > limit:
+        return _page(m.TreeItem, synced[:limit], synced[limit - 1].path)
+    return _page(m.TreeItem, found)
+
+
+@one.get("/samples")
+async def samples(p: str, control: Control) -> m.Page[m.Sample]:
+    """The last day, a minute each, oldest first: bytes that moved and work that was left. It begins with the daemon."""
+    return _page(m.Sample, control.samples(p))
+
+
 @one.get("/conflicts")
 def conflicts(project: Project) -> m.Page[m.ConflictItem]:
     """Conflict copies that wait for a person."""

@@ -31,6 +31,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "env": ("env",),
     "service": ("service",),
     "logs": ("logs",),
+    "ui": ("ui",),
     "completion": ("completion",),
     "manpages": ("man",),
 }

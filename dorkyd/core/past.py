@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import BinaryIO
 
 from dorkyd.core.differing import Compared
 from dorkyd.core.model import Digest, Path, Version
@@ -103,3 +104,15 @@ class Difference:
     before: Side
     after: Side
     compared: Compared
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """The bytes of one state of a path, open to be read. Whoever gets it closes `body`."""
+
+    path: Path
+    digest: Digest
+    size: int
+    version: Version | None
+    """None: the store's is not known."""
+    body: BinaryIO

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -15,7 +16,7 @@ from dorkyd.core.audit import EVERYTHING, AuditItem, Filter
 from dorkyd.core.differing import Compared
 from dorkyd.core.model import Digest, Path, Version
 from dorkyd.core.npm_plan import HistoryCopies, ImportItem, ImportPlan, Standing
-from dorkyd.core.past import Difference, Emptied, History, HistoryItem, Outcome, Side, Undone
+from dorkyd.core.past import Content, Difference, Emptied, History, HistoryItem, Outcome, Side, Undone
 from dorkyd.core.report import (
     ConflictItem,
     FileItem,
@@ -24,9 +25,11 @@ from dorkyd.core.report import (
     LogItem,
     ProblemItem,
     ProjectStatus,
+    Sample,
     State,
     SyncResult,
     TrashItem,
+    TreeItem,
     Why,
 )
 from dorkyd.core.settings import Bandwidth
@@ -90,6 +93,15 @@ class FakePast:
     def diff(self, path: str, before: str | None, after: str | None, *, reveal: bool) -> Difference:
         sides = Side(before or "v1", digest_of(1), 3, None), Side(after or "here", digest_of(2), 3, None)
         return Difference(Path(path), *sides, Compared("text", "--- a/f\n+++ b/f\n@@ -1 +1 @@\n-1\n+2\n"))
+
+    def beside(self, path: str, other: str, *, reveal: bool) -> Difference:
+        sides = Side(other, digest_of(1), 3, None), Side(path, digest_of(2), 3, None)
+        return Difference(Path(path), *sides, Compared("text", "--- a/f\n+++ b/f\n@@ -1 +1 @@\n-1\n+2\n"))
+
+    def content(self, path: str, at: str, *, reveal: bool) -> Content:
+        if not reveal and path.startswith(".env"):
+            raise Refused("it may hold secrets", code="secret")
+        return Content(Path(path), digest_of(1), 3, Version(at), io.BytesIO(b"abc"))
 
     def audit(self, wanted: Filter, after: str, limit: int) -> Sequence[AuditItem]:
         self.project.audits.append(wanted)
@@ -165,6 +177,12 @@ class FakeProject:
         self._fail()
         wanted = [f for f in self.files_held if f.path.startswith(prefix) and f.path > after]
         return [f for f in wanted if not remote or f.state != "local"][:limit]
+
+    def tree(self, folder: str, after: str, limit: int, *, match: str, unsettled: bool) -> Sequence[TreeItem]:
+        self._fail()
+        wanted = [f for f in self.files_held if f.path.startswith(folder) and f.path > after and match in f.path]
+        items = [TreeItem(f.path, f.digest, f.size, f.version, f.state) for f in wanted]
+        return [item for item in items if not unsettled or item.state != "synced"][:limit]
 
     def why(self, path: str) -> Why:
         self._fail()
@@ -344,6 +362,10 @@ class FakeDaemon:
     def allow(self, name: str, patterns: Sequence[str]) -> Sequence[str]:
         self.allowed += [pattern for pattern in patterns if pattern not in self.allowed]
         return self.allowed if self.project(name) else []
+
+    def samples(self, name: str) -> Sequence[Sample]:
+        self.project(name)
+        return [Sample(60, 5, 0, 1, 9), Sample(120, 0, 7, 0, 0)]
 
     def warnings(self) -> Sequence[report.Warning]:
         return self.notices
