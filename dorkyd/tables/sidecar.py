@@ -233,6 +233,10 @@ class Sidecar:
         except (Stale, Transient) as exc:
             self._later(path, exc)
         except Blocked as exc:
+            if exc.code == "precondition-failed":
+                # Somebody stored it meanwhile, perhaps another device: its news are on their way.
+                self._later(path, exc)
+                return
             # The project is halted or paused, a key is missing, the disk is full: whoever mends that need not tell us.
             if exc.code not in {"halted", "paused"}:
                 self._note(path, Notice(Digest(""), "", "convert-failed", str(exc), exc.hint, final=False))
@@ -276,9 +280,8 @@ class Sidecar:
             return
         try:
             self._make(path, content, by, asked, seen)
-        except Refused as exc:
-            if exc.code in _PASSING:
-                raise
+        except _UnfitError as unfit:
+            exc = unfit.why
             why = str(exc).removeprefix(f"{asked.name}: ").removeprefix(f"{asked.name} ")
             hint = _HINTS.get(exc.code, f"`dorkyctl convert {path} OUT.parquet` tries the same by hand")
             self._note(path, Notice(content, by, "convert-failed", f"no table was made: {why}", hint, final=True))
@@ -372,7 +375,12 @@ class Sidecar:
         # Without a name, in a directory of ours: a kill leaves nothing.
         with tempfile.TemporaryFile(dir=engine.journals) as table:
             with _one_at_a_time:
-                told = self._converted(path, content, by, asked, table)
+                try:
+                    told = self._converted(path, content, by, asked, table)
+                except Refused as exc:
+                    if exc.code in _PASSING:
+                        raise
+                    raise _UnfitError(exc) from exc
             if told.digest != content:
                 raise Stale(f"{path} changed while it was read")
             self._store(path, content, by, condition, table, secret=seen.secret or seen.covered)
@@ -410,10 +418,6 @@ class Sidecar:
             if self._stopping:
                 raise Transient("the daemon stops", code="stopping")
             self.artifacts.put(sibling(path), incoming, condition, own=own, media_type=MEDIA_TYPE, key=None)
-        except Refused as exc:
-            if exc.code == "precondition-failed":
-                raise Stale(str(exc)) from exc
-            raise
         finally:
             incoming.discard()
 
@@ -444,8 +448,16 @@ class Sidecar:
         self._notices = {Path(path): Notice(**known) for path, known in json.loads(text or "{}").items()}
 
 
-_PASSING = frozenset({"changed", "disk-full", "stopping", "halted", "paused", "mode"})
-"""Refusals that say nothing of the content."""
+_PASSING = frozenset({"changed", "disk-full"})
+"""Refusals of the worker that say nothing of the content."""
+
+
+class _UnfitError(Exception):
+    """The content cannot be converted, whenever that is tried."""
+
+    def __init__(self, why: Refused) -> None:
+        super().__init__(str(why))
+        self.why = why
 
 
 _HINTS = {
