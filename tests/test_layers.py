@@ -86,8 +86,9 @@ MAY_IMPORT: dict[str, list[str]] = {
     **{name: [*PORTS, *members] for members in FAMILIES.values() for name in members},
     # What works on ports and the journal. `news` is an adapter that takes a bucket: the bucket's own words.
     **{name: [*PORTS, *STORES, *KEYS, *ENGINE, "news", "bucket_trash"] for name in ENGINE},
-    "tables.*": [*PORTS, "tables.*"],
     # The process of its own: nothing of ours that would bring more into it.
+    **{f"tables.{name}": ["tables.*"] for name in ("harvest", "text", "rows", "values", "facts", "changes", "__main__")},
+    "tables.*": [*PORTS, "tables.*"],
     "tables": [],
     "tables.worker": [],
     "tables.formats": [],

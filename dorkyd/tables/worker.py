@@ -31,7 +31,11 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-DOES: dict[str, str] = {}
+DOES: dict[str, str] = {
+    "facts": "dorkyd.tables.harvest:facts",
+    "head": "dorkyd.tables.rows:head",
+    "compare": "dorkyd.tables.rows:compare",
+}
 """Module and function by word; imported when first asked for."""
 LINE_BYTES = 32 * 1024 * 1024
 """A longer line is no request."""

@@ -164,7 +164,7 @@ def newlines(file: Path) -> Path:
 
 def mixed(file: Path) -> Path:
     """CSV with a column that is a number for a while, then text, and one that is sometimes empty."""
-    lines = ["id,value,maybe"] + [f"{n},{n if n < 150 else 'n/a'},{'' if n % 5 else n}" for n in range(200)]
+    lines = ["id,value,maybe"] + [f"{n},{n if n < 150 else 'unknown'},{'' if n % 5 else n}" for n in range(200)]
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return file
 
