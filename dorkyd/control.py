@@ -17,6 +17,7 @@ from dorkyd.control_import import ImportControl, ImportedHistory
 from dorkyd.control_logs import LogsControl
 from dorkyd.control_manual import ManualControl
 from dorkyd.control_prospect import ProspectControl
+from dorkyd.control_tables import TableControl
 from dorkyd.core.artifact import Artifact, ArtifactVersion, Condition
 from dorkyd.core.audit import EVERYTHING, Filter
 from dorkyd.core.report import (
@@ -166,6 +167,10 @@ class ProjectControl(Protocol):
     @property
     def manual(self) -> ManualControl:
         """Mode manual."""
+
+    @property
+    def tables(self) -> TableControl:
+        """Its tables."""
 
     @property
     def past(self) -> HistoryControl:

@@ -387,6 +387,11 @@ class Journal:
         )
         return [Digest(row[0]) for row in rows]
 
+    def ever_sealed(self) -> list[Digest]:
+        """The same, and what such objects held before."""
+        rows = self._conn.execute("SELECT DISTINCT digest FROM once_sealed")
+        return [*self.sealed_contents(), *(Digest(digest) for (digest,) in rows)]
+
     def contents_here(self) -> list[Digest]:
         """What this disk is remembered to hold, in the folder and in its trash, and what was ever known of encrypted objects."""
         return list(contents_here(self._conn))

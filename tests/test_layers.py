@@ -87,8 +87,13 @@ MAY_IMPORT: dict[str, list[str]] = {
     # What works on ports and the journal. `news` is an adapter that takes a bucket: the bucket's own words.
     **{name: [*PORTS, *STORES, *KEYS, *ENGINE, "news", "bucket_trash"] for name in ENGINE},
     # The process of its own: nothing of ours that would bring more into it.
-    **{f"tables.{name}": ["tables.*"] for name in ("harvest", "text", "rows", "values", "facts", "changes", "__main__")},
-    "tables.*": [*PORTS, "tables.*"],
+    **{
+        f"tables.{name}": ["tables.*"] for name in ("harvest", "text", "rows", "values", "facts", "changes", "__main__")
+    },
+    "tables.supervisor": ["errors"],
+    "tables.kept": [*PORTS, "news", "tables.*"],
+    # Beside the engine, as what it serves through the API is.
+    "tables.*": [*PORTS, *STORES, *KEYS, *ENGINE, "tables.*"],
     "tables": [],
     "tables.worker": [],
     "tables.formats": [],
@@ -110,11 +115,15 @@ MAY_IMPORT: dict[str, list[str]] = {
         name: [*PORTS, *STORES, *KEYS, *ENGINE, "commits", "commit_store", "commit_cache", "committed_secrets", "news"]
         for name in ("manual_push", "manual_finishing", "manual_copies")
     },
-    "bucket_upkeep": [*PORTS, *STORES, "news", "compaction", "bucket_trash"],
+    "bucket_upkeep": [*PORTS, *STORES, "news", "compaction", "bucket_trash", "tables.dropping"],
+    **{name: [*PORTS, *STORES, *KEYS, *ENGINE, "tables.*"] for name in ("diffing", "histories")},
+    "control_tables": [],
     "api.messages": ["core.*"],
     "api.import_messages": ["api.messages", "core.*"],
     "api.import_calls": ["api.calls", "api.import_messages"],
-    "api.history_messages": ["api.messages"],
+    "api.history_messages": ["api.messages", "api.table_messages"],
+    "api.table_messages": ["api.messages"],
+    "api.table_calls": ["api.calls", "api.messages", "api.table_messages"],
     "api.commit_messages": ["api.messages"],
     "api.failures": [],
     "api.calls": ["api.messages", "core.*"],
@@ -131,6 +140,7 @@ MAY_IMPORT: dict[str, list[str]] = {
         "control_logs",
         "control_manual",
         "control_prospect",
+        "control_tables",
         "core.*",
         "errors",
     ],
@@ -164,6 +174,7 @@ MAY_IMPORT: dict[str, list[str]] = {
     "control": [
         "core.*",
         "errors",
+        "control_tables",
         "control_prospect",
         "control_commits",
         "control_history",
@@ -191,6 +202,8 @@ MAY_IMPORT: dict[str, list[str]] = {
         "api.history_calls",
         "api.history_messages",
         "api.manual_calls",
+        "api.table_calls",
+        "api.table_messages",
         "api.manual_messages",
         "core.*",
         "errors",
@@ -217,6 +230,8 @@ MAY_IMPORT: dict[str, list[str]] = {
         "api.history_calls",
         "api.manual_messages",
         "api.manual_calls",
+        "api.table_calls",
+        "api.table_messages",
         "api.failures",
         "api.commit_calls",
         "api.commit_messages",
@@ -426,7 +441,7 @@ def wrong_libraries(found: tuple[Import, ...]) -> list[str]:
                 continue
             if not among(one.by, holders):
                 violations.append(told(one, f"{library} is imported only in {', '.join(holders)}"))
-            elif late and not one.lazy:
+            elif late and not one.lazy and not one.for_types:
                 violations.append(told(one, f"{library} is imported inside functions, so that others need not load it"))
     return violations
 

@@ -12,9 +12,10 @@ from dorkyd.api import history_messages as h
 from dorkyd.api import messages as m
 from dorkyd.api.depending import Project
 from dorkyd.api.description import PROBLEMS
+from dorkyd.api.tables import difference
 from dorkyd.core.audit import Filter, verbs_of
 from dorkyd.core.moments import moment_ns
-from dorkyd.core.past import Outcome, Undone
+from dorkyd.core.past import Difference, Outcome, Undone
 from dorkyd.errors import Refused
 
 MOST_ITEMS = 100_000
@@ -83,19 +84,30 @@ async def empty_trash(request: Request, project: Project, body: h.EmptyTrashRequ
 
 
 @router.get("/diff")
-def diff(
-    project: Project, path: str, before: str | None = None, after: str | None = None, reveal: bool = False
+async def diff(
+    request: Request,
+    project: Project,
+    path: str,
+    before: str | None = None,
+    after: str | None = None,
+    reveal: bool = False,
+    key: Annotated[
+        list[str] | None, Query(max_length=20, description="Columns; rows of tables are compared by them.")
+    ] = None,
 ) -> h.Difference:
     """Compare two states of a path. Without `before`: the newest that is not what stands here; without `after`: the file
-    as it is here. Values of `.env` files and of what is encrypted are masked unless `reveal`.
+    as it is here. Values of `.env` files and of what is encrypted are masked unless `reveal`. Of tables it tells what
+    differs in schema, rows and statistics, and with `key` which rows do.
     """
-    found = project.past.diff(path, before, after, reveal=reveal)
+    compare = partial(project.past.diff, path, before, after, reveal=reveal, key=key or ())
+    found: Difference = await request.app.state.waits.run(compare)
     return h.Difference(
         path=found.path,
         kind=found.compared.kind,
         before=h.DiffSide.model_validate(found.before),
         after=h.DiffSide.model_validate(found.after),
         text=found.compared.text,
+        table=None if found.table is None else difference(found.table),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from dorkyd.tables.facts import ColumnFacts, TableFacts
 
@@ -53,6 +54,30 @@ class TableChanges:
     def same(self) -> bool:
         """Nothing that facts tell differs."""
         return not (self.dropped or self.added or self.changed) and self.rows[0] == self.rows[1]
+
+
+@dataclass(frozen=True, slots=True)
+class ByKey:
+    """Rows of two tables, by a key."""
+
+    key: Sequence[str]
+    columns: Sequence[str]
+    """Those that both have, the key first."""
+    added: int
+    removed: int
+    changed: int
+    samples: Any
+    """Of each some: `added` and `removed` rows, and of `changed` ones the key and what differs."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableDifference:
+    """Two states of a table."""
+
+    before: TableFacts
+    after: TableFacts
+    changes: TableChanges
+    by_key: ByKey | None
 
 
 def changes(before: TableFacts, after: TableFacts) -> TableChanges:

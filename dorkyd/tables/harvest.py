@@ -87,12 +87,12 @@ def parquet(file: Input) -> TableFacts:
     """From the footer alone."""
     opened = open_parquet(file)
     meta, schema = opened.metadata, opened.schema_arrow
-    packed, raw, codecs, notes = 0, 0, set[str](), list[str]()
+    raw, codecs, notes = 0, set[str](), list[str]()
     chunks = meta.num_row_groups * meta.num_columns
     leaves: list[_Leaf] = []
     if chunks <= _MOST_CHUNKS:
         leaves = _leaves(meta, codecs)
-        packed, raw = sum(leaf.packed for leaf in leaves), sum(leaf.raw for leaf in leaves)
+        raw = sum(leaf.raw for leaf in leaves)
     else:
         notes.append(f"{meta.num_row_groups} row groups: too many to put their statistics together")
     columns = []

@@ -184,8 +184,9 @@ class Dialect:
 def rows_of(lines: Iterable[str], separator: str, *, quotes: bool) -> Iterator[list[str]]:
     """Rows of a CSV text, those without a field left out."""
     csv.field_size_limit(FIELD_CHARS)
-    how = csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE
-    return (row for row in csv.reader(lines, delimiter=separator, quoting=how) if row)
+    if quotes:
+        return (row for row in csv.reader(lines, delimiter=separator) if row)
+    return (row for row in csv.reader(lines, delimiter=separator, quoting=csv.QUOTE_NONE) if row)
 
 
 def sniff(path: str, text: str, *, whole: bool, encoding: str) -> tuple[Dialect, list[list[str]], list[str]]:
@@ -227,7 +228,9 @@ def _separator(path: str, text: str) -> str:
     order = best[0] + SEPARATORS.replace(best[0], "")
     for separator in order:
         try:
-            widths = [len(row) for _, row in zip(range(100), rows_of(_lines(head), separator, quotes=True), strict=False)]
+            widths = [
+                len(row) for _, row in zip(range(100), rows_of(_lines(head), separator, quotes=True), strict=False)
+            ]
         except csv.Error:
             continue
         if len(text) > len(head) and len(widths) > 1:

@@ -218,7 +218,7 @@ def limit(memory: int) -> None:
 
 def _cut_off() -> None:
     """A network of its own, with nobody in it, where the system lets anybody have one (Linux)."""
-    import ctypes  # noqa: PLC0415
+    import ctypes
 
     new_user, new_net = 0x10000000, 0x40000000
     with contextlib.suppress(OSError, AttributeError):

@@ -87,7 +87,9 @@ class FakePast:
         self.project.emptied.append((where, path, older_than_s))
         return Emptied(2, 6, 1)
 
-    def diff(self, path: str, before: str | None, after: str | None, *, reveal: bool) -> Difference:
+    def diff(
+        self, path: str, before: str | None, after: str | None, *, reveal: bool, key: Sequence[str] = ()
+    ) -> Difference:
         sides = Side(before or "v1", digest_of(1), 3, None), Side(after or "here", digest_of(2), 3, None)
         return Difference(Path(path), *sides, Compared("text", "--- a/f\n+++ b/f\n@@ -1 +1 @@\n-1\n+2\n"))
 
