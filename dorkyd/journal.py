@@ -17,8 +17,6 @@ from itertools import islice
 from pathlib import Path as FilePath
 from typing import Any
 
-from sqlite_utils import Database
-
 from dorkyd import schema
 from dorkyd.batch_rows import BatchRows
 from dorkyd.core.model import Base, Digest, Op, Path, Remote, StatTuple, Version
@@ -27,6 +25,7 @@ from dorkyd.manual_rows import ManualRows
 from dorkyd.ports import Entry, Known
 from dorkyd.repeats import Repeats
 from dorkyd.sessions import Sessions
+from dorkyd.sqlite import Database
 
 RACY_NS = 2_000_000_000
 """A file whose stamps are within this of when it was hashed is looked at again by the next scan."""

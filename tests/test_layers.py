@@ -41,7 +41,7 @@ FAMILIES = {
 PORTS = ["ports", "core.*", "errors"]
 KEYS = ["keys", "key_store", "key_chain", "keyring", "codecs", "sealing"]
 """Encryption: over a bucket, so that all above see plain bytes."""
-STORES = ["journal", "ledger", "schema", "sessions", "repeats", "batch_rows", "manual_rows"]
+STORES = ["sqlite", "journal", "ledger", "schema", "sessions", "repeats", "batch_rows", "manual_rows"]
 ENGINE = [
     *("asking", "batches", "storing", "artifacts", "wholes", "reading_artifacts", "team"),
     *("placing", "contents", "reinstating", "restoring", "undoing", "versions", "reading_history"),
@@ -290,7 +290,7 @@ LIBRARIES: dict[str, tuple[list[str], bool]] = {
     "google_crc32c": (["buckets.gcs_body"], True),
     "requests": (["buckets.gcs"], True),
     "obstore": (["buckets.fastlane"], True),
-    "sqlite_utils": (["journal", "schema"], False),
+    "sqlite_utils": (["sqlite"], False),
     "watchdog": (["watcher", "inotify"], False),
     "pathspec": (["core.ignore"], False),
     "yaml": (CONFIG, False),

@@ -306,7 +306,7 @@ def _tell_tables(found: Difference) -> None:
     show(f"{found.path}: {found.before.label} -> {found.after.label}")
     for line in tabular.differences(found.table, shutil.get_terminal_size((80, 24)).columns):
         show(line)
-    if found.text:
+    if found.text and found.table.by_key is None:
         show("")
         show(found.text.removesuffix("\n"), lines=True)
 

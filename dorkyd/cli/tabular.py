@@ -5,6 +5,7 @@ A table has more columns than a terminal: long values are cut, columns that do n
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -57,6 +58,11 @@ def rows_of(headings: Sequence[str], rows: Sequence[Sequence[str]], width: int, 
         yield line.rstrip()
 
 
+def wrapped(text: str, width: int) -> Iterator[str]:
+    """A sentence on as many lines as it needs."""
+    yield from textwrap.wrap(printable(text, keep=""), max(width, 20), subsequent_indent="  ")
+
+
 # --- one table ------------------------------------------------------------------------------------------------------
 
 
@@ -93,13 +99,15 @@ def _summary(facts: Facts, width: int) -> Iterator[str]:
     packed = [f"{size(facts.raw_bytes)} unpacked"] if facts.raw_bytes else []
     packed += [facts.codec] if facts.codec else []
     more = f" ({', '.join(packed)})" if packed else ""
-    yield cut(f"{facts.format}, {rows}{many}, {plural(facts.width, 'column')}, {size(facts.size)}{more}", width)
+    yield from wrapped(
+        f"{facts.format}, {rows}{many}, {plural(facts.width, 'column')}, {size(facts.size)}{more}", width
+    )
     if facts.dialect:
-        yield cut(", ".join(f"{name}: {value}" for name, value in facts.dialect.items()), width)
+        yield from wrapped("; ".join(f"{name} {value}" for name, value in facts.dialect.items()), width)
     if facts.sampled is not None:
-        yield cut(f"types and statistics are of the first {plural(facts.sampled, 'row')}", width)
+        yield from wrapped(f"types and statistics are of the first {plural(facts.sampled, 'row')}", width)
     for note in facts.notes:
-        yield cut(f"note: {note}", width)
+        yield from wrapped(f"note: {note}", width)
 
 
 def _groups(count: int, noun: str) -> str:

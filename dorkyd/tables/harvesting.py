@@ -37,6 +37,8 @@ TRIES = 5
 """While the bucket cannot be reached."""
 MOST = 1000
 """Changes that wait."""
+MOST_BROUGHT = 64 * 1024 * 1024
+"""Of a state of before that has no facts, to compare with it."""
 VERBS = frozenset({"upload", "download", "adopt", "put", "merge"})
 """After which a path holds content that may be new to it."""
 OURS = frozenset({"upload", "put", "merge"})
@@ -68,6 +70,9 @@ class Harvester:
     cache: Cache
     workshop: Workshop = field(default_factory=Workshop)
     monotonic: Callable[[], float] = time.monotonic
+    linger_s: float = LINGER_S
+    threaded: bool = True
+    """False: whoever made it calls `run_due`."""
     _waiting: OrderedDict[tuple[str, Path], _Change] = field(default_factory=OrderedDict)
     _news: threading.Condition = field(default_factory=threading.Condition)
     _thread: threading.Thread | None = None
@@ -81,7 +86,8 @@ class Harvester:
         place = (str(tables.engine.project.path), event.path)
         with self._news:
             earlier = self._waiting.pop(place, None)
-            before = earlier.before if earlier is not None else event.before
+            # What was in its place before all that nobody has looked at yet.
+            before = event.before if earlier is None else earlier.before or earlier.digest
             self._waiting[place] = _Change(
                 tables,
                 event.path,
@@ -90,11 +96,11 @@ class Harvester:
                 event.version,
                 event.device,
                 event.verb in OURS,
-                self.monotonic() + LINGER_S,
+                self.monotonic() + self.linger_s,
             )
             if len(self._waiting) > MOST:
                 self._waiting.popitem(last=False)
-            if self._thread is None and not self._closed:
+            if self._thread is None and self.threaded and not self._closed:
                 self._thread = threading.Thread(target=self._run, name="tables", daemon=True)
                 self._thread.start()
             self._news.notify_all()
@@ -121,7 +127,8 @@ class Harvester:
 
     # --- its thread -------------------------------------------------------------------------------------------------
 
-    def _run(self) -> None:
+    def run_due(self) -> None:
+        """Harvest what is due."""
         while (change := self._next()) is not None:
             try:
                 self._harvest(change)
@@ -137,18 +144,24 @@ class Harvester:
                 with self._news:
                     self._working = False
 
-    def _next(self) -> _Change | None:
-        """The next that is due; None: the end."""
-        with self._news:
-            while not self._closed:
-                now = self.monotonic()
+    def _run(self) -> None:
+        while not self._closed:
+            self.run_due()
+            with self._news:
                 due = min((change.due for change in self._waiting.values()), default=None)
-                if due is not None and due <= now:
-                    place = next(place for place, change in self._waiting.items() if change.due <= now)
-                    self._working = True
-                    return self._waiting.pop(place)
-                self._news.wait(timeout=None if due is None else due - now)
-            return None
+                wait_s = None if due is None else max(0.0, due - self.monotonic())
+                if not self._closed:
+                    self._news.wait(timeout=wait_s)
+
+    def _next(self) -> _Change | None:
+        """One that is due, the longest waiting first; None: there is none."""
+        with self._news:
+            now = self.monotonic()
+            place = next((place for place, change in self._waiting.items() if change.due <= now), None)
+            if place is None or self._closed:
+                return None
+            self._working = True
+            return self._waiting.pop(place)
 
     def _again(self, change: _Change, exc: Transient) -> None:
         place = (str(change.tables.engine.project.path), change.path)
@@ -203,7 +216,7 @@ class Harvester:
         """Once: whoever wrote it and whoever received it each see it here."""
         engine = change.tables.engine
         assert change.before is not None
-        before = change.tables.remembered(change.before, None)
+        before = change.tables.remembered(change.before, None) or self._passed_over(change, change.before)
         what = notable(changes(before, facts)) if before is not None else ""
         if not what:
             return
@@ -215,6 +228,16 @@ class Harvester:
 
         Contents(engine).ask(note)
         _log.info("verb=schema path=%r detail=%r outcome=ok", change.path, what)
+
+    def _passed_over(self, change: _Change, digest: Digest) -> TableFacts | None:
+        """Of a state that was replaced before anybody looked at it; None: it is gone, or too large to be brought for this."""
+        found = change.tables.state_with(change.path, digest, MOST_BROUGHT)
+        if found is None or found.secret:
+            return None
+        try:
+            return change.tables.facts(found, workshop=self.workshop)[0]
+        except Refused:
+            return None  # it was no table then
 
 
 @dataclass(slots=True)

@@ -139,6 +139,12 @@ class Tables:
             raise Refused(what, code="no-such-path", hint="check the spelling")
         return self.of_state(Versions(self.engine).choose(found, at))
 
+    def state_with(self, path: Path, digest: Digest, most_bytes: int) -> Content | None:
+        """A state of before with this content, if it is known to be kept somewhere and is no larger."""
+        states = Versions(self.engine).of(path).states
+        state = next((state for state in states if state.digest == digest and state.kept), None)
+        return self.of_state(state) if state is not None and 0 <= (state.size or 0) <= most_bytes else None
+
     def local(self, path: Path) -> Local | None:
         """The file in the folder, observed; None: there is none."""
         if self.engine.project.mode is Mode.BUCKET:

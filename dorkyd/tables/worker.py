@@ -253,7 +253,7 @@ def _answer(line: _Line, does: Mapping[str, str], request: Mapping[str, Any], fd
     except Exception as exc:
         # Whatever a library says of a file that it cannot read. Only the first line, and not its bytes.
         what = (str(exc).strip().splitlines() or [""])[0][:200]
-        return {"refused": "unreadable-table", "detail": f"{type(exc).__name__}: {what}"}
+        return {"refused": "unreadable-table", "detail": f"it cannot be read: {what or type(exc).__name__}"}
     finally:
         for file in files:
             file.close()
