@@ -87,7 +87,7 @@ def described(table: Table, width: int, *, stats: bool, every: bool) -> Iterator
         )
     left = facts.width - len(columns)
     if left:
-        yield f"... and {plural(left, 'more column')}" + ("" if every else ": --all shows them")
+        yield from wrapped(f"... and {plural(left, 'more column')}" + ("" if every else ": --all shows them"), width)
 
 
 def _summary(facts: Facts, width: int) -> Iterator[str]:
@@ -146,7 +146,8 @@ def first_rows(head: Head, width: int) -> Iterator[str]:
         yield from rows_of(head.columns[start:stop], block, width, right)
         start, blocks = stop, blocks + 1
     if start < len(columns):
-        yield f"... and {plural(len(columns) - start, 'more column')}: --columns NAME,NAME shows those you name"
+        left = plural(len(columns) - start, "more column")
+        yield from wrapped(f"... and {left}: --columns NAME,NAME shows those you name", width)
 
 
 def _cell(value: Any) -> str:
