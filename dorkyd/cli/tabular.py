@@ -18,7 +18,7 @@ from dorkyd.core.printable import printable
 GAP = 2
 MOST_CELLS = 40
 """Of one value."""
-LEAST_CELLS = 6
+LEAST_CELLS = 4
 MOST_LINES = 50
 """Columns of a table that are listed, unless all are asked for."""
 MOST_BLOCKS = 4

@@ -32,7 +32,7 @@ def test_what_a_table_is(at_home: Served, ctl: Ctl, monkeypatch: pytest.MonkeyPa
         "",
         "COLUMN             TYPE   NULLS  MIN  MAX                                   SIZE",
     ]
-    assert lines[6].split() == [r"column_0\x1b[31m", "int64", "0", "1", "2" * 34 + "…", "2.0", "KiB"]
+    assert lines[6].split() == [r"column_0\x1b[31m", "int64", "0", "1", "2" * 32 + "…", "2.0", "KiB"]
     assert lines[-1] == "... and 10 more columns: --all shows them"
     assert len(ctl("show", "api:t.parquet", "--all").out.splitlines()) == 6 + 60
 
