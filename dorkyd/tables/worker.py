@@ -91,10 +91,11 @@ class Input(io.RawIOBase):
         self.ready(self._at, self._at + wanted)
         done = 0
         while done < wanted:
-            count = os.preadv(self.fd, [view[done:wanted]], self._at + done)
-            if not count:
+            piece = os.pread(self.fd, wanted - done, self._at + done)
+            if not piece:
                 raise Unreadable("the file became shorter while it was read", "changed")
-            done += count
+            view[done : done + len(piece)] = piece
+            done += len(piece)
         self._at += done
         self.got += done
         return done
