@@ -33,6 +33,8 @@ from dorkyd.tables.supervisor import Workshop
 LINGER_S = 1.0
 """How long after it was recorded a change is looked at; another one meanwhile begins anew."""
 AGAIN_S = 60.0
+NICE = 5
+"""Of what a person waits for; the harvest has the lowest priority there is."""
 TRIES = 5
 """While the bucket cannot be reached."""
 MOST = 1000
@@ -245,7 +247,7 @@ class Workroom:
     """What all projects of a daemon share for their tables. Costs nothing before the first one."""
 
     cache: Cache = field(default_factory=lambda: Cache(None))
-    asked: Workshop = field(default_factory=Workshop)
+    asked: Workshop = field(default_factory=lambda: Workshop(nice=NICE))
     """Of people, who need not wait for the harvest."""
     harvester: Harvester = field(init=False)
 

@@ -205,10 +205,10 @@ class _Line:
         self.next(None)
 
 
-def limit(memory: int) -> None:
+def limit(memory: int, nice: int) -> None:
     """Take as little of the machine as possible. What a system does not know is left out."""
     with contextlib.suppress(OSError):
-        os.nice(19)
+        os.nice(nice)
     _, most = resource.getrlimit(resource.RLIMIT_DATA)
     soft = memory if most == resource.RLIM_INFINITY else min(memory, most)
     with contextlib.suppress(OSError, ValueError):
@@ -279,6 +279,7 @@ def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser("dorkyd.tables")
     parser.add_argument("--memory", type=int, required=True)
+    parser.add_argument("--nice", type=int, default=19)
     parser.add_argument("--idle", type=float, default=60.0)
     parser.add_argument("--task", action="append", default=[], help="WORD=MODULE:FUNCTION, beside those it knows")
     given = parser.parse_args()
@@ -286,7 +287,7 @@ def main() -> None:
     nothing = os.open(os.devnull, os.O_RDWR)
     os.dup2(nothing, 0)
     os.dup2(nothing, 1)
-    limit(given.memory)
+    limit(given.memory, given.nice)
     more = dict(each.split("=", 1) for each in given.task)
     serve(sock, {**DOES, **more}, idle_s=given.idle)
     sys.stderr.flush()

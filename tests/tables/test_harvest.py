@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from tests.tables import data
 @pytest.fixture(scope="module")
 def workshop() -> Iterator[Workshop]:
     """One process for all of this."""
-    made = Workshop()
+    made = Workshop(nice=0)
     yield made
     made.close()
 
@@ -154,6 +155,27 @@ def test_what_is_no_table_is_said_to_be_none(facts: Facts, name: str) -> None:
     with pytest.raises(Refused, match=UNREADABLE[name]) as caught:
         facts(name, data.BROKEN[name])
     assert caught.value.code == "unreadable-table"
+
+
+def test_a_bomb_breaks_nothing_but_its_worker(tmp_path: Path) -> None:
+    """A line of 400 MB in a file of 400 KB: its facts are told from the sample, its first rows are refused, and others are read."""
+    file = tmp_path / "bomb.jsonl.gz"
+    with gzip.open(file, "wb", compresslevel=1) as out:
+        out.write(b'{"a": 1}\n{"b": "')
+        for _ in range(400):
+            out.write(b"0" * 1_000_000)
+    workshop = Workshop(nice=0, memory=150 * 1024 * 1024)
+    try:
+        with file.open("rb") as stream:
+            found = decode(workshop.do({"do": "facts", "path": file.name}, [stream.fileno()]))
+            assert found is not None
+            assert (found.rows is not None, found.columns[0].name) == (True, "a")
+            with pytest.raises(Refused) as caught:
+                workshop.do({"do": "head", "path": file.name, "rows": 5}, [stream.fileno()])
+            assert caught.value.code in {"out-of-memory", "hard-table"}
+            assert workshop.do({"do": "head", "path": file.name, "rows": 1}, [stream.fileno()])["rows"] == [[1]]
+    finally:
+        workshop.close()
 
 
 def test_a_parquet_file_under_a_wrong_name(facts: Facts) -> None:

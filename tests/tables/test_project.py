@@ -19,6 +19,7 @@ from dorkyd.core.settings import Mode
 from dorkyd.diffing import Diffing
 from dorkyd.errors import Refused
 from dorkyd.journal import Journal
+from dorkyd.reading import Reader
 from dorkyd.tables import kept, notices
 from dorkyd.tables.dropping import Known, drop_facts
 from dorkyd.tables.facts import loads
@@ -35,7 +36,7 @@ from tests.tables.test_worker import TASKS
 @pytest.fixture(scope="module")
 def workshop() -> Iterator[Workshop]:
     """One process for all of this."""
-    made = Workshop(tasks=TASKS)
+    made = Workshop(nice=0, tasks=TASKS)
     yield made
     made.close()
 
@@ -115,7 +116,7 @@ def test_facts_are_kept_beside_the_object_once(world: World, two: tuple[Desk, De
     assert facts is not None
     assert (facts.rows, facts.format) == (1000, "parquet")
     before = world.store.client().head(key)
-    started, ben.harvester.workshop = ben.harvester.workshop, Workshop()
+    started, ben.harvester.workshop = ben.harvester.workshop, Workshop(nice=0)
     settled(world, ben)
     assert ben.harvester.workshop.pid is None  # it never asked a worker
     ben.harvester.workshop = started
@@ -140,6 +141,10 @@ def test_both_sides_are_told_of_a_changed_schema_once(world: World, two: tuple[D
     for desk in two:
         settled(world, desk)
         assert desk.told() == desk.logged() == said
+        reader = Reader(desk.device.engine.journal_file, desk.device.project, desk.device.name)
+        last = reader.why("t.parquet", desk.device.engine.rules(), {}).last
+        assert last is not None
+        assert last.verb != "schema"  # nothing that was done to the file
 
 
 def test_a_state_that_was_replaced_before_anybody_looked_is_brought_for_the_comparison(
@@ -239,13 +244,13 @@ def test_what_breaks_the_worker_is_no_trouble_of_sync(world: World, two: tuple[D
     """It is remembered, across restarts too, and not tried again."""
     ann, ben = two
     cache = ann.harvester.cache
-    ann.harvester.workshop = breaking = Workshop(tasks={"facts": "tests.tables.misbehaving:crash"})
+    ann.harvester.workshop = breaking = Workshop(nice=0, tasks={"facts": "tests.tables.misbehaving:crash"})
     try:
         digest = ann.make("t.parquet", data.taxi)
         settled(world, ann)
         assert cache.is_hard(digest)
         assert ben.device.tree()["t.parquet"] == ann.device.tree()["t.parquet"]
-        again = Workshop()
+        again = Workshop(nice=0)
         ann.harvester.workshop = again
         ann.device.write("other.csv", "a\n1\n")
         (ann.device.root / "t.parquet").touch()
