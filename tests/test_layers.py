@@ -41,7 +41,7 @@ FAMILIES = {
 PORTS = ["ports", "core.*", "errors"]
 KEYS = ["keys", "key_store", "key_chain", "keyring", "codecs", "sealing"]
 """Encryption: over a bucket, so that all above see plain bytes."""
-STORES = ["journal", "ledger", "schema", "sessions", "repeats", "batch_rows", "manual_rows"]
+STORES = ["sqlite", "journal", "ledger", "schema", "sessions", "repeats", "batch_rows", "manual_rows"]
 ENGINE = [
     *("asking", "batches", "freezing", "storing", "artifacts", "wholes", "reading_artifacts", "team"),
     *("placing", "contents", "reinstating", "restoring", "undoing", "versions", "reading_history"),
@@ -87,6 +87,17 @@ MAY_IMPORT: dict[str, list[str]] = {
     **{name: [*PORTS, *members] for members in FAMILIES.values() for name in members},
     # What works on ports and the journal. `news` is an adapter that takes a bucket: the bucket's own words.
     **{name: [*PORTS, *STORES, *KEYS, *ENGINE, "news", "bucket_trash"] for name in ENGINE},
+    # The process of its own: nothing of ours that would bring more into it.
+    **{
+        f"tables.{name}": ["tables.*"] for name in ("harvest", "text", "rows", "values", "facts", "changes", "__main__")
+    },
+    "tables.supervisor": ["errors"],
+    "tables.kept": [*PORTS, "news", "tables.*"],
+    # Beside the engine, as what it serves through the API is.
+    "tables.*": [*PORTS, *STORES, *KEYS, *ENGINE, "tables.*"],
+    "tables": [],
+    "tables.worker": [],
+    "tables.formats": [],
     "passphrases": ["errors"],
     "keys": ["core.*", "errors", "durable", "passphrases", "private"],
     "codecs": ["core.*", "errors", "keys"],
@@ -105,11 +116,15 @@ MAY_IMPORT: dict[str, list[str]] = {
         name: [*PORTS, *STORES, *KEYS, *ENGINE, "commits", "commit_store", "commit_cache", "committed_secrets", "news"]
         for name in ("manual_push", "manual_finishing", "manual_copies")
     },
-    "bucket_upkeep": [*PORTS, *STORES, "news", "compaction", "bucket_trash"],
+    "bucket_upkeep": [*PORTS, *STORES, "news", "compaction", "bucket_trash", "tables.dropping"],
+    **{name: [*PORTS, *STORES, *KEYS, *ENGINE, "tables.*"] for name in ("diffing", "histories")},
+    "control_tables": [],
     "api.messages": ["core.*"],
     "api.import_messages": ["api.messages", "core.*"],
     "api.import_calls": ["api.calls", "api.import_messages"],
-    "api.history_messages": ["api.messages"],
+    "api.history_messages": ["api.messages", "api.table_messages"],
+    "api.table_messages": ["api.messages"],
+    "api.table_calls": ["api.calls", "api.messages", "api.table_messages"],
     "api.commit_messages": ["api.messages"],
     "api.failures": [],
     "api.calls": ["api.messages", "core.*"],
@@ -129,6 +144,7 @@ MAY_IMPORT: dict[str, list[str]] = {
         "control_manual",
         "control_freeze",
         "control_prospect",
+        "control_tables",
         "core.*",
         "errors",
     ],
@@ -162,6 +178,7 @@ MAY_IMPORT: dict[str, list[str]] = {
     "control": [
         "core.*",
         "errors",
+        "control_tables",
         "control_prospect",
         "control_commits",
         "control_history",
@@ -192,6 +209,8 @@ MAY_IMPORT: dict[str, list[str]] = {
         "api.history_calls",
         "api.history_messages",
         "api.manual_calls",
+        "api.table_calls",
+        "api.table_messages",
         "api.manual_messages",
         "api.freeze_calls",
         "api.freeze_messages",
@@ -220,6 +239,8 @@ MAY_IMPORT: dict[str, list[str]] = {
         "api.history_calls",
         "api.manual_messages",
         "api.manual_calls",
+        "api.table_calls",
+        "api.table_messages",
         "api.freeze_messages",
         "api.freeze_calls",
         "api.failures",
@@ -290,7 +311,7 @@ LIBRARIES: dict[str, tuple[list[str], bool]] = {
     "google_crc32c": (["buckets.gcs_body"], True),
     "requests": (["buckets.gcs"], True),
     "obstore": (["buckets.fastlane"], True),
-    "sqlite_utils": (["journal", "schema"], False),
+    "sqlite_utils": (["sqlite"], False),
     "watchdog": (["watcher", "inotify"], False),
     "pathspec": (["core.ignore"], False),
     "yaml": (CONFIG, False),
@@ -305,6 +326,7 @@ LIBRARIES: dict[str, tuple[list[str], bool]] = {
     "typer": (["cli", "cli.*"], False),
     "rich": (["cli", "cli.*"], False),
     "apscheduler": (["daemon"], False),
+    "pyarrow": (["tables.*"], True),
 }
 """Library: the only modules that import it; and whether only inside functions, so that nobody pays who does not use it."""
 
@@ -440,7 +462,7 @@ def wrong_libraries(found: tuple[Import, ...]) -> list[str]:
                 continue
             if not among(one.by, holders):
                 violations.append(told(one, f"{library} is imported only in {', '.join(holders)}"))
-            elif late and not one.lazy:
+            elif late and not one.lazy and not one.for_types:
                 violations.append(told(one, f"{library} is imported inside functions, so that others need not load it"))
     return violations
 
