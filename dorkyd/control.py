@@ -18,6 +18,7 @@ from dorkyd.control_import import ImportControl, ImportedHistory
 from dorkyd.control_logs import LogsControl
 from dorkyd.control_manual import ManualControl
 from dorkyd.control_prospect import ProspectControl
+from dorkyd.control_tables import TableControl
 from dorkyd.core.artifact import Artifact, ArtifactVersion, Condition
 from dorkyd.core.audit import EVERYTHING, Filter
 from dorkyd.core.report import (
@@ -72,11 +73,15 @@ class ArtifactControl(Protocol):
     def versions(self, path: str) -> Sequence[ArtifactVersion]:
         """The states of the object that are known, newest first."""
 
-    def open(self, artifact: Artifact, start: int = 0) -> AbstractContextManager[Iterator[Chunk]]:
-        """Its bytes from an offset on, in chunks. `Stale` when it is no longer this state."""
+    def open(
+        self, artifact: Artifact, start: int = 0, stop: int | None = None
+    ) -> AbstractContextManager[Iterator[Chunk]]:
+        """Its bytes from an offset on, in chunks; what follows `stop` need not come. `Stale` when it is no longer this state."""
 
-    def open_now(self, path: str, start: int = 0) -> AbstractContextManager[tuple[Artifact, Iterator[Chunk]]]:
-        """The object as it is now with its bytes from an offset on, in one look. `Stale` where that takes another look first:
+    def open_now(
+        self, path: str, start: int = 0, stop: int | None = None
+    ) -> AbstractContextManager[tuple[Artifact, Iterator[Chunk]]]:
+        """The object as it is now with its bytes from an offset on, as `open`, in one look. `Stale` where that takes another look first:
         it is not there, ends before, or does not tell what it is.
         """
 
@@ -169,6 +174,10 @@ class ProjectControl(Protocol):
     @property
     def manual(self) -> ManualControl:
         """Mode manual."""
+
+    @property
+    def tables(self) -> TableControl:
+        """Its tables."""
 
     @property
     def past(self) -> HistoryControl:

@@ -33,9 +33,12 @@ class HistoryControl(Protocol):
     def empty_trash(self, where: str, path: str | None, older_than_s: float | None) -> Emptied:
         """Remove it for good, all or what was put away longer ago."""
 
-    def diff(self, path: str, before: str | None, after: str | None, *, reveal: bool) -> Difference:
+    def diff(
+        self, path: str, before: str | None, after: str | None, *, reveal: bool, key: Sequence[str] = ()
+    ) -> Difference:
         """Compare two states. `before` None: the newest that is not what stands here; `after` None: the file here. Of secrets no
-        value is shown unless `reveal`.
+        value is shown unless `reveal`. `key`: columns by which rows of tables are compared; `Refused` (`no-table`,
+        `no-such-column`, `no-key`, `too-many-rows`).
         """
 
     def beside(self, path: str, other: str, *, reveal: bool) -> Difference:

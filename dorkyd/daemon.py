@@ -59,6 +59,7 @@ from dorkyd.project import WIND_DOWN_S, ProjectRunner
 from dorkyd.prospecting import Prospector
 from dorkyd.push import QueuePush
 from dorkyd.sampling import Sampling
+from dorkyd.tables.harvesting import Workroom
 from dorkyd.watcher import OsWatcher
 
 _log = logging.getLogger("dorkyd.daemon")
@@ -123,8 +124,12 @@ class Daemon:
     _tcp: TcpDoor | None = None
     """Once it runs."""
     _sampling: Sampling = field(default_factory=Sampling)
+    _workroom: Workroom = field(init=False)
     _bad_edit: str = ""
     _seen_text: str = ""
+
+    def __post_init__(self) -> None:
+        self._workroom = Workroom.at(self.loaded.homes.state_dir)
 
     # --- DaemonControl ------------------------------------------------------------------------------------------
 
@@ -326,6 +331,7 @@ class Daemon:
             api.stop()
             if scheduler.running:
                 scheduler.shutdown(wait=False)
+            self._workroom.close()
             self._stop_all()
             self._pool.close()
             os.close(lock)
@@ -417,7 +423,7 @@ class Daemon:
             pinned=lambda: config.pinned_fingerprint(project.path),
             paging=_paging(project),
         )
-        runner = ProjectRunner(engine, self._published, limits)
+        runner = ProjectRunner(engine, self._published, limits, self._workroom)
         threading.Thread(target=prepare, args=(project,), name="prepare", daemon=True).start()
         runner.start()
         return runner

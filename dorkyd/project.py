@@ -55,6 +55,11 @@ from dorkyd.npm_history import HistoryImport
 from dorkyd.opening import retire
 from dorkyd.ports import Bucket, TellsIdentity, Throttle
 from dorkyd.reading import Reader
+from dorkyd.tables.desk import TableDesk
+from dorkyd.tables.harvesting import Workroom
+from dorkyd.tables.looking import Tables
+from dorkyd.tables.notices import Notice, noted
+from dorkyd.tables.notices import warnings as told_in_status
 from dorkyd.tables.sidecar import Sidecar
 from dorkyd.team import TeamDesk
 
@@ -98,14 +103,27 @@ class _Ticket:
 class ProjectRunner:
     """See the module; `control.ProjectControl` says what each method promises."""
 
-    def __init__(self, engine: Engine, publish: Callable[[ProjectStatus], None], throttle: Throttle) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        publish: Callable[[ProjectStatus], None],
+        throttle: Throttle,
+        workroom: Workroom | None = None,
+    ) -> None:
+        """`workroom` None: nothing is harvested from tables."""
         self._engine = engine
         self._throttle = throttle
         self._publish = publish
         self._decisions = Decisions(engine)
         self._artifacts = Artifacts.of(engine)
         self._team = TeamDesk(engine)
-        self._histories = Histories(engine)
+        self._workroom = workroom or Workroom()
+        self._tables = Tables(engine, self._artifacts, self._workroom.asked, self._workroom.cache)
+        self._histories = Histories(engine, self._tables)
+        if workroom is not None:
+            engine.recorded = lambda event: workroom.harvester.heard(self._tables, event)
+        self._table_desk = TableDesk(self._tables, self._tell_now)
+        self._noticed: Sequence[Notice] = ()
         self._committing = Committing(engine, lambda: self.sync(wait=True, timeout_s=SETTLE_S))
         self._pushes = Pushes(engine)
         self._manual = Manual(engine, self._pushes, self._wait_for, self._tell_now)
@@ -144,6 +162,7 @@ class ProjectRunner:
 
     def ask_to_stop(self) -> None:
         """Begin nothing new."""
+        self._workroom.harvester.forget(self._tables)
         self._stopping.set()
         if self._sidecar is not None:
             self._sidecar.stop()
@@ -301,6 +320,7 @@ class ProjectRunner:
                 self._counted, self._settled, self._changes = now, state, changes
                 self._totals = self._count()
                 self._apart = status_of(engine)
+                self._noticed = noted(engine.journal) if engine.journal is not None else ()
                 warn_of_pushes(engine)
             else:
                 self._recount = self._counted + _COUNT_S
@@ -326,6 +346,7 @@ class ProjectRunner:
             warnings=(
                 *(Warning(code, what, todo) for code, (what, todo) in sorted(engine.warnings.items())),
                 *(self._sidecar.notices if self._sidecar is not None else ()),
+                *told_in_status(self._noticed, project.name, engine.clock.time_ns()),
             ),
             requests=counts,
             cost=self._cost(counts, now - self._counting[1]),
@@ -448,6 +469,11 @@ class ProjectRunner:
     def manual(self) -> Manual:
         """Mode manual, for clients."""
         return self._manual
+
+    @property
+    def tables(self) -> TableDesk:
+        """Its tables, for clients."""
+        return self._table_desk
 
     @property
     def past(self) -> Histories:

@@ -14,10 +14,11 @@ from dorkyd.api import history_messages as h
 from dorkyd.api import messages as m
 from dorkyd.api.depending import Project
 from dorkyd.api.description import PROBLEMS
+from dorkyd.api.tables import difference
 from dorkyd.core.artifact import USUAL_TYPE
 from dorkyd.core.audit import Filter, verbs_of
 from dorkyd.core.moments import moment_ns
-from dorkyd.core.past import Content, Outcome, Undone
+from dorkyd.core.past import Content, Difference, Outcome, Undone
 from dorkyd.errors import Refused
 
 MOST_ITEMS = 100_000
@@ -87,32 +88,39 @@ async def empty_trash(request: Request, project: Project, body: h.EmptyTrashRequ
 
 
 @router.get("/diff")
-def diff(
+async def diff(
+    request: Request,
     project: Project,
     path: str,
     before: str | None = None,
     after: str | None = None,
     other: Annotated[str | None, Query(min_length=1, description="Another path, e.g. of a conflict copy.")] = None,
     reveal: bool = False,
+    key: Annotated[
+        list[str] | None, Query(max_length=20, description="Columns; rows of tables are compared by them.")
+    ] = None,
 ) -> h.Difference:
     """Compare two states of a path. Without `before`: the newest that is not what stands here; without `after`: the file
     as it is here. With `other`: what stands at that path, which is `before`, with what stands at `path`. Values of `.env`
-    files and of what is encrypted are masked unless `reveal`.
+    files and of what is encrypted are masked unless `reveal`. Of tables it tells what differs in schema, rows and statistics,
+    and with `key` which rows do.
     """
-    if other is not None:
-        if before is not None or after is not None:
-            raise Refused(
-                "`other` compares what stands at two paths", code="bad-request", hint="leave out the versions"
-            )
-        found = project.past.beside(path, other, reveal=reveal)
+    if other is None:
+        compare = partial(project.past.diff, path, before, after, reveal=reveal, key=key or ())
+    elif before is None and after is None and not key:
+        compare = partial(project.past.beside, path, other, reveal=reveal)
     else:
-        found = project.past.diff(path, before, after, reveal=reveal)
+        raise Refused(
+            "`other` compares what stands at two paths", code="bad-request", hint="leave out the versions and the key"
+        )
+    found: Difference = await request.app.state.waits.run(compare)
     return h.Difference(
         path=found.path,
         kind=found.compared.kind,
         before=h.DiffSide.model_validate(found.before),
         after=h.DiffSide.model_validate(found.after),
         text=found.compared.text,
+        table=None if found.table is None else difference(found.table),
     )
 
 

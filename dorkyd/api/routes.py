@@ -17,7 +17,7 @@ from typing import Annotated, Any, TypeVar
 from fastapi import APIRouter, FastAPI, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
-from dorkyd.api import artifacts, commits, freezes, history, imports, logs, manual, problems, prospects
+from dorkyd.api import artifacts, commits, freezes, history, imports, logs, manual, problems, prospects, tables
 from dorkyd.api import messages as m
 from dorkyd.api.depending import Control, Project
 from dorkyd.api.description import PROBLEMS, Described
@@ -70,6 +70,7 @@ def described(version: str) -> Described:
     app.include_router(imports.one)
     app.include_router(one)
     app.include_router(history.router)
+    app.include_router(tables.router)
     app.include_router(commits.router)
     app.include_router(artifacts.router)
     app.include_router(artifacts.batches)

@@ -20,6 +20,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "importing": ("import-dorky",),
     "halts": ("conflicts", "problems", "resolve", "approve", "reject"),
     "files": ("ls", "why", "check-ignore"),
+    "show": ("show",),
     "history": ("log", "history", "restore", "undo", "trash", "diff"),
     "commits": ("commit", "commits", "checkout", "lock", "gc"),
     "manual": ("stage", "unstage", "push", "pull"),

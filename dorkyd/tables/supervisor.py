@@ -3,7 +3,7 @@
     Workshop(...).do({"do": "facts", "path": ...}, [file], key=digest)
 
 One process and one request at a time for each workshop; from any thread, and whoever comes second waits. Nothing is started
-before the first request, and the process ends by itself when nobody asks for a while. A request that killed it (memory, time,
+before the first request, and the process ends by itself when nobody asks for a while. A request that killed it (memory, CPU time,
 a crash) is remembered by its key and refused from then on.
 """
 
@@ -28,6 +28,7 @@ from dorkyd.errors import Refused, Transient
 MEMORY_BYTES = 1024 * 1024 * 1024
 """What a worker may use for data; what of its libraries is loaded counts a little."""
 TIMEOUT_S = 60.0
+"""CPU seconds that a request may take, and so many seconds that are waited for it; a busy machine may take as long for less."""
 IDLE_S = 60.0
 """How long a worker without work stays."""
 _REPLY_BYTES = 64 * 1024 * 1024
@@ -91,6 +92,7 @@ class Workshop:
     memory: int = MEMORY_BYTES
     timeout_s: float = TIMEOUT_S
     idle_s: float = IDLE_S
+    nice: int = 19
     tasks: Mapping[str, str] = field(default_factory=dict)
     """`MODULE:FUNCTION` by word, beside `dorkyd.tables.worker.DOES`."""
     _running: _Running | None = None
@@ -113,14 +115,15 @@ class Workshop:
 
         The answer comes from a process that strangers' files may have turned: believe no more of it than of the file.
         `Refused`: `unreadable-table`, the worker's own codes, and `hard-table` where it had to be ended.
-        `Transient` (`stopping`) when the daemon ends. What `fill` raises is raised on.
+        `Transient`: `stopping` when the daemon ends, `slow-table` when it took too long without using its CPU seconds. What
+        `fill` raises is raised on.
         """
         with self._turn:
             known = f"{request.get('do')} {key}" if key is not None else None
             if known is not None and known in self._broke:
                 raise _hard(self._broke[known])
             patience = timeout_s if timeout_s is not None else self.timeout_s
-            asked = {**request, "sparse": fill is not None, "cpu_s": patience}
+            asked = {"cpu_s": patience, **request, "sparse": fill is not None}
             for _ in range(_STARTS):
                 running = self._ready()
                 try:
@@ -135,7 +138,9 @@ class Workshop:
                     self._break(known, _told(how))
                 except TimeoutError:
                     self._end()
-                    self._break(known, f"it took longer than {patience:g} s")
+                    # No word about the table: the machine is busy, or what it asked for was slow to come.
+                    what = f"looking at the table took longer than {patience:g} s"
+                    raise Transient(what, code="slow-table", hint="try again when the machine is less busy") from None
                 except ValueError:
                     self._end()
                     self._break(known, "it answered what is no answer")
@@ -187,7 +192,7 @@ class Workshop:
     def _start(self) -> _Running:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         command = [sys.executable, "-P", "-m", "dorkyd.tables"]
-        command += [f"--memory={self.memory}", f"--idle={self.idle_s}"]
+        command += [f"--memory={self.memory}", f"--idle={self.idle_s}", f"--nice={self.nice}"]
         command += [f"--task={word}={where}" for word, where in self.tasks.items()]
         # Nothing of ours but where Python's modules are: no credentials, no proxies.
         environment = {

@@ -31,7 +31,11 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-DOES: dict[str, str] = {}
+DOES: dict[str, str] = {
+    "facts": "dorkyd.tables.harvest:facts",
+    "head": "dorkyd.tables.rows:head",
+    "compare": "dorkyd.tables.rows:compare",
+}
 """Module and function by word; imported when first asked for."""
 LINE_BYTES = 32 * 1024 * 1024
 """A longer line is no request."""
@@ -87,10 +91,11 @@ class Input(io.RawIOBase):
         self.ready(self._at, self._at + wanted)
         done = 0
         while done < wanted:
-            count = os.preadv(self.fd, [view[done:wanted]], self._at + done)
-            if not count:
+            piece = os.pread(self.fd, wanted - done, self._at + done)
+            if not piece:
                 raise Unreadable("the file became shorter while it was read", "changed")
-            done += count
+            view[done : done + len(piece)] = piece
+            done += len(piece)
         self._at += done
         self.got += done
         return done
@@ -200,10 +205,10 @@ class _Line:
         self.next(None)
 
 
-def limit(memory: int) -> None:
+def limit(memory: int, nice: int) -> None:
     """Take as little of the machine as possible. What a system does not know is left out."""
     with contextlib.suppress(OSError):
-        os.nice(19)
+        os.nice(nice)
     _, most = resource.getrlimit(resource.RLIMIT_DATA)
     soft = memory if most == resource.RLIM_INFINITY else min(memory, most)
     with contextlib.suppress(OSError, ValueError):
@@ -214,7 +219,7 @@ def limit(memory: int) -> None:
 
 def _cut_off() -> None:
     """A network of its own, with nobody in it, where the system lets anybody have one (Linux)."""
-    import ctypes  # noqa: PLC0415
+    import ctypes
 
     new_user, new_net = 0x10000000, 0x40000000
     with contextlib.suppress(OSError, AttributeError):
@@ -249,7 +254,7 @@ def _answer(line: _Line, does: Mapping[str, str], request: Mapping[str, Any], fd
     except Exception as exc:
         # Whatever a library says of a file that it cannot read. Only the first line, and not its bytes.
         what = (str(exc).strip().splitlines() or [""])[0][:200]
-        return {"refused": "unreadable-table", "detail": f"{type(exc).__name__}: {what}"}
+        return {"refused": "unreadable-table", "detail": f"it cannot be read: {what or type(exc).__name__}"}
     finally:
         for file in files:
             file.close()
@@ -274,6 +279,7 @@ def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser("dorkyd.tables")
     parser.add_argument("--memory", type=int, required=True)
+    parser.add_argument("--nice", type=int, default=19)
     parser.add_argument("--idle", type=float, default=60.0)
     parser.add_argument("--task", action="append", default=[], help="WORD=MODULE:FUNCTION, beside those it knows")
     given = parser.parse_args()
@@ -281,7 +287,7 @@ def main() -> None:
     nothing = os.open(os.devnull, os.O_RDWR)
     os.dup2(nothing, 0)
     os.dup2(nothing, 1)
-    limit(given.memory)
+    limit(given.memory, given.nice)
     more = dict(each.split("=", 1) for each in given.task)
     serve(sock, {**DOES, **more}, idle_s=given.idle)
     sys.stderr.flush()

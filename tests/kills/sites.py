@@ -56,11 +56,27 @@ _CACHE = "a cache of what was read of commits: it may be lost at any time"
 _CONVERTED = (
     "one transaction for a word to people; a kill between converting and storing is in `tests/tables/test_sidecar.py`"
 )
+_FACTS = "derived from a table, created once by its content: it may be lost at any time, `tests/tables/test_project.py`"
+_NOTICE = "one transaction for a word to people: a kill before it loses the word and no file"
+_SCRATCH = "a file without a name, for a look at a remote table"
 _EARLY = "told, but done before the story arms its victim"
 UNREACHED: dict[Site, str] = {
     ("os.mkdir", "npm_folder.retire"): _NPM,
     ("os.open", "npm_folder._keep_git_out"): _NPM,
     ("sql COMMIT", "tables.sidecar.Sidecar._note"): _CONVERTED,
+    ("bucket.put", "tables.kept.write"): _FACTS,
+    ("bucket.delete", "tables.dropping.drop_facts"): _FACTS,
+    ("os.pwrite", "tables.looking._write"): _SCRATCH,
+    ("sql COMMIT", "tables.notices.note"): _NOTICE,
+    ("sql COMMIT", "tables.notices.seen"): _NOTICE,
+    ("sql CREATE IF", "tables.kept.Cache._with"): _FACTS,
+    ("sql DELETE facts", "tables.kept.Cache.put"): _FACTS,
+    ("sql DELETE hard", "tables.kept.Cache.note_hard"): _FACTS,
+    ("sql INSERT facts", "tables.kept.Cache.put"): _FACTS,
+    ("sql INSERT hard", "tables.kept.Cache.note_hard"): _FACTS,
+    ("sql UPDATE facts", "tables.kept.Cache.get"): _FACTS,
+    **{("statement", f"{verb} {table}"): _FACTS for verb in ("DELETE", "INSERT") for table in ("facts", "hard")},
+    ("statement", "UPDATE facts"): _FACTS,
     ("statement", "DELETE documents"): _CACHE,
     ("os.mkdir", "commit_cache.CommitCache._try"): _CACHE,
     ("os.unlink", "commit_cache.CommitCache._with"): _CACHE,

@@ -46,18 +46,18 @@ def taxi(file: Path, rows: int = 1000, *, seed: int = 1, group: int = 250, drop:
     return file
 
 
-def large(file: Path, size: int, *, seed: int = 1) -> Path:
-    """Parquet of about so many bytes that do not pack, in row groups of about 16 MiB."""
+def large(file: Path, size: int, *, seed: int = 1, rows: int = 262_144) -> Path:
+    """Parquet of about so many bytes that do not pack, in row groups of about 16 MiB, or so many rows."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     chance = np.random.default_rng(seed)
-    rows = 262_144
     names = [f"signal_{n}" for n in range(8)]
-    with pq.ParquetWriter(file, pa.schema([(name, pa.float64()) for name in names]), compression="none") as writer:
+    schema = pa.schema([(name, pa.float64()) for name in names])
+    # Numbers that never repeat have no use for dictionaries; pages of 64 KiB, so that first rows are a small part.
+    with pq.ParquetWriter(file, schema, compression="none", use_dictionary=False, data_page_size=65_536) as writer:
         while file.stat().st_size < size:
-            # Without dictionaries, as numbers that never repeat would be written by most tools.
             writer.write_table(pa.table({name: chance.random(rows) for name in names}), row_group_size=rows)
     return file
 
@@ -164,7 +164,7 @@ def newlines(file: Path) -> Path:
 
 def mixed(file: Path) -> Path:
     """CSV with a column that is a number for a while, then text, and one that is sometimes empty."""
-    lines = ["id,value,maybe"] + [f"{n},{n if n < 150 else 'n/a'},{'' if n % 5 else n}" for n in range(200)]
+    lines = ["id,value,maybe"] + [f"{n},{n if n < 150 else 'unknown'},{'' if n % 5 else n}" for n in range(200)]
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return file
 
