@@ -100,7 +100,8 @@ MAY_IMPORT: dict[str, list[str]] = {
     # A package that loads pyarrow at once: it is imported inside functions only, or by its name in the worker.
     "tables.converting.*": [*PORTS, "tables.converting.*", "tables.worker", "config_nodes", "allocator", "durable"],
     "tables.siblings": ["core.*"],
-    "tables.sidecar": [*PORTS, *STORES, *KEYS, *ENGINE, "tables.siblings", "tables.supervisor"],
+    "tables.shortfalls": [*PORTS, *STORES, *KEYS, *ENGINE],
+    "tables.sidecar": [*PORTS, *STORES, *KEYS, *ENGINE, "tables.shortfalls", "tables.siblings", "tables.supervisor"],
     "tables.formats": [],
     "passphrases": ["errors"],
     "keys": ["core.*", "errors", "durable", "passphrases", "private"],

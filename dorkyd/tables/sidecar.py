@@ -16,7 +16,6 @@ lowest priority and limited memory (`dorkyd.tables.supervisor`). The engine neve
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
 import os
 import tempfile
@@ -33,13 +32,13 @@ from dorkyd.contents import Contents
 from dorkyd.core.artifact import Condition, artifact_of_remote
 from dorkyd.core.conversion import Conversion, Converted
 from dorkyd.core.model import Base, Digest, Local, Path, Remote
-from dorkyd.core.printable import printable
 from dorkyd.core.report import Warning as Told
 from dorkyd.core.settings import Converting
 from dorkyd.engine import Engine
 from dorkyd.errors import Blocked, DorkyError, Refused, Stale, Transient
 from dorkyd.ports import Known
 from dorkyd.reading import Reader
+from dorkyd.tables.shortfalls import Shortfall, Shortfalls
 from dorkyd.tables.siblings import (
     BY,
     MADE,
@@ -65,26 +64,10 @@ PATIENCE_S = 3600.0
 """Of one conversion."""
 MEMORY_BYTES = 768 * 1024 * 1024
 """The worker's limit. It needs some 400 MiB."""
-KEPT = "convert"
-"""The journal's word for what is remembered."""
 SCHEMA_BYTES = 1024 * 1024
-MOST_TOLD = 5
 _PAGE = 5000
 _log = logging.getLogger("dorkyd.tables")
 _one_at_a_time = threading.Lock()
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """What a person should know of a path, and of which of its states."""
-
-    content: Digest
-    by: str
-    code: str
-    detail: str
-    hint: str
-    final: bool
-    """This content is not tried again in this manner."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +107,7 @@ class Sidecar:
     _tries: dict[Path, int] = field(default_factory=dict)
     _seq: int | None = None
     """How far history was read; None: nothing was looked at yet."""
-    _notices: dict[Path, Notice] = field(default_factory=dict)
+    _short: Shortfalls = field(init=False)
     _originals: dict[Path, set[Path]] = field(default_factory=dict)
     """By the sibling's path: what is looked at when that changes."""
     _contents: Contents = field(init=False)
@@ -132,16 +115,12 @@ class Sidecar:
     def __post_init__(self) -> None:
         self._rules = Rules.of(self.engine.project.convert)
         self._contents = Contents(self.engine)
+        self._short = Shortfalls(self.engine)
 
     @property
     def notices(self) -> tuple[Told, ...]:
         """For the status."""
-        found = sorted(dict(self._notices).items())
-        told = [Told(each.code, f"{path}: {each.detail}", each.hint) for path, each in found[:MOST_TOLD]]
-        if len(found) > MOST_TOLD:
-            what = f"{len(found) - MOST_TOLD} more files could not be converted, or not all of each"
-            told.append(Told("convert-more", what, "the daemon's log names them"))
-        return tuple(told)
+        return self._short.told()
 
     def start(self) -> None:
         """Begin."""
@@ -188,14 +167,14 @@ class Sidecar:
             self._one(path)
         due = min(self._todo.values(), default=None)
         wait = None if due is None else max(0.05, due - time.monotonic())
-        return min(GLANCE_S, wait or GLANCE_S) if self._notices else wait
+        return min(GLANCE_S, wait or GLANCE_S) if self._short else wait
 
     def _hear(self) -> None:
         """Take down which paths are to be looked at."""
         reader = Reader(self.engine.journal_file, self.engine.project, self.engine.device)
         if self._seq is None:
             last = reader.log(-1, 1)
-            self._recall()
+            self._short.recall()
             self._look_at_all(reader)
             self._seq = last[-1].seq if last else 0
         while items := reader.log(self._seq, _PAGE):
@@ -206,9 +185,10 @@ class Sidecar:
                 self._due(item.path)
 
         keyring = self.engine.keyring
-        for path, notice in self._notices.items():
+        for path in self._short:
+            known = self._short.of(path)
             # What is encrypted is changed without a word in history.
-            if notice.code == "convert-secret" and keyring is not None and keyring.covers(sibling(path)):
+            if known is not None and known.code == "convert-secret" and keyring and keyring.covers(sibling(path)):
                 self._due(path, linger_s=0)
 
     def _look_at_all(self, reader: Reader) -> None:
@@ -217,12 +197,12 @@ class Sidecar:
             after = page[-1].path
             for item in page:
                 self._due(item.path, linger_s=0)
-        for path in list(self._notices):
+        for path in self._short:
             self._due(path, linger_s=0)
 
     def _due(self, path: Path, *, linger_s: float = LINGER_S) -> None:
         for each in (path, *self._originals.get(path, ())):
-            if self._rules.entry(each) is not None or each in self._notices:
+            if self._rules.entry(each) is not None or each in self._short:
                 self._todo[each] = time.monotonic() + linger_s
 
     def _one(self, path: Path) -> None:
@@ -239,7 +219,7 @@ class Sidecar:
                 return
             # The project is halted or paused, a key is missing, the disk is full: whoever mends that need not tell us.
             if exc.code not in {"halted", "paused"}:
-                self._note(path, Notice(Digest(""), "", "convert-failed", str(exc), exc.hint, final=False))
+                self._short.note(path, Shortfall(Digest(""), "", "convert-failed", str(exc), exc.hint, final=False))
             self._later(path, exc)
 
     def _later(self, path: Path, exc: DorkyError) -> None:
@@ -254,29 +234,31 @@ class Sidecar:
         seen = self._contents.ask(lambda: self._seen(path, entry))
         if entry is None or seen.base is None:
             # Not ours any more, or gone. What was made of it stays: others may use it.
-            self._note(path, None)
+            self._short.note(path, None)
             return
         content, beside = seen.base.digest, sibling(path)
         self._originals.setdefault(beside, set()).add(path)
         asked = conversion(path, entry, self._schema(entry, seen.schema))
         by = manner(asked)
-        notice = self._notices.get(path)
-        if notice is not None and notice.final and (notice.content, notice.by) == (content, by):
+        notice = self._short.of(path)
+        if notice is not None and notice.final and notice.is_of(content, by):
             return
         stands = self._stands(path, content, by, seen)
         if stands is Stands.CURRENT:
-            if notice is not None and (notice.content, notice.by) != (content, by):
-                self._note(path, None)
+            if notice is not None and not notice.is_of(content, by):
+                self._short.note(path, None)
             return
         if stands is Stands.FOREIGN:
             what = f"{beside} is not what was made of it, and is left as it is"
             # Not final: whoever moves it away expects the table.
             hint = f"move {beside} away to have it made, or take {path} out of `convert`"
-            self._note(path, Notice(content, by, "convert-taken", what, hint, final=False))
+            self._short.note(path, Shortfall(content, by, "convert-taken", what, hint, final=False))
             return
         if seen.secret and not seen.covered:
             what = f"it is encrypted and {beside} would not be, so that no table is made of it"
-            self._note(path, Notice(content, by, "convert-secret", what, f"dorkyctl encrypt '{beside}'", final=False))
+            self._short.note(
+                path, Shortfall(content, by, "convert-secret", what, f"dorkyctl encrypt '{beside}'", final=False)
+            )
             return
         try:
             self._make(path, content, by, asked, seen)
@@ -284,7 +266,9 @@ class Sidecar:
             exc = unfit.why
             why = str(exc).removeprefix(f"{asked.name}: ").removeprefix(f"{asked.name} ")
             hint = _HINTS.get(exc.code, f"`dorkyctl convert {path} OUT.parquet` tries the same by hand")
-            self._note(path, Notice(content, by, "convert-failed", f"no table was made: {why}", hint, final=True))
+            self._short.note(
+                path, Shortfall(content, by, "convert-failed", f"no table was made: {why}", hint, final=True)
+            )
             _log.info("verb=convert path=%r outcome=%s", path, exc.code)
 
     # --- looking ----------------------------------------------------------------------------------------------------
@@ -386,8 +370,8 @@ class Sidecar:
             self._store(path, content, by, condition, table, secret=seen.secret or seen.covered)
         rejects = f"{told.rejects} records are not in {beside}" if told.rejects != 1 else f"1 record is not in {beside}"
         hint = f"dorkyctl convert {path} OUT.parquet lists what was left out, with lines"
-        note = Notice(content, by, "convert-rejects", rejects, hint, final=False) if told.rejects else None
-        self._note(path, note)
+        note = Shortfall(content, by, "convert-rejects", rejects, hint, final=False) if told.rejects else None
+        self._short.note(path, note)
         _log.info(
             "verb=convert path=%r rows=%d rejects=%d bytes=%d seconds=%.3f outcome=ok",
             *(path, told.rows, told.rejects, told.size, time.monotonic() - begun),
@@ -420,32 +404,6 @@ class Sidecar:
             self.artifacts.put(sibling(path), incoming, condition, own=own, media_type=MEDIA_TYPE, key=None)
         finally:
             incoming.discard()
-
-    # --- remembering ------------------------------------------------------------------------------------------------
-
-    def _note(self, path: Path, notice: Notice | None) -> None:
-        """Remember what is to be told of a path; None: nothing is."""
-        if self._notices.get(path) == notice:
-            return
-        if notice is None:
-            del self._notices[path]
-        else:
-            detail, hint = (printable(text, keep="") for text in (notice.detail, notice.hint))
-            self._notices[path] = dataclasses.replace(notice, detail=detail, hint=hint)
-        text = json.dumps({each: dataclasses.asdict(known) for each, known in self._notices.items()})
-
-        def keep() -> None:
-            journal = self.engine.journal
-            if journal is not None:
-                with journal.atomic():
-                    journal.put(KEPT, text)
-
-        self._contents.ask(keep)
-        self.engine.wake()
-
-    def _recall(self) -> None:
-        text = self._contents.ask(lambda: self.engine.journal.get(KEPT) if self.engine.journal is not None else None)
-        self._notices = {Path(path): Notice(**known) for path, known in json.loads(text or "{}").items()}
 
 
 _PASSING = frozenset({"changed", "disk-full"})

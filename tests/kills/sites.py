@@ -63,7 +63,7 @@ _EARLY = "told, but done before the story arms its victim"
 UNREACHED: dict[Site, str] = {
     ("os.mkdir", "npm_folder.retire"): _NPM,
     ("os.open", "npm_folder._keep_git_out"): _NPM,
-    ("sql COMMIT", "tables.sidecar.Sidecar._note"): _CONVERTED,
+    ("sql COMMIT", "tables.shortfalls.Shortfalls.note"): _CONVERTED,
     ("bucket.put", "tables.kept.write"): _FACTS,
     ("bucket.delete", "tables.dropping.drop_facts"): _FACTS,
     ("os.pwrite", "tables.looking._write"): _SCRATCH,

@@ -41,8 +41,9 @@ def table(daemon: RealDaemon, path: str) -> Any:
 
 
 def warnings(daemon: RealDaemon) -> dict[str, str]:
-    """By code, what the status says."""
-    return {warning.code: f"{warning.detail}; {warning.hint}" for warning in daemon.status().warnings}
+    """By code, what the status says of conversions."""
+    found = [warning for warning in daemon.status().warnings if warning.code.startswith("convert")]
+    return {warning.code: f"{warning.detail}; {warning.hint}" for warning in found}
 
 
 def tells(daemon: RealDaemon, code: str, *words: str) -> None:
