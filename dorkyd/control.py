@@ -81,6 +81,13 @@ class ArtifactControl(Protocol):
         it is not there, ends before, or does not tell what it is.
         """
 
+    def open_former(
+        self, path: str, version: str
+    ) -> AbstractContextManager[tuple[Artifact, Callable[[int], Iterator[Chunk]]]]:
+        """A state that is or was there, by its whole version or digest, and its bytes from an offset on. `Refused`
+        (`no-such-version`, `content-gone`).
+        """
+
     def check(self, path: str, condition: Condition) -> None:
         """Raise what is wrong already, before a body is sent."""
 

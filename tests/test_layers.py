@@ -43,7 +43,7 @@ KEYS = ["keys", "key_store", "key_chain", "keyring", "codecs", "sealing"]
 """Encryption: over a bucket, so that all above see plain bytes."""
 STORES = ["journal", "ledger", "schema", "sessions", "repeats", "batch_rows", "manual_rows"]
 ENGINE = [
-    *("asking", "batches", "storing", "artifacts", "wholes", "reading_artifacts", "team"),
+    *("asking", "batches", "storing", "artifacts", "former", "wholes", "reading_artifacts", "team"),
     *("placing", "contents", "reinstating", "restoring", "undoing", "versions", "reading_history"),
     *("emptying", "diffing", "auditing", "histories"),
     *("manual", "manual_staging", "manual_push", "manual_finishing", "manual_copies", "manual_reading"),
@@ -175,6 +175,7 @@ MAY_IMPORT: dict[str, list[str]] = {
     "client": ["client.*"],
     "client.*": [
         "client.*",
+        *("tables.dataset", "tables.reading", "tables.sources", "tables.writing"),
         "api.messages",
         "api.import_messages",
         "api.import_calls",
@@ -194,6 +195,15 @@ MAY_IMPORT: dict[str, list[str]] = {
         "pages",
         "slabs",
     ],
+    # Tables are read by a client, in its process.
+    "tables": [],
+    "tables.pieces": ["client.reading"],
+    "tables.formats": ["api.failures"],
+    "tables.sources": ["api.calls", "api.failures", "api.messages", "client.*", "tables.pieces"],
+    **{
+        name: ["api.calls", "api.failures", "api.messages", "client.*", "tables.*"]
+        for name in ("tables.reading", "tables.writing", "tables.dataset", "tables.filesystem")
+    },
     "client.plans": ["api.messages", "api.calls", "api.failures", "beside"],
     "client.bodies": ["api.failures", "beside", "pages"],
     "client.answers": ["api.failures"],
@@ -280,6 +290,8 @@ LIBRARIES: dict[str, tuple[list[str], bool]] = {
     "fastapi": (["api.*"], False),
     "starlette": (["api.*"], False),
     "uvicorn": (["api.*"], False),
+    "pyarrow": (["tables.*"], False),
+    "fsspec": (["tables.filesystem"], False),
     "httpx2": (["client.wire", "client.blocking", "client.awaiting", "client.receiving"], False),
     "typer": (["cli", "cli.*"], False),
     "rich": (["cli", "cli.*"], False),

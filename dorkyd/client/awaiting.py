@@ -17,6 +17,7 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import aclosing
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -33,6 +34,7 @@ from dorkyd.api.import_messages import ImportedHistory, ImportPlan, ImportReques
 from dorkyd.client import artifacts, batches, many
 from dorkyd.client.answers import not_ours, raise_for
 from dorkyd.client.artifacts import Fetched
+from dorkyd.client.blocking import DorkyClient
 from dorkyd.client.bodies import CHUNK_BYTES, Source, Watching, Writable
 from dorkyd.client.many import AT_ONCE, Download, Upload
 from dorkyd.client.places import Target, working_directory
@@ -95,6 +97,7 @@ class AsyncDorkyClient:
     ) -> None:
         self.place = place_of(where, token)
         self.retry_for_s = retry_for_s
+        self._make_blocking = partial(DorkyClient, where, token=token, uid=uid, retry_for_s=retry_for_s)
         self._extensions = {"trace": _own_daemon(own_uid(uid))}
         self._http = httpx2.AsyncClient(
             transport=httpx2.AsyncHTTPTransport(
@@ -113,6 +116,8 @@ class AsyncDorkyClient:
 
     async def close(self) -> None:
         """Close every connection."""
+        if "_blocking" in self.__dict__:
+            self._blocking.close()
         await self._http.aclose()
 
     async def send(self, call: Call[M]) -> Reply[M]:
@@ -413,6 +418,60 @@ class AsyncDorkyClient:
         assert version is not None, "who looks at an object knows its version"
         fetch = lambda start, count: self._run(artifacts.part(target, version, start, count, self.retry_for_s))
         return AsyncArtifact(item, fetch)
+
+    # --- tables -------------------------------------------------------------------------------------------------
+
+    async def read_table(
+        self,
+        path: str,
+        *,
+        columns: Sequence[str] | None = None,
+        filters: Any = None,
+        version: str | None = None,
+    ) -> Any:
+        """As `DorkyClient.read_table`, in a thread."""
+        return await asyncio.to_thread(
+            self._blocking.read_table, path, columns=columns, filters=filters, version=version
+        )
+
+    async def write_table(
+        self,
+        path: str,
+        table: Any,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        if_match: str | None = None,
+        if_none_match: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> m.ArtifactItem:
+        """As `DorkyClient.write_table`, in a thread, which reads `table` too."""
+        return await asyncio.to_thread(
+            self._blocking.write_table,
+            path,
+            table,
+            metadata=metadata,
+            if_match=if_match,
+            if_none_match=if_none_match,
+            idempotency_key=idempotency_key,
+        )
+
+    async def dataset(
+        self,
+        prefix: str,
+        *,
+        format: str | None = None,  # noqa: A002  pyarrow's word
+        schema: Any = None,
+        partitioning: Any = "hive",
+    ) -> Any:
+        """As `DorkyClient.dataset`. What reads it blocks: have it read in a thread."""
+        return await asyncio.to_thread(
+            self._blocking.dataset, prefix, format=format, schema=schema, partitioning=partitioning
+        )
+
+    @cached_property
+    def _blocking(self) -> DorkyClient:
+        """pyarrow's threads block, so that what they read with does too."""
+        return self._make_blocking()
 
     async def path(self, path: str, *, timeout_s: float | None = None) -> Path:
         """The file in the project's folder: at once when it is in sync, which asks no bucket; else as soon as it is."""
