@@ -19,9 +19,9 @@ from dorkyd.control_manual import ManualControl
 from dorkyd.control_prospect import ProspectControl
 from dorkyd.core.artifact import Artifact, ArtifactVersion, Condition
 from dorkyd.core.audit import EVERYTHING, Filter
+from dorkyd.core.picking import FilePage, Picked
 from dorkyd.core.report import (
     ConflictItem,
-    FileItem,
     Finding,
     IgnoreItem,
     LogItem,
@@ -196,8 +196,10 @@ class ProjectControl(Protocol):
     def resume(self) -> ProjectStatus:
         """End a pause."""
 
-    def files(self, prefix: str, after: str, limit: int, *, remote: bool) -> Sequence[FileItem]:
-        """Paths beginning with `prefix`, in order, after `after`; `remote`: what the bucket is known to hold."""
+    def files(self, prefix: str, after: str, limit: int, *, remote: bool, pick: Picked | None = None) -> FilePage:
+        """At most `limit` paths beginning with `prefix`, in order, after `after`; `remote`: what the bucket is known to hold;
+        `pick`: those that it takes, as far as a look of bounded length gets.
+        """
 
     def why(self, path: str) -> Why:
         """Everything known about one path."""

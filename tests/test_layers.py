@@ -198,7 +198,7 @@ MAY_IMPORT: dict[str, list[str]] = {
     # Tables are read by a client, in its process.
     "tables": [],
     "tables.pieces": ["client.reading"],
-    "tables.formats": ["api.failures"],
+    "tables.kinds": ["api.failures"],
     "tables.sources": ["api.calls", "api.failures", "api.messages", "client.*", "tables.pieces"],
     **{
         name: ["api.calls", "api.failures", "api.messages", "client.*", "tables.*"]

@@ -19,7 +19,7 @@ from collections.abc import (
 from contextlib import aclosing
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import httpx2
 
@@ -55,6 +55,9 @@ from dorkyd.client.wire import (
     place_of,
     request_of,
 )
+
+if TYPE_CHECKING:
+    from dorkyd.tables.sources import Desk
 
 M = TypeVar("M", bound=m.Answer)
 T = TypeVar("T")
@@ -139,6 +142,20 @@ class AsyncDorkyClient:
         except (httpx2.HTTPError, OSError) as exc:
             raise no_answer(exc, self.place, request_id) from exc
 
+    async def chunks(self, call: Call[Any]) -> AsyncGenerator[bytes, None]:
+        """An answer's body as it comes, however long it is. Sent once. Close it to stop early."""
+        request_id = new_id()
+        try:
+            async with self._http.stream(
+                **request_of(ask_of(call), request_id), extensions=self._extensions
+            ) as response:
+                if response.status_code >= 400:
+                    raise_for(response.status_code, response.headers, await response.aread(), request_id)
+                async for chunk in response.aiter_bytes():
+                    yield chunk
+        except (httpx2.HTTPError, OSError) as exc:
+            raise no_answer(exc, self.place, request_id) from exc
+
     async def health(self) -> m.HealthAnswer:
         """The daemon answers, and who it is."""
         return (await self.send(calls.health())).value
@@ -188,10 +205,21 @@ class AsyncDorkyClient:
         return (await self.send(calls.remove(project))).value
 
     async def files(
-        self, project: str, prefix: str = "", *, after: str = "", limit: int = 1000, remote: bool = False
+        self,
+        project: str,
+        prefix: str = "",
+        *,
+        after: str = "",
+        limit: int = 1000,
+        remote: bool = False,
+        **pick: str | int | Sequence[str] | None,
     ) -> m.Page[m.FileItem]:
-        """One page of synced paths; its `next` is the following page's `after`."""
-        return (await self.send(calls.files(project, prefix, after=after, limit=limit, remote=remote))).value
+        """One page of synced paths; its `next` is the following page's `after`.
+
+        `pick`: `match` (patterns of gitignore), `at_least` and `at_most` (bytes), `state`; a page of what is picked may have
+        few items, or none, while there is a `next`.
+        """
+        return (await self.send(calls.files(project, prefix, after=after, limit=limit, remote=remote, pick=pick))).value
 
     async def conflicts(self, project: str) -> list[m.ConflictItem]:
         """Conflict copies that wait for a person."""
@@ -467,6 +495,11 @@ class AsyncDorkyClient:
         return await asyncio.to_thread(
             self._blocking.dataset, prefix, format=format, schema=schema, partitioning=partitioning
         )
+
+    @property
+    def desk(self) -> Desk:
+        """What tables ask (`dorkyd.tables`). It blocks."""
+        return self._blocking.desk
 
     @cached_property
     def _blocking(self) -> DorkyClient:

@@ -116,6 +116,17 @@ class DorkyClient:
         except (httpx2.HTTPError, OSError) as exc:
             raise no_answer(exc, self.place, request_id) from exc
 
+    def chunks(self, call: Call[Any]) -> Iterator[bytes]:
+        """An answer's body as it comes, however long it is. Sent once. Close it to stop early."""
+        request_id = new_id()
+        try:
+            with self._http.stream(**request_of(ask_of(call), request_id), extensions=self._extensions) as response:
+                if response.status_code >= 400:
+                    raise_for(response.status_code, response.headers, response.read(), request_id)
+                yield from response.iter_bytes()
+        except (httpx2.HTTPError, OSError) as exc:
+            raise no_answer(exc, self.place, request_id) from exc
+
     def health(self) -> m.HealthAnswer:
         """The daemon answers, and who it is."""
         return self.send(calls.health()).value
@@ -164,10 +175,21 @@ class DorkyClient:
         return self.send(calls.remove(project)).value
 
     def files(
-        self, project: str, prefix: str = "", *, after: str = "", limit: int = 1000, remote: bool = False
+        self,
+        project: str,
+        prefix: str = "",
+        *,
+        after: str = "",
+        limit: int = 1000,
+        remote: bool = False,
+        **pick: str | int | Sequence[str] | None,
     ) -> m.Page[m.FileItem]:
-        """One page of synced paths; its `next` is the following page's `after`."""
-        return self.send(calls.files(project, prefix, after=after, limit=limit, remote=remote)).value
+        """One page of synced paths; its `next` is the following page's `after`.
+
+        `pick`: `match` (patterns of gitignore), `at_least` and `at_most` (bytes), `state`; a page of what is picked may have
+        few items, or none, while there is a `next`.
+        """
+        return self.send(calls.files(project, prefix, after=after, limit=limit, remote=remote, pick=pick)).value
 
     def conflicts(self, project: str) -> list[m.ConflictItem]:
         """Conflict copies that wait for a person."""

@@ -21,7 +21,7 @@ from dorkyd.api.failures import BadRequest, NotFound
 from dorkyd.client import artifacts
 from dorkyd.client.places import Target
 from dorkyd.client.plans import call
-from dorkyd.tables.formats import Kind, by_name, is_hidden
+from dorkyd.tables.kinds import Kind, by_name, is_hidden
 from dorkyd.tables.pieces import HOLE_BYTES, TableFile
 from dorkyd.tables.reading import told
 from dorkyd.tables.sources import Desk, State, changed

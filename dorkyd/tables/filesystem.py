@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
+import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -52,8 +53,10 @@ class DorkyFileSystem(AbstractFileSystem):  # type: ignore[misc]
 
     @cached_property
     def client(self) -> DorkyClient:
-        """What it asks. Made when it is first needed, and closed with the process."""
-        return DorkyClient(self._where, token=self._token, retry_for_s=self._retry_for_s)
+        """What it asks. Made when it is first needed, and closed when nobody has this file system any more."""
+        made = DorkyClient(self._where, token=self._token, retry_for_s=self._retry_for_s)
+        self.close = weakref.finalize(self, made.close)
+        return made
 
     @cached_property
     def desk(self) -> Desk:
@@ -165,7 +168,7 @@ class DorkyFileSystem(AbstractFileSystem):  # type: ignore[misc]
             raise IsADirectoryError(errno.EISDIR, "it is a project", target.project)
         return self.desk.state(target, version)
 
-    def get_file(self, rpath: str, lpath: Any, _callback: Any = None, outfile: Any = None, **more: Any) -> None:
+    def get_file(self, rpath: str, lpath: Any, outfile: Any = None, **more: Any) -> None:
         """Download one, verified."""
         path = self._strip_protocol(rpath)
         if outfile is not None or hasattr(lpath, "write") or self.isdir(path):
@@ -175,7 +178,7 @@ class DorkyFileSystem(AbstractFileSystem):  # type: ignore[misc]
         with _as_os(path):
             self.client.download(str(_target(path)), lpath)
 
-    def put_file(self, lpath: Any, rpath: str, _callback: Any = None, mode: str = "overwrite", **_: Any) -> None:
+    def put_file(self, lpath: Any, rpath: str, mode: str = "overwrite", **_: Any) -> None:
         """Upload one. `mode="create"`: nothing may be there."""
         if os.path.isdir(lpath):
             return

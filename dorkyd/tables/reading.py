@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from dorkyd.api.failures import BadRequest, Conflict
 from dorkyd.client.places import Target
-from dorkyd.tables.formats import MAGIC_BYTES, Kind, kind_of
+from dorkyd.tables.kinds import MAGIC_BYTES, Kind, kind_of
 from dorkyd.tables.pieces import Span, TableFile
 from dorkyd.tables.sources import CHANGED, Desk
 

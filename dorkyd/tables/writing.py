@@ -19,7 +19,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from dorkyd.api.failures import BadRequest, Failed
-from dorkyd.tables.formats import Kind, by_name
+from dorkyd.tables.kinds import Kind, by_name
 
 STEP_ROWS = 65_536
 """Groups end behind a multiple of so many rows."""
