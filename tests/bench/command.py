@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from tests.bench import artifacts, commands, commits, large, latency, many, sealed, unchanged
+from tests.bench import artifacts, commands, commits, large, latency, many, sealed, tables, unchanged
 from tests.bench.goals import Goal, verdicts
 from tests.bench.measure import Sample
 from tests.bench.stage import Case, Stage, shuffled
@@ -76,6 +76,11 @@ CASES: Mapping[str, Entry] = {
     "api-up": Entry(artifacts.up, 3, [Goal(round(1 / 0.7, 2), artifacts.OWN)]),
     "api-down": Entry(artifacts.down, 3, [Goal(round(1 / 0.7, 2), artifacts.OWN)]),
     "api-small": Entry(artifacts.small, 3),
+    "tables": Entry(
+        tables.tables,
+        3,
+        [Goal(2, f"{tables.THEIRS}: {read}", row=f"{tables.OURS}: {read}") for read in tables.READS],
+    ),
     "latency": Entry(
         latency.latency,
         15,

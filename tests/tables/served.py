@@ -18,21 +18,33 @@ from tests.artifacts.place import Place, serving
 T = TypeVar("T")
 
 FULL = bool(os.environ.get("DORKY_FULL"))
-ROWS = 10_000_000 if FULL else 30_000
 FOREVER_NS = 2**62
 
 
-def taxi(rows: int, seed: int = 1, *, columns: int = 50) -> pa.Table:
-    """Trips in the order of time: when, who, what was paid, and many measures."""
-    rng = np.random.default_rng(seed)
+def taxi(rows: int, seed: int = 1, *, columns: int = 50, first: int = 0, small: bool = False) -> pa.Table:
+    """Trips in the order of time, from number `first` on: when, who, what was paid, and many measures; `small`: a byte or two of
+    each.
+    """
+    rng = np.random.default_rng((seed, first))
+    numbers = np.arange(first, first + rows)
     named = {
-        "trip": pa.array(np.arange(rows)),
-        "at": pa.array(np.datetime64("2026-01-01T00:00", "ms") + np.arange(rows) * np.timedelta64(1, "s")),
+        "trip": pa.array(numbers),
+        "at": pa.array(np.datetime64("2026-01-01T00:00", "ms") + numbers * np.timedelta64(1, "s")),
         "vendor": pa.array(np.array(["red", "green", "blue"])[rng.integers(0, 3, rows)]),
         "fare": pa.array(np.round(rng.gamma(3, 7, rows), 2)),
     }
-    more = {f"measure_{number:02}": pa.array(rng.random(rows)) for number in range(columns - len(named))}
-    return pa.table({**named, **more})
+
+    def measure() -> pa.Array:
+        return pa.array(rng.integers(0, 1000, rows, np.int16) if small else rng.random(rows))
+
+    return pa.table({**named, **{f"measure_{number:02}": measure() for number in range(columns - len(named))}})
+
+
+def long_taxi(rows: int, *, columns: int = 50, step: int = 500_000) -> pa.RecordBatchReader:
+    """As `taxi`, made while it is read."""
+    schema = taxi(1, columns=columns, small=True).schema
+    parts = (taxi(min(step, rows - first), columns=columns, first=first, small=True) for first in range(0, rows, step))
+    return pa.RecordBatchReader.from_batches(schema, (batch for part in parts for batch in part.to_batches()))
 
 
 def nested(rows: int) -> pa.Table:

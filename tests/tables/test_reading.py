@@ -17,11 +17,12 @@ from dorkyd.api.failures import BadRequest, Conflict, NotFound
 from dorkyd.client import AsyncDorkyClient
 from dorkyd.tables import sources
 from tests.daemons import wait_until
-from tests.tables.served import ROWS, Served, from_bucket, nested, served, taxi
+from tests.tables.served import FULL, Served, from_bucket, long_taxi, nested, served, taxi
 
 __all__ = ["from_bucket", "served"]
 pytestmark = pytest.mark.daemon
 
+TRIPS = 30_000
 SMALL = pa.table({"a": [1, 2, 3, 4], "b": ["x", "y", "z", None], "c": [0.5, 1.5, 2.5, 3.5]})
 
 
@@ -30,9 +31,9 @@ SMALL = pa.table({"a": [1, 2, 3, 4], "b": ["x", "y", "z", None], "c": [0.5, 1.5,
 
 def test_two_of_fifty_columns(served: Served, from_bucket: None) -> None:
     """With a filter less than a tenth of the file moves, and the rows are those that pass; all of it is all of it."""
-    table = taxi(ROWS)
+    table = taxi(TRIPS)
     item = served.client.write_table("p:cost/taxi.parquet", table)
-    since = table["at"][ROWS // 2].as_py()
+    since = table["at"][TRIPS // 2].as_py()
     wanted = [("at", ">=", since), ("vendor", "=", "red")]
     found, spent = served.cost(
         lambda: served.client.read_table("p:cost/taxi.parquet", columns=["trip", "fare"], filters=wanted)
@@ -44,6 +45,23 @@ def test_two_of_fifty_columns(served: Served, from_bucket: None) -> None:
     whole, spent = served.cost(lambda: served.client.read_table("p:cost/taxi.parquet"))
     assert whole.equals(table)
     assert item.size - 100 < spent["bytes_down"] < 1.1 * item.size + 100_000
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not FULL, reason="DORKY_FULL=1: ten million rows are over half a GB")
+def test_ten_million_rows(served: Served, from_bucket: None) -> None:
+    """As of few: with a filter less than a tenth of the file moves."""
+    rows = 10_000_000
+    item = served.client.write_table("p:cost/long.parquet", long_taxi(rows))
+    wanted = (pc.field("trip") >= rows // 2) & (pc.field("measure_40") < 100)
+    found, spent = served.cost(
+        lambda: served.client.read_table("p:cost/long.parquet", columns=["trip", "fare"], filters=wanted)
+    )
+    assert found.column_names == ["trip", "fare"]
+    assert rows * 0.045 < found.num_rows < rows * 0.055
+    assert pc.min(found["trip"]).as_py() >= rows // 2
+    assert spent["bytes_down"] < item.size / 10
+    served.client.delete("p:cost/long.parquet")
 
 
 def test_row_groups_that_cannot_pass_are_not_read(served: Served, from_bucket: None, tmp_path: Path) -> None:
