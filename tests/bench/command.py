@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from tests.bench import artifacts, commands, commits, large, latency, many, sealed, tables, unchanged
+from tests.bench import artifacts, commands, commits, large, latency, listing, many, sealed, tables, unchanged
 from tests.bench.goals import Goal, verdicts
 from tests.bench.measure import Sample
 from tests.bench.stage import Case, Stage, shuffled
@@ -80,6 +80,9 @@ CASES: Mapping[str, Entry] = {
         tables.tables,
         3,
         [Goal(2, f"{tables.THEIRS}: {read}", row=f"{tables.OURS}: {read}") for read in tables.READS],
+    ),
+    "listing": Entry(
+        listing.listing, 1, [Goal(200, column="peak MB", row=f"dorkyd: {row}") for row in ("ls", "ls --json")]
     ),
     "latency": Entry(
         latency.latency,

@@ -13,8 +13,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+from dorkyd.api import calls
 from dorkyd.api.failures import BadRequest, Conflict, NotFound
 from dorkyd.client import AsyncDorkyClient
+from dorkyd.keys import KeyHome, new_identity, own_key
 from dorkyd.tables import sources
 from tests.daemons import wait_until
 from tests.tables.served import FULL, Served, from_bucket, long_taxi, nested, served, taxi
@@ -138,6 +140,24 @@ def test_an_edit_while_a_local_file_is_read(served: Served, monkeypatch: pytest.
         assert not edits
     finally:
         served.place.http.post("/v1/projects/p/resume")
+
+
+def test_encrypted(served: Served, from_bucket: None) -> None:
+    """What is a secret in the bucket is read as every table, now and as it was before; its object is fetched once for all parts."""
+    KeyHome(served.place.daemon.home / "keys").keep(new_identity().encode())
+    served.client.send(calls.begin_keys("p", "one", own_key(new_identity().encode()).share))
+    served.client.send(calls.encrypt("p", ["sealed-*"]))
+    old, new = taxi(20_000, 1, columns=20), taxi(20_000, 2, columns=20)
+    first = served.client.write_table("p:sealed-t.parquet", old)
+    served.client.write_table("p:sealed-t.parquet", new)
+    stored = served.place.objects()["sealed-t.parquet"]
+    assert not stored.startswith(b"PAR1")
+    found, spent = served.cost(lambda: served.client.read_table("p:sealed-t.parquet", columns=["trip", "fare"]))
+    assert found.equals(new.select(["trip", "fare"]))
+    assert spent["bytes_down"] < 1.2 * len(stored)
+    assert served.client.read_table("p:sealed-t.parquet", version=first.digest, columns=["fare"]).equals(
+        old.select(["fare"])
+    )
 
 
 # --- replaced meanwhile -----------------------------------------------------------------------------------------------
