@@ -67,6 +67,9 @@ def _by_columns(
     else:
         fragment = ds.IpcFileFormat().make_fragment(file)
     schema = fragment.physical_schema
+    if columns is None and wanted is None and len(set(schema.names)) < len(schema.names):
+        # Names that stand for several columns pick none, but all of them can be read.
+        return pq.ParquetFile(file).read() if kind == "parquet" else pa.ipc.open_file(file).read_all()
     picked = _picked(target, schema, columns)
     if kind == "parquet":
         file.pieces.announce(_spans(fragment, schema, columns, wanted, filters))
@@ -197,7 +200,11 @@ def told(target: Target | str) -> Iterator[None]:
             hint="It may be damaged, or not be what its name says: `dorkyctl history` lists its versions.",
         ) from exc
     except (pa.ArrowNotImplementedError, pa.ArrowTypeError) as exc:
-        raise BadRequest(f"{target}: {_first_line(exc)}", code="bad-filter") from exc
+        raise BadRequest(
+            f"{target}: {_first_line(exc)}",
+            code="bad-filter",
+            hint="Compare a column with values of its own type: a timestamp with a datetime, a number with a number.",
+        ) from exc
 
 
 def _first_line(exc: Exception) -> str:

@@ -122,6 +122,8 @@ def _write_lines(reader: pa.RecordBatchReader, stream: BinaryIO) -> None:
     def line(row: object) -> bytes:
         try:
             text = json.dumps(row, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=plain)
+        except pa.ArrowInvalid:
+            raise
         except ValueError as exc:
             raise pa.ArrowInvalid("JSON has no NaN and no infinity") from exc
         return text.encode() + b"\n"

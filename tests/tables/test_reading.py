@@ -298,6 +298,16 @@ def test_what_is_not_there(served: Served) -> None:
             served.client.read_table("p:there/t.parquet", filters=filters)
 
 
+@pytest.mark.parametrize("name", ["two.parquet", "two.arrow"])
+def test_two_columns_of_one_name(served: Served, name: str) -> None:
+    """Are both read; the name alone says too little."""
+    table = pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"])
+    served.client.write_table(f"p:{name}", table)
+    assert served.client.read_table(f"p:{name}").equals(table)
+    with pytest.raises(BadRequest):
+        served.client.read_table(f"p:{name}", columns=["a"])
+
+
 def test_awaited(served: Served) -> None:
     """The other client does the same, in a thread."""
 
