@@ -290,12 +290,13 @@ LIBRARIES: dict[str, tuple[list[str], bool]] = {
     "fastapi": (["api.*"], False),
     "starlette": (["api.*"], False),
     "uvicorn": (["api.*"], False),
-    "pyarrow": (["tables.*"], False),
-    "fsspec": (["tables.filesystem"], False),
     "httpx2": (["client.wire", "client.blocking", "client.awaiting", "client.receiving"], False),
     "typer": (["cli", "cli.*"], False),
     "rich": (["cli", "cli.*"], False),
     "apscheduler": (["daemon"], False),
+    "fsspec": (["tables.filesystem"], False),
+    # These are imported when the first table is read or written.
+    "pyarrow": (["tables.reading", "tables.dataset", "tables.writing"], False),
 }
 """Library: the only modules that import it; and whether only inside functions, so that nobody pays who does not use it."""
 
