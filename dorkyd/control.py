@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from dorkyd.control_commits import CommitControl
+from dorkyd.control_freeze import FreezeControl
 from dorkyd.control_history import HistoryControl
 from dorkyd.control_import import ImportControl, ImportedHistory
 from dorkyd.control_logs import LogsControl
 from dorkyd.control_manual import ManualControl
 from dorkyd.control_prospect import ProspectControl
+from dorkyd.control_tables import TableControl
 from dorkyd.core.artifact import Artifact, ArtifactVersion, Condition
 from dorkyd.core.audit import EVERYTHING, Filter
 from dorkyd.core.picking import FilePage, Picked
@@ -27,8 +29,10 @@ from dorkyd.core.report import (
     LogItem,
     ProblemItem,
     ProjectStatus,
+    Sample,
     SyncResult,
     Team,
+    TreeItem,
     Warning,
     Why,
 )
@@ -171,8 +175,16 @@ class ProjectControl(Protocol):
         """Its commits."""
 
     @property
+    def freezing(self) -> FreezeControl:
+        """Its freeze."""
+
+    @property
     def manual(self) -> ManualControl:
         """Mode manual."""
+
+    @property
+    def tables(self) -> TableControl:
+        """Its tables."""
 
     @property
     def past(self) -> HistoryControl:
@@ -199,6 +211,12 @@ class ProjectControl(Protocol):
     def files(self, prefix: str, after: str, limit: int, *, remote: bool, pick: Picked | None = None) -> FilePage:
         """At most `limit` paths beginning with `prefix`, in order, after `after`; `remote`: what the bucket is known to hold;
         `pick`: those that it takes, as far as a look of bounded length gets.
+        """
+
+    def tree(self, folder: str, after: str, limit: int, *, match: str, unsettled: bool) -> Sequence[TreeItem]:
+        """Entries of one folder ("": the root) in the order of paths, after the entry `after`; behind all that is synced what is
+        ignored there, which is counted to no limit. With `match` (a part of a path) or `unsettled` (not in sync) it is files at
+        any depth below.
         """
 
     def why(self, path: str) -> Why:
@@ -315,6 +333,11 @@ class DaemonControl(Protocol):
 
     def warnings(self) -> Sequence[Warning]:
         """About the daemon as a whole, e.g. a configuration edit that was not taken."""
+
+    def samples(self, name: str) -> Sequence[Sample]:
+        """A project's last day, a minute each, oldest first; it begins with the daemon, or with the project. `Refused` with
+        `no-such-project`.
+        """
 
     def unlock(self, passphrase: str, *, keyring: bool | None = None) -> None:
         """Open this machine's key for the daemon's life. `keyring`: from here on the system's keyring keeps the passphrase for

@@ -448,6 +448,11 @@ class Folder(Protocol):
         be. None: none does, or this file system does not fold names.
         """
 
+    def entries(self, path: Path | None) -> Sequence[tuple[str, bool]]:
+        """The names in the folder at `path` (None: the root) with whether each is a folder, in order, without `.dorky` and what is
+        not UTF-8. Empty when there is none or it cannot be listed.
+        """
+
     def tree_of(self, path: Path) -> Sequence[str]:
         """When a folder stands at `path`: the names in it. Empty when it does not exist or is no folder."""
 

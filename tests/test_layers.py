@@ -41,9 +41,9 @@ FAMILIES = {
 PORTS = ["ports", "core.*", "errors"]
 KEYS = ["keys", "key_store", "key_chain", "keyring", "codecs", "sealing"]
 """Encryption: over a bucket, so that all above see plain bytes."""
-STORES = ["journal", "ledger", "schema", "sessions", "repeats", "batch_rows", "manual_rows"]
+STORES = ["sqlite", "journal", "ledger", "schema", "sessions", "repeats", "batch_rows", "manual_rows"]
 ENGINE = [
-    *("asking", "batches", "storing", "artifacts", "former", "wholes", "reading_artifacts", "team"),
+    *("asking", "batches", "freezing", "storing", "artifacts", "former", "wholes", "reading_artifacts", "team"),
     *("placing", "contents", "reinstating", "restoring", "undoing", "versions", "reading_history"),
     *("emptying", "diffing", "auditing", "histories"),
     *("manual", "manual_staging", "manual_push", "manual_finishing", "manual_copies", "manual_reading"),
@@ -74,6 +74,7 @@ ENGINE = [
         "decisions",
         "reading",
         "reading_rows",
+        "reading_tree",
     ),
 ]
 CONFIG = ["config_team", "config", "config_listen", "config_nodes", "config_overlaps", "config_edit"]
@@ -86,6 +87,17 @@ MAY_IMPORT: dict[str, list[str]] = {
     **{name: [*PORTS, *members] for members in FAMILIES.values() for name in members},
     # What works on ports and the journal. `news` is an adapter that takes a bucket: the bucket's own words.
     **{name: [*PORTS, *STORES, *KEYS, *ENGINE, "news", "bucket_trash"] for name in ENGINE},
+    # The process of its own: nothing of ours that would bring more into it.
+    **{
+        f"tables.{name}": ["tables.*"] for name in ("harvest", "text", "rows", "values", "facts", "changes", "__main__")
+    },
+    "tables.supervisor": ["errors"],
+    "tables.kept": [*PORTS, "news", "tables.*"],
+    # Beside the engine, as what it serves through the API is.
+    "tables.*": [*PORTS, *STORES, *KEYS, *ENGINE, "tables.*"],
+    "tables": [],
+    "tables.worker": [],
+    "tables.formats": [],
     "passphrases": ["errors"],
     "keys": ["core.*", "errors", "durable", "passphrases", "private"],
     "codecs": ["core.*", "errors", "keys"],
@@ -104,17 +116,23 @@ MAY_IMPORT: dict[str, list[str]] = {
         name: [*PORTS, *STORES, *KEYS, *ENGINE, "commits", "commit_store", "commit_cache", "committed_secrets", "news"]
         for name in ("manual_push", "manual_finishing", "manual_copies")
     },
-    "bucket_upkeep": [*PORTS, *STORES, "news", "compaction", "bucket_trash"],
+    "bucket_upkeep": [*PORTS, *STORES, "news", "compaction", "bucket_trash", "tables.dropping"],
+    **{name: [*PORTS, *STORES, *KEYS, *ENGINE, "tables.*"] for name in ("diffing", "histories")},
+    "control_tables": [],
     "api.messages": ["core.*"],
     "api.import_messages": ["api.messages", "core.*"],
     "api.import_calls": ["api.calls", "api.import_messages"],
-    "api.history_messages": ["api.messages"],
+    "api.history_messages": ["api.messages", "api.table_messages"],
+    "api.table_messages": ["api.messages"],
+    "api.table_calls": ["api.calls", "api.messages", "api.table_messages"],
     "api.commit_messages": ["api.messages"],
     "api.failures": [],
     "api.calls": ["api.messages", "core.*"],
     "api.commit_calls": ["api.calls", "api.messages", "api.commit_messages"],
     "api.history_calls": ["api.calls", "api.messages", "api.history_messages"],
     "api.manual_messages": ["api.messages"],
+    "api.freeze_messages": ["api.messages"],
+    "api.freeze_calls": ["api.calls", "api.freeze_messages"],
     "api.manual_calls": ["api.calls", "api.messages", "api.manual_messages"],
     "api.*": [
         "api.*",
@@ -124,7 +142,9 @@ MAY_IMPORT: dict[str, list[str]] = {
         "control_import",
         "control_logs",
         "control_manual",
+        "control_freeze",
         "control_prospect",
+        "control_tables",
         "core.*",
         "errors",
     ],
@@ -158,15 +178,19 @@ MAY_IMPORT: dict[str, list[str]] = {
     "control": [
         "core.*",
         "errors",
+        "control_tables",
         "control_prospect",
         "control_commits",
         "control_history",
         "control_import",
         "control_logs",
         "control_manual",
+        "control_freeze",
     ],
     "control_commits": ["core.*", "errors"],
     "control_manual": ["core.*", "errors"],
+    "control_freeze": ["core.*"],
+    "freeze_desk": [*PORTS, "engine"],
     "control_history": ["core.*", "errors"],
     "control_import": ["core.*"],
     # It reads what the folder's family knows how to read, where there is no folder of ours yet.
@@ -186,7 +210,11 @@ MAY_IMPORT: dict[str, list[str]] = {
         "api.history_calls",
         "api.history_messages",
         "api.manual_calls",
+        "api.table_calls",
+        "api.table_messages",
         "api.manual_messages",
+        "api.freeze_calls",
+        "api.freeze_messages",
         "core.*",
         "errors",
         "locate",
@@ -196,7 +224,6 @@ MAY_IMPORT: dict[str, list[str]] = {
         "slabs",
     ],
     # Tables are read by a client, in its process.
-    "tables": [],
     "tables.pieces": ["client.reading"],
     "tables.kinds": ["api.failures"],
     "tables.sources": ["api.calls", "api.failures", "api.messages", "client.*", "tables.pieces"],
@@ -221,6 +248,10 @@ MAY_IMPORT: dict[str, list[str]] = {
         "api.history_calls",
         "api.manual_messages",
         "api.manual_calls",
+        "api.table_calls",
+        "api.table_messages",
+        "api.freeze_messages",
+        "api.freeze_calls",
         "api.failures",
         "api.commit_calls",
         "api.commit_messages",
@@ -238,9 +269,19 @@ MAY_IMPORT: dict[str, list[str]] = {
         "api.prospect_calls",
         "api.log_calls",
         "exchanging",
+        "ui.*",
         *CONFIG,
         "",
     ],
+    # The page's server: a client of the socket, and nothing of the daemon.
+    "ui": [],
+    "ui.*": ["ui.*", "api.failures", "client.quick", "locate"],
+    "ui.session": [],
+    "ui.door": ["ui.session"],
+    "ui.tickets": ["ui.session"],
+    "ui.forwarding": [],
+    "ui.pages": [],
+    "sampling": ["core.*"],
     "service": [],
     "service_managers": ["service"],
     "activation": ["errors"],
@@ -279,7 +320,7 @@ LIBRARIES: dict[str, tuple[list[str], bool]] = {
     "google_crc32c": (["buckets.gcs_body"], True),
     "requests": (["buckets.gcs"], True),
     "obstore": (["buckets.fastlane"], True),
-    "sqlite_utils": (["journal", "schema"], False),
+    "sqlite_utils": (["sqlite"], False),
     "watchdog": (["watcher", "inotify"], False),
     "pathspec": (["core.ignore"], False),
     "yaml": (CONFIG, False),
@@ -295,10 +336,12 @@ LIBRARIES: dict[str, tuple[list[str], bool]] = {
     "rich": (["cli", "cli.*"], False),
     "apscheduler": (["daemon"], False),
     "fsspec": (["tables.filesystem"], False),
-    # These are imported when the first table is read or written.
-    "pyarrow": (["tables.reading", "tables.dataset", "tables.writing"], False),
+    "pyarrow": (["tables.*"], True),
 }
 """Library: the only modules that import it; and whether only inside functions, so that nobody pays who does not use it."""
+
+OF_CLIENTS = ["tables.reading", "tables.dataset", "tables.writing"]
+"""Imported themselves with the first table that a client reads or writes: pyarrow may stand at their beginning."""
 
 ENVIRONMENT = ["service_managers", "config", "daemon", "locate", "cli", "cli.*", "doctor_environment"]
 """Who reads environment variables."""
@@ -432,7 +475,7 @@ def wrong_libraries(found: tuple[Import, ...]) -> list[str]:
                 continue
             if not among(one.by, holders):
                 violations.append(told(one, f"{library} is imported only in {', '.join(holders)}"))
-            elif late and not one.lazy:
+            elif late and not one.lazy and not one.for_types:
                 violations.append(told(one, f"{library} is imported inside functions, so that others need not load it"))
     return violations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,15 +15,17 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import httpx2
 
-from dorkyd.api import calls, commit_calls, history_calls, import_calls, manual_calls
+from dorkyd.api import calls, commit_calls, history_calls, import_calls, manual_calls, table_calls
 from dorkyd.api import commit_messages as c
 from dorkyd.api import history_messages as h
 from dorkyd.api import manual_messages as mm
 from dorkyd.api import messages as m
+from dorkyd.api import table_messages as t
 from dorkyd.api.calls import Call
 from dorkyd.api.failures import ApiError
+from dorkyd.api.freeze_messages import LEASE_S, LIMIT_S
 from dorkyd.api.import_messages import ImportedHistory, ImportPlan, ImportRequest
-from dorkyd.client import artifacts, batches, many, receiving
+from dorkyd.client import artifacts, batches, freezes, many, receiving
 from dorkyd.client.answers import not_ours, raise_for
 from dorkyd.client.artifacts import Fetched
 from dorkyd.client.bodies import Source, Watching, Writable
@@ -282,12 +285,31 @@ class DorkyClient:
         return self.send(call).value
 
     def diff(
-        self, project: str, path: str, before: str | None = None, after: str | None = None, *, reveal: bool = False
+        self,
+        project: str,
+        path: str,
+        before: str | None = None,
+        after: str | None = None,
+        *,
+        reveal: bool = False,
+        key: Sequence[str] = (),
     ) -> h.Difference:
         """Compare two states; without `before` the newest that is not what stands here, without `after` the file here. Values
-        of secrets are masked unless `reveal`.
+        of secrets are masked unless `reveal`. `key`: columns by which rows of tables are compared.
         """
-        return self.send(history_calls.diff(project, path, before, after, reveal=reveal)).value
+        return self.send(history_calls.diff(project, path, before, after, reveal=reveal, key=key)).value
+
+    def table(
+        self,
+        project: str,
+        path: str,
+        at: str | None = None,
+        *,
+        head: int = 0,
+        columns: Sequence[str] | None = None,
+    ) -> t.Table:
+        """What a table is, and with `head` so many of its first rows: of one in the bucket without moving all of it."""
+        return self.send(table_calls.table(project, path, at, head=head, columns=columns)).value
 
     def audit(self, project: str, *, after: str = "", limit: int = 1000, **wanted: str | None) -> h.Audit:
         """Who changed what, in the order of the bucket's log; `path`, `by`, `action`, `since` and `until` filter."""
@@ -588,6 +610,40 @@ class DorkyClient:
         began = self._run(batches.begin(project, self._patience()))
         yield Batch(self, began)
         self._run(batches.commit(began, self._patience()))
+
+    @contextlib.contextmanager
+    def freeze(
+        self,
+        project: str | None = None,
+        *,
+        holder: str | None = None,
+        lease_s: float = LEASE_S,
+        limit_s: float = LIMIT_S,
+    ) -> Iterator[freezes.Freeze]:
+        """Hold a project while this writes a data set of several files into its folder: nothing of it leaves before the block
+        ends, and then all of it together, in atomic batches of at most 500 files.
+
+        The block's end returns once the bucket has all of it, also after an exception. A program that dies lets go by itself
+        within `lease_s` seconds, and nothing is held for longer than `limit_s`: raises `NotFound` (`no-such-freeze`) at the
+        end when it was over before that. What comes from the bucket comes meanwhile; uploads by clients are refused
+        (`frozen`). `holder`: who this is, for people. `project` None: the only one.
+        """
+        freeze = self._run(
+            freezes.begin(project, new_id(), holder, lease_s=lease_s, limit_s=limit_s, patience=self._patience())
+        )
+        over = threading.Event()
+        renewing = threading.Thread(target=self._renew, args=(freeze, over), name="freeze", daemon=True)
+        renewing.start()
+        try:
+            yield freeze
+        finally:
+            over.set()
+            renewing.join()
+            self._run(freezes.release(freeze, Patience(max(self.retry_for_s, limit_s))))
+
+    def _renew(self, freeze: freezes.Freeze, over: threading.Event) -> None:
+        while not over.wait(freeze.renew_every_s) and freeze.lost is None:
+            self._run(freezes.renew(freeze))
 
     # --- inside -------------------------------------------------------------------------------------------------
 

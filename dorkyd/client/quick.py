@@ -17,12 +17,15 @@ ANSWER_S = 60.0
 CONNECT_S = 5.0
 
 
-class _OverSocket(HTTPConnection):
-    def __init__(self, path: str, patience_s: float) -> None:
+class OverSocket(HTTPConnection):
+    """To the daemon on the socket at `path`. An answer is waited for `patience_s`; None: however long it takes."""
+
+    def __init__(self, path: str, patience_s: float | None) -> None:
         super().__init__("dorkyd", timeout=patience_s)
         self._path = path
 
     def connect(self) -> None:
+        """`NotAllowed` where another user's process answers: it gets nothing from us."""
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(min(CONNECT_S, self.timeout or CONNECT_S))
         self.sock.connect(self._path)
@@ -34,7 +37,7 @@ class _OverSocket(HTTPConnection):
 def get(path: str, *, patience_s: float = ANSWER_S) -> bytes:
     """The body of an answer. `path` is percent-encoded. Raises what `DorkyClient.send` does."""
     place, request_id = find_socket(), os.urandom(8).hex()
-    connection = _OverSocket(place, patience_s)
+    connection = OverSocket(place, patience_s)
     try:
         connection.request("GET", path, headers={REQUEST_ID: request_id})
         answer = connection.getresponse()

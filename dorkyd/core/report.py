@@ -195,6 +195,36 @@ class FileItem:
 
 
 @dataclass(frozen=True, slots=True)
+class TreeItem:
+    """One entry of a folder of the tree."""
+
+    path: Path
+    """A folder's has a closing `/`."""
+    digest: Digest | None
+    """None: not known, or a folder."""
+    size: int | None
+    version: Version | None
+    state: str
+    """As `FileItem.state`, or `conflict`, `sending` (on its way to the bucket) or `ignored`; of a folder the worst in it."""
+    files: int | None = None
+    """How many lie in a folder, at any depth, on the side that has more; None: a file, or an ignored folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One minute of a project."""
+
+    at: int
+    """Its beginning, in seconds since the epoch."""
+    up: int
+    """Bytes of objects sent in it."""
+    down: int
+    pending: int
+    """Paths that were left to do, at the most."""
+    pending_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class TeamMember:
     """One who may read what is encrypted."""
 
@@ -331,6 +361,32 @@ class SyncResult:
     state: State
     detail: str
     hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Freeze:
+    """A project of which nothing leaves before it is released."""
+
+    name: str
+    """Made up by whoever holds it."""
+    holder: str
+    """For people."""
+    since_ns: int
+    until_ns: int
+    """Wall clock nanoseconds: it is released then in any case."""
+    lease_s: float
+    """It is released when it is not renewed for so long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Thawed:
+    """How a freeze ended."""
+
+    name: str
+    changes: int
+    """Paths that had waited."""
+    batches: tuple[str, ...]
+    """The atomic batches in which files of it went; none: there were fewer than two."""
 
 
 @dataclass(frozen=True, slots=True)

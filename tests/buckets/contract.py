@@ -21,9 +21,11 @@ from typing import BinaryIO, ClassVar
 
 import pytest
 
+from dorkyd.ahead import Paging, on_a_thread
 from dorkyd.core.metadata import sha256
 from dorkyd.core.model import Digest, Version
 from dorkyd.errors import Blocked, Stale, Unsupported
+from dorkyd.news import News
 from dorkyd.ports import Bucket, Listed, ObjectInfo, Written
 
 MiB = 1024 * 1024
@@ -527,6 +529,8 @@ class BucketContract:
         assert len(pages) > 1
         assert [item.key for page in pages for item in page] == names
         assert keys(bucket, "many/", names[-3]) == names[-2:]
+        in_two = News(bucket, Paging(on_a_thread)).pages(names[len(names) // 2])
+        assert sorted(item.key for page in in_two for item in page) == names
 
     @pytest.mark.parametrize("name", ODD_NAMES)
     def test_odd_name(self, bucket: Bucket, name: str) -> None:
