@@ -475,7 +475,7 @@ def wrong_libraries(found: tuple[Import, ...]) -> list[str]:
                 continue
             if not among(one.by, holders):
                 violations.append(told(one, f"{library} is imported only in {', '.join(holders)}"))
-            elif late and not one.lazy and not one.for_types:
+            elif late and not (one.lazy or one.for_types or (library == "pyarrow" and among(one.by, OF_CLIENTS))):
                 violations.append(told(one, f"{library} is imported inside functions, so that others need not load it"))
     return violations
 
