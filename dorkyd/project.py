@@ -24,10 +24,10 @@ from dorkyd.core import costs
 from dorkyd.core.audit import EVERYTHING, Filter
 from dorkyd.core.ignore import IgnoreRules
 from dorkyd.core.model import DeleteLocal, DeleteRemote, Download, Fetch, KeepBoth, MoveLocal, Path
+from dorkyd.core.picking import FilePage, Picked
 from dorkyd.core.report import (
     ConflictItem,
     Cost,
-    FileItem,
     Finding,
     IgnoreItem,
     LogItem,
@@ -517,9 +517,9 @@ class ProjectRunner:
         self._decide(lambda: self._engine.pause(0))
         return self._decide(lambda: self._engine.look_again(scan=False))
 
-    def files(self, prefix: str, after: str, limit: int, *, remote: bool) -> Sequence[FileItem]:
+    def files(self, prefix: str, after: str, limit: int, *, remote: bool, pick: Picked | None = None) -> FilePage:
         """As `ProjectControl.files`."""
-        return self._reader().files(prefix, after, limit, remote=remote, rules=self._engine.rules())
+        return self._reader().page(prefix, after, limit, remote=remote, rules=self._engine.rules(), pick=pick)
 
     def tree(self, folder: str, after: str, limit: int, *, match: str, unsettled: bool) -> Sequence[TreeItem]:
         """As `ProjectControl.tree`."""

@@ -43,7 +43,7 @@ KEYS = ["keys", "key_store", "key_chain", "keyring", "codecs", "sealing"]
 """Encryption: over a bucket, so that all above see plain bytes."""
 STORES = ["sqlite", "journal", "ledger", "schema", "sessions", "repeats", "batch_rows", "manual_rows"]
 ENGINE = [
-    *("asking", "batches", "freezing", "storing", "artifacts", "wholes", "reading_artifacts", "team"),
+    *("asking", "batches", "freezing", "storing", "artifacts", "former", "wholes", "reading_artifacts", "team"),
     *("placing", "contents", "reinstating", "restoring", "undoing", "versions", "reading_history"),
     *("emptying", "diffing", "auditing", "histories"),
     *("manual", "manual_staging", "manual_push", "manual_finishing", "manual_copies", "manual_reading"),
@@ -204,6 +204,7 @@ MAY_IMPORT: dict[str, list[str]] = {
     "client": ["client.*"],
     "client.*": [
         "client.*",
+        *("tables.dataset", "tables.reading", "tables.sources", "tables.writing"),
         "api.messages",
         "api.import_messages",
         "api.import_calls",
@@ -227,6 +228,14 @@ MAY_IMPORT: dict[str, list[str]] = {
         "pages",
         "slabs",
     ],
+    # Tables are read by a client, in its process.
+    "tables.pieces": ["client.reading"],
+    "tables.kinds": ["api.failures"],
+    "tables.sources": ["api.calls", "api.failures", "api.messages", "client.*", "tables.pieces"],
+    **{
+        name: ["api.calls", "api.failures", "api.messages", "client.*", "tables.*"]
+        for name in ("tables.reading", "tables.writing", "tables.dataset", "tables.filesystem")
+    },
     "client.plans": ["api.messages", "api.calls", "api.failures", "beside"],
     "client.bodies": ["api.failures", "beside", "pages"],
     "client.answers": ["api.failures"],
@@ -332,12 +341,16 @@ LIBRARIES: dict[str, tuple[list[str], bool]] = {
     "typer": (["cli", "cli.*"], False),
     "rich": (["cli", "cli.*"], False),
     "apscheduler": (["daemon"], False),
+    "fsspec": (["tables.filesystem"], False),
     "pyarrow": (["tables.*"], True),
 }
 """Library: the only modules that import it; and whether only inside functions, so that nobody pays who does not use it."""
 
 LATE = ["tables.converting.*"]
 """Packages that are late as a whole: imported inside functions only, so that they may import a heavy library at once."""
+
+OF_CLIENTS = ["tables.reading", "tables.dataset", "tables.writing"]
+"""Imported themselves with the first table that a client reads or writes: pyarrow may stand at their beginning."""
 
 ENVIRONMENT = ["service_managers", "config", "daemon", "locate", "cli", "cli.*", "doctor_environment"]
 """Who reads environment variables."""
@@ -478,7 +491,9 @@ def wrong_libraries(found: tuple[Import, ...]) -> list[str]:
                 continue
             if not among(one.by, holders):
                 violations.append(told(one, f"{library} is imported only in {', '.join(holders)}"))
-            elif late and not one.lazy and not one.for_types and not among(one.by, LATE):
+            elif late and not (
+                one.lazy or one.for_types or among(one.by, LATE) or (library == "pyarrow" and among(one.by, OF_CLIENTS))
+            ):
                 violations.append(told(one, f"{library} is imported inside functions, so that others need not load it"))
     return violations
 
