@@ -29,7 +29,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 DOES: dict[str, str] = {
     "facts": "dorkyd.tables.harvest:facts",
@@ -288,8 +288,6 @@ def main() -> None:
     os.dup2(nothing, 0)
     os.dup2(nothing, 1)
     limit(given.memory, given.nice)
-    # An import of it fails as if it were not installed: pyarrow looks for it, at a third of a second and 60 MB.
-    sys.modules["pandas"] = cast("Any", None)
     more = dict(each.split("=", 1) for each in given.task)
     serve(sock, {**DOES, **more}, idle_s=given.idle)
     sys.stderr.flush()
