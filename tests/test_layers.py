@@ -199,6 +199,9 @@ MAY_IMPORT: dict[str, list[str]] = {
     "client.answers": ["api.failures"],
     "client.quick": ["client.answers", "locate", "peer"],
     "client.reading": [],
+    # A client with tools for programs instead of commands for people.
+    "mcp": [],
+    "mcp.*": ["mcp.*", "client.*", "api.messages", "api.failures", "core.*", "errors"],
     "cli": ["cli.*"],
     "cli.*": [
         "cli.*",
@@ -231,6 +234,7 @@ MAY_IMPORT: dict[str, list[str]] = {
         *CONFIG,
         "",
     ],
+    "cli.mcp": ["cli.app", "core.*", "errors", "mcp.*", ""],
     "service": [],
     "service_managers": ["service"],
     "activation": ["errors"],
@@ -284,6 +288,8 @@ LIBRARIES: dict[str, tuple[list[str], bool]] = {
     "typer": (["cli", "cli.*"], False),
     "rich": (["cli", "cli.*"], False),
     "apscheduler": (["daemon"], False),
+    "mcp": (["mcp.server"], False),
+    "mcp_types": (["mcp.server"], False),
 }
 """Library: the only modules that import it; and whether only inside functions, so that nobody pays who does not use it."""
 

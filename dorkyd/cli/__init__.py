@@ -29,6 +29,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "env": ("env",),
     "service": ("service",),
     "logs": ("logs",),
+    "mcp": ("mcp",),
     "completion": ("completion",),
     "manpages": ("man",),
 }
