@@ -14,14 +14,18 @@ from dorkyd.core.report import Cost, Pending, Speed, State
 ONE = report.ProjectStatus("api", "/p", "s3://acme/x", "two-way", State.IN_SYNC)
 
 
-def above(*projects: report.ProjectStatus) -> list[str]:
-    """The lines before the table's head."""
-    document = m.StatusDocument(
+def document(*projects: report.ProjectStatus) -> m.StatusDocument:
+    """The daemon's answer."""
+    return m.StatusDocument(
         health="ok",
         daemon=m.DaemonStatus(version="", pid=1, uptime_s=0, device="d"),
         projects=[m.ProjectStatus.model_validate(each) for each in projects],
     )
-    return render(document, None).plain.partition("PROJECT")[0].splitlines()
+
+
+def above(*projects: report.ProjectStatus) -> list[str]:
+    """The lines before the table's head."""
+    return render(document(*projects), None).plain.partition("PROJECT")[0].splitlines()
 
 
 @pytest.mark.parametrize(
@@ -63,3 +67,11 @@ def test_as_whom() -> None:
 def test_what_is_pending(work: Pending, speed: Speed, told: str) -> None:
     """Counts with arrows, bytes under way, the rate each way, and how long yet."""
     assert pending(m.Pending.model_validate(work), m.Speed.model_validate(speed)) == told
+
+
+def test_what_waits_has_no_time_left() -> None:
+    """A project that is halted does not get on, however fast it was a moment ago."""
+    fast = replace(ONE, pending=Pending(delete_remote=21), speed=Speed(1024, 0, 84))
+    shown = lambda state: render(document(replace(fast, state=state)), None).plain
+    assert "✗21 (↑1.0 KiB/s, 84 s left)" in shown(State.SYNCING)
+    assert "✗21  " in shown(State.HALTED)

@@ -10,8 +10,8 @@ To show another command, write it into a block (`$ dorkyctl …`, without its ou
     ben$ command       by another person of the page, on a machine of their own
     [exit 4]           what the command ended with, where that is not 0
 
-An HTML comment that begins with `run:` holds such lines that are carried out and not shown (they must end with 0; with `!` before the
-prompt, with anything else). `<!-- with: s3 gcs -->` at the top of a page starts stores: `s3://acme-artifacts` and
+An HTML comment that begins with `run:` holds such lines that are carried out and not shown (they must end with 0; with `?` before the
+prompt, with anything). `<!-- with: s3 gcs -->` at the top of a page starts stores: `s3://acme-artifacts` and
 `gs://acme-artifacts` are then buckets in them.
 
 `pages` reads and writes pages, `world` has the persons and carries out, `stable` makes of what differs from run to run (times, ids,

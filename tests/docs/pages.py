@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
 _PART = re.compile(r"^(```console\n(?P<shown>.*?)^```$|<!-- run:(?P<hidden>.*?)-->)", re.MULTILINE | re.DOTALL)
-_PROMPT = re.compile(r"(?P<fails>!?)(?P<person>ana|ben)?\$ (?P<command>.+)")
+_PROMPT = re.compile(r"(?P<any>\??)(?P<person>ana|ben)?\$ (?P<command>.+)")
 _WITH = re.compile(r"<!-- with: (.*?) -->")
 
 
@@ -21,13 +21,15 @@ class Step(NamedTuple):
     command: str
     prompt: str
     """As the page has it."""
-    fails: bool
-    """Of one that is not shown: it must end with something else than 0."""
+    any: bool
+    """Of one that is not shown: it may end with any code."""
 
 
 class Outcome(NamedTuple):
     """What came of it."""
 
+    command: str
+    """As it was meant: of a placeholder what it stood for."""
     said: str
     code: int
 
@@ -78,8 +80,8 @@ def _steps(text: str) -> Iterator[Step]:
     for line in text.splitlines():
         match = _PROMPT.fullmatch(line.strip())
         if match is not None:
-            prompt = line.strip().partition("$ ")[0].lstrip("!") + "$ "
-            yield Step(match["person"] or "ana", match["command"], prompt, bool(match["fails"]))
+            prompt = line.strip().partition("$ ")[0].lstrip("?") + "$ "
+            yield Step(match["person"] or "ana", match["command"], prompt, bool(match["any"]))
 
 
 def _block(steps: list[Step], outcomes: list[Outcome]) -> str:
@@ -87,7 +89,7 @@ def _block(steps: list[Step], outcomes: list[Outcome]) -> str:
     for step, outcome in zip(steps, outcomes, strict=True):
         if len(lines) > 1 and (outcome.said or lines[-1] != ran):
             lines.append("")
-        ran = step.prompt + step.command
+        ran = step.prompt + outcome.command
         lines.append(ran)
         lines += outcome.said.splitlines()
         if outcome.code:

@@ -7,7 +7,9 @@ the page's own.
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import os
 import re
 import time
 from bisect import bisect_right
@@ -29,17 +31,26 @@ _MEASURES = (
     (re.compile(r"\d+ files may be open"), "20000 files may be open"),
     (re.compile(r"tried \d+x, again in \d+ s"), "tried 1x, again in 1 s"),
     (re.compile(r"\b(pid|process)([= ])\d+"), r"\1\g<2>4312"),
+    (re.compile(r"\bseconds=[\d.]+"), "seconds=0.012"),
     (re.compile(r'"pid":\d+'), '"pid":4312'),
     (re.compile(r'"uptime_s":[\d.]+'), '"uptime_s":12.705'),
     (re.compile(r"AGE-SECRET-KEY-1[0-9A-Z]+"), "AGE-SECRET-KEY-1…"),
 )
-_ID = re.compile(
-    r"\b[0-9a-f]+-[0-9a-f]+-[0-9a-f]{16}-[0-9a-f]{16}\b"  # a version of a directory
-    r"|\bage1[0-9a-z]{58}\b"
-    r"|\b(?=[0-9a-f]*[0-9])(?=[0-9a-f]*[a-f])[0-9a-f]{8,64}\b"
-    r"|\b1[0-9]{15}\b"  # a generation
+_FORMS = (
+    r"\b[0-9a-f]+-[0-9a-f]+-[0-9a-f]{16}-[0-9a-f]{16}\b",  # a version of a directory
+    r"(?<= )(?=[0-9a-f-]{12}(?: |$))[0-9a-f]{4,8}-[0-9a-f]{1,6}-[0-9a-f]{1,4}\b",  # the beginning of one
+    r"\bage1[0-9a-z]{58}(?::[A-Za-z0-9+/]{43}=)?",
+    r"\b(?:[0-9a-f]{8}-){4}[0-9a-f]{8}\b",  # a fingerprint
+    r"(?<= approve )[a-z]+ [0-9a-f]{8}\b|(?<= reject )[a-z]+ [0-9a-f]{8}\b",
+    r"(?<=epoch 0001-)[0-9a-f]{8}|(?<=Z-)[0-9a-f]{8}\b",
+    r"\b[0-9a-f]{12,64}\b",
+    r"\b(?=[0-9a-f]*[0-9])(?=[0-9a-f]*[a-f])[0-9a-f]{8,11}\b",
 )
-_SHORTEST = 8
+_HOST = re.compile(rf"\b{re.escape(os.uname().nodename)}\b")
+_ID = re.compile("|".join(_FORMS), re.MULTILINE)
+_LAST = {"TOKEN": re.compile(r"dorkyctl approve \S+ ([0-9a-f]{8})"), "KEY": re.compile(r"\b(age1[0-9a-z]{58}:\S*)")}
+"""What commands name and nobody knows before it was told: a command may be written with the word."""
+_MEANT = re.compile(r"(?<=(?:approve|.reject) api )[0-9a-f]{8}\b|age1[0-9a-z]{58}:[A-Za-z0-9+/]{43}=|\bTOKEN\b|\bKEY\b")
 
 
 class Stable:
@@ -52,6 +63,7 @@ class Stable:
         self._ids: dict[str, str] = {}
         self._texts: list[tuple[str, str]] = []
         self._contents: set[str] = set()
+        self._last: dict[str, str] = {}
 
     def begin(self) -> None:
         """A block begins. Stores tell whole seconds, so each begins in a second of its own."""
@@ -67,8 +79,19 @@ class Stable:
         """Learn the digests of what lies there."""
         for folder in folders:
             for file in folder.rglob("*"):
-                if file.is_file() and not file.is_symlink() and file.stat().st_size < 1 << 20:
+                if ".dorky" not in file.parts and file.is_file() and not file.is_symlink() and file.stat().st_size < 1 << 20:
                     self._contents.add(hashlib.sha256(file.read_bytes()).hexdigest())
+
+    def meant(self, command: str) -> str:
+        """A command of the page with the tokens and keys of before an edit replaced by those of now."""
+        told = set(self._ids.values())
+
+        def now(match: re.Match[str]) -> str:
+            word = "KEY" if "age1" in match[0] or match[0] == "KEY" else "TOKEN"
+            known = match[0] == "00000000" or any(each.startswith(match[0]) for each in told)
+            return match[0] if known else self._last.get(word, match[0])
+
+        return _MEANT.sub(now, command)
 
     def real(self, command: str) -> str:
         """A command of the page as it is carried out."""
@@ -76,10 +99,11 @@ class Stable:
             command = command.replace(told, real)
         return _ID.sub(lambda match: self._real(match[0]), command)
 
-    def told(self, said: str, command: str) -> str:
+    def told(self, said: str, who: str, command: str) -> str:
         """What was printed as the page shows it."""
         for real, told in self._texts:
             said = said.replace(real, told)
+        said = _HOST.sub("ana-laptop", said)
         for pattern, put in _MEASURES:
             said = pattern.sub(put, said)
         # Ids after times: a time in one stretch of digits is no id.
@@ -90,9 +114,12 @@ class Stable:
         def named(match: re.Match[str]) -> str:
             nonlocal count
             count += 1
-            return self._id(match[0], f"{command} {count}")
+            return self._id(match[0], f"{who}: {command} {count}")
 
         said = _ID.sub(named, said)
+        for word, pattern in _LAST.items():
+            for found in pattern.findall(said):
+                self._last[word] = found
         return "\n".join(line.rstrip() for line in said.splitlines())
 
     def _time(self, text: str, form: str) -> str:
@@ -105,26 +132,39 @@ class Stable:
     def _id(self, real: str, where: str) -> str:
         if any(content.startswith(real) for content in self._contents):
             return real
+        halt, _, token = real.rpartition(" ")
+        if halt:
+            return f"{halt} {self._id(token, where)}"
         for known, told in self._ids.items():
-            if known.startswith(real) or (real.startswith(known) and len(told) >= len(real)):
+            if known.startswith(real):
                 return told[: len(real)]
-        digest = hashlib.sha256(f"{self._page} {where}".encode()).hexdigest()
-        if "-" in real:
-            told = f"6f-1a-{digest[:16]}-{digest[16:32]}"
-        elif real.startswith("age1"):
-            told = "age1" + digest[:58]
-        elif real.isdigit():
-            told = "17" + str(int(digest[:16], 16)).zfill(14)[:14]
-        else:
-            told = digest
+            if real.startswith(known) and len(told) > len(known):
+                self._ids[real] = told
+                return told[: len(real)]
+        told = _made(hashlib.sha256(f"{self._page} {where}".encode()).hexdigest(), real)
         self._ids[real] = told
-        return told[: len(real)] if not ("-" in real) else told
+        return told[: len(real)] if set(told) <= set("0123456789abcdef") else told
 
     def _real(self, told: str) -> str:
+        halt, _, token = told.rpartition(" ")
+        if halt:
+            return f"{halt} {self._real(token)}"
         for real, known in self._ids.items():
-            if known.startswith(told):
-                return real[: len(told)] if "-" not in real or len(told) < len(known) else real
+            if known == told or (known.startswith(told) and len(told) <= len(real)):
+                return real[: len(told)] if known != told else real
         return told
+
+
+def _made(digest: str, real: str) -> str:
+    """An id of the same form. Of plain hexadecimal digits all: it may be shown longer later."""
+    if real.startswith("age1"):
+        key = "age1" + digest[:58]
+        return f"{key}:{base64.b64encode(bytes.fromhex(digest)).decode()}" if ":" in real else key
+    if real.count("-") == 4:
+        return "-".join(digest[at : at + 8] for at in range(0, 40, 8))
+    if real.count("-") == 3:
+        return f"6f-1a-{digest[:16]}-{digest[16:32]}"
+    return digest[:12] if "-" in real else digest
 
 
 def _zeros(fraction: str) -> str:

@@ -41,7 +41,6 @@ class World:
         self._common: dict[str, str] = {}
         (self.base / "home/share").mkdir(parents=True)
         self.stable.place(f"{self.base}/home/", "/home/")
-        self.stable.place(os.uname().nodename, "ana-laptop")
         self._start(page.stores)
 
     def _shim(self) -> None:
@@ -67,6 +66,7 @@ class World:
             self._common |= {"CARELESS_URL": careless.endpoint_url}
             self.stable.place(careless.endpoint_url, "https://careless.example.com")
         if stores:
+            self._common |= {"BUCKET": name}
             self.stable.place(name, _BUCKET)
 
     def __enter__(self) -> World:
@@ -97,26 +97,27 @@ class World:
         outcomes = []
         for step in part.steps:
             outcome = self._step(step)
-            if not part.shown and bool(outcome.code) is not step.fails:
+            if outcome.code and not part.shown and not step.any:
                 raise AssertionError(f"{step.command}: exit {outcome.code}\n{outcome.said}")
             outcomes.append(outcome)
         return outcomes
 
     def _step(self, step: Step) -> Outcome:
         env = self._of(step.person)
-        command = self.stable.real(step.command)
+        meant = self.stable.meant(step.command)
+        command = self.stable.real(meant)
         words = command.split()
         if words[0] == "cd":
             where = words[1].replace("~", env["HOME"], 1) if len(words) > 1 else env["HOME"]
             self._cwd[step.person] = (self._cwd[step.person] / where).resolve(strict=True)
-            return Outcome("", 0)
+            return Outcome(meant, "", 0)
         if words[0] == "export":
             name, _, value = command.removeprefix("export ").partition("=")
             env[name] = re.sub(r"\$(\w+)", lambda match: env.get(match[1], ""), value)
-            return Outcome("", 0)
+            return Outcome(meant, "", 0)
         said, code = self._carried_out(command, env, self._cwd[step.person])
         self.stable.contents([self.base / "home"])
-        return Outcome(self.stable.told(said, step.command), code)
+        return Outcome(meant, self.stable.told(said, step.person, meant), code)
 
     def _of(self, person: str) -> dict[str, str]:
         if person not in self._env:
