@@ -53,9 +53,9 @@ class Answer(BaseModel):
 
 
 class Request(BaseModel):
-    """What a client asks. Unknown fields and wrong types are refused."""
+    """What a client asks. Unknown fields and wrong types are refused. Schemas are built on first use."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
 
 
 class Page(Answer, Generic[T]):

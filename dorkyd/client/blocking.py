@@ -10,18 +10,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import httpx2
 
-from dorkyd.api import calls, commit_calls, history_calls, import_calls, manual_calls
+from dorkyd.api import calls, commit_calls, history_calls, manual_calls
 from dorkyd.api import commit_messages as c
 from dorkyd.api import history_messages as h
 from dorkyd.api import manual_messages as mm
 from dorkyd.api import messages as m
 from dorkyd.api.calls import Call
 from dorkyd.api.failures import ApiError
-from dorkyd.api.import_messages import ImportedHistory, ImportPlan, ImportRequest
 from dorkyd.client import artifacts, batches, many, receiving
 from dorkyd.client.answers import not_ours, raise_for
 from dorkyd.client.artifacts import Fetched
@@ -45,6 +44,9 @@ from dorkyd.client.wire import (
     place_of,
     request_of,
 )
+
+if TYPE_CHECKING:
+    from dorkyd.api.import_messages import ImportedHistory, ImportPlan
 
 M = TypeVar("M", bound=m.Answer)
 T = TypeVar("T")
@@ -142,11 +144,15 @@ class DorkyClient:
 
         `settings`: name, endpoint_url, region, profile, everything, retire, token.
         """
-        wish = ImportRequest.model_validate({"path": path, "bucket": bucket, "dry_run": dry_run, **settings})
+        from dorkyd.api import import_calls, import_messages  # noqa: PLC0415  what reads ignore rules is for few programs
+
+        wish = import_messages.ImportRequest.model_validate({"path": path, "bucket": bucket, "dry_run": dry_run, **settings})
         return self.send(import_calls.import_dorky(wish)).value
 
     def import_history(self, project: str) -> ImportedHistory:
         """Make a commit of each push of the npm tool's history, before any other commit."""
+        from dorkyd.api import import_calls  # noqa: PLC0415  as above
+
         return self.send(import_calls.import_history(project)).value
 
     def remove(self, project: str) -> m.Removed:

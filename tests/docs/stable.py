@@ -43,14 +43,15 @@ _FORMS = (
     r"\b(?:[0-9a-f]{8}-){4}[0-9a-f]{8}\b",  # a fingerprint
     r"(?<= approve )[a-z]+ [0-9a-f]{8}\b|(?<= reject )[a-z]+ [0-9a-f]{8}\b",
     r"(?<=epoch 0001-)[0-9a-f]{8}|(?<=Z-)[0-9a-f]{8}\b",
-    r"\b[0-9a-f]{12,64}\b",
+    r"(?<=[0-9]{6} )[0-9a-f]{6}(?=\))",  # at the end of a conflict copy's name
+    r"\b(?!0{12}\b)[0-9a-f]{12,64}\b",
     r"\b(?=[0-9a-f]*[0-9])(?=[0-9a-f]*[a-f])[0-9a-f]{8,11}\b",
 )
 _HOST = re.compile(rf"\b{re.escape(os.uname().nodename)}\b")
 _ID = re.compile("|".join(_FORMS), re.MULTILINE)
-_LAST = {"TOKEN": re.compile(r"dorkyctl approve \S+ ([0-9a-f]{8})"), "KEY": re.compile(r"\b(age1[0-9a-z]{58}:\S*)")}
+_LAST = {"TOKEN": re.compile(r"dorkyctl approve \S+ ([0-9a-f]{8})"), "KEY": re.compile(r"\b(age1[0-9a-z]{58}:\S*)"), "FINGERPRINT": re.compile(r"\b((?:[0-9a-f]{8}-){4}[0-9a-f]{8})\b")}
 """What commands name and nobody knows before it was told: a command may be written with the word."""
-_MEANT = re.compile(r"(?<=(?:approve|.reject) api )[0-9a-f]{8}\b|age1[0-9a-z]{58}:[A-Za-z0-9+/]{43}=|\bTOKEN\b|\bKEY\b")
+_MEANT = re.compile(r"(?<=(?:approve|.reject) api )[0-9a-f]{8}\b|age1[0-9a-z]{58}:[A-Za-z0-9+/]{43}=|(?:[0-9a-f]{8}-){4}[0-9a-f]{8}|\bTOKEN\b|\bKEY\b|\bFINGERPRINT\b")
 
 
 class Stable:
@@ -87,7 +88,7 @@ class Stable:
         told = set(self._ids.values())
 
         def now(match: re.Match[str]) -> str:
-            word = "KEY" if "age1" in match[0] or match[0] == "KEY" else "TOKEN"
+            word = match[0] if match[0] in _LAST else "KEY" if "age1" in match[0] else "FINGERPRINT" if "-" in match[0] else "TOKEN"
             known = match[0] == "00000000" or any(each.startswith(match[0]) for each in told)
             return match[0] if known else self._last.get(word, match[0])
 
