@@ -12,7 +12,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
-from dorkyd.core.report import HaltReason, State
+from dorkyd.core.states import HaltReason, State
 
 T = TypeVar("T")
 
@@ -53,9 +53,9 @@ class Answer(BaseModel):
 
 
 class Request(BaseModel):
-    """What a client asks. Unknown fields and wrong types are refused. Schemas are built on first use."""
+    """What a client asks. Unknown fields and wrong types are refused."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class Page(Answer, Generic[T]):

@@ -37,14 +37,13 @@ from dorkyd.client.many import AT_ONCE, Download, Upload
 from dorkyd.client.places import Target, working_directory
 from dorkyd.client.plans import Answer, Ask, Done, Patience, Pause, Plan, Step, advance
 from dorkyd.client.reading import Cursor
+from dorkyd.client.replies import Reply, data_of
 from dorkyd.client.waiting import Until
 from dorkyd.client.wire import (
     LIMITS,
     MOST_CONNECTIONS,
     RETRY_FOR_S,
-    Reply,
     ask_of,
-    data_of,
     is_foreign,
     new_id,
     no_answer,
@@ -175,7 +174,9 @@ class AsyncDorkyClient:
         """
         from dorkyd.api import import_calls, import_messages  # noqa: PLC0415  what reads ignore rules is for few programs
 
-        wish = import_messages.ImportRequest.model_validate({"path": path, "bucket": bucket, "dry_run": dry_run, **settings})
+        wish = import_messages.ImportRequest.model_validate(
+            {"path": path, "bucket": bucket, "dry_run": dry_run, **settings}
+        )
         return (await self.send(import_calls.import_dorky(wish))).value
 
     async def import_history(self, project: str) -> ImportedHistory:

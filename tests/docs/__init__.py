@@ -11,7 +11,7 @@ To show another command, write it into a block (`$ dorkyctl …`, without its ou
     [exit 4]           what the command ended with, where that is not 0
 
 An HTML comment that begins with `run:` holds such lines that are carried out and not shown (they must end with 0; with `?` before the
-prompt, with anything). `<!-- with: s3 gcs -->` at the top of a page starts stores: `s3://acme-artifacts` and
+prompt, with anything; with `+` they are repeated until they do). `<!-- with: s3 gcs -->` at the top of a page starts stores: `s3://acme-artifacts` and
 `gs://acme-artifacts` are then buckets in them.
 
 `pages` reads and writes pages, `world` has the persons and carries out, `stable` makes of what differs from run to run (times, ids,

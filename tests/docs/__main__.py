@@ -1,5 +1,7 @@
 """See the package."""
 
+# ruff: noqa: T201 - what it is for
+
 from __future__ import annotations
 
 import difflib
@@ -18,7 +20,9 @@ def carried_out(page: Page) -> str:
 def difference(page: Page) -> str:
     """What is not as it is printed now; empty: nothing."""
     now = carried_out(page)
-    return "".join(difflib.unified_diff(page.text.splitlines(True), now.splitlines(True), page.name, "printed now", n=2))
+    return "".join(
+        difflib.unified_diff(page.text.splitlines(True), now.splitlines(True), page.name, "printed now", n=2)
+    )
 
 
 def main(words: list[str]) -> int:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
 _PART = re.compile(r"^(```console\n(?P<shown>.*?)^```$|<!-- run:(?P<hidden>.*?)-->)", re.MULTILINE | re.DOTALL)
-_PROMPT = re.compile(r"(?P<any>\??)(?P<person>ana|ben)?\$ (?P<command>.+)")
+_PROMPT = re.compile(r"(?P<end>[?+]?)(?P<person>ana|ben)?\$ (?P<command>.+)")
 _WITH = re.compile(r"<!-- with: (.*?) -->")
 
 
@@ -21,8 +21,8 @@ class Step(NamedTuple):
     command: str
     prompt: str
     """As the page has it."""
-    any: bool
-    """Of one that is not shown: it may end with any code."""
+    end: str
+    """Of one that is not shown: `?` it may end with any code, `+` it is repeated until it ends with 0."""
 
 
 class Outcome(NamedTuple):
@@ -71,21 +71,19 @@ class Page:
 
 def pages() -> dict[str, Path]:
     """Every page that has such a block."""
-    return {
-        path.stem: path for path in sorted((ROOT / "docs").glob("*.md")) if "\n```console\n" in path.read_text()
-    }
+    return {path.stem: path for path in sorted((ROOT / "docs").glob("*.md")) if "\n```console\n" in path.read_text()}
 
 
 def _steps(text: str) -> Iterator[Step]:
     for line in text.splitlines():
         match = _PROMPT.fullmatch(line.strip())
         if match is not None:
-            prompt = line.strip().partition("$ ")[0].lstrip("?") + "$ "
-            yield Step(match["person"] or "ana", match["command"], prompt, bool(match["any"]))
+            prompt = line.strip().partition("$ ")[0].lstrip("?+") + "$ "
+            yield Step(match["person"] or "ana", match["command"], prompt, match["end"])
 
 
 def _block(steps: list[Step], outcomes: list[Outcome]) -> str:
-    lines = ["```console"]
+    lines, ran = ["```console"], ""
     for step, outcome in zip(steps, outcomes, strict=True):
         if len(lines) > 1 and (outcome.said or lines[-1] != ran):
             lines.append("")

@@ -49,9 +49,15 @@ _FORMS = (
 )
 _HOST = re.compile(rf"\b{re.escape(os.uname().nodename)}\b")
 _ID = re.compile("|".join(_FORMS), re.MULTILINE)
-_LAST = {"TOKEN": re.compile(r"dorkyctl approve \S+ ([0-9a-f]{8})"), "KEY": re.compile(r"\b(age1[0-9a-z]{58}:\S*)"), "FINGERPRINT": re.compile(r"\b((?:[0-9a-f]{8}-){4}[0-9a-f]{8})\b")}
+_LAST = {
+    "TOKEN": re.compile(r"dorkyctl approve \S+ ([0-9a-f]{8})"),
+    "KEY": re.compile(r"\b(age1[0-9a-z]{58}:\S*)"),
+    "FINGERPRINT": re.compile(r"\b((?:[0-9a-f]{8}-){4}[0-9a-f]{8})\b"),
+}
 """What commands name and nobody knows before it was told: a command may be written with the word."""
-_MEANT = re.compile(r"(?<=(?:approve|.reject) api )[0-9a-f]{8}\b|age1[0-9a-z]{58}:[A-Za-z0-9+/]{43}=|(?:[0-9a-f]{8}-){4}[0-9a-f]{8}|\bTOKEN\b|\bKEY\b|\bFINGERPRINT\b")
+_MEANT = re.compile(
+    r"(?<=(?:approve|.reject) api )[0-9a-f]{8}\b|age1[0-9a-z]{58}:[A-Za-z0-9+/]{43}=|(?:[0-9a-f]{8}-){4}[0-9a-f]{8}|\bTOKEN\b|\bKEY\b|\bFINGERPRINT\b"
+)
 
 
 class Stable:
@@ -80,7 +86,12 @@ class Stable:
         """Learn the digests of what lies there."""
         for folder in folders:
             for file in folder.rglob("*"):
-                if ".dorky" not in file.parts and file.is_file() and not file.is_symlink() and file.stat().st_size < 1 << 20:
+                if (
+                    ".dorky" not in file.parts
+                    and file.is_file()
+                    and not file.is_symlink()
+                    and file.stat().st_size < 1 << 20
+                ):
                     self._contents.add(hashlib.sha256(file.read_bytes()).hexdigest())
 
     def meant(self, command: str) -> str:
@@ -88,7 +99,15 @@ class Stable:
         told = set(self._ids.values())
 
         def now(match: re.Match[str]) -> str:
-            word = match[0] if match[0] in _LAST else "KEY" if "age1" in match[0] else "FINGERPRINT" if "-" in match[0] else "TOKEN"
+            word = (
+                match[0]
+                if match[0] in _LAST
+                else "KEY"
+                if "age1" in match[0]
+                else "FINGERPRINT"
+                if "-" in match[0]
+                else "TOKEN"
+            )
             known = match[0] == "00000000" or any(each.startswith(match[0]) for each in told)
             return match[0] if known else self._last.get(word, match[0])
 

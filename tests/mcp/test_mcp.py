@@ -119,7 +119,8 @@ def reader(daemon: RealDaemon, portal: BlockingPortal) -> Iterator[Asked]:
 def test_tools_say_what_they_do(asked: Asked, reader: Asked) -> None:
     """Each tool has truthful hints; a read-only server has no other than read-only tools."""
     hints = {
-        tool.name: tool.annotations for tool in asked.portal.call(lambda: asked.client.list_tools(cache_mode="bypass")).tools
+        tool.name: tool.annotations
+        for tool in asked.portal.call(lambda: asked.client.list_tools(cache_mode="bypass")).tools
     }
     changing = {"put", "restore", "resolve"}
     assert set(hints) == changing | {"status", "list", "get", "history", "why", "conflicts", "problems"}
@@ -193,7 +194,7 @@ def test_a_secret_is_not_moved_to_the_light(asked: Asked, daemon: RealDaemon) ->
 def test_put_replaces_only_what_was_seen(asked: Asked, daemon: RealDaemon) -> None:
     """A new file is only created, a known one only replaced while it is that version; what was replaced is restored."""
     new = asked.call("put", path="made/by.txt", content="one\n", metadata={"note": "why"})
-    wait_until("it is in the folder", lambda: (daemon.root / "made/by.txt").exists())
+    wait_until("it is in the folder", (daemon.root / "made/by.txt").exists)
     assert "is there already" in asked.refused("put", path="made/by.txt", content="two\n")
     assert asked.call("get", path="made/by.txt")["metadata"] == {"note": "why"}
 
@@ -216,7 +217,12 @@ def test_put_replaces_only_what_was_seen(asked: Asked, daemon: RealDaemon) -> No
 def test_nothing_outside_a_project(asked: Asked, daemon: RealDaemon) -> None:
     """Neither other projects nor other files: whatever the spelling."""
     (daemon.home / "outside.txt").write_text(VALUE)
-    for path in ("../h-a/outside.txt", "data/../../h-a/outside.txt", str(daemon.home / "outside.txt"), ".dorky/folder.json"):
+    for path in (
+        "../h-a/outside.txt",
+        "data/../../h-a/outside.txt",
+        str(daemon.home / "outside.txt"),
+        ".dorky/folder.json",
+    ):
         for tool, more in (("get", {}), ("put", {"content": "x"}), ("history", {}), ("why", {}), ("restore", {})):
             assert "Error executing tool" in asked.refused(tool, path=path, **more)
     assert "reserved-name" in asked.refused("restore", path="notes.txt", to=".dorky/x")
