@@ -28,8 +28,9 @@ from dorkyd.core.secrets import installed_mode
 from dorkyd.core.settings import Mode
 from dorkyd.engine import Engine
 from dorkyd.errors import Blocked, DorkyError, Integrity, PathProblem, Refused, Stale
+from dorkyd.local_side import racy
 from dorkyd.placing import Placement, Placer, Withdrawal
-from dorkyd.ports import Entry, Observation
+from dorkyd.ports import Entry, Known, Observation
 from dorkyd.transfer import SECRET_BITS
 
 T = TypeVar("T")
@@ -178,8 +179,9 @@ class Checkout:
                 raise Refused(
                     f"the commit has no {path!r}", code="not-in-commit", hint="`dorkyctl diff` tells what it has"
                 )
+        met = {} if only else self._scan(plan)
         for part in _parts(files, LOOKED_AT):
-            seen = self._observe([file.path for file in part])
+            seen = self._observe([file.path for file in part], met)
             for file in part:
                 rule = rules.rule(file.path, False)
                 if rule is not None:
@@ -189,8 +191,7 @@ class Checkout:
                     self._judge(plan, file, *seen[file.path])
                 except Blocked as exc:
                     plan.unlike.append(Unlike(file.path, str(exc)))
-        if not only:
-            self._judge_extras(plan, {file.path for file in files})
+        self._judge_extras(plan, met, {file.path for file in files})
         return plan
 
     def _judge(self, plan: _Plan, file: CommitFile, there: Observation | DorkyError, agreed: bool) -> None:
@@ -221,15 +222,20 @@ class Checkout:
             mode = (0o600 if mode is None else mode) & ~SECRET_BITS
         return mode
 
-    def _judge_extras(self, plan: _Plan, wanted: set[Path]) -> None:
-        """What is here and not in the commit. What is no file, or ignored, is none of the project's."""
-        extras = [
-            found.path
-            for found in self._engine.folder.scan(self._engine.rules().skip)
-            if isinstance(found, Entry) and found.path not in wanted
-        ]
-        for part in _parts(extras, LOOKED_AT):
-            for path, (there, agreed) in self._observe(part).items():
+    def _scan(self, plan: _Plan) -> dict[Path, Entry]:
+        """What stands in the folder and is the project's: what is no file, or ignored, is not."""
+        met: dict[Path, Entry] = {}
+        for found in self._engine.folder.scan(self._engine.rules().skip):
+            if isinstance(found, Entry):
+                met[found.path] = found
+            elif found.code == "unreadable":
+                plan.unlike.append(Unlike(found.path, "it cannot be read, so nobody knows what else is in it"))
+        return met
+
+    def _judge_extras(self, plan: _Plan, met: Mapping[Path, Entry], wanted: set[Path]) -> None:
+        """What is here and not in the commit."""
+        for part in _parts([path for path in met if path not in wanted], LOOKED_AT):
+            for path, (there, agreed) in self._observe(part, met).items():
                 if isinstance(there, Local):
                     plan.out.append((path, there))
                     if not agreed:
@@ -237,22 +243,25 @@ class Checkout:
                 elif isinstance(there, Problem | DorkyError):
                     plan.unlike.append(Unlike(path, "it is not in the commit, and cannot be read"))
 
-    def _observe(self, paths: Sequence[Path]) -> dict[Path, tuple[Observation | DorkyError, bool]]:
-        """What stands there, and whether the bucket has it."""
+    def _observe(
+        self, paths: Sequence[Path], met: Mapping[Path, Entry]
+    ) -> dict[Path, tuple[Observation | DorkyError, bool]]:
+        """What stands there, and whether the bucket has it. What a scan met as it is known need not be looked at again."""
 
         def look() -> dict[Path, tuple[Observation | DorkyError, bool]]:
             journal, folder = self._engine.journal, self._engine.folder
             if journal is None:
                 raise Refused("the project is not open", code="not-open", hint="see `dorkyctl status`")
             found: dict[Path, tuple[Observation | DorkyError, bool]] = {}
+            with journal.atomic():
+                remembered = journal.remembered(paths)
             for path in paths:
+                known, agreed = remembered[path]
                 try:
-                    there: Observation | DorkyError = folder.observe(path, journal.known(path))
+                    there: Observation | DorkyError = _as_met(met.get(path), known) or folder.observe(path, known)
                 except DorkyError as exc:
                     there = exc
-                base = journal.base(path)
-                agreed = isinstance(there, Local) and base is not None and base.digest == there.digest
-                found[path] = (there, agreed)
+                found[path] = (there, isinstance(there, Local) and agreed == there.digest)
             return found
 
         return self._ask(look)
@@ -345,6 +354,13 @@ def _parsed(text: str) -> Path:
         return parse(text.rstrip("/"))
     except PathProblem as exc:
         raise Refused(str(exc), code=exc.code, hint=exc.hint) from exc
+
+
+def _as_met(entry: Entry | None, known: Known | None) -> Local | None:
+    """What a scan met, where its stamps prove what it holds."""
+    if entry is None or known is None or known.stat != entry.stat or racy(known):
+        return None
+    return Local(known.digest, entry.mode, entry.stat)
 
 
 def _within(path: Path, only: Sequence[Path]) -> bool:

@@ -29,7 +29,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 import dorkyd
 from dorkyd import allocator, config
 from dorkyd.activation import passed_socket
-from dorkyd.ahead import one_ahead
+from dorkyd.ahead import Paging, on_a_thread
 from dorkyd.api.server import ApiServer
 from dorkyd.api.tcp import TcpDoor
 from dorkyd.buckets import open_bucket, prepare
@@ -67,6 +67,8 @@ TICK_S = 2.0
 BEAT_S = 1800.0
 """An engine whose last cycle is longer ago hangs, and the service manager should know."""
 PURGE_EVERY_S = 3600
+_IN_TWO_OVER = 10_000
+"""Objects. A listing of fewer is a few requests."""
 OPEN_S = 10.0
 """How long ready waits for the journals: a disk that hangs must not keep the other projects from being served."""
 STOP_S, STOP_OFFLINE_S = WIND_DOWN_S + 2.0, 2.0
@@ -405,7 +407,7 @@ class Daemon:
             make_push=lambda: _push(project),
             key_home=self._key_home,
             pinned=lambda: config.pinned_fingerprint(project.path),
-            ahead=one_ahead,
+            paging=_paging(project),
         )
         runner = ProjectRunner(engine, self._published, limits)
         threading.Thread(target=prepare, args=(project,), name="prepare", daemon=True).start()
@@ -504,6 +506,11 @@ def _watch(root: str, skip: Callable[[Path, bool], bool], wake: Callable[[], Non
         return OsWatcher(root, skip=skip, wake=wake)
     except Stale:
         return None
+
+
+def _paging(project: Project) -> Paging:
+    """A directory is listed by this process itself, which two listings at a time would only keep from its work."""
+    return Paging(on_a_thread, None if project.bucket.startswith("file://") else _IN_TWO_OVER)
 
 
 def _push(project: Project) -> Push | None:

@@ -6,7 +6,7 @@ transaction of the journal and carries out what comes back.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
@@ -104,6 +104,8 @@ class Decider:
     """Permission bits this file system was seen not to hold: they are left alone."""
     pulling: bool = False
     """Mode manual: a person asked for what the bucket holds."""
+    told_modes: Mapping[Path, int] = field(default_factory=dict)
+    """Permission bits that the log told of, where the journal was lost."""
     _listed_from_ns: int = 0
     """File system time before the last complete listing began."""
 
@@ -403,11 +405,14 @@ class Decider:
         ops before it) or asked for when it counts (permission bits, `reconcile`; whose write it is, `RemoteSide.learn`).
         A path that we ever wrote to is looked at: the object may be a late write of our own. So is one whose file changed
         after the last complete listing began: a teammate may have deleted the object in between, which says nothing of it.
+        And so is one of which the log tells other bits than the file's.
         """
         nothing_known = not remote.looked and remote.digest is None and remote.op is None and not remote.ancestry
         if not nothing_known or remote.md5 is None or remote.size != local.size or self.journal.ledger.tried(path):
             return remote
         if local.stat.ctime_ns >= self._listed_from_ns:
+            return remote
+        if (self.told_modes.get(path, local.mode) ^ local.mode) & ~self.unholdable:
             return remote
         if not self.local.has_md5(path, local, remote.md5):
             return remote

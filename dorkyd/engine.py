@@ -26,6 +26,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path as FilePath
 
 from dorkyd import halts, schema
+from dorkyd.ahead import Paging
 from dorkyd.asking import Asking, check_ready
 from dorkyd.batches import Batches
 from dorkyd.bucket_upkeep import BucketUpkeep
@@ -65,7 +66,7 @@ from dorkyd.keys import KeyHome
 from dorkyd.local_side import IGNORE_FILE, LocalSide
 from dorkyd.manual_rows import PULLING
 from dorkyd.merging import Merging
-from dorkyd.news import AheadOfPages, News
+from dorkyd.news import News
 from dorkyd.opening import Opened, Opener
 from dorkyd.ports import Bucket, Clock, Folder, Identity, Push, Watcher
 from dorkyd.recovery import settle_install
@@ -150,8 +151,8 @@ class Engine:
     """How many files are fetched, put in place or taken out together where a person asked for many; 1: one after the other, in
     the same order each time.
     """
-    ahead: AheadOfPages = iter
-    """What the pages of whole listings go through (`dorkyd.ahead`); `iter`: each is asked for when it is wanted."""
+    paging: Paging = Paging()  # noqa: RUF009  a value
+    """How the pages of whole listings are asked for."""
 
     held: halts.Held | None = None
     warnings: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -683,7 +684,7 @@ class Engine:
             keyring.opens(opened.identity.project_id)
             bucket = sealing = Sealing(store, keyring, self.folder, self.clock, self.project.compress)
         remote = RemoteSide(
-            News(store, self.ahead),
+            News(store, self.paging),
             journal,
             self.clock,
             self.device,
@@ -720,7 +721,16 @@ class Engine:
             ),
             batches=batches,
             decider=Decider(
-                journal, local, self.project, self.device, batches, Tripped(journal, self.folder, self.project), keyring
+                *(
+                    journal,
+                    local,
+                    self.project,
+                    self.device,
+                    batches,
+                    Tripped(journal, self.folder, self.project),
+                    keyring,
+                ),
+                told_modes=remote.told_modes,
             ),
             keyring=keyring,
             carrier=carrier,

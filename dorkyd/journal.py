@@ -448,6 +448,12 @@ class Journal:
         """How many objects are known."""
         return int(self._conn.execute("SELECT count(*) FROM remote").fetchone()[0])
 
+    def middle_object(self) -> Path | None:
+        """Of the known ones, in order."""
+        half = self.remote_count() // 2
+        row = self._conn.execute("SELECT path FROM remote ORDER BY path LIMIT 1 OFFSET ?", (half,)).fetchone()
+        return Path(row[0]) if row else None
+
     def drop_all_remotes(self) -> None:
         """Forget what is known of the bucket: it must be listed before anything is decided. What was encrypted there stays
         known: it leaves encrypted, wherever it goes.
@@ -534,6 +540,18 @@ class Journal:
             return self._ahead.known[path]
         row = self._conn.execute(f"SELECT {_KNOWN} FROM seen WHERE path = ?", (path,)).fetchone()
         return _known(row) if row else None
+
+    def remembered(self, paths: Iterable[Path]) -> dict[Path, tuple[Known | None, Digest | None]]:
+        """Of many files at once, what `known` says and which content both sides agreed on."""
+        self._fill_temp("wanted", paths)
+        rows = self._conn.execute(
+            f"SELECT w.path, b.digest, s.digest IS NOT NULL, {_columns('s', _KNOWN)} FROM temp.wanted w"
+            " LEFT JOIN base b ON b.path = w.path LEFT JOIN seen s ON s.path = w.path"
+        )
+        return {
+            Path(path): (_known(known) if seen else None, Digest(agreed) if agreed is not None else None)
+            for path, agreed, seen, *known in rows
+        }
 
     def set_known(self, path: Path, known: Known | None) -> None:
         """Remember a file's content; None: the file is gone."""

@@ -164,7 +164,7 @@ class LocalSide:
             return set()
         known = {path: self.journal.known(path) for path in paths}
         found = {
-            path for path, k in known.items() if k is not None and not _racy(k) and self.folder.stands(path, k.stat)
+            path for path, k in known.items() if k is not None and not racy(k) and self.folder.stands(path, k.stat)
         }
         for path in found:
             self.was_read(path)
@@ -262,7 +262,7 @@ class LocalSide:
             if known is None or known.stat != found.stat:
                 self.bytes_read += found.size
             fresh = known is None or known.stat != found.stat or known.digest != found.digest
-            if fresh or (known is not None and _racy(known)):
+            if fresh or (known is not None and racy(known)):
                 self.journal.set_known(path, Known(found.stat, found.digest, at_ns))
         elif found is ABSENT and known is not None:
             self.journal.set_known(path, None)
@@ -299,6 +299,6 @@ class LocalSide:
         return found
 
 
-def _racy(known: Known) -> bool:
+def racy(known: Known) -> bool:
     """A scan would look at this file again, so close are its stamps to when it was hashed."""
     return max(known.stat.mtime_ns, known.stat.ctime_ns) + RACY_NS >= known.at_ns

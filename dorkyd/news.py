@@ -11,9 +11,9 @@ import hashlib
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO, TypeAlias
+from typing import BinaryIO
 
-from dorkyd.ahead import Ahead
+from dorkyd.ahead import Paging, in_two, one_ahead
 from dorkyd.core import metadata
 from dorkyd.core.logbook import (
     LAST_NUMBER,
@@ -37,8 +37,6 @@ from dorkyd.core.pushes import plan_number
 from dorkyd.core.settings import TrashLimits
 from dorkyd.errors import Blocked, Stale
 from dorkyd.ports import Bucket, Listed
-
-AheadOfPages: TypeAlias = Ahead[Sequence[Listed]]
 
 _ENTRY_LIMIT = 8 * 1024 * 1024
 """Bytes of an entry worth reading; a larger one is somebody's mischief and a listing is cheaper."""
@@ -97,9 +95,8 @@ class LogState:
 class News:
     """Reads and writes the log and the project's document, and lists the rest."""
 
-    def __init__(self, bucket: Bucket, ahead: AheadOfPages = iter) -> None:
-        """`ahead`: what the pages of a whole listing go through (`dorkyd.ahead`)."""
-        self._bucket, self._ahead = bucket, ahead
+    def __init__(self, bucket: Bucket, paging: Paging = Paging()) -> None:  # noqa: B008  a value
+        self._bucket, self.paging = bucket, paging
         self.plans: frozenset[str] = frozenset()
         """Pushes that were not over when the bucket was last listed (`dorkyd.core.pushes`), by the keys of their plans."""
 
@@ -221,14 +218,23 @@ class News:
         """Write the project's document. `Stale` when there is one."""
         self._bucket.put(PROJECT, Bytes(encode_project(document)), replaces=None, meta={})
 
-    def pages(self) -> Iterator[Sequence[Listed]]:
-        """A whole listing without what is ours under `.dorky/`, page by page. Ended without an exception: complete."""
+    def pages(self, middle: str | None = None) -> Iterator[Sequence[Listed]]:
+        """A whole listing without what is ours under `.dorky/`, page by page. Ended without an exception: complete.
+        `middle`: a key behind `.dorky/`, from which on it is listed at the same time. Some objects may then come twice.
+        """
         plans: set[str] = set()
-        for page in self._ahead(self._all_pages()):
+        for page in self._asked(middle):
             # They sort before all else of ours, so that a listing that jumps over the rest has met them.
             plans.update(listed.key for listed in page if plan_number(listed.key) is not None)
             self.plans = frozenset(plans)
             yield [listed for listed in page if not listed.key.startswith(_OURS)]
+
+    def _asked(self, middle: str | None) -> Iterator[Sequence[Listed]]:
+        if middle is None or middle <= _AFTER_OURS:
+            return one_ahead(self._all_pages(), self.paging.ask)
+        return in_two(
+            self._all_pages(), self._bucket.list(start_after=middle), lambda listed: listed.key, self.paging.ask
+        )
 
     def _all_pages(self) -> Iterator[Sequence[Listed]]:
         for page in self._bucket.list():

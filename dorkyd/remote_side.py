@@ -82,6 +82,8 @@ class RemoteSide:
     """Nobody knows what this folder was in sync with: a file that was deleted elsewhere meanwhile goes up again."""
     buried: dict[Path, str] = field(default_factory=dict)
     """Then: what the log's last entries tell of as deleted, and by whom."""
+    told_modes: dict[Path, int] = field(default_factory=dict)
+    """Then: the permission bits that they tell of. A listing tells of none."""
     store_told: Callable[[int | None], None] = lambda _modified: None
     """Hears of every LastModified."""
     keyring: Keyring | None = None
@@ -193,7 +195,7 @@ class RemoteSide:
             # Everything up to here is covered by the full listing that follows.
             if state.highest is not None:
                 if self.journal_lost:
-                    self._learn_deletions(state.highest.number)
+                    self._learn_from_last(state.highest.number)
                 self._pass_over(state.highest)
             self._in_touch()
             return None
@@ -213,17 +215,19 @@ class RemoteSide:
         self._in_touch()
         return None
 
-    def _learn_deletions(self, last: int) -> None:
+    def _learn_from_last(self, last: int) -> None:
         for number in range(max(1, last - READ_AT_ONCE + 1), last + 1):
             found = self.news.entry(number)
             if found is None:
                 continue
             entry, _ = found
             for change in entry.changes:
+                self.buried.pop(change.path, None)
+                self.told_modes.pop(change.path, None)
                 if change.verb == "delete":
                     self.buried[change.path] = entry.device
-                else:
-                    self.buried.pop(change.path, None)
+                elif change.mode is not None:
+                    self.told_modes[change.path] = change.mode
 
     def _pass_over(self, last: Logged) -> None:
         """Go on from the log's last entry without having read what is before it."""
@@ -407,8 +411,12 @@ class RemoteSide:
         self._unexplained, self._differed = None, set()
         self._told_before, self._told = self._told, set()
         self._began = self.journal.listing_begins()
-        self._listing = self.news.pages()
+        self._listing = self.news.pages(self._middle())
         self._strange = []
+
+    def _middle(self) -> str | None:
+        over = self.news.paging.in_two_over
+        return self.journal.middle_object() if over is not None and self.journal.remote_count() > over else None
 
     def abandon_listing(self) -> None:
         """A page failed: what was seen so far proves nothing about the rest."""

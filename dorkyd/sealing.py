@@ -251,7 +251,12 @@ class Sealing(Wrapped):
             raise SessionGone(f"{key}: what its upload was begun with is gone")
         told = _told(meta, coding, plain_size)
         stored = _Staged(self._folder, name, size, digest)
-        written = self._bucket.put(key, stored, replaces=replaces, meta=told, session=session)
+        try:
+            written = self._bucket.put(key, stored, replaces=replaces, meta=told, session=session)
+        except SessionGone:
+            # Nothing goes on from here: what is begun next has a ciphertext of its own.
+            self.forget(meta.get(metadata.OP, ""))
+            raise
         self._folder.unstage(name)
         return replace(written, sealed=metadata.sealed_word(told))
 

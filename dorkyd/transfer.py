@@ -62,6 +62,8 @@ _HASH_DIGITS = (6, 12, 24, 64)
 """How many digits of a digest tell conflict copies apart, tried in order."""
 _NO_FOLDER = frozenset({"not-a-folder", "symlink", "special"})
 """What stands where a folder belongs."""
+_A_FOLDER = "clash"
+"""One that is not empty stands where a file belongs."""
 _ASIDE = 8
 """How often a folder for conflict copies may itself be something else."""
 SECRET_BITS = 0o077
@@ -504,16 +506,25 @@ class Transfer:
         self._folder.drop_empty_parents(action.delete.path)
 
     def step_aside(self, action: StepAside) -> Path:
-        """Rename a file whose name is needed as a folder, or the reverse. Returns its new name."""
-        for attempt in ("", *(f" {n}" for n in range(2, 100))):
-            to = Path(action.to + attempt)
-            try:
-                self._folder.rename(action.path, to, action.local)
-            except Stale:
-                if isinstance(self._folder.observe(to, None), Local):
-                    continue
-                raise
-            return to
+        """Rename a file whose name is needed as a folder, or the reverse. Returns its new name: another than the action's
+        where something stands there, or where a folder above belongs.
+        """
+        for place in _places(self._folder, action.to):
+            for attempt in ("", *(f" {n}" for n in range(2, 100))):
+                to = Path(place + attempt)
+                try:
+                    self._folder.rename(action.path, to, action.local)
+                except Stale:
+                    if isinstance(self._folder.observe(to, None), Local):
+                        continue
+                    raise
+                except PathProblem as exc:
+                    if exc.code == _A_FOLDER:
+                        continue
+                    if exc.code in _NO_FOLDER:
+                        break
+                    raise
+                return to
         raise PathProblem(action.path, f"no free name beside {action.to!r}", code="clash", hint="rename it by hand")
 
     def set_mode(self, action: SetMode) -> Local:
@@ -565,7 +576,7 @@ def put_in(folder: Folder, staged: str, path: Path) -> bool:
     try:
         return folder.put_in(staged, path)
     except PathProblem as exc:
-        if exc.code not in _NO_FOLDER:
+        if exc.code not in {_A_FOLDER, *_NO_FOLDER}:
             raise
         return False
 

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 
+from dorkyd.ahead import Paging
 from dorkyd.buckets.memory import Fault, Faults, MemoryBucket
 from dorkyd.checkout import Checkout
 from dorkyd.commits import Commits
@@ -250,6 +251,7 @@ class Device:
         *,
         wrap: Callable[[Folder], Folder] = lambda folder: folder,
         keys: bool = False,
+        in_two_over: int | None = None,
         **settings: object,
     ) -> None:
         self.name = name
@@ -261,6 +263,7 @@ class Device:
         self.pool = InlinePool()
         self.make_bucket = bucket
         self.wrap = wrap
+        self.paging = Paging(in_two_over=in_two_over)
         self.watchers: list[FakeWatcher] = []
         self.watching = False
         """True: a `FakeWatcher` is made, the last of `watchers`."""
@@ -292,6 +295,7 @@ class Device:
             make_watcher=lambda _skip: self._watcher(),
             key_home=self.key_home,
             at_once=1,
+            paging=self.paging,
         )
 
     def _watcher(self) -> FakeWatcher | None:

@@ -15,9 +15,9 @@ from dorkyd.cli.app import Exit, Failure, Json, Name, app, complain, emit, say, 
 from dorkyd.cli.units import seconds, speeds
 from dorkyd.cli.waiting import wait_for_sync
 from dorkyd.client.brief import BriefClient
-from dorkyd.core.states import State
 from dorkyd.core.settings import LEAST_RATE, Mode
 from dorkyd.core.sizes import size_of
+from dorkyd.core.states import State
 
 OF_STATES = {
     State.HALTED: Exit.ATTENTION,

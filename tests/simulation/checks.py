@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from dorkyd.core import metadata
-from dorkyd.core.commits import COMMITS, decode, id_of, object_content
+from dorkyd.core.commits import commit_seq, decode, id_of, object_content
 from dorkyd.core.ignore import IgnoreRules
 from dorkyd.core.metadata import hex_of
 from dorkyd.core.model import Path
@@ -235,10 +235,13 @@ def _commits(play: Play) -> None:
         assert not play.decided_pushes(device), f"{device.name}: a push stays open"
         assert not device.journal.manual.staged(), f"{device.name}: something stays staged"
     kept = {found[0] for key in objects if (found := object_content(key)) is not None}
-    parent = None
-    for seq, key in enumerate(sorted(key for key in objects if key.startswith(COMMITS)), 1):
+    parent, standing = None, sorted(key for key in objects if commit_seq(key) is not None)
+    for key in standing:
+        seq = commit_seq(key)
+        assert seq is not None
         commit = decode(objects[key].data, seq)
-        assert commit.header.parent == parent, f"commit {seq} does not follow"
+        # The one before the first that stands was collected.
+        assert commit.header.parent == parent or (key == standing[0] and seq > 1), f"commit {seq} does not follow"
         assert {hex_of(file.digest) for file in commit.files} <= kept, f"commit {seq} lacks contents"
         parent = id_of(objects[key].data)
 

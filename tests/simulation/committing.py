@@ -83,12 +83,16 @@ def _check_out(play: Play, device: Device, step: CheckOut) -> None:
     files = commits.show(wanted.id)[1].by_path
     for path, text in before.items():
         if path not in files or not _is_of(play, files[Path(path)], text.encode()):
-            play.account.given_up.add(text)
+            play.account.gives_up(path, text)
     within = bool(play.orders[device.name].edits)
     if step.overwrite:
         # What is saved while the checkout looks is an edit in its way as well, and may go to the trash.
         play.account.late.update(edit.arg for _, edit in play.orders[device.name].edits if edit.arg)
-    done = Checkout(commits).checkout(wanted.id, overwrite=step.overwrite)
+    try:
+        done = Checkout(commits).checkout(wanted.id, overwrite=step.overwrite)
+    finally:
+        if step.overwrite:
+            play.account.lines -= play.account.late
     play.account.takes_back(before, device.tree())
     play.tally.faults["a checkout"] += 1
     play.say(f"   ({device.name}: {done.placed} placed, {done.taken_out} taken out of commit {wanted.header.seq})")

@@ -36,6 +36,11 @@ class Account:
         self.edits: list[Edit] = []
         """Since all settled last, those that were possible."""
 
+    def gives_up(self, path: str, text: str) -> None:
+        """A person asks for what was before, where this stands: it may give way, whatever becomes of the asking."""
+        self.given_up.add(text)
+        self.lines -= _lines({path: text})
+
     def takes_back(self, before: Mapping[str, str], after: Mapping[str, str]) -> None:
         """A person asked for what was before: what stood in the folder gave way on purpose."""
         self.given_up |= set(before.values()) - set(after.values())

@@ -59,6 +59,8 @@ from tests.trace import told_bucket, told_folder
 
 DAY_S = 86_400
 NAMES = "ABCD"
+IN_TWO_OVER = 2
+"""Objects: most listings of most stories begin in two places."""
 
 
 class Play:
@@ -138,7 +140,9 @@ class Play:
         manual = NAMES.index(name) >= self.setting.devices - self.setting.manual
         mode = Mode.MANUAL if manual else Mode.TWO_WAY
         more: dict[str, Any] = {"encrypt": sealed.PATTERNS} if self.setting.sealed else {}
-        device = Device(self.base, name, make_bucket, wrap=make_folder, guard=guard, mode=mode, **more)  # type: ignore[arg-type]
+        device = Device(
+            self.base, name, make_bucket, wrap=make_folder, in_two_over=IN_TWO_OVER, guard=guard, mode=mode, **more
+        )  # type: ignore[arg-type]
         if self.setting.sealed:
             device.key_home = sealed.key_home(self.base)
             device.engine = device._engine()

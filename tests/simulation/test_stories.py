@@ -8,10 +8,13 @@ import pytest
 
 from tests.simulation import run
 from tests.simulation.steps import (
+    CheckOut,
+    Commit,
     Cycle,
     Die,
     Edit,
     Fail,
+    ForgetUploads,
     Late,
     Open,
     Refused,
@@ -21,6 +24,7 @@ from tests.simulation.steps import (
     Story,
     Stranger,
     Sync,
+    Unreadable,
     Within,
     Work,
 )
@@ -100,3 +104,33 @@ def test_variables_come_together() -> None:
             Edit("A", "set", ".env.team", "V1=1"), Settle(), Edit("A", "set", ".env.team", "V2=2"),
             Edit("B", "set", ".env.team", "V3=3"), Sync("B"), Die("A", at, after=True), Sync("A"), Settle(),
         )  # fmt: skip
+
+
+def test_a_folder_stands_where_a_file_would_step_aside_to() -> None:
+    """It steps aside to the next name."""
+    copy = "a (conflict ca9781)/x"
+    _play(
+        Edit("B", "save", copy, "w8"), Edit("B", "turn", copy, "w9"), Die("C", 0, forgets=True, power=True),
+        Edit("C", "turn", "a", "w10"), setting=Setting(devices=3, tree=1, joined=True),
+    )  # fmt: skip
+
+
+def test_the_store_forgets_the_upload_of_an_encrypted_file() -> None:
+    """Of the ciphertext that it was begun with nothing stays."""
+    _play(
+        Edit("A", "write", "d/a", "one"), Cycle("A", "whole", 0.0), Work("A", (5,)), ForgetUploads(),
+        setting=Setting(joined=True, sessions=True, sealed=True),
+    )  # fmt: skip
+
+
+def test_permission_bits_changed_where_a_journal_was_lost() -> None:
+    """A listing proves content and tells of no bits: what the log tells of them is looked at."""
+    _play(Die("B", 0, forgets=True), Edit("A", "chmod", "a", "755"), setting=Setting(tree=1, joined=True, etags=True))
+
+
+def test_a_checkout_beside_a_folder_that_cannot_be_read() -> None:
+    """It does not say that the folder is the commit."""
+    _play(
+        Edit("B", "write", "d/a", "w1"), Edit("B", "move", "d/a", "b/y/z"), Unreadable("B", "b"), Commit("B"),
+        CheckOut("B", 0, overwrite=False), setting=Setting(joined=True),
+    )  # fmt: skip
