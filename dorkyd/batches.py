@@ -175,6 +175,10 @@ class Batches:
         self._open[batch] = (self.clock.monotonic(), self.clock.time_ns())
         return batch
 
+    def is_open(self, batch: str) -> bool:
+        """It is one of ours, and neither complete nor given up."""
+        return batch in self._open
+
     def check(self, batch: str) -> None:
         """`Refused` (`no-such-batch`, `batch-full`) when nothing can be added to it."""
         self._require(batch)

@@ -105,6 +105,8 @@ class Carrier:
     clock: Clock
     device: str
     merging: Merging
+    batch_of: Callable[[Path], str | None] = lambda _path: None
+    """The atomic batch of which a file is sent."""
     unholdable: int = 0
     """Permission bits that a file was seen not to take."""
     touched: list[Path] = field(default_factory=list)
@@ -175,18 +177,20 @@ class Carrier:
 
     def _upload(self, action: Upload, rows: tuple[Dirty, ...]) -> Job:
         """A large one gets its session first, and goes on with it however often it is interrupted."""
-        secret = self._is_secret(action)
+        secret, batch = self._is_secret(action), self.batch_of(action.path)
         if not self.transfer.needs_session(action):
-            op = self._intend("put", action.path, action.local, action.mode, action.replaces)
-            run = lambda: self.transfer.upload(action, op, secret=secret)
+            op = self._intend("put", action.path, action.local, action.mode, action.replaces, batch=batch)
+            run = lambda: self.transfer.upload(action, op, secret=secret, batch=batch)
             return Job(action, rows, run, action.local.size, (op,))
         begun = self.journal.sessions.fitting(action)
         if begun is None:
             op, begin = Op(self.clock.random_id()), BeginUpload(action)
             kept = self.journal.sessions.has_kept(action)
-            return Job(begin, rows, lambda: self.transfer.begin_upload(begin, op, kept=kept, secret=secret))
-        self._intend("put", action.path, action.local, action.mode, action.replaces, begun.op)
-        run = lambda: self.transfer.upload(action, begun.op, begun, secret=secret)
+            return Job(
+                begin, rows, lambda: self.transfer.begin_upload(begin, op, kept=kept, secret=secret, batch=batch)
+            )
+        self._intend("put", action.path, action.local, action.mode, action.replaces, begun.op, batch)
+        run = lambda: self.transfer.upload(action, begun.op, begun, secret=secret, batch=batch)
         return Job(action, rows, run, action.local.size, (begun.op,))
 
     def _is_secret(self, action: Upload) -> bool:
@@ -195,7 +199,14 @@ class Carrier:
         return must_be_sealed(self.journal, action.path, local.digest, local.size, new=new)
 
     def _intend(
-        self, verb: IntentVerb, path: Path, local: Local, mode: int, replaces: Remote | None, op: Op | None = None
+        self,
+        verb: IntentVerb,
+        path: Path,
+        local: Local,
+        mode: int,
+        replaces: Remote | None,
+        op: Op | None = None,
+        batch: str | None = None,
     ) -> Op:
         op = op or Op(self.clock.random_id())
         intent = Intent(
@@ -209,6 +220,7 @@ class Carrier:
             approved=False,
             at_ns=self.clock.time_ns(),
             local_mode=local.mode,
+            batch=batch,
         )
         self._intents.append(intent)
         return op

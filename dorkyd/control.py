@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from dorkyd.control_commits import CommitControl
+from dorkyd.control_freeze import FreezeControl
 from dorkyd.control_history import HistoryControl
 from dorkyd.control_import import ImportControl, ImportedHistory
 from dorkyd.control_logs import LogsControl
@@ -158,6 +159,10 @@ class ProjectControl(Protocol):
     @property
     def commits(self) -> CommitControl:
         """Its commits."""
+
+    @property
+    def freezing(self) -> FreezeControl:
+        """Its freeze."""
 
     @property
     def manual(self) -> ManualControl:

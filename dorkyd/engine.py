@@ -58,6 +58,7 @@ from dorkyd.core.settings import Mode, Project, TrashLimits
 from dorkyd.deciding import Decider, Decisions
 from dorkyd.deletions import Deletions
 from dorkyd.errors import Blocked, DorkyError, Refused, Stale, Transient
+from dorkyd.freezing import Freezing
 from dorkyd.giving_up import GivingUp
 from dorkyd.jobs import Jobs, Pool, size_of
 from dorkyd.journal import Dirty, Journal
@@ -103,6 +104,7 @@ class _Open:
     local: LocalSide
     contact: Contact
     batches: Batches
+    freezing: Freezing
     decider: Decider
     keyring: Keyring | None
     carrier: Carrier
@@ -284,6 +286,7 @@ class Engine:
         waits = [
             *o.retries.next_due(),
             *o.batches.next_due(),
+            *o.freezing.next_due(),
             *o.deletions.next_due(o.jobs.in_flight),
             *o.local.next_settled(),
         ]
@@ -366,13 +369,13 @@ class Engine:
         return opened.local.rules if opened is not None else IgnoreRules(self.project.ignore)
 
     def quiescent(self) -> bool:
-        """Nothing is under way and nothing is left to do, problems apart."""
+        """Nothing is under way and nothing is left to do, problems and what is frozen apart."""
         o = self._open
         if o is None or o.jobs.in_flight or o.deletions.waiting or o.remote.listing or o.local.trees_due:
             return False
         if o.contact.untold or o.local.pending_marks():
             return False
-        return not o.journal.dirty(1, skip=o.retries.stuck() | o.batches.incomplete())
+        return not o.journal.dirty(1, skip=o.retries.stuck() | o.batches.incomplete() | o.freezing.not_now())
 
     @property
     def half_here(self) -> set[Path]:
@@ -563,6 +566,7 @@ class Engine:
         if before is not None:
             answer.set_result(before)
             return answer
+        o.freezing.check()
         o.asking.check_free(asked.path, o.jobs.in_flight.keys())
         if isinstance(asked, Store):
             o.asking.check_room(asked.path)
@@ -595,6 +599,16 @@ class Engine:
             self.call(journalled).result(timeout=REMEMBER_S)
         except TimeoutError as exc:
             raise Transient("the engine is busy and has not answered", code="busy", retry_after_s=1) from exc
+
+    @property
+    def freezing(self) -> Freezing:
+        """What is frozen. Raises why the bucket may not be written now in any case."""
+        return self._ready().freezing
+
+    @property
+    def frozen(self) -> tuple[str, str] | None:
+        """What a person is told while changes wait for a freeze to be released; None: none does."""
+        return self._open.freezing.told() if self._open is not None and self._open.freezing.not_now() else None
 
     def begin_batch(self) -> str:
         """The name of a new atomic batch."""
@@ -645,6 +659,7 @@ class Engine:
             o.remote.read_back()
         if self.held is None and o.contact.met and o.journal.get("listed") is not None:
             self._decide(o, now)
+            self._thaw(o, now)
             o.contact.announce(now, more_coming=bool(o.jobs.in_flight))
             o.giving_up.run_due(o.jobs.in_flight.keys(), now)
             self._end_pull(o)
@@ -703,6 +718,7 @@ class Engine:
         stages = self.project.mode not in {Mode.PUSH, Mode.BUCKET}
         storing = Storing(bucket, self.folder, transfer, self.device, stages=stages, remember=self._remember)
         batches = Batches(journal, self.clock)
+        freezing = Freezing(journal, self.clock, batches)
         remote.store_told = batches.store_told
         asking = Asking(journal, remote, storing, self.folder, self.clock, self.device)
         self._open = _Open(
@@ -720,6 +736,7 @@ class Engine:
                 warnings=self.warnings,
             ),
             batches=batches,
+            freezing=freezing,
             decider=Decider(
                 *(
                     journal,
@@ -762,6 +779,8 @@ class Engine:
                 journal.drop_all_bases()
         asking.at_start(started_over=opened.started_over)
         batches.at_start()
+        freezing.at_start()
+        carrier.batch_of = freezing.batch_of
         self._open.upkeep.at_start()
         merging.at_start()
         self._open.giving_up.at_start(f"{self.project.bucket} {self.project.endpoint_url or ''}")
@@ -950,7 +969,9 @@ class Engine:
 
     def _not_now(self, o: _Open, now: float) -> set[Path]:
         """Dirty paths that are not to be decided yet."""
-        return self._busy(o, now) | o.batches.not_now(now) | o.deletions.not_now(now, self._seen(o))
+        return (
+            self._busy(o, now) | o.batches.not_now(now) | o.freezing.not_now() | o.deletions.not_now(now, self._seen(o))
+        )
 
     def _busy(self, o: _Open, now: float) -> set[Path]:
         """Paths in somebody's hands: a job's, an unsettled install's, or a person's who is still writing."""
@@ -959,7 +980,7 @@ class Engine:
 
     def _seen(self, o: _Open) -> set[Path]:
         """Dirty paths that were looked at since they were marked."""
-        return {*o.jobs.in_flight, *o.retries.waits, *o.retries.queued, *o.batches.held}
+        return {*o.jobs.in_flight, *o.retries.waits, *o.retries.queued, *o.batches.held, *o.freezing.held}
 
     def _decide(self, o: _Open, now: float) -> None:
         room = o.jobs.room
@@ -997,7 +1018,8 @@ class Engine:
         under_way = [
             job.action for job in self.jobs if isinstance(job.action, DeleteLocal | DeleteRemote) and job.counted
         ]
-        passed = o.deletions.passed(decided.actions, looked_at, now, self.clock.time_ns(), self._seen(o), under_way)
+        wanted = o.freezing.hold(decided.actions, decided.rows)
+        passed = o.deletions.passed(wanted, looked_at, now, self.clock.time_ns(), self._seen(o), under_way)
         if passed.held:
             files, _ = o.journal.base_totals()
             self._halt(o, halts.deletions_held(self.project.name, passed.held, files, self._token()))
@@ -1015,6 +1037,24 @@ class Engine:
         if not isinstance(found, str):
             self._halt_remote(o, found)
         return isinstance(found, str)
+
+    def _thaw(self, o: _Open, now: float) -> None:
+        """Let a freeze go that is over, once the folder was looked at again and all of it has been quiet."""
+        freezing = o.freezing
+        freezing.expire()
+        if freezing.released_at is not None and freezing.seen_with is None:
+            o.local.scan_due = now
+            freezing.seen_with = self.counters.scans + 1
+        if freezing.seen_with is not None:
+            seen = self.counters.scans >= freezing.seen_with and not o.local.pending_marks()
+            waits = {*freezing.not_now(), *o.retries.stuck(), *o.batches.incomplete()}
+            freezing.thaw(all_seen=seen and not o.jobs.in_flight and not o.journal.dirty(1, skip=waits))
+        freezing.settle(o.jobs.in_flight.keys(), o.retries.stuck())
+        told = freezing.told()
+        if told is not None:
+            self.warnings["frozen"] = told
+        else:
+            self.warnings.pop("frozen", None)
 
     def _carry_out(self, o: _Open, decided: Decisions, actions: tuple[Action, ...], now: float) -> None:
         """Journal everything that is about to happen, then let it happen."""

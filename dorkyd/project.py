@@ -44,6 +44,7 @@ from dorkyd.core.speed import Pacing
 from dorkyd.decisions import Decisions, checked
 from dorkyd.engine import Engine
 from dorkyd.errors import DorkyError, Refused
+from dorkyd.freeze_desk import FreezeDesk
 from dorkyd.histories import Histories
 from dorkyd.manual import Manual, status_of, told_of
 from dorkyd.manual import warn as warn_of_pushes
@@ -254,7 +255,10 @@ class ProjectRunner:
         return None
 
     def _settled_result(self) -> SyncResult:
-        """Nothing is left to do for now: both sides agree, unless some file could not be carried."""
+        """Nothing is left to do for now: both sides agree, unless some file could not be carried, or is frozen."""
+        frozen = self._engine.frozen
+        if frozen is not None:
+            return SyncResult(False, self._status.state, *frozen)
         assert self._engine.journal is not None
         found = [problem for problem, _ in self._engine.journal.ledger.problems() if problem.code not in _NO_FILES]
         if not found:
@@ -347,6 +351,8 @@ class ProjectRunner:
             return State.PAUSED, "", f"dorkyctl resume {engine.project.name}"
         if engine.trouble is not None:
             return engine.trouble.state, engine.trouble.detail, engine.trouble.hint
+        if engine.frozen is not None:
+            return State.SYNCING, *engine.frozen
         if engine.counters.listings_done and engine.quiescent():
             engine.last_success_ns = engine.clock.time_ns() // 1_000_000_000 * 1_000_000_000
             return State.IN_SYNC, "", ""
@@ -415,6 +421,11 @@ class ProjectRunner:
     def commits(self) -> Committing:
         """Its commits."""
         return self._committing
+
+    @property
+    def freezing(self) -> FreezeDesk:
+        """Its freeze, for clients."""
+        return FreezeDesk(self._engine)
 
     @property
     def manual(self) -> Manual:

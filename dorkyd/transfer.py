@@ -276,12 +276,14 @@ class Transfer:
         over = self._bucket.sessions_over
         return over is not None and upload.local.size > over
 
-    def begin_upload(self, action: BeginUpload, op: Op, *, kept: bool, secret: bool = False) -> BegunUpload:
+    def begin_upload(
+        self, action: BeginUpload, op: Op, *, kept: bool, secret: bool = False, batch: str | None = None
+    ) -> BegunUpload:
         """Begin a large upload. What it will replace is kept now: the condition at its end is on that same state. `kept`:
-        it was already. `secret`: as for `upload`.
+        it was already. `secret`, `batch`: as for `upload`.
         """
         upload = action.upload
-        meta = self._meta_of(upload, op, secret=secret)
+        meta = self._meta_of(upload, op, secret=secret, batch=batch)
         replaces = upload.replaces.version if upload.replaces is not None else None
         kept = kept or self._keep_replaced(upload)
         size = self.stored_size(upload.path, FileBody(self._folder, upload.path, upload.local), meta)
@@ -294,11 +296,20 @@ class Transfer:
         """How many bytes the object will have, before a session for them is begun."""
         return body.size if self._sealing is None else self._sealing.stored_size(path, body, meta)
 
-    def upload(self, action: Upload, op: Op, begun: BegunUpload | None = None, *, secret: bool = False) -> Sent:
+    def upload(
+        self,
+        action: Upload,
+        op: Op,
+        begun: BegunUpload | None = None,
+        *,
+        secret: bool = False,
+        batch: str | None = None,
+    ) -> Sent:
         """Send a file's bytes, keeping a person's own keys on the object it replaces. `begun`: go on with that session;
         `SessionGone` when it is of no use any more. `secret`: it is to be encrypted, whatever the patterns say.
+        `batch`: the atomic batch that it is of.
         """
-        meta = self._meta_of(action, op, secret=secret)
+        meta = self._meta_of(action, op, secret=secret, batch=batch)
         replaces = action.replaces.version if action.replaces is not None else None
         if begun is None:
             kept = self._keep_replaced(action)
@@ -314,7 +325,7 @@ class Transfer:
         if self._sealing is not None:
             self._sealing.forget(begun.op)
 
-    def _meta_of(self, action: Upload, op: Op, *, secret: bool) -> dict[str, str]:
+    def _meta_of(self, action: Upload, op: Op, *, secret: bool, batch: str | None) -> dict[str, str]:
         """What the object's metadata will be. Raises `Stale` when the object it replaces changed."""
         user: Mapping[str, str] = {metadata.EPOCH: ""} if secret else {}
         ancestry: tuple[Op, ...] = ()
@@ -322,7 +333,7 @@ class Transfer:
             info = self.expect(action.path, action.replaces.version)
             user = {**user, **metadata.user_keys(info.meta)}
             ancestry = metadata.descend(_remote(info))
-        return metadata.encode(
+        meta = metadata.encode(
             digest=action.local.digest,
             mtime_ns=action.local.stat.mtime_ns,
             mode=action.mode,
@@ -331,6 +342,7 @@ class Transfer:
             ancestry=ancestry,
             user=user,
         )
+        return meta if batch is None else {**meta, metadata.BATCH: batch}
 
     def _keep_replaced(self, action: Upload) -> bool:
         if action.replaces is None or action.replaces.digest == action.local.digest:

@@ -43,7 +43,7 @@ KEYS = ["keys", "key_store", "key_chain", "keyring", "codecs", "sealing"]
 """Encryption: over a bucket, so that all above see plain bytes."""
 STORES = ["journal", "ledger", "schema", "sessions", "repeats", "batch_rows", "manual_rows"]
 ENGINE = [
-    *("asking", "batches", "storing", "artifacts", "wholes", "reading_artifacts", "team"),
+    *("asking", "batches", "freezing", "storing", "artifacts", "wholes", "reading_artifacts", "team"),
     *("placing", "contents", "reinstating", "restoring", "undoing", "versions", "reading_history"),
     *("emptying", "diffing", "auditing", "histories"),
     *("manual", "manual_staging", "manual_push", "manual_finishing", "manual_copies", "manual_reading"),
@@ -115,6 +115,8 @@ MAY_IMPORT: dict[str, list[str]] = {
     "api.commit_calls": ["api.calls", "api.messages", "api.commit_messages"],
     "api.history_calls": ["api.calls", "api.messages", "api.history_messages"],
     "api.manual_messages": ["api.messages"],
+    "api.freeze_messages": ["api.messages"],
+    "api.freeze_calls": ["api.calls", "api.freeze_messages"],
     "api.manual_calls": ["api.calls", "api.messages", "api.manual_messages"],
     "api.*": [
         "api.*",
@@ -124,6 +126,7 @@ MAY_IMPORT: dict[str, list[str]] = {
         "control_import",
         "control_logs",
         "control_manual",
+        "control_freeze",
         "control_prospect",
         "core.*",
         "errors",
@@ -164,9 +167,12 @@ MAY_IMPORT: dict[str, list[str]] = {
         "control_import",
         "control_logs",
         "control_manual",
+        "control_freeze",
     ],
     "control_commits": ["core.*", "errors"],
     "control_manual": ["core.*", "errors"],
+    "control_freeze": ["core.*"],
+    "freeze_desk": [*PORTS, "engine"],
     "control_history": ["core.*", "errors"],
     "control_import": ["core.*"],
     # It reads what the folder's family knows how to read, where there is no folder of ours yet.
@@ -186,6 +192,8 @@ MAY_IMPORT: dict[str, list[str]] = {
         "api.history_messages",
         "api.manual_calls",
         "api.manual_messages",
+        "api.freeze_calls",
+        "api.freeze_messages",
         "core.*",
         "errors",
         "locate",
@@ -214,6 +222,8 @@ MAY_IMPORT: dict[str, list[str]] = {
         "api.history_calls",
         "api.manual_messages",
         "api.manual_calls",
+        "api.freeze_messages",
+        "api.freeze_calls",
         "api.failures",
         "api.commit_calls",
         "api.commit_messages",

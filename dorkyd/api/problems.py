@@ -71,7 +71,7 @@ BY_CODE: Mapping[str, tuple[int, str, str]] = {
     "metadata-too-large": (422, "invalid-request", "The metadata cannot be stored"),
     "no-such-commit": (404, "not-found", "There is no such commit"),
     **dict.fromkeys(("nothing-to-commit", "not-settled", "local-edits", "not-exact", "lock-differs"), _STATE),
-    **dict.fromkeys(("halted", "paused", "mode", "ignored", "clash"), _STATE),
+    **dict.fromkeys(("halted", "paused", "frozen", "mode", "ignored", "clash"), _STATE),
     **dict.fromkeys(("keys-exist", "member-exists", "last-member"), _STATE),
     **dict.fromkeys(("no-key", "no-list", "key-locked", "key-untrusted", "key-file", "cannot-sign"), _KEYS),
     **dict.fromkeys(("wrong-passphrase", "other-fingerprint"), _KEYS),

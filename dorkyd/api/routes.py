@@ -17,7 +17,7 @@ from typing import Annotated, Any, TypeVar
 from fastapi import APIRouter, FastAPI, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
-from dorkyd.api import artifacts, commits, history, imports, logs, manual, problems, prospects
+from dorkyd.api import artifacts, commits, freezes, history, imports, logs, manual, problems, prospects
 from dorkyd.api import messages as m
 from dorkyd.api.depending import Control, Project
 from dorkyd.api.description import PROBLEMS, Described
@@ -73,6 +73,7 @@ def described(version: str) -> Described:
     app.include_router(commits.router)
     app.include_router(artifacts.router)
     app.include_router(artifacts.batches)
+    app.include_router(freezes.router)
     app.include_router(manual.router)
     return app
 

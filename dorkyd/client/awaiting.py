@@ -29,7 +29,8 @@ from dorkyd.api import manual_messages as mm
 from dorkyd.api import messages as m
 from dorkyd.api.calls import Call
 from dorkyd.api.failures import ApiError
-from dorkyd.client import artifacts, batches, many
+from dorkyd.api.freeze_messages import LEASE_S, LIMIT_S
+from dorkyd.client import artifacts, batches, freezes, many
 from dorkyd.client.answers import not_ours, raise_for
 from dorkyd.client.artifacts import Fetched
 from dorkyd.client.bodies import CHUNK_BYTES, Source, Watching, Writable
@@ -525,6 +526,32 @@ class AsyncDorkyClient:
         began = await self._run(batches.begin(project, self._patience()))
         yield AsyncBatch(self, began)
         await self._run(batches.commit(began, self._patience()))
+
+    @contextlib.asynccontextmanager
+    async def freeze(
+        self,
+        project: str | None = None,
+        *,
+        holder: str | None = None,
+        lease_s: float = LEASE_S,
+        limit_s: float = LIMIT_S,
+    ) -> AsyncIterator[freezes.Freeze]:
+        """As `DorkyClient.freeze`."""
+        freeze = await self._run(
+            freezes.begin(project, new_id(), holder, lease_s=lease_s, limit_s=limit_s, patience=self._patience())
+        )
+        renewing = asyncio.create_task(self._renew(freeze))
+        try:
+            yield freeze
+        finally:
+            renewing.cancel()
+            await asyncio.gather(renewing, return_exceptions=True)
+            await self._run(freezes.release(freeze, Patience(max(self.retry_for_s, limit_s))))
+
+    async def _renew(self, freeze: freezes.Freeze) -> None:
+        while freeze.lost is None:
+            await asyncio.sleep(freeze.renew_every_s)
+            await self._run(freezes.renew(freeze))
 
     # --- inside -------------------------------------------------------------------------------------------------
 

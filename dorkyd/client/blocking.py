@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +22,8 @@ from dorkyd.api import manual_messages as mm
 from dorkyd.api import messages as m
 from dorkyd.api.calls import Call
 from dorkyd.api.failures import ApiError
-from dorkyd.client import artifacts, batches, many, receiving
+from dorkyd.api.freeze_messages import LEASE_S, LIMIT_S
+from dorkyd.client import artifacts, batches, freezes, many, receiving
 from dorkyd.client.answers import not_ours, raise_for
 from dorkyd.client.artifacts import Fetched
 from dorkyd.client.bodies import Source, Watching, Writable
@@ -493,6 +495,40 @@ class DorkyClient:
         began = self._run(batches.begin(project, self._patience()))
         yield Batch(self, began)
         self._run(batches.commit(began, self._patience()))
+
+    @contextlib.contextmanager
+    def freeze(
+        self,
+        project: str | None = None,
+        *,
+        holder: str | None = None,
+        lease_s: float = LEASE_S,
+        limit_s: float = LIMIT_S,
+    ) -> Iterator[freezes.Freeze]:
+        """Hold a project while this writes a data set of several files into its folder: nothing of it leaves before the block
+        ends, and then all of it together, in atomic batches of at most 500 files.
+
+        The block's end returns once the bucket has all of it, also after an exception. A program that dies lets go by itself
+        within `lease_s` seconds, and nothing is held for longer than `limit_s`: raises `NotFound` (`no-such-freeze`) at the
+        end when it was over before that. What comes from the bucket comes meanwhile; uploads by clients are refused
+        (`frozen`). `holder`: who this is, for people. `project` None: the only one.
+        """
+        freeze = self._run(
+            freezes.begin(project, new_id(), holder, lease_s=lease_s, limit_s=limit_s, patience=self._patience())
+        )
+        over = threading.Event()
+        renewing = threading.Thread(target=self._renew, args=(freeze, over), name="freeze", daemon=True)
+        renewing.start()
+        try:
+            yield freeze
+        finally:
+            over.set()
+            renewing.join()
+            self._run(freezes.release(freeze, Patience(max(self.retry_for_s, limit_s))))
+
+    def _renew(self, freeze: freezes.Freeze, over: threading.Event) -> None:
+        while not over.wait(freeze.renew_every_s) and freeze.lost is None:
+            self._run(freezes.renew(freeze))
 
     # --- inside -------------------------------------------------------------------------------------------------
 

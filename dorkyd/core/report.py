@@ -330,6 +330,32 @@ class SyncResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Freeze:
+    """A project of which nothing leaves before it is released."""
+
+    name: str
+    """Made up by whoever holds it."""
+    holder: str
+    """For people."""
+    since_ns: int
+    until_ns: int
+    """Wall clock nanoseconds: it is released then in any case."""
+    lease_s: float
+    """It is released when it is not renewed for so long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Thawed:
+    """How a freeze ended."""
+
+    name: str
+    changes: int
+    """Paths that had waited."""
+    batches: tuple[str, ...]
+    """The atomic batches in which files of it went; none: there were fewer than two."""
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """One line of `doctor`."""
 

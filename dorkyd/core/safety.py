@@ -31,7 +31,7 @@ from dorkyd.core.model import (
 from dorkyd.core.settings import Guard, Mode
 
 _WRITES_FOLDER = (Download, DeleteLocal, KeepBoth, MoveLocal, SetMode, StepAside)
-_WRITES_BUCKET = (Upload, BeginUpload, DeleteRemote, MoveRemote, PatchMode)
+WRITES_BUCKET = (Upload, BeginUpload, DeleteRemote, MoveRemote, PatchMode)
 
 Delete = DeleteLocal | DeleteRemote
 
@@ -40,9 +40,9 @@ def allowed(action: Action, mode: Mode) -> Action | Problem | None:
     """The action as the mode has it: unchanged, taken away (None), or, where taking it away would leave two edits
     facing each other for ever, a problem.
     """
-    if mode is Mode.BUCKET and isinstance(action, _WRITES_FOLDER + _WRITES_BUCKET):
+    if mode is Mode.BUCKET and isinstance(action, _WRITES_FOLDER + WRITES_BUCKET):
         return None
-    if mode is Mode.MANUAL and isinstance(action, (*_WRITES_FOLDER, *_WRITES_BUCKET, Fetch)):
+    if mode is Mode.MANUAL and isinstance(action, (*_WRITES_FOLDER, *WRITES_BUCKET, Fetch)):
         return None
     if mode is Mode.PUSH and isinstance(action, KeepBoth):
         return Problem(
@@ -53,7 +53,7 @@ def allowed(action: Action, mode: Mode) -> Action | Problem | None:
         )
     if mode is Mode.PUSH and isinstance(action, _WRITES_FOLDER):
         return None
-    if mode is Mode.PULL and isinstance(action, _WRITES_BUCKET):
+    if mode is Mode.PULL and isinstance(action, WRITES_BUCKET):
         return None
     return action
 

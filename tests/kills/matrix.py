@@ -128,7 +128,7 @@ def _world(story: Story, scheme: str, nursery: Nursery) -> Iterator[World]:
             b = None
             if not story.alone:
                 b = Victim(base, "b", place.bucket, poll_s=POLL_S, **{"guard": GUARD, **place.settings})
-                b.prepare({}, nursery)
+                b.prepare(story.tune_mate, nursery)
             place.started += [daemon for daemon in (a, b) if daemon is not None]
             world = World(place, a, b, tools.pop("uploads"))
             # Of a large file: S3 wants parts of 5 MiB.

@@ -38,6 +38,8 @@ class Story:
     """The victim's."""
     tune: dict[str, Any] = field(default_factory=dict)
     """Of `tests.kills.launch`."""
+    tune_mate: dict[str, Any] = field(default_factory=dict)
+    """The same, of the teammate."""
     facts: Callable[[World], dict[str, tuple[str, int]]] = lambda _world: {}
     """What else must be as it is without a kill; raises what is wrong however the story went."""
     alone: bool = False

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from dorkyd.api import freeze_calls
 from dorkyd.api.failures import ApiError
 from dorkyd.client import DorkyClient
 from tests.kills.stories import Part, Story, _start_victim, _was_killed
@@ -20,7 +21,17 @@ from tests.kills.world import REST_S, World
 
 HISTORY: dict[str, Story] = {}
 
-_PASSING = {"pushing", "pulling", "busy", "not-open", "offline", "unsettled", "outcome-unknown", "contended"}
+_PASSING = {
+    "pushing",
+    "pulling",
+    "busy",
+    "not-open",
+    "offline",
+    "unsettled",
+    "outcome-unknown",
+    "contended",
+    "not-told-yet",
+}
 """Codes of what a person who asks again a moment later does not meet any more."""
 
 
@@ -126,6 +137,20 @@ _DAYLESS = {"dorkyd.collection.CONDEMNED_S": 0, "dorkyd.core.garbage.CONDEMNED_S
 _story("commit", _committed, _commit)
 _story("checkout", _committed, _checkout)
 _story("collect garbage", _two_commits, _collect, tune=_DAYLESS)
+
+
+def _freeze(world: World) -> None:
+    """A job writes some files, and all of them leave together; where the daemon died, whichever way."""
+    begin = freeze_calls.freeze("p", "job", "a job", lease_s=600, limit_s=3600)
+    _ask(world, lambda client: client.send(begin))
+    for name in ("f", "part-1", "part-2"):
+        world.write(world.a, name, f"of the job: {name}")
+    (world.a.root / world.d / "gone").unlink(missing_ok=True)
+    _ask(world, lambda client: client.send(freeze_calls.release("p", "job")), "no-such-freeze")
+
+
+# Nobody waits a quarter of an hour for a batch whose writer was killed.
+_story("a freeze", _some, _freeze, tune_mate={"dorkyd.batches.WAIT_S": 3.0})
 
 # --- mode manual -----------------------------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 
 from dorkyd.core import metadata
+from dorkyd.core.batches import WAIT_S
 from dorkyd.core.commits import commit_seq, decode, id_of, object_content
 from dorkyd.core.ignore import IgnoreRules
 from dorkyd.core.metadata import hex_of
@@ -36,6 +37,7 @@ def settle(play: Play) -> None:
         device.pool.run_all()
         # Before anybody looks: what failed just now is tried again by that look, and does not wait behind it.
         device.engine.collect()
+        play.release(device.name)
     play.say("all settle")
     stuck = {name: orders.stuck for name, orders in play.orders.items() if orders.stuck}
     if stuck and play.setting.manual:
@@ -51,6 +53,11 @@ def settle(play: Play) -> None:
         for device in play.devices:
             device.clock.advance(61.0)
         settle_all(play)
+    if any(device.engine.half_here for device in play.devices):
+        # Of a batch whose device died: nobody waits for it longer.
+        for device in play.devices:
+            device.clock.advance(WAIT_S + 1)
+        settle_all(play)
     _check(play, mine)
     play.account.edits.clear()
     play.settled += 1
@@ -65,6 +72,8 @@ def settle_all(play: Play) -> None:
             if device.project.mode is Mode.MANUAL:
                 play.share(device)
             play.rest(device)
+            if play.release(device.name):
+                play.rest(device)
             assert device.engine.held is None, f"{device.name} is halted: {device.engine.held}"
         if play.tally.moved == before or _left_to_persons(play):
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from tests.simulation.steps import (
     Edit,
     Fail,
     ForgetUploads,
+    Freeze,
     Hang,
     Land,
     Late,
@@ -39,6 +41,7 @@ from tests.simulation.steps import (
     Pull,
     Push,
     Refused,
+    Release,
     Restore,
     Setting,
     Settle,
@@ -225,6 +228,14 @@ class Play:
             case Mend():
                 self.say(str(step))
                 self.mend(who)
+            case Freeze():
+                self.say(str(step))
+                with suppress(DorkyError):
+                    self.device(who).engine.freezing.freeze("job", f"{who}'s job", 600, 3600)
+                    self.tally.faults["a freeze"] += 1
+            case Release():
+                self.say(str(step))
+                self.release(who)
             case Skew():
                 self.say(str(step))
                 self.device(who).clock.wall_ns += step.seconds * 10**9
@@ -448,6 +459,13 @@ class Play:
         self.say(str(step))
 
     # --- coming to rest -----------------------------------------------------------------------------------------------
+
+    def release(self, who: str) -> bool:
+        """Whatever is frozen there is let go. False: nothing was."""
+        with suppress(DorkyError):
+            self.device(who).engine.freezing.release(None)
+            return True
+        return False
 
     def rest(self, device: Device, limit: int = 300) -> None:
         """Look at both sides, and let time pass until nothing is left to do."""

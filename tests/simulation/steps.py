@@ -217,6 +217,26 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
+class Freeze:
+    """A job begins to write here: nothing leaves before it is released."""
+
+    who: str
+
+    def __str__(self) -> str:
+        return f"{self.who}: is frozen"
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """The job is over."""
+
+    who: str
+
+    def __str__(self) -> str:
+        return f"{self.who}: is released"
+
+
+@dataclass(frozen=True, slots=True)
 class Mend:
     """What lasts of a device's trouble ends."""
 
@@ -403,7 +423,7 @@ class Settle:
 Step = (
     Edit | Within | Cycle | Work | Sync | Die | Fail | Hang | Land | Disk | Unreadable | Refused | Mend | Skew | Stranger
     | ForgetUploads | Age | Upkeep | Restore | Undo | Open | Late | Commit | CheckOut | Collect | Stage | Unstage | Push | Pull
-    | Settle
+    | Freeze | Release | Settle
 )  # fmt: skip
 
 

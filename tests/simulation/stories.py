@@ -24,6 +24,7 @@ from tests.simulation.steps import (
     Edit,
     Fail,
     ForgetUploads,
+    Freeze,
     Hang,
     Land,
     Late,
@@ -32,6 +33,7 @@ from tests.simulation.steps import (
     Pull,
     Push,
     Refused,
+    Release,
     Restore,
     Setting,
     Settle,
@@ -109,6 +111,9 @@ class Author:
         # Dice of its own: stories without it are what they were.
         self._sets = random.Random(f"variables of {seed}")
         self.shares = self._sets.random() < 0.15
+        # And these.
+        self._freezes = random.Random(f"freezes {seed}")
+        self.freezes = not self.setting.manual and self._freezes.random() < 0.12
         self._crowd = rng.choice(("a", "d/new"))
         self._writers = list(self.names)
         # Drawn apart, so that the stories without commits stay what they were.
@@ -128,6 +133,9 @@ class Author:
     def _next(self, play: Play) -> Step:
         if self.setting.manual and self.manual.random() < 0.35:
             return self._word()
+        if self.freezes and self._freezes.random() < 0.2:
+            who = self._freezes.choice(self.names)
+            return Freeze(who) if self._freezes.random() < 0.6 else Release(who)
         rng = self.rng
         if self.commits and self._commits.random() < 0.3:
             return self._commit()
