@@ -162,15 +162,15 @@ class Artifacts:
         return reader.artifacts(prefix, after, limit, having)
 
     @contextmanager
-    def open(self, artifact: Artifact, start: int = 0) -> Iterator[Iterator[Chunk]]:
-        """Its bytes from an offset on. `Stale` when it is no longer what was looked at; `Integrity` when it is not what it
+    def open(self, artifact: Artifact, start: int = 0, stop: int | None = None) -> Iterator[Iterator[Chunk]]:
+        """Its bytes from an offset on, at least to `stop`. `Stale` when it is no longer what was looked at; `Integrity` when it is not what it
         claims to be, before a byte of it is told.
         """
         path, version = artifact.path, artifact.version
         assert version is not None
         with ExitStack() as stack:
             if not self.wholes.is_seen(path, version):
-                reading = stack.enter_context(self._bucket().get(path, if_match=version, start=start))
+                reading = stack.enter_context(self._bucket().get(path, if_match=version, start=start, stop=stop))
                 if not reading.info.stored_otherwise:
                     yield iter(reading)
                     return
@@ -178,11 +178,13 @@ class Artifacts:
             yield stack.enter_context(self._whole(artifact)).read(start)
 
     @contextmanager
-    def open_now(self, text: str, start: int = 0) -> Iterator[tuple[Artifact, Iterator[Chunk]]]:
+    def open_now(
+        self, text: str, start: int = 0, stop: int | None = None
+    ) -> Iterator[tuple[Artifact, Iterator[Chunk]]]:
         """As `ArtifactControl.open_now`: one request where the store tells metadata with the bytes."""
         path = checked(text)
         with ExitStack() as stack:
-            reading = stack.enter_context(self._bucket().get(path, start=start))
+            reading = stack.enter_context(self._bucket().get(path, start=start, stop=stop))
             artifact = self._as_known(path, reading.info)
             if artifact is None:
                 raise Stale(f"{path}: its size and digest are not known before it was read")

@@ -1,4 +1,5 @@
-"""Slow upkeep of the bucket: its log is kept short, and its trash within the limits of the project's document.
+"""Slow upkeep of the bucket: its log is kept short, its trash within the limits of the project's document, and facts about
+tables go with the contents that they are of.
 
 All devices try, each about once a day, at times that chance spreads: what the first has done is nothing to do for the
 others, and no device needs to know who else there is. It runs on another thread and may break off at any point.
@@ -18,6 +19,7 @@ from dorkyd.errors import DorkyError
 from dorkyd.journal import Journal
 from dorkyd.news import News
 from dorkyd.ports import Bucket, Clock
+from dorkyd.tables.dropping import Known, drop_facts
 
 EVERY_S = 86_400.0
 """How often a device looks whether there is something to do, up to twice as long, so that a team's devices spread."""
@@ -75,6 +77,9 @@ class BucketUpkeep:
         with self.journal.atomic():
             self.journal.put(_LOOKED, str(wall_s))
         left.running = True
+        known = {*self.journal.contents_here(), *(found[3] for found in self.journal.objects() if found[3] is not None)}
+        secret = frozenset(self.journal.ever_sealed())
+        contents = Known(frozenset(known - secret), secret)
 
         def run() -> None:
             try:
@@ -82,7 +87,7 @@ class BucketUpkeep:
                     if limits is not None:
                         self.news.limit_trash(limits, project_id=project_id)
                     left.asked_for = asked_for
-                self._tidy(project_id, cursor, left)
+                self._tidy(project_id, cursor, left, contents)
             except DorkyError as exc:
                 _log.warning("verb=tidy-bucket project=%s outcome=%s", self.project.name, exc.code)
             finally:
@@ -90,13 +95,18 @@ class BucketUpkeep:
 
         submit(run)
 
-    def _tidy(self, project_id: str, cursor: int, left: _Left) -> None:
+    def _tidy(self, project_id: str, cursor: int, left: _Left, contents: Known) -> None:
         name = self.project.name
         done = compact(self.news, project_id=project_id, cursor=cursor)
         if done.floor is not None:
             _log.info("verb=compact project=%s floor=%d removed=%d outcome=ok", name, done.floor, done.removed)
-        document = None if self.bucket.versioned else self.news.project()
+        document = self.news.project()
         if document is None or document.project_id != project_id:
+            return
+        dropped = drop_facts(self.bucket, contents, now=done.now or 0, days=document.trash.days)
+        if dropped:
+            _log.info("verb=drop-facts project=%s removed=%d outcome=ok", name, dropped)
+        if self.bucket.versioned:
             return
         purged = purge(self.bucket, document.trash, now=done.now or 0, go_on_after=left.go_on_after)
         left.go_on_after, left.more = purged.go_on_after, purged.more

@@ -18,6 +18,7 @@ from dorkyd.control_import import ImportControl, ImportedHistory
 from dorkyd.control_logs import LogsControl
 from dorkyd.control_manual import ManualControl
 from dorkyd.control_prospect import ProspectControl
+from dorkyd.control_tables import TableControl
 from dorkyd.core.artifact import Artifact, ArtifactVersion, Condition
 from dorkyd.core.audit import EVERYTHING, Filter
 from dorkyd.core.report import (
@@ -28,8 +29,10 @@ from dorkyd.core.report import (
     LogItem,
     ProblemItem,
     ProjectStatus,
+    Sample,
     SyncResult,
     Team,
+    TreeItem,
     Warning,
     Why,
 )
@@ -70,11 +73,15 @@ class ArtifactControl(Protocol):
     def versions(self, path: str) -> Sequence[ArtifactVersion]:
         """The states of the object that are known, newest first."""
 
-    def open(self, artifact: Artifact, start: int = 0) -> AbstractContextManager[Iterator[Chunk]]:
-        """Its bytes from an offset on, in chunks. `Stale` when it is no longer this state."""
+    def open(
+        self, artifact: Artifact, start: int = 0, stop: int | None = None
+    ) -> AbstractContextManager[Iterator[Chunk]]:
+        """Its bytes from an offset on, in chunks; what follows `stop` need not come. `Stale` when it is no longer this state."""
 
-    def open_now(self, path: str, start: int = 0) -> AbstractContextManager[tuple[Artifact, Iterator[Chunk]]]:
-        """The object as it is now with its bytes from an offset on, in one look. `Stale` where that takes another look first:
+    def open_now(
+        self, path: str, start: int = 0, stop: int | None = None
+    ) -> AbstractContextManager[tuple[Artifact, Iterator[Chunk]]]:
+        """The object as it is now with its bytes from an offset on, as `open`, in one look. `Stale` where that takes another look first:
         it is not there, ends before, or does not tell what it is.
         """
 
@@ -169,6 +176,10 @@ class ProjectControl(Protocol):
         """Mode manual."""
 
     @property
+    def tables(self) -> TableControl:
+        """Its tables."""
+
+    @property
     def past(self) -> HistoryControl:
         """Its history, restores, undo, trash and audit."""
 
@@ -192,6 +203,12 @@ class ProjectControl(Protocol):
 
     def files(self, prefix: str, after: str, limit: int, *, remote: bool) -> Sequence[FileItem]:
         """Paths beginning with `prefix`, in order, after `after`; `remote`: what the bucket is known to hold."""
+
+    def tree(self, folder: str, after: str, limit: int, *, match: str, unsettled: bool) -> Sequence[TreeItem]:
+        """Entries of one folder ("": the root) in the order of paths, after the entry `after`; behind all that is synced what is
+        ignored there, which is counted to no limit. With `match` (a part of a path) or `unsettled` (not in sync) it is files at
+        any depth below.
+        """
 
     def why(self, path: str) -> Why:
         """Everything known about one path."""
@@ -307,6 +324,11 @@ class DaemonControl(Protocol):
 
     def warnings(self) -> Sequence[Warning]:
         """About the daemon as a whole, e.g. a configuration edit that was not taken."""
+
+    def samples(self, name: str) -> Sequence[Sample]:
+        """A project's last day, a minute each, oldest first; it begins with the daemon, or with the project. `Refused` with
+        `no-such-project`.
+        """
 
     def unlock(self, passphrase: str, *, keyring: bool | None = None) -> None:
         """Open this machine's key for the daemon's life. `keyring`: from here on the system's keyring keeps the passphrase for

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from dorkyd.core.audit import AuditItem, Filter
-from dorkyd.core.past import Difference, Emptied, History, Outcome, Undone
+from dorkyd.core.past import Content, Difference, Emptied, History, Outcome, Undone
 from dorkyd.core.report import TrashItem
 
 
@@ -33,10 +33,19 @@ class HistoryControl(Protocol):
     def empty_trash(self, where: str, path: str | None, older_than_s: float | None) -> Emptied:
         """Remove it for good, all or what was put away longer ago."""
 
-    def diff(self, path: str, before: str | None, after: str | None, *, reveal: bool) -> Difference:
+    def diff(
+        self, path: str, before: str | None, after: str | None, *, reveal: bool, key: Sequence[str] = ()
+    ) -> Difference:
         """Compare two states. `before` None: the newest that is not what stands here; `after` None: the file here. Of secrets no
-        value is shown unless `reveal`.
+        value is shown unless `reveal`. `key`: columns by which rows of tables are compared; `Refused` (`no-table`,
+        `no-such-column`, `no-key`, `too-many-rows`).
         """
+
+    def beside(self, path: str, other: str, *, reveal: bool) -> Difference:
+        """What stands at `other` compared with what stands at `path`. Of secrets no value is shown unless `reveal`."""
+
+    def content(self, path: str, at: str, *, reveal: bool) -> Content:
+        """The bytes of one state; `at` as for `restore`. `Refused` (`secret`) for what `diff` masks, unless `reveal`."""
 
     def audit(self, wanted: Filter, after: str, limit: int) -> Sequence[AuditItem]:
         """Every change by anyone running dorkyd, in the order of the bucket's log, behind the cursor `after`."""

@@ -41,7 +41,7 @@ from dorkyd.control_import import ImportControl
 from dorkyd.control_prospect import ProspectControl, Wish
 from dorkyd.core.model import Path
 from dorkyd.core.printable import printable
-from dorkyd.core.report import ProjectStatus, State, Warning
+from dorkyd.core.report import ProjectStatus, Sample, State, Warning
 from dorkyd.core.settings import Bandwidth, Mode, Project, Settings
 from dorkyd.engine import Engine
 from dorkyd.errors import Busy, Configuration, DorkyError, Refused, Stale, Transient
@@ -58,6 +58,8 @@ from dorkyd.private import make_private
 from dorkyd.project import WIND_DOWN_S, ProjectRunner
 from dorkyd.prospecting import Prospector
 from dorkyd.push import QueuePush
+from dorkyd.sampling import Sampling
+from dorkyd.tables.harvesting import Workroom
 from dorkyd.watcher import OsWatcher
 
 _log = logging.getLogger("dorkyd.daemon")
@@ -121,8 +123,13 @@ class Daemon:
     """Made once: it holds an opened key."""
     _tcp: TcpDoor | None = None
     """Once it runs."""
+    _sampling: Sampling = field(default_factory=Sampling)
+    _workroom: Workroom = field(init=False)
     _bad_edit: str = ""
     _seen_text: str = ""
+
+    def __post_init__(self) -> None:
+        self._workroom = Workroom.at(self.loaded.homes.state_dir)
 
     # --- DaemonControl ------------------------------------------------------------------------------------------
 
@@ -184,6 +191,7 @@ class Daemon:
             runner = self._runners.get(name)
             self.project(name)
             self._apply(config.edit(self.loaded, lambda text: remove_project(text, name), host=self.host))
+            self._sampling.forget(name)
             if runner is not None:
                 runner.retire()
 
@@ -272,6 +280,11 @@ class Daemon:
             found.append(self._tcp.trouble)
         return found
 
+    def samples(self, name: str) -> Sequence[Sample]:
+        """The project's last day."""
+        self.project(name)
+        return self._sampling.of(name)
+
     def stop(self) -> None:
         """End the daemon; returns at once."""
         self._ending.set()
@@ -318,6 +331,7 @@ class Daemon:
             api.stop()
             if scheduler.running:
                 scheduler.shutdown(wait=False)
+            self._workroom.close()
             self._stop_all()
             self._pool.close()
             os.close(lock)
@@ -409,7 +423,7 @@ class Daemon:
             pinned=lambda: config.pinned_fingerprint(project.path),
             paging=_paging(project),
         )
-        runner = ProjectRunner(engine, self._published, limits)
+        runner = ProjectRunner(engine, self._published, limits, self._workroom)
         threading.Thread(target=prepare, args=(project,), name="prepare", daemon=True).start()
         runner.start()
         return runner
@@ -427,6 +441,7 @@ class Daemon:
         return bucket if scheme == "file" else Retrying(bucket, Patience())
 
     def _published(self, status: ProjectStatus) -> None:
+        self._sampling.see(status)
         for listener in list(self._listeners):
             listener(status.name, status)
 

@@ -64,6 +64,7 @@ from dorkyd.jobs import Jobs, Pool, size_of
 from dorkyd.journal import Dirty, Journal
 from dorkyd.keyring import KEY_PROBLEMS, Keyring
 from dorkyd.keys import KeyHome
+from dorkyd.ledger import Event
 from dorkyd.local_side import IGNORE_FILE, LocalSide
 from dorkyd.manual_rows import PULLING
 from dorkyd.merging import Merging
@@ -173,6 +174,8 @@ class Engine:
     """A cycle ended in what nobody foresaw: the journal may be damaged where no quick look tells."""
     _outliving: Jobs | None = None
     """Jobs of before the last `close`."""
+    recorded: Callable[[Event], None] = lambda _event: None
+    """Told of each thing done, as `Ledger.heard`."""
     finish_pushes: Callable[[], None] = lambda: None
     """Carries out what is left of pushes that were cut short, ours and others' (`dorkyd.manual_push`); on the pool."""
     _finishing: bool = False
@@ -691,6 +694,7 @@ class Engine:
     def _begin(self, opened: Opened) -> None:
         """Work with this folder and journal from here on: first find what happened while nobody looked."""
         journal = opened.journal
+        journal.ledger.heard = self.recorded
         self._identity = opened.identity
         store = self.open_bucket(journal.get("project_id") is not None)
         bucket, keyring, sealing = store, None, None

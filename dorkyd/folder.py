@@ -210,6 +210,20 @@ class LocalFolder:
                     return None
         return None
 
+    def entries(self, path: Path | None) -> Sequence[tuple[str, bool]]:
+        """As the port says."""
+        try:
+            with (
+                self._root() as root,
+                open_folder(root, path.split("/") if path is not None else (), path or "") as fd,
+                os.scandir(fd) as found,
+            ):
+                named = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in found]
+        except (OSError, DorkyError):
+            # Any reason that it cannot be listed is the answer, as in `root_exists`.
+            return []
+        return sorted((name, is_folder) for name, is_folder in named if name != ".dorky" and _is_text(name))
+
     def tree_of(self, path: Path) -> Sequence[str]:
         """As the port says. Names that are not UTF-8 are given in a printable form."""
         try:
@@ -475,6 +489,11 @@ def _trash(root: int) -> Iterator[int]:
 def _staged(root: int, name: str) -> Iterator[Spot]:
     with marker.open_ours(root, staging.TMP) as tmp:
         yield staging.staged_spot(tmp, name)
+
+
+def _is_text(name: str) -> bool:
+    """Python escapes what of a name is not UTF-8 as lone surrogates."""
+    return not any("\ud800" <= char <= "\udfff" for char in name)
 
 
 def _place(spot: Spot) -> Place:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from dorkyd.auditing import RETENTION, Auditing
 from dorkyd.core.audit import AuditItem, Filter
-from dorkyd.core.past import Difference, Emptied, History, HistoryItem, Outcome, Undone
+from dorkyd.core.past import Content, Difference, Emptied, History, HistoryItem, Outcome, Undone
 from dorkyd.core.report import TrashItem
 from dorkyd.core.timeline import PathVersion
 from dorkyd.decisions import checked
@@ -15,6 +15,7 @@ from dorkyd.emptying import Emptying
 from dorkyd.engine import Engine
 from dorkyd.reading_rows import rfc3339
 from dorkyd.restoring import Restoring
+from dorkyd.tables.looking import Tables
 from dorkyd.undoing import Undoing
 from dorkyd.versions import Versions
 
@@ -22,8 +23,9 @@ from dorkyd.versions import Versions
 class Histories:
     """See `HistoryControl` for what each promises."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, tables: Tables) -> None:
         self._engine = engine
+        self._tables = tables
         self._auditing = Auditing(engine)
 
     def history(self, path: str) -> History:
@@ -53,9 +55,19 @@ class Histories:
         """Remove it for good."""
         return Emptying(self._engine).empty(where, path, older_than_s)
 
-    def diff(self, path: str, before: str | None, after: str | None, *, reveal: bool) -> Difference:
+    def diff(
+        self, path: str, before: str | None, after: str | None, *, reveal: bool, key: Sequence[str] = ()
+    ) -> Difference:
         """Compare two states."""
-        return Diffing(self._engine).diff(path, before, after, reveal=reveal)
+        return Diffing(self._engine, self._tables).diff(path, before, after, reveal=reveal, key=key)
+
+    def beside(self, path: str, other: str, *, reveal: bool) -> Difference:
+        """Compare what stands at two paths."""
+        return Diffing(self._engine).beside(path, other, reveal=reveal)
+
+    def content(self, path: str, at: str, *, reveal: bool) -> Content:
+        """The bytes of one state."""
+        return Diffing(self._engine).content(path, at, reveal=reveal)
 
     def audit(self, wanted: Filter, after: str, limit: int) -> Sequence[AuditItem]:
         """Who changed what."""

@@ -17,8 +17,6 @@ from itertools import islice
 from pathlib import Path as FilePath
 from typing import Any
 
-from sqlite_utils import Database
-
 from dorkyd import schema
 from dorkyd.batch_rows import BatchRows
 from dorkyd.core.model import Base, Digest, Op, Path, Remote, StatTuple, Version
@@ -27,6 +25,7 @@ from dorkyd.manual_rows import ManualRows
 from dorkyd.ports import Entry, Known
 from dorkyd.repeats import Repeats
 from dorkyd.sessions import Sessions
+from dorkyd.sqlite import Database
 
 RACY_NS = 2_000_000_000
 """A file whose stamps are within this of when it was hashed is looked at again by the next scan."""
@@ -386,6 +385,11 @@ class Journal:
             " UNION SELECT digest FROM remote WHERE sealed IS NOT NULL AND digest IS NOT NULL"
         )
         return [Digest(row[0]) for row in rows]
+
+    def ever_sealed(self) -> list[Digest]:
+        """The same, and what such objects held before."""
+        rows = self._conn.execute("SELECT DISTINCT digest FROM once_sealed")
+        return [*self.sealed_contents(), *(Digest(digest) for (digest,) in rows)]
 
     def contents_here(self) -> list[Digest]:
         """What this disk is remembered to hold, in the folder and in its trash, and what was ever known of encrypted objects."""

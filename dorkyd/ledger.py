@@ -8,7 +8,7 @@ ours to unlink. *Displaced* files are looked at again for late writers. The rest
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -152,7 +152,11 @@ class Event:
 class Ledger:
     """See the module. Shares the journal's connection, thread and transactions."""
 
+    heard: Callable[[Event], None]
+    """Told of each thing done, inside the transaction that may yet be undone: it must only hand over."""
+
     def __init__(self, conn: sqlite3.Connection) -> None:
+        self.heard = lambda _event: None
         self._conn = conn
         # At least the paths that have a row, so that settling a file, of which most never had one, costs no statement.
         self._had_problem = {row[0] for row in conn.execute("SELECT path FROM problems")}
@@ -416,6 +420,7 @@ class Ledger:
 
     def log(self, at_ns: int, events: Iterable[Event]) -> None:
         """What was done."""
+        events = list(events)
         self._conn.executemany(
             "INSERT INTO history (at_ns, verb, path, digest, size, version, device, detail, action, before, replaces, mode,"
             " mode_before, came_from) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -425,6 +430,8 @@ class Ledger:
                 for e in events
             ),
         )  # fmt: skip
+        for event in events:
+            self.heard(event)
 
     def undoing(self, at_ns: int, events: Sequence[Event]) -> None:
         """About to be taken back: what carries it to the bucket is known for that, whatever happens on the way. These rows

@@ -158,8 +158,11 @@ class Bucket(Protocol):
     def head(self, key: str) -> ObjectInfo | None:
         """Look at one object. None is the store's own 404: proof of absence."""
 
-    def get(self, key: str, *, if_match: Version | None = None, start: int = 0) -> AbstractContextManager[Reading]:
-        """Open the object's bytes from offset `start` to the end.
+    def get(
+        self, key: str, *, if_match: Version | None = None, start: int = 0, stop: int | None = None
+    ) -> AbstractContextManager[Reading]:
+        """Open the object's bytes from offset `start` to the end, or to `stop` (not included, above `start`; behind the end it
+        is the end). Bytes behind `stop` are not asked for.
 
         `if_match` None takes whatever is there. `Stale` when the version differs or the object is gone, and when `start` is
         behind its end (at its end: no bytes).
@@ -443,6 +446,11 @@ class Folder(Protocol):
     def taken_by(self, path: Path) -> str | None:
         """Where names fold: the name, here or in a folder above, that stands where one of this path's would have to
         be. None: none does, or this file system does not fold names.
+        """
+
+    def entries(self, path: Path | None) -> Sequence[tuple[str, bool]]:
+        """The names in the folder at `path` (None: the root) with whether each is a folder, in order, without `.dorky` and what is
+        not UTF-8. Empty when there is none or it cannot be listed.
         """
 
     def tree_of(self, path: Path) -> Sequence[str]:

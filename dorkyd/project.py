@@ -8,9 +8,10 @@ import math
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path as FilePath
 
 from dorkyd import doctor
@@ -37,6 +38,7 @@ from dorkyd.core.report import (
     RequestCounts,
     State,
     SyncResult,
+    TreeItem,
     Warning,
     Why,
 )
@@ -53,6 +55,11 @@ from dorkyd.npm_history import HistoryImport
 from dorkyd.opening import retire
 from dorkyd.ports import Bucket, TellsIdentity, Throttle
 from dorkyd.reading import Reader
+from dorkyd.tables.desk import TableDesk
+from dorkyd.tables.harvesting import Workroom
+from dorkyd.tables.looking import Tables
+from dorkyd.tables.notices import Notice, noted
+from dorkyd.tables.notices import warnings as told_in_status
 from dorkyd.team import TeamDesk
 
 _log = logging.getLogger("dorkyd.project")
@@ -73,6 +80,8 @@ _NO_FILES = frozenset({"symlink", "special", "mount", "bad-name", "case-clash", 
 """Problems of what never is a file on one of the sides: a sync is complete without it."""
 _BACKLOG_SHARE = 20
 """Of an engine's time, counting its backlog takes no more than one part in so many."""
+_MOST_IGNORED = 1000
+"""Ignored entries of one folder that are told: they matter little, and a build's folder has many."""
 _IDENTITY_S = 60.0
 """How long an identity that was looked up is told."""
 _COUNT_S = 2.0
@@ -93,14 +102,27 @@ class _Ticket:
 class ProjectRunner:
     """See the module; `control.ProjectControl` says what each method promises."""
 
-    def __init__(self, engine: Engine, publish: Callable[[ProjectStatus], None], throttle: Throttle) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        publish: Callable[[ProjectStatus], None],
+        throttle: Throttle,
+        workroom: Workroom | None = None,
+    ) -> None:
+        """`workroom` None: nothing is harvested from tables."""
         self._engine = engine
         self._throttle = throttle
         self._publish = publish
         self._decisions = Decisions(engine)
         self._artifacts = Artifacts.of(engine)
         self._team = TeamDesk(engine)
-        self._histories = Histories(engine)
+        self._workroom = workroom or Workroom()
+        self._tables = Tables(engine, self._artifacts, self._workroom.asked, self._workroom.cache)
+        self._histories = Histories(engine, self._tables)
+        if workroom is not None:
+            engine.recorded = lambda event: workroom.harvester.heard(self._tables, event)
+        self._table_desk = TableDesk(self._tables, self._tell_now)
+        self._noticed: Sequence[Notice] = ()
         self._committing = Committing(engine, lambda: self.sync(wait=True, timeout_s=SETTLE_S))
         self._pushes = Pushes(engine)
         self._manual = Manual(engine, self._pushes, self._wait_for, self._tell_now)
@@ -135,6 +157,7 @@ class ProjectRunner:
 
     def ask_to_stop(self) -> None:
         """Begin nothing new."""
+        self._workroom.harvester.forget(self._tables)
         self._stopping.set()
         # What waits for its bandwidth limit would wait far longer than anybody who stops wants to.
         self._throttle.hold()
@@ -287,6 +310,7 @@ class ProjectRunner:
                 self._counted, self._settled, self._changes = now, state, changes
                 self._totals = self._count()
                 self._apart = status_of(engine)
+                self._noticed = noted(engine.journal) if engine.journal is not None else ()
                 warn_of_pushes(engine)
             else:
                 self._recount = self._counted + _COUNT_S
@@ -309,7 +333,10 @@ class ProjectRunner:
             problems=problems,
             last_success=_rfc3339(engine.last_success_ns),
             halt=engine.held.halt if engine.held is not None else None,
-            warnings=tuple(Warning(code, what, todo) for code, (what, todo) in sorted(engine.warnings.items())),
+            warnings=(
+                *(Warning(code, what, todo) for code, (what, todo) in sorted(engine.warnings.items())),
+                *told_in_status(self._noticed, project.name, engine.clock.time_ns()),
+            ),
             requests=counts,
             cost=self._cost(counts, now - self._counting[1]),
             bandwidth=self._throttle.bandwidth,
@@ -433,6 +460,11 @@ class ProjectRunner:
         return self._manual
 
     @property
+    def tables(self) -> TableDesk:
+        """Its tables, for clients."""
+        return self._table_desk
+
+    @property
     def past(self) -> Histories:
         """Its past."""
         return self._histories
@@ -477,6 +509,24 @@ class ProjectRunner:
     def files(self, prefix: str, after: str, limit: int, *, remote: bool) -> Sequence[FileItem]:
         """As `ProjectControl.files`."""
         return self._reader().files(prefix, after, limit, remote=remote, rules=self._engine.rules())
+
+    def tree(self, folder: str, after: str, limit: int, *, match: str, unsettled: bool) -> Sequence[TreeItem]:
+        """As `ProjectControl.tree`."""
+        rules = self._engine.rules()
+        # Counted every few seconds while anything changes: whoever shows a tree asks again when that count does.
+        clashes = self._status.conflicts > 0
+        found = self._reader().tree(folder, after, limit, rules, match=match, unsettled=unsettled, clashes=clashes)
+        if match or unsettled or len(found) >= limit:
+            return found
+        above = f"{folder.rstrip('/')}/" if folder else ""
+        return [*found, *islice(self._ignored_in(above, rules), _MOST_IGNORED)]
+
+    def _ignored_in(self, above: str, rules: IgnoreRules) -> Iterator[TreeItem]:
+        """What lies on disk in a folder and is not synced. `above`: "" or with a closing `/`."""
+        for name, is_folder in self._engine.folder.entries(Path(above.rstrip("/")) if above else None):
+            path = Path(above + name)
+            if rules.skip(path, is_folder):
+                yield TreeItem(Path(f"{path}/") if is_folder else path, None, None, None, "ignored")
 
     def why(self, path: str) -> Why:
         """As `ProjectControl.why`."""

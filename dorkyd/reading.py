@@ -20,7 +20,7 @@ from dorkyd.core.audit import EVERYTHING, Filter
 from dorkyd.core.ignore import IgnoreRules
 from dorkyd.core.model import Path
 from dorkyd.core.paths import ConflictName, parse, parse_conflict
-from dorkyd.core.report import ConflictItem, FileItem, LogItem, ProblemItem, TrashItem, Why
+from dorkyd.core.report import ConflictItem, FileItem, LogItem, ProblemItem, TrashItem, TreeItem, Why
 from dorkyd.core.settings import Mode, Project
 from dorkyd.errors import PathProblem, Refused
 from dorkyd.reading_artifacts import artifacts_of
@@ -42,6 +42,7 @@ from dorkyd.reading_rows import (
     problem_of,
     rfc3339,
 )
+from dorkyd.reading_tree import Tree
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,33 @@ class Reader:
                     break
                 after = rows[-1].path
         return found
+
+    def tree(
+        self,
+        folder: str,
+        after: str,
+        limit: int,
+        rules: IgnoreRules,
+        *,
+        match: str = "",
+        unsettled: bool = False,
+        clashes: bool = True,
+    ) -> list[TreeItem]:
+        """At most `limit` entries of one folder ("": the root), after the entry `after`; with `match` or `unsettled`, files at any
+        depth below it, as `Tree.find` says. `clashes` False: it is known that there is no conflict. `Refused` for what can
+        be no folder.
+        """
+        folder = f"{folder.rstrip('/')}/" if folder else ""
+        _check_prefix(folder)
+        _check_text(after)
+        _check_text(match)
+        with self._reading() as conn:
+            if conn is None:
+                return []
+            tree = Tree(conn, rules, clashes)
+            if match or unsettled:
+                return tree.find(folder, after, limit, match, unsettled=unsettled)
+            return tree.level(folder, after, limit)
 
     def artifacts(self, prefix: str, after: str, limit: int, having: Mapping[str, str]) -> list[Artifact]:
         """As `artifacts_of`. `Refused` for a prefix that no path can have."""

@@ -108,6 +108,7 @@ def _is_conflict(conn: sqlite3.Connection, action: str) -> bool:
 def _carries_out_an_undo(conn: sqlite3.Connection, step: Step) -> bool:
     """It brought to the bucket what an undo had made of the path."""
     row = conn.execute(
-        "SELECT verb, digest FROM history WHERE path = ? AND seq < ? ORDER BY seq DESC LIMIT 1", (step.path, step.seq)
+        "SELECT verb, digest FROM history WHERE path = ? AND seq < ? AND verb != 'schema' ORDER BY seq DESC LIMIT 1",
+        (step.path, step.seq),
     ).fetchone()
     return row is not None and row[0] in {UNDOING, UNDONE} and row[1] == step.after

@@ -181,7 +181,7 @@ def is_apart(conn: sqlite3.Connection, path: Path) -> bool:
 
 def last_of(conn: sqlite3.Connection, path: Path) -> LogItem | None:
     """The last thing that was done to a path."""
-    row = conn.execute(f"{HISTORY} WHERE path = ? ORDER BY seq DESC LIMIT 1", (path,)).fetchone()
+    row = conn.execute(f"{HISTORY} WHERE path = ? AND verb != 'schema' ORDER BY seq DESC LIMIT 1", (path,)).fetchone()
     return None if row is None else log_item(row)
 
 

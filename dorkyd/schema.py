@@ -7,10 +7,8 @@ import re
 import sqlite3
 from pathlib import Path as FilePath
 
-from sqlite_utils import Database
-from sqlite_utils.migrations import Migrations
-
 from dorkyd.errors import NewerSchema
+from dorkyd.sqlite import Database, Migrations
 
 migrations = Migrations("dorkyd.journal")
 

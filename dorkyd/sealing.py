@@ -83,21 +83,26 @@ class _Opened:
     coding: Coding
     skip: int
     """Plain bytes that are not wanted."""
+    stop: int | None = None
+    """Where those that are wanted end, as an offset of all of them; None: with the last."""
     _proved: list[Digest] = field(default_factory=list)
 
     @property
     def proved(self) -> Digest | None:
         """As `Proving`."""
-        return self._proved[-1] if self._proved and not self.skip else None
+        return self._proved[-1] if self._proved and not self.skip and self.stop is None else None
 
     def __iter__(self) -> Iterator[Chunk]:
-        left = self.skip
+        at, left = 0, self.skip
         sealed = metadata.sealed_word(self.info.meta)
         for piece in codecs.opened(self.reading, self.reading.info.size, self.coding, sealed, self._proved.append):
-            if left >= len(piece):
-                left -= len(piece)
+            at += len(piece)
+            # What is not wanted is decoded all the same: only the end tells whether it is to be trusted.
+            unwanted = 0 if self.stop is None else max(0, at - self.stop)
+            if left >= len(piece) or unwanted >= len(piece):
+                left = max(0, left - len(piece))
                 continue
-            yield piece[left:]
+            yield piece[left : len(piece) - unwanted]
             left = 0
 
 
@@ -127,29 +132,31 @@ class Sealing(Wrapped):
         return None if info is None else _shown(info)
 
     @contextmanager
-    def get(self, key: str, *, if_match: Version | None = None, start: int = 0) -> Iterator[Reading]:
+    def get(
+        self, key: str, *, if_match: Version | None = None, start: int = 0, stop: int | None = None
+    ) -> Iterator[Reading]:
         """As the port says. `Blocked` (`no-key`); `Integrity` (`tampered`) at the end of what is not to be trusted."""
         with ExitStack() as stack:
             try:
-                reading = stack.enter_context(self._bucket.get(key, if_match=if_match, start=start))
+                reading = stack.enter_context(self._bucket.get(key, if_match=if_match, start=start, stop=stop))
             except Stale:
                 # Packed, it may have fewer bytes than that.
                 info = _shown(found) if start and (found := self._bucket.head(key)) is not None else None
                 if info is None or not info.stored_otherwise or info.version != (if_match or info.version):
                     raise
                 reading = stack.enter_context(self._bucket.get(key, if_match=info.version))
-                yield _Opened(reading, _shown(reading.info), self._coding_of(info.meta), start)
+                yield _Opened(reading, _shown(reading.info), self._coding_of(info.meta), start, stop)
                 return
             info = _shown(reading.info)
             if not info.stored_otherwise:
                 yield reading
                 return
             coding = self._coding_of(info.meta)
-            if start:
-                # Only from the beginning can it be decoded.
+            if start or stop is not None:
+                # Only from the beginning can it be decoded, and only its end tells whether it is to be trusted.
                 stack.close()
                 reading = stack.enter_context(self._bucket.get(key, if_match=info.version, start=0))
-            yield _Opened(reading, info, coding, start)
+            yield _Opened(reading, info, coding, start, stop)
 
     @contextmanager
     def decoding(self, opening: AbstractContextManager[Reading]) -> Iterator[Reading]:

@@ -6,9 +6,12 @@ deleted. Every writer of objects asks here: the engine's uploads, the API's puts
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from dorkyd.core.model import Digest, Path
 from dorkyd.core.paths import without_conflict
 from dorkyd.journal import Journal
+from dorkyd.keyring import Keyring
 
 
 def must_be_sealed(journal: Journal, path: Path, digest: Digest, size: int, *, new: bool) -> bool:
@@ -21,3 +24,15 @@ def must_be_sealed(journal: Journal, path: Path, digest: Digest, size: int, *, n
     if remote is not None and remote.sealed is not None:
         return True
     return (new and journal.was_sealed(original)) or (size > 0 and journal.is_sealed_content(digest))
+
+
+def is_secret(journal: Journal | None, keyring: Keyring | None, path: Path, digests: Sequence[Digest | None]) -> bool:
+    """Nothing of these contents, which stand or stood at this path, is shown unasked or kept anywhere else: it is encrypted by
+    a pattern or as the object stands, or ever was.
+    """
+    if journal is None or (keyring is not None and keyring.hides(path)):
+        return True  # without a journal nobody can say that it is not
+    remote = journal.remote(path)
+    sealed = remote is not None and remote.sealed is not None
+    held = any(digest is not None and journal.is_sealed_content(digest) for digest in digests)
+    return sealed or held or journal.was_sealed(without_conflict(path))

@@ -41,7 +41,7 @@ FAMILIES = {
 PORTS = ["ports", "core.*", "errors"]
 KEYS = ["keys", "key_store", "key_chain", "keyring", "codecs", "sealing"]
 """Encryption: over a bucket, so that all above see plain bytes."""
-STORES = ["journal", "ledger", "schema", "sessions", "repeats", "batch_rows", "manual_rows"]
+STORES = ["sqlite", "journal", "ledger", "schema", "sessions", "repeats", "batch_rows", "manual_rows"]
 ENGINE = [
     *("asking", "batches", "freezing", "storing", "artifacts", "wholes", "reading_artifacts", "team"),
     *("placing", "contents", "reinstating", "restoring", "undoing", "versions", "reading_history"),
@@ -74,6 +74,7 @@ ENGINE = [
         "decisions",
         "reading",
         "reading_rows",
+        "reading_tree",
     ),
 ]
 CONFIG = ["config_team", "config", "config_listen", "config_nodes", "config_overlaps", "config_edit"]
@@ -86,6 +87,17 @@ MAY_IMPORT: dict[str, list[str]] = {
     **{name: [*PORTS, *members] for members in FAMILIES.values() for name in members},
     # What works on ports and the journal. `news` is an adapter that takes a bucket: the bucket's own words.
     **{name: [*PORTS, *STORES, *KEYS, *ENGINE, "news", "bucket_trash"] for name in ENGINE},
+    # The process of its own: nothing of ours that would bring more into it.
+    **{
+        f"tables.{name}": ["tables.*"] for name in ("harvest", "text", "rows", "values", "facts", "changes", "__main__")
+    },
+    "tables.supervisor": ["errors"],
+    "tables.kept": [*PORTS, "news", "tables.*"],
+    # Beside the engine, as what it serves through the API is.
+    "tables.*": [*PORTS, *STORES, *KEYS, *ENGINE, "tables.*"],
+    "tables": [],
+    "tables.worker": [],
+    "tables.formats": [],
     "passphrases": ["errors"],
     "keys": ["core.*", "errors", "durable", "passphrases", "private"],
     "codecs": ["core.*", "errors", "keys"],
@@ -104,11 +116,15 @@ MAY_IMPORT: dict[str, list[str]] = {
         name: [*PORTS, *STORES, *KEYS, *ENGINE, "commits", "commit_store", "commit_cache", "committed_secrets", "news"]
         for name in ("manual_push", "manual_finishing", "manual_copies")
     },
-    "bucket_upkeep": [*PORTS, *STORES, "news", "compaction", "bucket_trash"],
+    "bucket_upkeep": [*PORTS, *STORES, "news", "compaction", "bucket_trash", "tables.dropping"],
+    **{name: [*PORTS, *STORES, *KEYS, *ENGINE, "tables.*"] for name in ("diffing", "histories")},
+    "control_tables": [],
     "api.messages": ["core.*"],
     "api.import_messages": ["api.messages", "core.*"],
     "api.import_calls": ["api.calls", "api.import_messages"],
-    "api.history_messages": ["api.messages"],
+    "api.history_messages": ["api.messages", "api.table_messages"],
+    "api.table_messages": ["api.messages"],
+    "api.table_calls": ["api.calls", "api.messages", "api.table_messages"],
     "api.commit_messages": ["api.messages"],
     "api.failures": [],
     "api.calls": ["api.messages", "core.*"],
@@ -128,6 +144,7 @@ MAY_IMPORT: dict[str, list[str]] = {
         "control_manual",
         "control_freeze",
         "control_prospect",
+        "control_tables",
         "core.*",
         "errors",
     ],
@@ -161,6 +178,7 @@ MAY_IMPORT: dict[str, list[str]] = {
     "control": [
         "core.*",
         "errors",
+        "control_tables",
         "control_prospect",
         "control_commits",
         "control_history",
@@ -191,6 +209,8 @@ MAY_IMPORT: dict[str, list[str]] = {
         "api.history_calls",
         "api.history_messages",
         "api.manual_calls",
+        "api.table_calls",
+        "api.table_messages",
         "api.manual_messages",
         "api.freeze_calls",
         "api.freeze_messages",
@@ -222,6 +242,8 @@ MAY_IMPORT: dict[str, list[str]] = {
         "api.history_calls",
         "api.manual_messages",
         "api.manual_calls",
+        "api.table_calls",
+        "api.table_messages",
         "api.freeze_messages",
         "api.freeze_calls",
         "api.failures",
@@ -241,10 +263,20 @@ MAY_IMPORT: dict[str, list[str]] = {
         "api.prospect_calls",
         "api.log_calls",
         "exchanging",
+        "ui.*",
         *CONFIG,
         "",
     ],
     "cli.mcp": ["cli.app", "core.*", "errors", "mcp.*", ""],
+    # The page's server: a client of the socket, and nothing of the daemon.
+    "ui": [],
+    "ui.*": ["ui.*", "api.failures", "client.quick", "locate"],
+    "ui.session": [],
+    "ui.door": ["ui.session"],
+    "ui.tickets": ["ui.session"],
+    "ui.forwarding": [],
+    "ui.pages": [],
+    "sampling": ["core.*"],
     "service": [],
     "service_managers": ["service"],
     "activation": ["errors"],
@@ -283,7 +315,7 @@ LIBRARIES: dict[str, tuple[list[str], bool]] = {
     "google_crc32c": (["buckets.gcs_body"], True),
     "requests": (["buckets.gcs"], True),
     "obstore": (["buckets.fastlane"], True),
-    "sqlite_utils": (["journal", "schema"], False),
+    "sqlite_utils": (["sqlite"], False),
     "watchdog": (["watcher", "inotify"], False),
     "pathspec": (["core.ignore"], False),
     "yaml": (CONFIG, False),
@@ -300,6 +332,7 @@ LIBRARIES: dict[str, tuple[list[str], bool]] = {
     "apscheduler": (["daemon"], False),
     "mcp": (["mcp.server"], False),
     "mcp_types": (["mcp.server"], False),
+    "pyarrow": (["tables.*"], True),
 }
 """Library: the only modules that import it; and whether only inside functions, so that nobody pays who does not use it."""
 
@@ -435,7 +468,7 @@ def wrong_libraries(found: tuple[Import, ...]) -> list[str]:
                 continue
             if not among(one.by, holders):
                 violations.append(told(one, f"{library} is imported only in {', '.join(holders)}"))
-            elif late and not one.lazy:
+            elif late and not one.lazy and not one.for_types:
                 violations.append(told(one, f"{library} is imported inside functions, so that others need not load it"))
     return violations
 

@@ -16,6 +16,7 @@ from dorkyd.journal import Journal
 from dorkyd.ledger import Displaced, Event, Intent
 from dorkyd.ports import Known
 from dorkyd.reading import Reader
+from dorkyd.reading_tree import Tree
 
 A, B = Digest("sha256:" + "a" * 64), Digest("sha256:" + "b" * 64)
 RULES = IgnoreRules(("*.tmp",), "/build/\n")
@@ -241,6 +242,87 @@ def test_pages_are_read_by_key(at: Fixture, monkeypatch: pytest.MonkeyPatch) -> 
     again.close()
     assert sum(step.startswith("SEARCH") for step in plan) >= 8, plan
     assert [step for step in plan if step.startswith("SCAN")] == ["SCAN p"], plan
+
+
+# --- the tree ---------------------------------------------------------------------------------------------------------
+
+
+def tree(at: Fixture, folder: str = "", after: str = "", limit: int = 100, **wanted: object) -> list[tuple[str, str]]:
+    """Entries with their states."""
+    found = at.reader.tree(folder, after, limit, RULES, **wanted)  # type: ignore[arg-type]
+    return [(item.path, item.state) for item in found]
+
+
+def test_one_level(at: Fixture) -> None:
+    """Entries of one folder in order, a folder once, with how much lies in it and the worst that does; ignored ones left out."""
+    at.synced("a", "d/e/f", "d/e/g", "d/h", "d0", "d-1", "build/x", "t.tmp", "d/s.tmp")
+    at.remote("d/only-there", None, "9")
+    at.local("only-here")
+    at.journal.ledger.set_problem(Problem(Path("d/link"), "symlink", "is a link"))
+    assert tree(at) == [("a", "synced"), ("d-1", "synced"), ("d/", "problem"), ("d0", "synced"), ("only-here", "local")]
+    assert tree(at, "d") == tree(at, "d/")
+    assert tree(at, "d") == [("d/e/", "synced"), ("d/h", "synced"), ("d/link", "problem"), ("d/only-there", "remote")]
+    items = {item.path: item for item in at.reader.tree("d", "", 100, RULES)}
+    assert (items[Path("d/e/")].files, items[Path("d/e/")].size, items[Path("d/h")].size) == (2, None, 5)
+    assert tree(at, "nothing/here") == []
+    at.dirty("d/e/f")
+    assert tree(at, "d", limit=1) == [("d/e/", "changing")]
+    with pytest.raises(Refused):
+        tree(at, "../x")
+
+
+def test_level_in_pages(at: Fixture) -> None:
+    """Whatever a page ends with, the next goes on behind it; a folder's files are no part of the level."""
+    at.synced("a/1", "a/2", "a0", "b", "c/d/e", "f")
+    whole = [path for path, _ in tree(at)]
+    assert whole == ["a/", "a0", "b", "c/", "f"]
+    for size in (1, 2, 3):
+        found: list[str] = []
+        while page := tree(at, after=found[-1] if found else "", limit=size):
+            found += [path for path, _ in page]
+        assert found == whole
+
+
+def test_states_of_the_tree(at: Fixture) -> None:
+    """A conflict is one on both its names and in the folder above; what is being sent says so, until its outcome is recorded."""
+    at.synced("d/notes.txt", COPY, "up")
+    at.dirty("up")
+    assert tree(at) == [("d/", "conflict"), ("up", "changing")]
+    assert dict(tree(at, "d")) == {"d/notes.txt": "conflict", COPY: "conflict"}
+    at.journal.ledger.intend([Intent(Op("op"), Path("up"), "put", A, 5, None, None, False, 0)])
+    assert tree(at)[-1] == ("up", "sending")
+
+
+def test_paths_are_found(at: Fixture) -> None:
+    """By a part of them, A-Z in either case, at any depth below a folder; or those that are not in sync."""
+    at.synced("a/Report.csv", "b/c/report-2.csv", "x%y", "xzy", "d/notes.txt", COPY)
+    assert [path for path, _ in tree(at, match="REPORT")] == ["a/Report.csv", "b/c/report-2.csv"]
+    assert [path for path, _ in tree(at, "b", match="report")] == ["b/c/report-2.csv"]
+    assert [path for path, _ in tree(at, match="report", after="a/Report.csv")] == ["b/c/report-2.csv"]
+    assert [path for path, _ in tree(at, match="x%y")] == ["x%y"]
+    assert tree(at, match="report", limit=1) == [("a/Report.csv", "synced")]
+    at.local("new")
+    at.remote("there", None, "9")
+    at.dirty("xzy")
+    at.journal.ledger.set_problem(Problem(Path("bad"), "unreadable", "no"))
+    unsettled = {"bad": "problem", "new": "local", "there": "remote", "xzy": "changing"}
+    assert dict(tree(at, unsettled=True)) == {**unsettled, "d/notes.txt": "conflict", COPY: "conflict"}
+    assert tree(at, unsettled=True, match="NEW") == [("new", "local")]
+
+
+def test_a_level_costs_its_entries(at: Fixture) -> None:
+    """From one folder SQLite seeks to what is behind it: ten thousand files inside are not stepped over."""
+    with at.journal.atomic():
+        for number in range(10_000):
+            at.journal.set_base(Path(f"d{number % 2}/e/{number}"), Base(A, 1, Version("1"), 0))
+    conn = sqlite3.connect(at.journal.file)
+    steps: list[int] = []
+    level = Tree(conn, RULES)
+    conn.set_progress_handler(lambda: steps.append(100) or 0, 100)  # type: ignore[func-returns-value]
+    assert level._next(("path > ?", ""), b"") == "d0/e/0"
+    assert level._next(("path >= ?", "d00"), b"") == "d1/e/1"
+    assert sum(steps) < 1000
+    conn.close()
 
 
 # --- conflicts, problems, log, trash -----------------------------------------------------------------------------------

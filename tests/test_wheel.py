@@ -16,7 +16,15 @@ import pytest
 import dorkyd
 
 ROOT = Path(__file__).parent.parent
-FILES = {"py.typed", "models/dorkyd.service", "models/dev.dorkyd.daemon.plist", "models/dorkyd.example.yaml"}
+FILES = {
+    "py.typed",
+    "ui/page/index.html",
+    "ui/page/app.js",
+    "ui/page/style.css",
+    "models/dorkyd.service",
+    "models/dev.dorkyd.daemon.plist",
+    "models/dorkyd.example.yaml",
+}
 
 
 def built(into: Path) -> Path:

@@ -299,16 +299,16 @@ def _open(desk: ArtifactControl, path: str, headers: Headers) -> _Opened:
     """By one request to the bucket where that will do. Else looks first, and again when the object changes between look and
     read.
     """
-    condition, start = conditions.condition_of(headers), conditions.begins_at(headers)
-    if start is not None and condition.none_match is None:
+    condition, bounds = conditions.condition_of(headers), conditions.bounds_of(headers)
+    if bounds is not None and condition.none_match is None:
         with suppress(Stale):
-            return _open_now(desk, path, start, headers, condition)
+            return _open_now(desk, path, bounds, headers, condition)
     for last in (False, False, True):
         artifact = desk.stat(path)
         if not _may_be_read(artifact, condition):
             return _Opened(artifact)
         span = _span(headers, artifact)
-        reading = desk.open(artifact, span[0] if span is not None else 0)
+        reading = desk.open(artifact, *_bounds(span))
         try:
             chunks = reading.__enter__()
         except Stale:
@@ -319,14 +319,21 @@ def _open(desk: ArtifactControl, path: str, headers: Headers) -> _Opened:
     raise AssertionError
 
 
-def _open_now(desk: ArtifactControl, path: str, start: int, headers: Headers, condition: Condition) -> _Opened:
+def _bounds(span: tuple[int, int] | None) -> tuple[int, int | None]:
+    """Where a span, or all of it, begins and what follows it."""
+    return (0, None) if span is None else (span[0], span[1] + 1)
+
+
+def _open_now(
+    desk: ArtifactControl, path: str, bounds: tuple[int, int | None], headers: Headers, condition: Condition
+) -> _Opened:
     """`Stale`: it takes a look first."""
     with ExitStack() as reading:
-        artifact, chunks = reading.enter_context(desk.open_now(path, start))
+        artifact, chunks = reading.enter_context(desk.open_now(path, *bounds))
         if not _may_be_read(artifact, condition):
             return _Opened(artifact)
         span = _span(headers, artifact)
-        if start != (span[0] if span is not None else 0):
+        if bounds[0] != _bounds(span)[0]:
             raise Stale(f"{path}: all of it is to be sent")
         return _Opened(artifact, span, chunks, reading.pop_all())
 

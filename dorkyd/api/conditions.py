@@ -106,13 +106,18 @@ def range_of(headers: Mapping[str, str], artifact: Artifact) -> tuple[int, int] 
     return first, last
 
 
-def begins_at(headers: Mapping[str, str]) -> int | None:
-    """The first byte that is asked for, whatever the artifact is; None: that depends on it."""
+def bounds_of(headers: Mapping[str, str]) -> tuple[int, int | None] | None:
+    """The first byte that is asked for, and the byte after the last (None: the end), whatever the artifact is; None: that depends
+    on it.
+    """
     said = headers.get("range")
     if said is None:
-        return 0
+        return 0, None
     asked = _RANGE.fullmatch(said.replace(" ", ""))
-    return int(asked[1]) if asked is not None and asked[1] and "if-range" not in headers else None
+    if asked is None or not asked[1] or "if-range" in headers:
+        return None
+    first, stop = int(asked[1]), int(asked[2]) + 1 if asked[2] else None
+    return (first, stop) if stop is None or first < stop else None
 
 
 def last_modified(artifact: Artifact) -> str | None:

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from functools import partial
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request
+from fastapi.responses import StreamingResponse
 
 from dorkyd.api import history_messages as h
 from dorkyd.api import messages as m
 from dorkyd.api.depending import Project
 from dorkyd.api.description import PROBLEMS
+from dorkyd.api.tables import difference
+from dorkyd.core.artifact import USUAL_TYPE
 from dorkyd.core.audit import Filter, verbs_of
 from dorkyd.core.moments import moment_ns
-from dorkyd.core.past import Outcome, Undone
+from dorkyd.core.past import Content, Difference, Outcome, Undone
 from dorkyd.errors import Refused
 
 MOST_ITEMS = 100_000
 """Of one page."""
+CHUNK_BYTES = 1024 * 1024
 
 router = APIRouter(prefix="/v1/projects/{p}", responses=PROBLEMS, tags=["history"])
 
@@ -83,20 +88,62 @@ async def empty_trash(request: Request, project: Project, body: h.EmptyTrashRequ
 
 
 @router.get("/diff")
-def diff(
-    project: Project, path: str, before: str | None = None, after: str | None = None, reveal: bool = False
+async def diff(
+    request: Request,
+    project: Project,
+    path: str,
+    before: str | None = None,
+    after: str | None = None,
+    other: Annotated[str | None, Query(min_length=1, description="Another path, e.g. of a conflict copy.")] = None,
+    reveal: bool = False,
+    key: Annotated[
+        list[str] | None, Query(max_length=20, description="Columns; rows of tables are compared by them.")
+    ] = None,
 ) -> h.Difference:
     """Compare two states of a path. Without `before`: the newest that is not what stands here; without `after`: the file
-    as it is here. Values of `.env` files and of what is encrypted are masked unless `reveal`.
+    as it is here. With `other`: what stands at that path, which is `before`, with what stands at `path`. Values of `.env`
+    files and of what is encrypted are masked unless `reveal`. Of tables it tells what differs in schema, rows and statistics,
+    and with `key` which rows do.
     """
-    found = project.past.diff(path, before, after, reveal=reveal)
+    if other is None:
+        compare = partial(project.past.diff, path, before, after, reveal=reveal, key=key or ())
+    elif before is None and after is None and not key:
+        compare = partial(project.past.beside, path, other, reveal=reveal)
+    else:
+        raise Refused(
+            "`other` compares what stands at two paths", code="bad-request", hint="leave out the versions and the key"
+        )
+    found: Difference = await request.app.state.waits.run(compare)
     return h.Difference(
         path=found.path,
         kind=found.compared.kind,
         before=h.DiffSide.model_validate(found.before),
         after=h.DiffSide.model_validate(found.after),
         text=found.compared.text,
+        table=None if found.table is None else difference(found.table),
     )
+
+
+@router.get(
+    "/content",
+    response_class=StreamingResponse,
+    responses={200: {"content": {USUAL_TYPE: {"schema": {"type": "string", "format": "binary"}}}}},
+)
+async def content(
+    request: Request, project: Project, path: str, at: Annotated[str, Query(min_length=1)], reveal: bool = False
+) -> StreamingResponse:
+    """The bytes of one state of a path, from wherever they still are; `at` as for `restore`. Refused (`secret`) for what is masked in
+    differences, unless `reveal`.
+    """
+    found: Content = await request.app.state.waits.run(partial(project.past.content, path, at, reveal=reveal))
+    headers = {"Content-Length": str(found.size), "Dorky-Digest": found.digest}
+    return StreamingResponse(_chunks(found), headers=headers, media_type=USUAL_TYPE)
+
+
+def _chunks(found: Content) -> Iterator[bytes]:
+    with found.body as body:
+        while chunk := body.read(CHUNK_BYTES):
+            yield chunk
 
 
 @router.get("/audit")

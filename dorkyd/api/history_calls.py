@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from dorkyd.api import history_messages as h
 from dorkyd.api import messages as m
@@ -40,10 +40,17 @@ def empty_trash(
 
 
 def diff(
-    project: str, path: str, before: str | None = None, after: str | None = None, *, reveal: bool = False
+    project: str,
+    path: str,
+    before: str | None = None,
+    after: str | None = None,
+    *,
+    reveal: bool = False,
+    key: Sequence[str] = (),
 ) -> Call[h.Difference]:
-    """Compare two states."""
-    query = given({"path": path, "before": before, "after": after, "reveal": "true" if reveal else None})
+    """Compare two states. `key`: columns by which rows of tables are compared."""
+    shown = "true" if reveal else None
+    query = given({"path": path, "before": before, "after": after, "reveal": shown, "key": list(key) or None})
     return Call("GET", of_project(project, "diff"), h.Difference, query, patience_s=None)
 
 

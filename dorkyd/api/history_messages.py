@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from dorkyd.api.messages import LONGEST_S, Answer, FileItem, Page, Request, Said, Text
+from dorkyd.api.table_messages import TableDifference
 
 
 class HistoryItem(Answer):
@@ -96,11 +97,13 @@ class Difference(Answer):
 
     path: Text
     kind: str
-    """`same`, `text`, `binary` (told by digest and size), `masked` (no value of a secret), or what understands the format."""
+    """`same`, `text`, `binary` (told by digest and size), `masked` (no value of a secret), or `table`."""
     before: DiffSide
     after: DiffSide
     text: str
     """A unified diff; empty where there is none to show."""
+    table: TableDifference | None = None
+    """Of two tables."""
 
 
 class AuditItem(Answer):

@@ -253,6 +253,33 @@ class FileItem(Answer):
     """`synced`, `local` (not in the bucket yet), `remote` (not on disk), `problem` or `changing`."""
 
 
+class TreeItem(Answer):
+    """One entry of a folder."""
+
+    path: Text
+    """A folder's has a closing `/`."""
+    digest: str | None
+    size: int | None
+    version: str | None
+    state: str
+    """As of a file, or `conflict`, `sending` (on its way to the bucket) or `ignored`; of a folder the worst in it."""
+    files: int | None = None
+    """How many lie in a folder, at any depth, on the side that has more; None: a file, or an ignored folder."""
+
+
+class Sample(Answer):
+    """One minute of a project."""
+
+    at: int
+    """Its beginning, in seconds since the epoch."""
+    up: int
+    """Bytes of objects sent in it."""
+    down: int
+    pending: int
+    """Paths that were left to do, at the most."""
+    pending_bytes: int
+
+
 class ArtifactItem(Answer):
     """One object in the bucket."""
 

@@ -17,7 +17,7 @@ from typing import Annotated, Any, TypeVar
 from fastapi import APIRouter, FastAPI, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
-from dorkyd.api import artifacts, commits, freezes, history, imports, logs, manual, problems, prospects
+from dorkyd.api import artifacts, commits, freezes, history, imports, logs, manual, problems, prospects, tables
 from dorkyd.api import messages as m
 from dorkyd.api.depending import Control, Project
 from dorkyd.api.description import PROBLEMS, Described
@@ -70,6 +70,7 @@ def described(version: str) -> Described:
     app.include_router(imports.one)
     app.include_router(one)
     app.include_router(history.router)
+    app.include_router(tables.router)
     app.include_router(commits.router)
     app.include_router(artifacts.router)
     app.include_router(artifacts.batches)
@@ -202,6 +203,29 @@ def files(
     found = list(project.files(prefix, after, limit + 1, remote=remote))
     following = found[limit - 1].path if len(found) > limit else None
     return _page(m.FileItem, found[:limit], following)
+
+
+@one.get("/tree")
+def tree(
+    project: Project,
+    folder: Annotated[str, Query(description="Of the project; empty: its root.")] = "",
+    after: Annotated[str, Query(description="An entry's path.")] = "",
+    limit: Limit = 1000,
+    match: Annotated[str, Query(description="Files below it whose path holds this.")] = "",
+    unsettled: Annotated[bool, Query(description="Files below it that are not in sync.")] = False,
+) -> m.Page[m.TreeItem]:
+    """The entries of one folder, folders with a closing `/`; on the last page also what is ignored there."""
+    found = list(project.tree(folder, after, limit + 1, match=match, unsettled=unsettled))
+    synced = [item for item in found if item.state != "ignored"]
+    if len(synced) > limit:
+        return _page(m.TreeItem, synced[:limit], synced[limit - 1].path)
+    return _page(m.TreeItem, found)
+
+
+@one.get("/samples")
+async def samples(p: str, control: Control) -> m.Page[m.Sample]:
+    """The last day, a minute each, oldest first: bytes that moved and work that was left. It begins with the daemon."""
+    return _page(m.Sample, control.samples(p))
 
 
 @one.get("/conflicts")

@@ -30,7 +30,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import FileIO
 from itertools import islice
 from pathlib import Path
@@ -68,13 +68,16 @@ class _FileReading:
     state: FileState
     file: FileIO
     counter: Counter
+    wanted: int | None = None
+    """How many bytes are wanted; None: all that there are."""
 
     def __iter__(self) -> Iterator[bytes]:
-        more = True
+        more, left = True, self.wanted
         while more:
             with converted(self.key):
-                chunk = self.file.read(CHUNK_BYTES) or b""
+                chunk = self.file.read(CHUNK_BYTES if left is None else min(CHUNK_BYTES, left)) or b""
                 self.check()
+            left = None if left is None else left - len(chunk)
             self.counter.moved(self.key, down=len(chunk))
             if chunk:
                 yield chunk
@@ -135,7 +138,9 @@ class DirectoryBucket:
             return reading.info if reading else None
 
     @contextmanager
-    def get(self, key: str, *, if_match: Version | None = None, start: int = 0) -> Iterator[_FileReading]:
+    def get(
+        self, key: str, *, if_match: Version | None = None, start: int = 0, stop: int | None = None
+    ) -> Iterator[_FileReading]:
         """As `Bucket.get`. Iterating raises `Stale` when another tool edits the file in place meanwhile."""
         self._counter.add("GET")
         with self._opened(key) as reading:
@@ -144,7 +149,7 @@ class DirectoryBucket:
             if start > reading.info.size:  # some file systems refuse to go far past an end
                 raise Stale(f"{key}: it has no byte {start} any more")
             reading.file.seek(start)
-            yield reading
+            yield reading if stop is None else replace(reading, wanted=stop - start)
 
     def read(self, key: str, *, limit: int = 16 * 1024 * 1024) -> tuple[ObjectInfo, bytes] | None:
         """As `Bucket.read`."""

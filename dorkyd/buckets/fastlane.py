@@ -160,26 +160,30 @@ class FastLane(S3Bucket):
         return (info, data) if _is_marked(info) or _is_md5_of(data, info.version) else super().read(key, limit=limit)
 
     @contextlib.contextmanager
-    def get(self, key: str, *, if_match: Version | None = None, start: int = 0) -> Iterator[Reading]:
-        """Open the object's bytes from offset `start` to the end. What is large comes in ranges, fetched ahead,
+    def get(
+        self, key: str, *, if_match: Version | None = None, start: int = 0, stop: int | None = None
+    ) -> Iterator[Reading]:
+        """Open the object's bytes from offset `start` on. What is large comes in ranges, fetched ahead,
         whose first is this lane's; the others come past the SDK (`dorkyd.buckets.s3_pieces`).
         """
-        options: dict[str, Any] = {"range": (0, self._ranges.shape.first_bytes)}
+        options: dict[str, Any] = {"range": (start, self._ranges.first_stop(start, stop))}
         if if_match is not None:
             options["if_match"] = f'"{if_match}"'
-        found = self._try_get(key, "GET", options) if start == 0 else None
+        found = self._try_get(key, "GET", options) if start == 0 or stop is not None else None
         if isinstance(found, Refused) and (found.status == 412 or self._is_missing(found)):
             raise Stale(f"{self._calls.asked('GetObject', key)}: {found}") from found
         info = None if found is None or isinstance(found, Refused) else _info_of(found)
         if info is not None and (info.version == if_match or (if_match is None and _is_marked(info))):
-            first = _FastReading(self, key, found, info)
+            first = _FastReading(self, key, found, info, start)
             with (
                 self._pieces.while_in_use(),
-                self._ranges.open(key, if_match, 0, opened=lambda *_: contextlib.nullcontext(first)) as ranged,
+                self._ranges.open(
+                    key, if_match, start, stop, opened=lambda *_: contextlib.nullcontext(first)
+                ) as ranged,
             ):
                 yield ranged
             return
-        with self._pieces.while_in_use(), super().get(key, if_match=if_match, start=start) as reading:
+        with self._pieces.while_in_use(), super().get(key, if_match=if_match, start=start, stop=stop) as reading:
             yield reading
 
     def list(self, prefix: str = "", *, start_after: str = "") -> Iterator[Sequence[Listed]]:
@@ -360,15 +364,15 @@ class FastLane(S3Bucket):
 class _FastReading:
     """An open download, of an object or of its first bytes, to be iterated once."""
 
-    def __init__(self, bucket: FastLane, key: str, result: Result, info: ObjectInfo) -> None:
+    def __init__(self, bucket: FastLane, key: str, result: Result, info: ObjectInfo, start: int = 0) -> None:
         self._bucket = bucket
         self._key = key
         self._result = result
         self.info = info
         first, stop = result.range
-        if not 0 == first <= stop <= info.size:
-            raise Transient(f"{key!r}: asked from byte 0, got from {first}")
-        self.left: int = stop
+        if not start == first <= stop <= info.size:
+            raise Transient(f"{key!r}: asked from byte {start}, got from {first}")
+        self.left: int = stop - first
 
     def __iter__(self) -> Iterator[memoryview]:
         left = self.left

@@ -123,8 +123,10 @@ class GcsBucket:
         return info_of(found)
 
     @contextlib.contextmanager
-    def get(self, key: str, *, if_match: Version | None = None, start: int = 0) -> Iterator[GcsReading]:
-        """Open the object's bytes from offset `start` to the end."""
+    def get(
+        self, key: str, *, if_match: Version | None = None, start: int = 0, stop: int | None = None
+    ) -> Iterator[GcsReading]:
+        """Open the object's bytes from offset `start` on."""
         with contextlib.ExitStack() as closing:
             closing.enter_context(self._slabs.while_in_use())
             seen = None if if_match is None else self._seen.take(key, if_match)
@@ -133,7 +135,7 @@ class GcsBucket:
                 if found is None or if_match not in {None, found["generation"]}:
                     raise Stale(f"{key!r} is not the state expected")
                 try:
-                    reading = self._open(key, found, start, closing)
+                    reading = self._open(key, found, start, stop, closing)
                     break
                 except Stale:
                     # Its metadata may have changed since, or the object since the look a moment ago.
@@ -152,7 +154,7 @@ class GcsBucket:
             raise Blocked(f"{key!r} has {info.size} bytes, over the limit of {limit}", code="too-large")
         try:
             with contextlib.ExitStack() as closing:
-                return info, b"".join(self._open(key, found, 0, closing))
+                return info, b"".join(self._open(key, found, 0, None, closing))
         except Stale as error:
             raise Transient(f"{key!r} changed while it was read") from error
 
@@ -330,8 +332,10 @@ class GcsBucket:
         info_of(found)  # raises where it is no object's: what is taken from it later is there
         return found
 
-    def _open(self, key: str, found: Mapping[str, Any], start: int, closing: contextlib.ExitStack) -> GcsReading:
-        """The bytes of the state that was found, from `start`. Closed with `closing`."""
+    def _open(
+        self, key: str, found: Mapping[str, Any], start: int, stop: int | None, closing: contextlib.ExitStack
+    ) -> GcsReading:
+        """The bytes of the state that was found, from `start` to `stop`. Closed with `closing`."""
         info = info_of(found)
         if start > info.size:
             raise Stale(f"{key!r} has no byte {start} any more")
@@ -349,9 +353,10 @@ class GcsBucket:
         # At the object's end there is nothing to ask for, and a store would refuse the range. An empty object is asked for all
         # the same: that proves that it may be read.
         if start < info.size or start == 0:
-            chunks = closing.enter_context(self._ranges.open(key, info.version, start, opened=first))
-        crc32c = found.get("crc32c") if start == 0 else None
-        return GcsReading(key, info, chunks, crc32c=crc32c, left=info.size - start)
+            chunks = closing.enter_context(self._ranges.open(key, info.version, start, stop, opened=first))
+        end = info.size if stop is None else min(stop, info.size)
+        crc32c = found.get("crc32c") if start == 0 and end == info.size else None
+        return GcsReading(key, info, chunks, crc32c=crc32c, left=end - start)
 
     @contextlib.contextmanager
     def _piece(self, key: str, version: Version | None, start: int, stop: int) -> Iterator[GcsPiece]:

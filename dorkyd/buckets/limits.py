@@ -194,9 +194,11 @@ class Limited(Wrapped):
         self._limits = limits
 
     @contextlib.contextmanager
-    def get(self, key: str, *, if_match: Version | None = None, start: int = 0) -> Iterator[Reading]:
+    def get(
+        self, key: str, *, if_match: Version | None = None, start: int = 0, stop: int | None = None
+    ) -> Iterator[Reading]:
         """The bytes pay as they come."""
-        with self._bucket.get(key, if_match=if_match, start=start) as reading:
+        with self._bucket.get(key, if_match=if_match, start=start, stop=stop) as reading:
             yield reading if _is_ours(key) else _Paying(reading, self._limits)
 
     def read(self, key: str, *, limit: int = 16 * 1024 * 1024) -> tuple[ObjectInfo, bytes] | None:

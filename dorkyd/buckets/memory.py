@@ -163,13 +163,15 @@ class MemoryBucket:
             return found.info if found else None
 
     @contextmanager
-    def get(self, key: str, *, if_match: Version | None = None, start: int = 0) -> Iterator[_MemoryReading]:
+    def get(
+        self, key: str, *, if_match: Version | None = None, start: int = 0, stop: int | None = None
+    ) -> Iterator[_MemoryReading]:
         """As `Bucket.get`."""
         with self._request("GET", key, may_break_midway=True) as fault, self._store.lock:
             found = self._store.require(key, if_match)
         if start > found.info.size:
             raise Stale(f"{key!r} has no byte {start} any more")
-        yield _MemoryReading(key, found.info, found.data[start:], fault, self._counter)
+        yield _MemoryReading(key, found.info, found.data[start:stop], fault, self._counter)
 
     def read(self, key: str, *, limit: int = 16 * 1024 * 1024) -> tuple[ObjectInfo, bytes] | None:
         """As `Bucket.read`."""

@@ -83,14 +83,23 @@ class Ranges:
         self._budget = Budget(self._shape.held_bytes)
 
     @contextlib.contextmanager
-    def open(self, key: str, version: Version | None, start: int, *, opened: Opened | None = None) -> Iterator[Ranged]:
-        """The object's bytes from `start`. `opened`: asks for the first of them in a way of its own."""
-        with (opened or self._opened)(key, version, start, start + self._shape.first_bytes) as first:
-            ranged = Ranged(self, key, first, start + first.left)
+    def open(
+        self, key: str, version: Version | None, start: int, stop: int | None = None, *, opened: Opened | None = None
+    ) -> Iterator[Ranged]:
+        """The object's bytes from `start`, to `stop` (not included; None: to its end). `opened`: asks for the first of them in a
+        way of its own.
+        """
+        with (opened or self._opened)(key, version, start, self.first_stop(start, stop)) as first:
+            ranged = Ranged(self, key, first, start, stop)
             try:
                 yield ranged
             finally:
                 ranged.close()
+
+    def first_stop(self, start: int, stop: int | None = None) -> int:
+        """Where the first request for bytes from `start` ends."""
+        end = start + self._shape.first_bytes
+        return end if stop is None else min(end, stop)
 
     def close(self) -> None:
         """End the threads once they are idle. May be repeated."""
@@ -145,13 +154,16 @@ class Ranges:
 class Ranged:
     """An open download, to be iterated once, by one thread."""
 
-    def __init__(self, ranges: Ranges, key: str, first: Piece, start: int) -> None:
-        """`first` is open and ends before byte `start`; whoever opened it closes it."""
+    def __init__(self, ranges: Ranges, key: str, first: Piece, start: int, stop: int | None) -> None:
+        """`first` is open and begins at byte `start`; whoever opened it closes it."""
         self.info = first.info
         self._ranges = ranges
         self._key = key
         self._first = first
-        self._at = start
+        self._begin = start
+        self._end = self.info.size if stop is None else min(stop, self.info.size)
+        """The byte after the last that is wanted. A store that does not know ranges offers more."""
+        self._at = min(start + first.left, self._end)
         """What comes after the pieces on their way."""
         self._pieces: deque[tuple[int, Future[list[Chunk]]]] = deque()
         """Where each ends, in order. Each is held in the budget."""
@@ -161,12 +173,15 @@ class Ranged:
         # Who wants some bytes of a large object goes after the first of them: what follows is fetched for who reads on.
         read, since = 0, self._ranges.shape.piece_bytes
         for chunk in self._first:
+            wanted = self._end - self._begin - read
             read += len(chunk)
             if read >= since:
                 self._look_ahead()
-            yield chunk
+            yield chunk[:wanted]
+            if read >= self._end - self._begin:
+                break
         self._look_ahead()
-        while self._pieces or self._at < self.info.size:
+        while self._pieces or self._at < self._end:
             if not self._pieces:
                 yield from self._streamed()
             else:
@@ -183,7 +198,7 @@ class Ranged:
 
     def _look_ahead(self) -> None:
         shape = self._ranges.shape
-        while len(self._pieces) < shape.ahead and self._at < self.info.size and self._ranges.take():
+        while len(self._pieces) < shape.ahead and self._at < self._end and self._ranges.take():
             stop = self._end_of_next()
             try:
                 piece = self._ranges.fetch(self._key, self.info, self._at, stop, self._unwanted)
@@ -211,4 +226,4 @@ class Ranged:
 
     def _end_of_next(self) -> int:
         piece = self._ranges.shape.piece_bytes
-        return min((self._at // piece + 1) * piece, self.info.size)
+        return min((self._at // piece + 1) * piece, self._end)

@@ -91,11 +91,13 @@ class Retrying(Wrapped):
         return self._repeat(lambda: self._bucket.head(key))
 
     @contextlib.contextmanager
-    def get(self, key: str, *, if_match: Version | None = None, start: int = 0) -> Iterator[Reading]:
+    def get(
+        self, key: str, *, if_match: Version | None = None, start: int = 0, stop: int | None = None
+    ) -> Iterator[Reading]:
         """Open the object's bytes. What breaks later is the caller's to go on from, with `start`."""
 
         def enter() -> tuple[AbstractContextManager[Reading], Reading]:
-            opening = self._bucket.get(key, if_match=if_match, start=start)
+            opening = self._bucket.get(key, if_match=if_match, start=start, stop=stop)
             return opening, opening.__enter__()
 
         opening, reading = self._repeat(enter)

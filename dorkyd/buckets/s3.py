@@ -120,14 +120,16 @@ class S3Bucket:
         return None if reply is None else info_of(reply)
 
     @contextlib.contextmanager
-    def get(self, key: str, *, if_match: Version | None = None, start: int = 0) -> Iterator[Reading]:
-        """Open the object's bytes from offset `start` to the end. What is large comes in ranges, fetched ahead."""
+    def get(
+        self, key: str, *, if_match: Version | None = None, start: int = 0, stop: int | None = None
+    ) -> Iterator[Reading]:
+        """Open the object's bytes from offset `start` on. What is large comes in ranges, fetched ahead."""
         with contextlib.ExitStack() as closing:
             reading: Reading | None = None
             try:
                 # The first reply tells the object's metadata, whatever way the other ranges come.
                 first = partial(opened, self._calls)
-                reading = closing.enter_context(self._ranges.open(key, if_match, start, opened=first))
+                reading = closing.enter_context(self._ranges.open(key, if_match, start, stop, opened=first))
             except Exception as error:
                 if isinstance(error, Denied):
                     self._exists(key, error)

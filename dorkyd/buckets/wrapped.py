@@ -47,9 +47,11 @@ class Wrapped:
         """As `Bucket.head`."""
         return self._bucket.head(key)
 
-    def get(self, key: str, *, if_match: Version | None = None, start: int = 0) -> AbstractContextManager[Reading]:
+    def get(
+        self, key: str, *, if_match: Version | None = None, start: int = 0, stop: int | None = None
+    ) -> AbstractContextManager[Reading]:
         """As `Bucket.get`."""
-        return self._bucket.get(key, if_match=if_match, start=start)
+        return self._bucket.get(key, if_match=if_match, start=start, stop=stop)
 
     def read(self, key: str, *, limit: int = 16 * 1024 * 1024) -> tuple[ObjectInfo, bytes] | None:
         """As `Bucket.read`."""

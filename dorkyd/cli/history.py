@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -9,7 +10,7 @@ from typing import Annotated
 import typer
 
 from dorkyd.api import calls, history_calls
-from dorkyd.api.history_messages import AuditItem, HistoryItem, OutcomeItem
+from dorkyd.api.history_messages import AuditItem, Difference, HistoryItem, OutcomeItem
 from dorkyd.cli import targets
 from dorkyd.cli.app import Exit, Failure, Json, Name, app, emit, say, show
 from dorkyd.cli.told import done
@@ -256,9 +257,12 @@ def diff(
     reveal: Annotated[
         bool, typer.Option("--reveal", help="Show values of .env files and of what is encrypted.")
     ] = False,
+    key: Annotated[
+        str | None, typer.Option(metavar="COLUMN,COLUMN", help="Of tables: compare rows that have the same in these.")
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Show how two states of a file differ: line by line where both are text, by size and digest otherwise.
+    """Show how two states of a file differ: tables by schema, rows and statistics (with --key row by row), text line by line, all else by size and digest.
 
     Values of .env files and of what is encrypted are masked unless --reveal is given. Of two commits, or one and what the bucket holds now, it lists the paths that differ. Without V1 it is the newest state that is not what stands here.
     """
@@ -277,13 +281,16 @@ def diff(
     with BriefClient() as client:
         meant = _place(client, path)
         after = other.removeprefix("@") if other is not None else None
-        reply = client.send(history_calls.diff(meant.project, meant.path, None, after, reveal=reveal))
+        columns = [name.strip() for name in key.split(",") if name.strip()] if key is not None else []
+        reply = client.send(history_calls.diff(meant.project, meant.path, None, after, reveal=reveal, key=columns))
         if json:
             emit(reply.body)
             return
         found = reply.value
         if found.kind == "same":
             show("No difference.")
+        elif found.table is not None:
+            _tell_tables(found)
         elif found.text:
             show(found.text.removesuffix("\n"), lines=True)
             if found.kind == "masked":
@@ -292,6 +299,18 @@ def diff(
             for mark, side in (("-", found.before), ("+", found.after)):
                 amount = "" if side.size is None else f", {size(side.size)}"
                 show(f"{mark} {side.label}{amount}, {side.digest or 'no digest'}")
+
+
+def _tell_tables(found: Difference) -> None:
+    from dorkyd.cli import tabular  # noqa: PLC0415  only tables are drawn
+
+    assert found.table is not None
+    show(f"{found.path}: {found.before.label} -> {found.after.label}")
+    for line in tabular.differences(found.table, shutil.get_terminal_size((80, 24)).columns):
+        show(line)
+    if found.text and found.table.by_key is None:
+        show("")
+        show(found.text.removesuffix("\n"), lines=True)
 
 
 def _place(client: BriefClient, text: str) -> Target:

@@ -13,7 +13,7 @@ from dorkyd.cli.glance import Wanted, glance
 
 if TYPE_CHECKING:
     from dorkyd.api.messages import StatusDocument
-    from dorkyd.client import DorkyClient
+    from dorkyd.client import DorkyClient, Reply
 
 REFRESH_PER_S = 1
 """How often a watched table is drawn anew, so that `ago` stays true."""
@@ -52,12 +52,9 @@ def _watch(name: str | None, *, json: bool) -> None:
 
 def _watch_lines(client: DorkyClient, name: str | None) -> None:
     """A document a line, also without --json: what reads a pipe is a program."""
-    from dorkyd.api import calls  # noqa: PLC0415  as above
-
     shown: StatusDocument | None = None
     # Several events may tell of one change, and each document is newer than its event: print only what is new.
-    for _ in _changes(client):
-        reply = client.send(calls.status(name))
+    for reply in _replies(client, name):
         document = reply.value
         if shown is not None and (shown.projects, shown.warnings) == (document.projects, document.warnings):
             continue
@@ -71,21 +68,27 @@ def _watch_table(client: DorkyClient, name: str | None) -> None:
 
     from dorkyd.cli import table  # noqa: PLC0415
 
-    document = client.status(name)
+    replies = _replies(client, name)
+    document = next(replies).value
     console = table.terminal()
 
     def draw() -> Text:
-        return table.render(document, console.width)
+        return table.screenful(document, console.width, console.height)
 
     with Live(console=console, get_renderable=draw, refresh_per_second=REFRESH_PER_S) as live:
-        for _ in _changes(client):
-            document = client.status(name)
+        for reply in replies:
+            document = reply.value
             live.refresh()
 
 
-def _changes(client: DorkyClient) -> Iterator[object]:
-    """Once now, then once for each event."""
-    from dorkyd.api import calls  # noqa: PLC0415  as above
+def _replies(client: DorkyClient, name: str | None) -> Iterator[Reply[StatusDocument]]:
+    """Once now, then once for each event, until the daemon ends: perhaps between an event and our question."""
+    from dorkyd.api import calls  # noqa: PLC0415  only a watch needs it
+    from dorkyd.api.failures import NotRunning  # noqa: PLC0415
 
-    yield None
-    yield from client.lines(calls.events())
+    yield client.send(calls.status(name))
+    try:
+        for _ in client.lines(calls.events()):
+            yield client.send(calls.status(name))
+    except NotRunning:
+        return

@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 HEADINGS = ("PROJECT", "STATE", "FILES", "SIZE", "PENDING", "CONFLICTS", "PROBLEMS", "LAST SUCCESS", "FOLDER → BUCKET")
 NUMBERS = (2, 3, 5, 6)
 """Columns that are aligned to the right."""
+PENDING = 4
+ALL = tuple(range(len(HEADINGS)))
+LAYOUTS = ((ALL, False), ((0, 1, 2, 3, 4, 7), False), ((0, 1, 2, 3, 4, 7), True), ((0, 1, 4), True))
+"""Columns to show, the first that fit; and whether of what is to do only the counts are. What a row leaves out stands beneath it:
+where things are, how fast it goes, and conflicts and problems, which are told there whenever there are any.
+"""
 COLOURS = {
     State.IN_SYNC: "green",
     State.SYNCING: "cyan",
@@ -63,22 +69,73 @@ def render(document: StatusDocument, width: int | None) -> Text:
     return Text("\n").join(lines)
 
 
+def screenful(document: StatusDocument, width: int, height: int) -> Text:
+    """As much of it as a terminal shows at once, with a word about what is left. Its lines are broken here, since who draws over
+    them again must know how many there are; what is printed once is the terminal's to break, so that commands can be copied.
+    """
+    lines = [part for line in render(document, width).split("\n", allow_blank=True) for part in _wrapped(line, width)]
+    if len(lines) >= height:
+        kept = max(1, height - 2)
+        more = f"... {len(lines) - kept} lines more: make the window higher, or watch one: dorkyctl status NAME --watch"
+        lines[kept:] = [Text(more[:width], _NOTE)]
+    return Text("\n").join(lines)
+
+
+def _wrapped(line: Text, width: int) -> Iterator[Text]:
+    """The line in parts that fit, at words where it can be; what goes on is as far in as it began."""
+    begins = len(line.plain) - len(line.plain.lstrip(" "))
+    indent, left = " " * min(begins, width // 2), line
+    while cell_len(left.plain) > width:
+        room = _fits(left.plain, width)
+        at = left.plain.rfind(" ", len(indent) + 1, room + 1)
+        first, rest = left.divide([at if at > 0 else room])
+        first.rstrip()
+        yield first
+        left = Text(indent, rest.style).append_text(rest[len(rest.plain) - len(rest.plain.lstrip(" ")) :])
+    yield left
+
+
+def _fits(text: str, width: int) -> int:
+    """How many of its characters have room."""
+    taken = 0
+    for count, char in enumerate(text):
+        taken += cell_len(char)
+        if taken > width:
+            return max(count, 1)
+    return len(text)
+
+
 def _lines(projects: Sequence[ProjectStatus], width: int | None) -> Iterator[Text]:
     rows = [HEADINGS, *(_cells(each) for each in projects)]
     widths = [max(cell_len(row[column]) for row in rows) for column in range(len(HEADINGS))]
-    # Too narrow for all of it: where things are moves to a line of its own.
-    narrow = width is not None and sum(widths) + 2 * len(widths) > width
-    columns = len(HEADINGS) - 1 if narrow else len(HEADINGS)
-    yield _row(HEADINGS[:columns], widths, ["bold"] * columns)
+    brief = [max(cell_len(_brief(row[PENDING])) for row in rows), *widths[PENDING + 1 :]]
+    columns, short = ALL, False
+    for columns, short in LAYOUTS:
+        if short:
+            widths[PENDING:] = brief
+        if width is None or sum(widths[column] + 2 for column in columns) - 2 <= width:
+            break
+    yield _row(HEADINGS, widths, ["bold"] * len(HEADINGS), columns)
     for project, cells in zip(projects, rows[1:], strict=True):
-        styles = [""] * columns
+        styles = [""] * len(HEADINGS)
         styles[0], styles[1] = "bold", COLOURS[project.state]
         styles[5] = _ALERT if project.conflicts else ""
         styles[6] = _ALERT if project.problems else ""
-        yield _row(cells[:columns], widths, styles)
-        if narrow:
+        if short:
+            brief_cells = (*cells[:PENDING], _brief(cells[PENDING]), *cells[PENDING + 1 :])
+            yield _row(brief_cells, widths, styles, columns)
+        else:
+            yield _row(cells, widths, styles, columns)
+        if columns is not ALL:
             yield Text(f"  {cells[-1]}", "dim")
+        if short and cells[PENDING] != _brief(cells[PENDING]):
+            yield _told(cells[PENDING])
         yield from needs(project)
+
+
+def _brief(work: str) -> str:
+    """The counts of what is to do, alone."""
+    return work.partition(" (")[0]
 
 
 def _head(projects: Sequence[ProjectStatus]) -> Iterator[Text]:
@@ -95,14 +152,19 @@ def _head(projects: Sequence[ProjectStatus]) -> Iterator[Text]:
         yield Text(f"about {usd:.2f} USD a month for {requests:,} requests, at list prices", "dim")
 
 
-def _row(cells: Sequence[str], widths: Sequence[int], styles: Sequence[str]) -> Text:
+def _row(cells: Sequence[str], widths: Sequence[int], styles: Sequence[str], columns: Sequence[int]) -> Text:
     row = Text()
-    for column, (cell, style) in enumerate(zip(cells, styles, strict=True)):
+    for column in columns:
+        cell = cells[column]
         gap = " " * (widths[column] - cell_len(cell))
-        row.append(gap if column in NUMBERS else "").append(cell, style)
+        row.append(gap if column in NUMBERS else "").append(cell, styles[column])
         row.append("" if column in NUMBERS else gap).append("  ")
     row.rstrip()
     return row
+
+
+MOVING = (State.IN_SYNC, State.SYNCING)
+"""Of any other state's work nothing moves, however fast it was a moment ago."""
 
 
 def _cells(project: ProjectStatus) -> tuple[str, ...]:
@@ -111,8 +173,7 @@ def _cells(project: ProjectStatus) -> tuple[str, ...]:
         project.state.value,
         f"{project.files:,}",
         size(project.bytes),
-        # What was fast a moment ago says nothing of work that waits for a person.
-        pending(project.pending, project.speed if project.state is State.SYNCING else None),
+        pending(project.pending, project.speed if project.state in MOVING else None),
         str(project.conflicts),
         str(project.problems),
         ago(project.last_success),

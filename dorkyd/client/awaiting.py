@@ -22,11 +22,12 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import httpx2
 
-from dorkyd.api import calls, commit_calls, history_calls, manual_calls
+from dorkyd.api import calls, commit_calls, history_calls, manual_calls, table_calls
 from dorkyd.api import commit_messages as c
 from dorkyd.api import history_messages as h
 from dorkyd.api import manual_messages as mm
 from dorkyd.api import messages as m
+from dorkyd.api import table_messages as t
 from dorkyd.api.calls import Call
 from dorkyd.api.failures import ApiError
 from dorkyd.api.freeze_messages import LEASE_S, LIMIT_S
@@ -288,12 +289,31 @@ class AsyncDorkyClient:
         return (await self.send(call)).value
 
     async def diff(
-        self, project: str, path: str, before: str | None = None, after: str | None = None, *, reveal: bool = False
+        self,
+        project: str,
+        path: str,
+        before: str | None = None,
+        after: str | None = None,
+        *,
+        reveal: bool = False,
+        key: Sequence[str] = (),
     ) -> h.Difference:
         """Compare two states; without `before` the newest that is not what stands here, without `after` the file here. Values
-        of secrets are masked unless `reveal`.
+        of secrets are masked unless `reveal`. `key`: columns by which rows of tables are compared.
         """
-        return (await self.send(history_calls.diff(project, path, before, after, reveal=reveal))).value
+        return (await self.send(history_calls.diff(project, path, before, after, reveal=reveal, key=key))).value
+
+    async def table(
+        self,
+        project: str,
+        path: str,
+        at: str | None = None,
+        *,
+        head: int = 0,
+        columns: Sequence[str] | None = None,
+    ) -> t.Table:
+        """What a table is, and with `head` so many of its first rows: of one in the bucket without moving all of it."""
+        return (await self.send(table_calls.table(project, path, at, head=head, columns=columns))).value
 
     async def audit(self, project: str, *, after: str = "", limit: int = 1000, **wanted: str | None) -> h.Audit:
         """Who changed what, in the order of the bucket's log; `path`, `by`, `action`, `since` and `until` filter."""

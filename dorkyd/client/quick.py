@@ -21,12 +21,15 @@ ANSWER_S = 60.0
 CONNECT_S = 5.0
 
 
-class _OverSocket(HTTPConnection):
+class OverSocket(HTTPConnection):
+    """To the daemon on the socket at `path`. An answer is waited for `patience_s`; None: however long it takes."""
+
     def __init__(self, path: str, patience_s: float | None) -> None:
         super().__init__("dorkyd", timeout=patience_s)
         self._path = path
 
     def connect(self) -> None:
+        """`NotAllowed` where another user's process answers: it gets nothing from us."""
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(min(CONNECT_S, self.timeout or CONNECT_S))
         self.sock.connect(self._path)
@@ -59,7 +62,7 @@ def answering(
     if document is not None:
         headers["Content-Type"] = "application/json"
         body = json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
-    with closing(_OverSocket(place, patience_s)) as connection:
+    with closing(OverSocket(place, patience_s)) as connection:
         try:
             connection.request(method, path, body, headers)
             answer = connection.getresponse()

@@ -1,15 +1,12 @@
 """How two states of a file differ, for people: line by line where both are text, by digest and size otherwise.
 
-A seam for formats that can say more: `DIFFERS` are asked by the file's suffix first, and one that does not understand what it
-is given answers None. Pure; the bytes are somebody's work and go nowhere but into the answer.
+Pure; the bytes are somebody's work and go nowhere but into the answer. Tables are compared by `dorkyd.tables`.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 from dorkyd.core.dotenv import MASK, changes, is_env
 from dorkyd.core.model import Path
@@ -21,26 +18,12 @@ MOST_LINES = 20_000
 CONTEXT_LINES = 3
 
 
-class Differ(Protocol):
-    """Tells how two states of one format differ."""
-
-    kind: str
-    """What its answer is called, e.g. `table`."""
-
-    def diff(self, before: bytes, after: bytes) -> str | None:
-        """For people; None: one of them is not of this format after all."""
-
-
-DIFFERS: Mapping[str, Differ] = {}
-"""By suffix, lower case, with its dot. Empty: tables are compared by a later version."""
-
-
 @dataclass(frozen=True, slots=True)
 class Compared:
     """How two states differ."""
 
     kind: str
-    """`same`, `text`, `binary` (told by digest and size), `masked` (no value of a secret), or a differ's own."""
+    """`same`, `text`, `binary` (told by digest and size), `masked` (no value of a secret), `table`."""
     text: str
     """The unified diff; empty where there is none to show."""
 
@@ -50,10 +33,6 @@ def compare(path: str, labels: tuple[str, str], before: bytes | None, after: byt
     if before == after:
         return Compared("same", "")
     one, two = before or b"", after or b""
-    differ = DIFFERS.get(f".{path.rpartition('.')[2].lower()}")
-    told = differ.diff(one, two) if differ is not None else None
-    if differ is not None and told is not None:
-        return Compared(differ.kind, told)
     older, newer = _lines(one), _lines(two)
     if older is None or newer is None:
         return Compared("binary", "")

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO
 
 from dorkyd.core.differing import Compared
 from dorkyd.core.model import Digest, Path, Version
+
+if TYPE_CHECKING:
+    from dorkyd.tables.changes import TableDifference
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,3 +107,17 @@ class Difference:
     before: Side
     after: Side
     compared: Compared
+    table: TableDifference | None = None
+    """How they differ as tables; None: one of them is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """The bytes of one state of a path, open to be read. Whoever gets it closes `body`."""
+
+    path: Path
+    digest: Digest
+    size: int
+    version: Version | None
+    """None: the store's is not known."""
+    body: BinaryIO

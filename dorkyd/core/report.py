@@ -191,6 +191,36 @@ class FileItem:
 
 
 @dataclass(frozen=True, slots=True)
+class TreeItem:
+    """One entry of a folder of the tree."""
+
+    path: Path
+    """A folder's has a closing `/`."""
+    digest: Digest | None
+    """None: not known, or a folder."""
+    size: int | None
+    version: Version | None
+    state: str
+    """As `FileItem.state`, or `conflict`, `sending` (on its way to the bucket) or `ignored`; of a folder the worst in it."""
+    files: int | None = None
+    """How many lie in a folder, at any depth, on the side that has more; None: a file, or an ignored folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One minute of a project."""
+
+    at: int
+    """Its beginning, in seconds since the epoch."""
+    up: int
+    """Bytes of objects sent in it."""
+    down: int
+    pending: int
+    """Paths that were left to do, at the most."""
+    pending_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class TeamMember:
     """One who may read what is encrypted."""
 

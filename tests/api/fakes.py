@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -15,7 +16,7 @@ from dorkyd.core.audit import EVERYTHING, AuditItem, Filter
 from dorkyd.core.differing import Compared
 from dorkyd.core.model import Digest, Path, Version
 from dorkyd.core.npm_plan import HistoryCopies, ImportItem, ImportPlan, Standing
-from dorkyd.core.past import Difference, Emptied, History, HistoryItem, Outcome, Side, Undone
+from dorkyd.core.past import Content, Difference, Emptied, History, HistoryItem, Outcome, Side, Undone
 from dorkyd.core.report import (
     ConflictItem,
     FileItem,
@@ -24,14 +25,20 @@ from dorkyd.core.report import (
     LogItem,
     ProblemItem,
     ProjectStatus,
+    Sample,
     State,
     SyncResult,
     TrashItem,
+    TreeItem,
     Why,
 )
 from dorkyd.core.settings import Bandwidth
 from dorkyd.errors import Refused
 from dorkyd.logs import Logs
+from dorkyd.tables.changes import ByKey, ColumnChange, TableChanges, TableDifference
+from dorkyd.tables.facts import ColumnFacts, TableFacts
+from dorkyd.tables.looking import Content as TableContent
+from dorkyd.tables.looking import Head, Looked
 
 Listener = Callable[[str, ProjectStatus], None]
 
@@ -56,6 +63,19 @@ def conflict_item(path: str) -> ConflictItem:
     return ConflictItem(
         Path(path), Path(f"{path} (conflict b 20261122-100000 abcdef)"), "b", "20261122-100000", None, 3, None
     )
+
+
+def _tables_differ(key: Sequence[str]) -> TableDifference:
+    """A column of each kind of change."""
+    was, now = ColumnFacts("fare", "int64", 1, "1", "5"), ColumnFacts("fare", "double", 1, "1", "7.5")
+    changes = TableChanges(
+        (ColumnFacts("gone", "string"),), (ColumnFacts("new", "bool"),), (ColumnChange("fare", was, now),), (100, 40), (4096, 2048), False, False
+    )  # fmt: skip
+    changed = [{"key": [7], "differs": {"fare": [1, 2.5]}}]
+    samples = {"added": [[8, "x"]], "removed": [[9, None]], "changed": changed}
+    by_key = ByKey(key, [*key, "zone"], 1, 30, 1, samples) if key else None
+    facts = TableFacts("parquet", 1, 0, ())
+    return TableDifference(facts, facts, changes, by_key)
 
 
 @dataclasses.dataclass
@@ -87,9 +107,22 @@ class FakePast:
         self.project.emptied.append((where, path, older_than_s))
         return Emptied(2, 6, 1)
 
-    def diff(self, path: str, before: str | None, after: str | None, *, reveal: bool) -> Difference:
+    def diff(
+        self, path: str, before: str | None, after: str | None, *, reveal: bool, key: Sequence[str] = ()
+    ) -> Difference:
         sides = Side(before or "v1", digest_of(1), 3, None), Side(after or "here", digest_of(2), 3, None)
+        if path.endswith(".parquet"):
+            return Difference(Path(path), *sides, Compared("table", ""), _tables_differ(key))
         return Difference(Path(path), *sides, Compared("text", "--- a/f\n+++ b/f\n@@ -1 +1 @@\n-1\n+2\n"))
+
+    def beside(self, path: str, other: str, *, reveal: bool) -> Difference:
+        sides = Side(other, digest_of(1), 3, None), Side(path, digest_of(2), 3, None)
+        return Difference(Path(path), *sides, Compared("text", "--- a/f\n+++ b/f\n@@ -1 +1 @@\n-1\n+2\n"))
+
+    def content(self, path: str, at: str, *, reveal: bool) -> Content:
+        if not reveal and path.startswith(".env"):
+            raise Refused("it may hold secrets", code="secret")
+        return Content(Path(path), digest_of(1), 3, Version(at), io.BytesIO(b"abc"))
 
     def audit(self, wanted: Filter, after: str, limit: int) -> Sequence[AuditItem]:
         self.project.audits.append(wanted)
@@ -101,6 +134,28 @@ class FakePast:
 
     def audit_retention(self) -> str:
         return "kept 90 days"
+
+
+@dataclasses.dataclass
+class FakeTables:
+    """A project's tables: one that is wider than a terminal, with names that a terminal would obey."""
+
+    dismissed: int = 0
+
+    def look(self, path: str, at: str | None, *, head: int, columns: Sequence[str] | None) -> Looked:
+        if not path.endswith(".parquet"):
+            raise Refused(f"{path!r} is not called a table", code="no-table", hint="supported are others")
+        made = tuple(ColumnFacts(f"column_{n}\x1b[31m", "int64", n, "1", "2" * 90, 2048) for n in range(60))
+        facts = TableFacts(
+            "parquet", 4096, 60, made, rows=1234, groups=2, raw_bytes=9000, codec="zstd", notes=("odd\n",)
+        )
+        content = TableContent(Path(path), at or "the file here", digest_of(1), 4096, None, "folder", False, open)
+        names = list(columns) if columns is not None else [column.name for column in made]
+        rows = [[n if place % 2 else f"text {n}\n" for place in range(len(names))] for n in range(head)]
+        return Looked(content, facts, "kept", Head(names, rows) if head else None)
+
+    def dismiss(self) -> None:
+        self.dismissed += 1
 
 
 class FakeProject:
@@ -130,6 +185,7 @@ class FakeProject:
         self.error: Exception | None = None
         """What every reading call raises; None: nothing."""
         self.paused_for: float | None = None
+        self.table_desk = FakeTables()
         self.histories = 0
         """How often one was imported."""
 
@@ -166,6 +222,12 @@ class FakeProject:
         wanted = [f for f in self.files_held if f.path.startswith(prefix) and f.path > after]
         return [f for f in wanted if not remote or f.state != "local"][:limit]
 
+    def tree(self, folder: str, after: str, limit: int, *, match: str, unsettled: bool) -> Sequence[TreeItem]:
+        self._fail()
+        wanted = [f for f in self.files_held if f.path.startswith(folder) and f.path > after and match in f.path]
+        items = [TreeItem(f.path, f.digest, f.size, f.version, f.state) for f in wanted]
+        return [item for item in items if not unsettled or item.state != "synced"][:limit]
+
     def why(self, path: str) -> Why:
         self._fail()
         held = next((f for f in self.files_held if f.path == path), None)
@@ -180,6 +242,10 @@ class FakeProject:
 
     def problems(self) -> Sequence[ProblemItem]:
         return self.problems_held
+
+    @property
+    def tables(self) -> FakeTables:
+        return self.table_desk
 
     @property
     def past(self) -> FakePast:
@@ -344,6 +410,10 @@ class FakeDaemon:
     def allow(self, name: str, patterns: Sequence[str]) -> Sequence[str]:
         self.allowed += [pattern for pattern in patterns if pattern not in self.allowed]
         return self.allowed if self.project(name) else []
+
+    def samples(self, name: str) -> Sequence[Sample]:
+        self.project(name)
+        return [Sample(60, 5, 0, 1, 9), Sample(120, 0, 7, 0, 0)]
 
     def warnings(self) -> Sequence[report.Warning]:
         return self.notices

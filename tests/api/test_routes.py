@@ -346,3 +346,42 @@ def test_openapi(served: Served) -> None:
     assert {"/v1/status", "/v1/projects/{p}/sync", "/v1/events"} <= set(document["paths"])
     assert "Problem" in document["components"]["schemas"]
     assert "HTTPValidationError" not in document["components"]["schemas"]
+
+
+# --- what a page shows ------------------------------------------------------------------------------------------------
+
+
+def test_tree(served: Served) -> None:
+    """A page of entries, with where the next begins; and what was looked for."""
+    served.project.files_held = [file_item("a"), file_item("b", 2, "changing"), file_item("c", 3)]
+    page = served.http.get("/v1/projects/api/tree", params={"limit": 2}).json()
+    assert [item["path"] for item in page["items"]] == ["a", "b"]
+    assert (page["next"], set(page["items"][0]) >= FILE_FIELDS) == ("b", True)
+    rest = served.http.get("/v1/projects/api/tree", params={"limit": 2, "after": "b"}).json()
+    assert ([item["path"] for item in rest["items"]], rest["next"]) == (["c"], None)
+    found = served.http.get("/v1/projects/api/tree", params={"unsettled": True}).json()
+    assert [item["path"] for item in found["items"]] == ["b"]
+
+
+def test_samples(served: Served) -> None:
+    """The last day, oldest first."""
+    (first, _) = served.http.get("/v1/projects/api/samples").json()["items"]
+    assert first == {"at": 60, "up": 5, "down": 0, "pending": 1, "pending_bytes": 9}
+    assert served.http.get("/v1/projects/nobody/samples").status_code == 404
+
+
+def test_content_of_a_state(served: Served) -> None:
+    """Its bytes, with their digest; a secret's are refused."""
+    answer = served.http.get("/v1/projects/api/content", params={"path": "f", "at": "v1"})
+    assert (answer.content, answer.headers["content-length"]) == (b"abc", "3")
+    assert answer.headers["dorky-digest"].startswith("sha256:")
+    refused = served.http.get("/v1/projects/api/content", params={"path": ".env", "at": "v1"})
+    assert (refused.status_code, refused.json()["code"]) == (400, "secret")
+
+
+def test_two_paths_side_by_side(served: Served) -> None:
+    """`other` is what stands at another path; it goes with no version."""
+    query = {"path": "f", "other": "f (copy)"}
+    assert served.http.get("/v1/projects/api/diff", params=query).json()["before"]["label"] == "f (copy)"
+    wrong = served.http.get("/v1/projects/api/diff", params={**query, "before": "v1"})
+    assert (wrong.status_code, wrong.json()["code"]) == (400, "bad-request")

@@ -35,7 +35,7 @@ class Desk:
         return artifact_of(Path(path), Version("v"), len(WHOLE), None, {})
 
     @contextlib.contextmanager
-    def open(self, _artifact: Artifact, start: int = 0) -> Iterator[Iterator[Chunk]]:
+    def open(self, _artifact: Artifact, start: int = 0, stop: int | None = None) -> Iterator[Iterator[Chunk]]:
         self.open_readings += 1
         self.begun += 1
         try:
@@ -44,7 +44,9 @@ class Desk:
             self.open_readings -= 1
 
     @contextlib.contextmanager
-    def open_now(self, path: str, start: int = 0) -> Iterator[tuple[Artifact, Iterator[Chunk]]]:
+    def open_now(
+        self, path: str, start: int = 0, stop: int | None = None
+    ) -> Iterator[tuple[Artifact, Iterator[Chunk]]]:
         if start > len(WHOLE):
             raise Stale("it ends before")
         artifact = self.stat(path)

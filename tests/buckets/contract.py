@@ -21,9 +21,11 @@ from typing import BinaryIO, ClassVar
 
 import pytest
 
+from dorkyd.ahead import Paging, on_a_thread
 from dorkyd.core.metadata import sha256
 from dorkyd.core.model import Digest, Version
 from dorkyd.errors import Blocked, Stale, Unsupported
+from dorkyd.news import News
 from dorkyd.ports import Bucket, Listed, ObjectInfo, Written
 
 MiB = 1024 * 1024
@@ -103,9 +105,11 @@ def create(bucket: Bucket, key: str, data: bytes = b"x", meta: Mapping[str, str]
     return bucket.put(key, BytesBody(data), replaces=None, meta=meta or {})
 
 
-def content(bucket: Bucket, key: str, *, if_match: Version | None = None, start: int = 0) -> bytes:
-    """An object's bytes from `start`."""
-    with bucket.get(key, if_match=if_match, start=start) as reading:
+def content(
+    bucket: Bucket, key: str, *, if_match: Version | None = None, start: int = 0, stop: int | None = None
+) -> bytes:
+    """An object's bytes from `start` to `stop`."""
+    with bucket.get(key, if_match=if_match, start=start, stop=stop) as reading:
         return b"".join(reading)
 
 
@@ -212,6 +216,28 @@ class BucketContract:
         written = create(bucket, "k", b"0123456789")
         assert content(bucket, "k", start=4) == b"456789"
         assert content(bucket, "k", if_match=written.version, start=9) == b"9"
+
+    def test_get_to_a_stop(self, bucket: Bucket) -> None:
+        """A read of some bytes gives those, or as many as there are; the object's end need not be among them."""
+        written = create(bucket, "k", b"0123456789")
+        assert content(bucket, "k", start=4, stop=6) == b"45"
+        assert content(bucket, "k", stop=1) == b"0"
+        assert content(bucket, "k", if_match=written.version, start=9, stop=10) == b"9"
+        assert content(bucket, "k", if_match=written.version, start=8, stop=99) == b"89"
+        assert content(bucket, "k", if_match=written.version, start=10, stop=99) == b""
+        with pytest.raises(Stale):
+            content(bucket, "k", start=11, stop=99)
+        with bucket.get("k", if_match=written.version, start=3, stop=4) as reading:
+            assert (reading.info.size, reading.info.version) == (10, written.version)
+
+    def test_some_bytes_of_a_large_object(self, bucket: Bucket) -> None:
+        """No other bytes than those that were asked for are moved."""
+        data = large(self.large_bytes)
+        written = bucket.put("big", BytesBody(data), replaces=None, meta={})
+        for start, stop in ((0, 10), (len(data) // 2, len(data) // 2 + 100_000), (len(data) - 5, len(data))):
+            before = bucket.requests.bytes_down
+            assert content(bucket, "big", if_match=written.version, start=start, stop=stop) == data[start:stop]
+            assert bucket.requests.bytes_down - before == stop - start
 
     def test_get_from_end(self, bucket: Bucket) -> None:
         """A read that starts at the object's end gives no bytes and no error, which a resumed download needs."""
@@ -503,6 +529,8 @@ class BucketContract:
         assert len(pages) > 1
         assert [item.key for page in pages for item in page] == names
         assert keys(bucket, "many/", names[-3]) == names[-2:]
+        in_two = News(bucket, Paging(on_a_thread)).pages(names[len(names) // 2])
+        assert sorted(item.key for page in in_two for item in page) == names
 
     @pytest.mark.parametrize("name", ODD_NAMES)
     def test_odd_name(self, bucket: Bucket, name: str) -> None:

@@ -48,6 +48,27 @@ def test_whole() -> None:
     ranges.close()
 
 
+def test_to_a_stop() -> None:
+    """What lies behind the stop is not asked for, also where it takes several ranges to get there."""
+    store = Bytes()
+    ranges = Ranges(store.open, SHAPE)
+    with ranges.open("k", None, 3, 37) as reading:
+        assert b"".join(reading) == CONTENT[3:37]
+    with ranges.open("k", None, 5, 6) as reading:
+        assert b"".join(reading) == CONTENT[5:6]
+    ranges.close()
+    assert sorted(store.asked) == [(3, 19), (5, 6), (19, 24), (24, 32), (32, 37)]
+
+
+def test_a_store_without_ranges() -> None:
+    """A store that answers a range with all that follows is read no further than was asked."""
+    whole = contextlib.nullcontext(_Piece(CONTENT[3:]))
+    ranges = Ranges(Bytes().open, SHAPE)
+    with ranges.open("k", None, 3, 37, opened=lambda *_: whole) as reading:
+        assert b"".join(reading) == CONTENT[3:37]
+    ranges.close()
+
+
 def test_a_few_bytes() -> None:
     """Who reads less than a piece has nothing fetched ahead: many clients read some bytes of a large object."""
     store = Bytes()

@@ -7,15 +7,15 @@ from dataclasses import replace
 import pytest
 
 from dorkyd.api import messages as m
-from dorkyd.cli.table import pending, render
+from dorkyd.cli.table import pending, render, screenful
 from dorkyd.core import report
 from dorkyd.core.report import Cost, Pending, Speed, State
 
 ONE = report.ProjectStatus("api", "/p", "s3://acme/x", "two-way", State.IN_SYNC)
 
 
-def document(*projects: report.ProjectStatus) -> m.StatusDocument:
-    """The daemon's answer."""
+def document_of(*projects: report.ProjectStatus) -> m.StatusDocument:
+    """All of them."""
     return m.StatusDocument(
         health="ok",
         daemon=m.DaemonStatus(version="", pid=1, uptime_s=0, device="d"),
@@ -25,7 +25,7 @@ def document(*projects: report.ProjectStatus) -> m.StatusDocument:
 
 def above(*projects: report.ProjectStatus) -> list[str]:
     """The lines before the table's head."""
-    return render(document(*projects), None).plain.partition("PROJECT")[0].splitlines()
+    return render(document_of(*projects), None).plain.partition("PROJECT")[0].splitlines()
 
 
 @pytest.mark.parametrize(
@@ -72,6 +72,56 @@ def test_what_is_pending(work: Pending, speed: Speed, told: str) -> None:
 def test_what_waits_has_no_time_left() -> None:
     """A project that is halted does not get on, however fast it was a moment ago."""
     fast = replace(ONE, pending=Pending(delete_remote=21), speed=Speed(1024, 0, 84))
-    shown = lambda state: render(document(replace(fast, state=state)), None).plain
+    shown = lambda state: render(document_of(replace(fast, state=state)), None).plain
     assert "✗21 (↑1.0 KiB/s, 84 s left)" in shown(State.SYNCING)
     assert "✗21  " in shown(State.HALTED)
+
+
+# --- on a narrow terminal ---------------------------------------------------------------------------------------------
+
+BUSY = replace(
+    ONE,
+    name="datasets",
+    path="/home/ana/code/datasets",
+    pending=Pending(upload=12, bytes=5 << 20),
+    speed=Speed(1 << 20, 0, 5),
+    last_success="2026-11-01T00:00:00Z",
+    conflicts=1,
+)
+
+
+def drawn(width: int, height: int = 1000, *projects: report.ProjectStatus) -> list[str]:
+    """The lines of a watched table."""
+    return screenful(document_of(*(projects or (ONE, BUSY))), width, height).plain.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("width", "left_out"),
+    [(300, ()), (100, ("CONFLICTS", "→")), (80, ("CONFLICTS", "→")), (40, ("FILES", "LAST", "→"))],
+)
+def test_what_a_narrow_terminal_leaves_out(width: int, left_out: tuple[str, ...]) -> None:
+    """Columns go until the row fits; all that they tell of what waits for a person stands beneath."""
+    lines = drawn(width)
+    assert max(map(len, lines)) <= width
+    assert not [word for word in left_out if word in lines[0]]
+    assert lines[0].startswith("PROJECT")
+    told = " ".join(" ".join(lines).split())
+    for part in ("↑12", "5.0 MiB, ↑1.0 MiB/s, 5 s left", "/home/ana/code/datasets", "s3://acme/x", "1 conflict:"):
+        assert part in told, part
+
+
+def test_a_long_line_goes_on_where_it_began() -> None:
+    """Broken at words, as far in as it began; one that has no spaces, wherever it must."""
+    long = replace(ONE, warnings=(report.Warning("w", "words " * 40, "x" * 100),))
+    lines = [line for line in drawn(50, 1000, long) if "words" in line or "xx" in line]
+    assert len(lines) >= 8
+    assert all(line.startswith("  ") and len(line) <= 50 for line in lines)
+
+
+def test_more_than_a_screenful() -> None:
+    """What does not fit is said to be left, on the last line; nothing scrolls away unseen."""
+    many = [replace(ONE, name=f"p{n}") for n in range(30)]
+    lines = drawn(300, 10, *many)
+    assert len(lines) == 9
+    assert lines[-1].startswith("... 23 lines more")
+    assert len(drawn(300, 32, *many)) == 31

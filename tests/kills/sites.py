@@ -18,9 +18,9 @@ from tests.kills.ports import BUCKET, FOLDER, OS_STEPS
 ROOT = Path(dorkyd.__file__).parent
 NOT_THE_DAEMON = (
     *("cli/", "client/", "client.py", "locate.py", "core/", "ports.py", "exchanging.py"),
-    *("service.py", "service_managers.py", "config_team.py"),
+    *("service.py", "service_managers.py", "config_team.py", "tables/worker.py"),
 )
-"""Other programs (the last are `dorkyctl`'s alone), and what does nothing."""
+"""Other programs (service and team are `dorkyctl`'s alone), and what does nothing."""
 WRITES = re.compile(
     r"\b(INSERT(?: OR \w+)? INTO|UPDATE|DELETE FROM|CREATE TABLE|CREATE INDEX|DROP TABLE|ALTER TABLE) (\w+(?:\.\w+)?)"
 )
@@ -53,10 +53,26 @@ _UNCOPIED = "only an object too large for the store to copy: `tests/scenarios/te
 _PAST = f"{_NEW}; each step of restore and undo in `tests/scenarios/test_asked.py`"
 _AUDIT = "a cache of what the bucket's log says: it may be lost at any time"
 _CACHE = "a cache of what was read of commits: it may be lost at any time"
+_FACTS = "derived from a table, created once by its content: it may be lost at any time, `tests/tables/test_project.py`"
+_NOTICE = "one transaction for a word to people: a kill before it loses the word and no file"
+_SCRATCH = "a file without a name, for a look at a remote table"
 _EARLY = "told, but done before the story arms its victim"
 UNREACHED: dict[Site, str] = {
     ("os.mkdir", "npm_folder.retire"): _NPM,
     ("os.open", "npm_folder._keep_git_out"): _NPM,
+    ("bucket.put", "tables.kept.write"): _FACTS,
+    ("bucket.delete", "tables.dropping.drop_facts"): _FACTS,
+    ("os.pwrite", "tables.looking._write"): _SCRATCH,
+    ("sql COMMIT", "tables.notices.note"): _NOTICE,
+    ("sql COMMIT", "tables.notices.seen"): _NOTICE,
+    ("sql CREATE IF", "tables.kept.Cache._with"): _FACTS,
+    ("sql DELETE facts", "tables.kept.Cache.put"): _FACTS,
+    ("sql DELETE hard", "tables.kept.Cache.note_hard"): _FACTS,
+    ("sql INSERT facts", "tables.kept.Cache.put"): _FACTS,
+    ("sql INSERT hard", "tables.kept.Cache.note_hard"): _FACTS,
+    ("sql UPDATE facts", "tables.kept.Cache.get"): _FACTS,
+    **{("statement", f"{verb} {table}"): _FACTS for verb in ("DELETE", "INSERT") for table in ("facts", "hard")},
+    ("statement", "UPDATE facts"): _FACTS,
     ("statement", "DELETE documents"): _CACHE,
     ("os.mkdir", "commit_cache.CommitCache._try"): _CACHE,
     ("os.unlink", "commit_cache.CommitCache._with"): _CACHE,

@@ -92,8 +92,10 @@ class _BadLine:
         return getattr(self._inner, name)
 
     @contextmanager
-    def get(self, key: str, *, if_match: Version | None = None, start: int = 0) -> Iterator[Reading]:
-        with self._inner.get(key, if_match=if_match, start=start) as reading:
+    def get(
+        self, key: str, *, if_match: Version | None = None, start: int = 0, stop: int | None = None
+    ) -> Iterator[Reading]:
+        with self._inner.get(key, if_match=if_match, start=start, stop=stop) as reading:
             if not self.bad or (self.equally and self.damaged == self.equally):
                 yield reading
                 return

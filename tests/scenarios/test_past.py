@@ -47,6 +47,48 @@ def test_two_states_are_compared(tmp_path: Path) -> None:
         Diffing(two.engine).diff("nothing", None, None)
 
 
+def test_two_paths_are_compared(tmp_path: Path) -> None:
+    """What stands at each; without a file here its newest state; of a `.env` file and its copy no value."""
+    world, one, two = _world(tmp_path, f="a\nb\n", g="a\nc\n", same="a\nb\n")
+    found = Diffing(two.engine).beside("g", "f")
+    assert [line for line in found.compared.text.splitlines() if line[0] in "+-"][2:] == ["-b", "+c"]
+    assert (found.path, found.before.size, found.after.size) == ("g", 4, 4)
+    assert Diffing(two.engine).beside("same", "f").compared.kind == "same"
+    (two.root / "f").unlink()
+    world.settle()
+    gone = Diffing(two.engine).beside("g", "f")
+    assert gone.before.there
+    assert "-b" in gone.compared.text
+    for name, value in ((".env", "one"), (".env (conflict A 20261103-141530 3fa9c1)", "two")):
+        one.write(name, f"KEY={value}\n")
+    world.settle()
+    masked = Diffing(one.engine).beside(".env", ".env (conflict A 20261103-141530 3fa9c1)").compared
+    assert (masked.kind, "one" in masked.text, "two" in masked.text) == ("masked", False, False)
+    assert (
+        "-KEY=two"
+        in Diffing(one.engine).beside(".env", ".env (conflict A 20261103-141530 3fa9c1)", reveal=True).compared.text
+    )
+    with pytest.raises(Refused):
+        Diffing(one.engine).beside("g", "nothing")
+    assert two.engine.folder.staged() == []
+
+
+def test_the_bytes_of_a_state(tmp_path: Path) -> None:
+    """As they were, whatever stands there now; of what may hold secrets only when asked to reveal. Nothing stays staged."""
+    world, one, _ = _world(tmp_path, f="first", **{".env": "KEY=one\n"})
+    one.write("f", "second")
+    world.settle()
+    for path, bytes_, reveal in (("f", b"first", False), (".env", b"KEY=one\n", True)):
+        at = str(Versions(one.engine).of(model.Path(path)).states[-1].version)
+        content = Diffing(one.engine).content(path, at, reveal=reveal)
+        with content.body as body:
+            assert (body.read(), content.size) == (bytes_, len(bytes_))
+    with pytest.raises(Refused) as raised:
+        Diffing(one.engine).content(".env", at)
+    assert raised.value.code == "secret"
+    assert one.engine.folder.staged() == []
+
+
 # --- audit ------------------------------------------------------------------------------------------------------------
 
 

@@ -7,7 +7,9 @@ promised to be stable is.
 from __future__ import annotations
 
 import json
+import os
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -35,6 +37,9 @@ from dorkyd.core import ignore, logbook, metadata, paths, sizes
 from dorkyd.core.model import Digest, Path, Version
 from dorkyd.errors import Blocked, Configuration, DorkyError, PathProblem, Transient
 from dorkyd.push import events_of
+from dorkyd.tables import facts
+from dorkyd.tables import text as text_tables
+from dorkyd.tables.worker import Input, Unreadable
 
 CANNED = [
     "dorky",
@@ -394,6 +399,36 @@ notifications = _like(
 )
 ids = st.from_regex(r"[0-9]{8}T[0-9]{6}\.[0-9]{9}Z-[0-9a-f]{8}", fullmatch=True)
 
+
+def _facts(data: bytes) -> None:
+    """Facts about a table: what is read is written as it was read."""
+    read = facts.loads(data)
+    if read is not None:
+        again = facts.loads(facts.dumps(read))
+        assert again is not None
+        assert len(again.columns) == len(read.columns) <= read.width
+
+
+def _csv(path: str, content: bytes) -> None:
+    """A CSV or JSON lines file: described, or refused with a word."""
+    with tempfile.TemporaryFile() as file:
+        file.write(content)
+        file.flush()
+        with suppress(Unreadable), Input(os.dup(file.fileno())) as given:
+            look = text_tables.json_facts if path.endswith("l") else text_tables.csv_facts
+            told = look(path, given, 4096)
+            assert facts.decode(facts.encode(told)) is not None
+
+
+columns = st.lists(_like(name=any_text, type=any_text, nulls=st.integers(), low=any_text, high=any_text), max_size=4)
+tables = _like(
+    schema=st.just(facts.SCHEMA), format=st.sampled_from(["csv", "parquet"]), size=st.integers(0), width=st.integers(0, 9),
+    columns=columns, rows=st.integers(), notes=st.lists(any_text), dialect=st.dictionaries(any_text, any_text),
+)  # fmt: skip
+csv_bytes = st.binary(max_size=300) | st.lists(any_text, max_size=20).map(
+    lambda parts: ",".join(parts).encode("utf-8", "surrogatepass")
+)
+
 PARSERS: dict[str, tuple[Callable[..., None], tuple[st.SearchStrategy[Any], ...]]] = {
     "log entry": (_entry, (st.binary(max_size=80) | documents.map(_json) | entries.map(_json),)),
     "project document": (_project, (st.binary(max_size=80) | projects.map(_json),)),
@@ -418,6 +453,8 @@ PARSERS: dict[str, tuple[Callable[..., None], tuple[st.SearchStrategy[Any], ...]
         _marker,
         (documents | _like(format=st.integers(), project_id=any_text, replica=any_text, counter=st.integers()),),
     ),
+    "facts about a table": (_facts, (st.binary(max_size=80) | documents.map(_json) | tables.map(_json),)),
+    "text tables": (_csv, (st.sampled_from(["t.csv", "t.tsv", "t.jsonl"]), csv_bytes)),
     "numbers, times and ids": (_small, (any_text | ids | st.integers().map(str) | st.just("9" * 5000),)),
 }
 """What reads, and what it is given."""

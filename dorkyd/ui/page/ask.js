@@ -1,0 +1,40 @@
+// A question before something is changed: what will happen, in words, and a way back that has the focus.
+
+import { h, show } from "./dom.js";
+
+export function ask({ title, lines, action, danger = false }) {
+  const dialog = document.getElementById("dialog");
+  const from = document.activeElement;
+  return new Promise((answered) => {
+    let yes = false;
+    show(
+      dialog,
+      h("h2", { id: "dialog-title" }, title),
+      lines.map((line) => h("p", null, line)),
+      h(
+        "div",
+        { class: "buttons" },
+        h("button", { type: "button", autofocus: true, onclick: () => dialog.close() }, "Cancel"),
+        h(
+          "button",
+          {
+            type: "button",
+            class: danger ? "main danger" : "main",
+            onclick: () => {
+              yes = true;
+              dialog.close();
+            },
+          },
+          action,
+        ),
+      ),
+    );
+    dialog.onclose = () => {
+      if (from.isConnected) from.focus();
+      else document.getElementById("main").focus();
+      answered(yes);
+    };
+    dialog.showModal();
+    dialog.querySelector("button").focus();
+  });
+}

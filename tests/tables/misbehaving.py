@@ -1,0 +1,68 @@
+"""What a worker may be made to do by a file, as tasks: see `Workshop.tasks`."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dorkyd.tables.worker import Input
+
+
+def echo(request: Mapping[str, Any], files: Sequence[Input]) -> dict[str, Any]:
+    """What was asked, what the files hold, and who answers."""
+    held = [file.read().hex() for file in files]
+    return {"asked": request.get("word"), "held": held, "pid": os.getpid(), "nice": os.nice(0)}
+
+
+def piece(request: Mapping[str, Any], files: Sequence[Input]) -> dict[str, Any]:
+    """Some bytes of a file that comes piece by piece."""
+    files[0].seek(int(request["at"]))
+    return {"held": files[0].read(int(request["count"])).hex()}
+
+
+def eat(request: Mapping[str, Any], files: Sequence[Input]) -> dict[str, Any]:
+    """More memory than there is."""
+    held = []
+    while True:
+        held.append(bytearray(16 * 1024 * 1024))
+
+
+def hang(request: Mapping[str, Any], files: Sequence[Input]) -> dict[str, Any]:
+    """Do nothing, for ever."""
+    time.sleep(3600)
+    return {}
+
+
+def spin(request: Mapping[str, Any], files: Sequence[Input]) -> dict[str, Any]:
+    """Compute, for ever."""
+    while True:
+        pass
+
+
+def crash(request: Mapping[str, Any], files: Sequence[Input]) -> dict[str, Any]:
+    """End as a fault of a C library does."""
+    os.kill(os.getpid(), 11)
+    return {}
+
+
+def babble(request: Mapping[str, Any], files: Sequence[Input]) -> dict[str, Any]:
+    """Be noisy where a protocol might be."""
+    print("no protocol here", flush=True)  # noqa: T201
+    return {"said": True}
+
+
+def call_home(request: Mapping[str, Any], files: Sequence[Input]) -> dict[str, Any]:
+    """Reach somebody."""
+    try:
+        socket.create_connection(("127.0.0.1", int(request["port"])), timeout=2).close()
+    except OSError as exc:
+        return {"reached": False, "why": type(exc).__name__}
+    return {"reached": True}
+
+
+def secrets(request: Mapping[str, Any], files: Sequence[Input]) -> dict[str, Any]:
+    """The names in the environment."""
+    return {"names": sorted(os.environ)}
