@@ -13,6 +13,7 @@ from dorkyd.client import quick
 from dorkyd.client.replies import Reply, data_of
 
 M = TypeVar("M", bound=m.Answer)
+_CHUNK_BYTES = 64 * 1024
 
 
 class BriefClient:
@@ -34,6 +35,12 @@ class BriefClient:
             for line in answer:
                 if data := data_of(line.decode()):
                     yield Reply(data, call.answer)
+
+    def chunks(self, call: Call[Any]) -> Iterator[bytes]:
+        """An answer's body as it comes, however long it is. Sent once. Close it to stop early."""
+        with quick.answering(call.method, _path(call), call.body, patience_s=call.patience_s) as answer:
+            while chunk := answer.read1(_CHUNK_BYTES):
+                yield chunk
 
     def status(self, project: str | None = None) -> m.StatusDocument:
         """Everything at one glance, or one project of it."""

@@ -9,7 +9,7 @@ import pytest
 
 from dorkyd.api import calls, history_calls
 from dorkyd.api.calls import Call
-from dorkyd.api.failures import ApiError, NotRunning
+from dorkyd.api.failures import ApiError, NotFound, NotRunning
 from dorkyd.client import DorkyClient
 from dorkyd.client.brief import BriefClient
 from tests.api.fakes import log_item
@@ -68,6 +68,16 @@ def test_a_stream(served: Served) -> None:
         lines = client.lines(calls.follow_log("api", limit=5))
         assert next(lines).value.path == "a"
         lines.close()
+
+
+def test_in_chunks(served: Served) -> None:
+    """They make up the same body, and an error is raised as for any call."""
+    with BriefClient() as brief, DorkyClient() as other:
+        whole = b"".join(brief.chunks(calls.files("api")))
+        assert whole == b"".join(other.chunks(calls.files("api")))
+        assert whole.startswith(b"{")
+        with pytest.raises(NotFound):
+            next(brief.chunks(calls.files("nobody")))
 
 
 def test_nothing_answers(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
