@@ -64,6 +64,14 @@ def checked(text: str) -> Path:
         raise BadRequest(str(exc), code=exc.code, hint=exc.hint) from exc
 
 
+def check_version(text: str) -> None:
+    """`BadRequest` for what is not the name of one state: `*` stands for any, and a comma makes a list."""
+    if not text or text == "*" or not text.isascii() or not text.isprintable() or any(sign in text for sign in ' ",'):
+        raise BadRequest(
+            f"{text!r} is no version.", code="bad-version", hint="Give the one that `get` told, or leave `replaces` out."
+        )
+
+
 def keep_hidden(path: str, to: str, hidden: str, shown: str) -> None:
     """A secret is not restored to where it would be shown: `hidden` and `shown` say why each place hides its values."""
     if hidden and not shown:

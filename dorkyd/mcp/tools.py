@@ -15,7 +15,7 @@ from dorkyd.client import AsyncArtifact, AsyncDorkyClient
 from dorkyd.core.model import Path
 from dorkyd.core.secrets import READ_BYTES
 from dorkyd.mcp import answers, contents
-from dorkyd.mcp.scope import Scope, checked, keep_hidden
+from dorkyd.mcp.scope import Scope, check_version, checked, keep_hidden
 
 Project = Annotated[str | None, Field(description="The project's name; may be left out where there is only one.")]
 FilePath = Annotated[str, Field(description="A path in the project, with `/`, such as data/train.csv.")]
@@ -23,6 +23,8 @@ FilePath = Annotated[str, Field(description="A path in the project, with `/`, su
 RETRY_FOR_S = 5.0
 """How long a daemon that restarts is waited for: the caller is waiting too."""
 PAGE = 200
+AROUND = 8 * 1024
+"""Bytes before and behind a part that are looked at with it: longer than any key."""
 
 
 @asynccontextmanager
@@ -111,15 +113,17 @@ class Tools:
 
     async def _looked_at(self, artifact: AsyncArtifact, path: Path, start: int, count: int) -> tuple[str, bytes]:
         """Why it is hidden after all, and the part that was asked for. A file is judged by its beginning, whichever part is
-        asked for: a key that is read in two halves looks like none.
+        asked for, and each part with what stands around it: a key that is read in two halves looks like none.
         """
         head = b"" if self.scope.reveal.picks(path) else await artifact.read(READ_BYTES)
         if start + count <= len(head) or len(head) == artifact.item.size:
-            part = head[start : start + count]
-        else:
-            artifact.seek(start)
-            part = await artifact.read(count)
-        return self.scope.hides_content(path, head) or self.scope.hides_content(path, part), part
+            return self.scope.hides_content(path, head), head[start : start + count]
+        first = max(0, start - AROUND)
+        artifact.seek(first)
+        wide = await artifact.read(start - first + count + AROUND)
+        seen = (head, wide[:READ_BYTES], wide[-READ_BYTES:])
+        hidden = next((why for each in seen if (why := self.scope.hides_content(path, each))), "")
+        return hidden, wide[start - first : start - first + count]
 
     async def history(self, path: FilePath, project: Project = None) -> answers.HistoryAnswer:
         """The states that a file had, newest first: when, by which device, and whether `restore` can bring each back."""
@@ -176,6 +180,8 @@ class Tools:
         names: get it again then. What was replaced can be restored.
         """
         place = checked(path)
+        if replaces is not None:
+            check_version(replaces)
         async with self._in(project) as (client, name):
             encrypted = (await client.why(name, place)).encrypted
             data = contents.stored(place, content, encoding, hidden=bool(self.scope.hides(place, encrypted)))
@@ -225,7 +231,7 @@ class Tools:
         async with self._in(project) as (client, name):
             if target is not None:
                 # `PATH@VERSION` names a path too.
-                bare = Path(place.partition("@")[0] or place)
+                bare = Path(place.rpartition("@")[0] or place)
                 hidden = [self.scope.hides(each, (await client.why(name, each)).encrypted) for each in (place, bare)]
                 shown = self.scope.hides(target, (await client.why(name, target)).encrypted)
                 keep_hidden(place, target, "".join(hidden[:1]) or hidden[1], shown)

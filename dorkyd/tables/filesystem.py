@@ -8,30 +8,30 @@ from __future__ import annotations
 
 import errno
 import os
-import tempfile
 import weakref
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
 from io import BufferedIOBase
 from typing import Any
 
+from fsspec.compression import compr
+from fsspec.core import get_compression
 from fsspec.spec import AbstractFileSystem
 
 from dorkyd.api import calls
 from dorkyd.api import messages as m
-from dorkyd.api.failures import ApiError, NotFound
+from dorkyd.api.failures import NotFound
 from dorkyd.client.blocking import DorkyClient
 from dorkyd.client.places import Target
 from dorkyd.client.plans import call
 from dorkyd.client.wire import RETRY_FOR_S
+from dorkyd.tables.outgoing import Packed, Text, WrittenFile, as_os, missing
 from dorkyd.tables.sources import Desk, State
 
 PAGE = 1000
 LAST = chr(0x10FFFF)
 """Sorts behind whatever a name may hold."""
-_MISSING = frozenset({"no-such-artifact", "no-such-project", "no-such-path", "no-such-version", "content-gone"})
 
 
 class DorkyFileSystem(AbstractFileSystem):  # type: ignore[misc]
@@ -71,7 +71,7 @@ class DorkyFileSystem(AbstractFileSystem):  # type: ignore[misc]
         if not path:
             found = [_folder(each.name) for each in self.client.projects()]
         else:
-            with _as_os(path):
+            with as_os(path):
                 found = list(self._inside(_target(path)))
             if not found:
                 found = [self.info(path)]
@@ -88,8 +88,8 @@ class DorkyFileSystem(AbstractFileSystem):  # type: ignore[misc]
         if not target.path:
             if any(each.name == target.project for each in self.client.projects()):
                 return _folder(path)
-            raise _missing(path)
-        with _as_os(path):
+            raise missing(path)
+        with as_os(path):
             try:
                 return _file(target.project, self.client.stat(str(target)))
             except NotFound:
@@ -106,7 +106,7 @@ class DorkyFileSystem(AbstractFileSystem):  # type: ignore[misc]
         path = self._strip_protocol(path)
         target = _target(path)
         found: dict[str, dict[str, Any]] = {}
-        with _as_os(path):
+        with as_os(path):
             for page in self._pages(target.project, f"{target.path}/" if target.path else ""):
                 for item in page:
                     told = _file(target.project, item)
@@ -126,7 +126,7 @@ class DorkyFileSystem(AbstractFileSystem):  # type: ignore[misc]
         """As `created`. `FileNotFoundError` for a folder."""
         told = self.info(path).get("mtime")
         if told is None:
-            raise _missing(path)
+            raise missing(path)
         return datetime.fromtimestamp(told, UTC)
 
     def ukey(self, path: str) -> str:
@@ -138,6 +138,25 @@ class DorkyFileSystem(AbstractFileSystem):  # type: ignore[misc]
         return hash(self.ukey(path))
 
     # --- bytes --------------------------------------------------------------------------------------------------
+
+    def open(
+        self,
+        path: str,
+        mode: str = "rb",
+        block_size: int | None = None,
+        cache_options: Any = None,
+        compression: str | None = None,
+        **more: Any,
+    ) -> Any:
+        """As of every file system. What is written as a text or packed is stored, or not, as what is written plainly."""
+        if "r" in mode or ("b" in mode and compression is None):
+            return super().open(path, mode, block_size, cache_options, compression, **more)
+        said = {name: more.pop(name) for name in ("encoding", "errors", "newline") if name in more}
+        file = super().open(path, mode.replace("t", "").replace("b", "") + "b", block_size, cache_options, **more)
+        made: Any = file
+        if compression is not None and (packing := get_compression(path, compression)) is not None:
+            made = Packed(compr[packing](file, mode="w"), file)
+        return made if "b" in mode else Text(made, **said)
 
     def _open(
         self,
@@ -154,7 +173,7 @@ class DorkyFileSystem(AbstractFileSystem):  # type: ignore[misc]
         del block_size, cache_options  # what is read is kept in its own way
         target = _target(self._strip_protocol(path))
         if mode == "rb":
-            with _as_os(path):
+            with as_os(path):
                 return self.desk.open(self.state(target, version))
         if mode not in {"wb", "xb"}:
             raise ValueError(f"{path}: an artifact is read or written whole, not opened as {mode!r}")
@@ -175,7 +194,7 @@ class DorkyFileSystem(AbstractFileSystem):  # type: ignore[misc]
             super().get_file(rpath, lpath, outfile=outfile, **more)
             return
         os.makedirs(os.path.dirname(lpath) or ".", exist_ok=True)
-        with _as_os(path):
+        with as_os(path):
             self.client.download(str(_target(path)), lpath)
 
     def put_file(self, lpath: Any, rpath: str, mode: str = "overwrite", **_: Any) -> None:
@@ -183,21 +202,68 @@ class DorkyFileSystem(AbstractFileSystem):  # type: ignore[misc]
         if os.path.isdir(lpath):
             return
         none = "*" if mode == "create" else None
-        with _as_os(rpath):
+        with as_os(rpath):
             self.client.upload(lpath, str(_target(self._strip_protocol(rpath))), if_none_match=none)
 
-    def cp_file(self, path1: str, path2: str, **_: Any) -> None:
-        """Copy one, through this process."""
-        if self.isdir(path1):
-            return
-        with self.open(path1, "rb") as there, self.open(path2, "wb") as to:
-            while data := there.read(4 * 1024 * 1024):
-                to.write(data)
+    def pipe_file(self, path: str, value: Any, mode: str = "overwrite", **more: Any) -> None:
+        """Write one whole. `mode="create"`: the store refuses it where something is."""
+        with self.open(path, "xb" if mode == "create" else "wb", **more) as file:
+            file.write(value)
+
+    def touch(self, path: str, truncate: bool = True, **more: Any) -> None:
+        """Make an empty file; `truncate` False: only where none is."""
+        try:
+            with self.open(path, "wb" if truncate else "xb", **more):
+                pass
+        except FileExistsError as exc:
+            raise NotImplementedError(f"{path}: a time is not changed alone") from exc
+
+    def cp_file(self, path1: str, path2: str, pairs: list[tuple[str, str]] | None = None, **_: Any) -> None:
+        """Copy one with its metadata, through this process. `pairs`: only say what would be copied where."""
+        if pairs is not None:
+            pairs.append((path1, path2))
+        elif not self.isdir(path1):
+            self._copy(self._strip_protocol(path1), self._strip_protocol(path2))
+
+    def _copy(self, path: str, to: str) -> str | None:
+        """The version that was copied."""
+        with as_os(path):
+            item = self.client.stat(str(_target(path)))
+            assert item.version is not None, "who looks at an object knows its version"
+            if path == to:
+                return item.version
+            state = State(_target(path), item.version, item.size, item.digest)
+            with self.desk.open(state) as there, self.open(to, "wb", metadata=item.metadata) as into:
+                while data := there.read(4 * 1024 * 1024):
+                    into.write(data)
+        return item.version
+
+    def mv(self, path1: Any, path2: Any, recursive: bool = False, maxdepth: int | None = None, **_: Any) -> None:
+        """Copy, then delete exactly what was copied: a file that was changed meanwhile stays, and `OSError` names it."""
+        pairs: list[tuple[str, str]] = []
+        self.copy(path1, path2, recursive=recursive, maxdepth=maxdepth, on_error="raise", pairs=pairs)
+        named = [(self._strip_protocol(path), self._strip_protocol(to)) for path, to in pairs]
+        moves = {path: to for path, to in named if path != to and not self.isdir(path)}
+        if clash := sorted(moves.keys() & set(moves.values())):
+            raise OSError(errno.EINVAL, "it moves, and another would take its place", clash[0])
+        copied = {path: self._copy(path, to) for path, to in moves.items()}
+        changed = [path for path, version in copied.items() if not self._removed(path, version)]
+        if changed:
+            raise OSError(errno.EBUSY, "it was changed while it moved, and is in both places", changed[0])
+
+    def _removed(self, path: str, version: str | None) -> bool:
+        """False: it is another version by now, or gone."""
+        try:
+            with as_os(path):
+                self.client.delete(str(_target(path)), if_match=version)
+        except FileExistsError:
+            return not self.exists(path)
+        return True
 
     def rm_file(self, path: str) -> None:
         """Delete one; the trash keeps it."""
         path = self._strip_protocol(path)
-        with _as_os(path):
+        with as_os(path):
             self.client.delete(str(_target(path)))
 
     _rm = rm_file
@@ -253,81 +319,6 @@ class DorkyFileSystem(AbstractFileSystem):  # type: ignore[misc]
                 after = f"{prefix}{last}/{LAST}"
 
 
-class WrittenFile(BufferedIOBase):
-    """A file on its way into a bucket: nowhere before it is closed, and whole then."""
-
-    def __init__(
-        self,
-        fs: DorkyFileSystem,
-        target: Target,
-        mode: str,
-        metadata: Mapping[str, str] | None,
-        *,
-        autocommit: bool,
-    ) -> None:
-        super().__init__()
-        self.fs, self.mode = fs, mode
-        self.path = f"{target.project}/{target.path}"
-        self.autocommit = autocommit
-        self._target = target
-        self._metadata = metadata
-        # Readable by this user alone, and without a name.
-        self._staged = tempfile.TemporaryFile()  # noqa: SIM115  closed with this
-
-    def writable(self) -> bool:
-        """It is."""
-        return True
-
-    def seekable(self) -> bool:
-        """It is."""
-        return True
-
-    def write(self, data: Any, /) -> int:
-        """Take some."""
-        return self._staged.write(data)
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        """Move."""
-        return self._staged.seek(offset, whence)
-
-    def tell(self) -> int:
-        """Where it stands."""
-        return self._staged.tell()
-
-    def commit(self) -> None:
-        """Store it; returns once the bucket holds it. `FileExistsError` for `xb` where something is."""
-        self._staged.seek(0)
-        none = "*" if self.mode == "xb" else None
-        try:
-            with _as_os(self.path):
-                self.fs.client.upload(self._staged, str(self._target), self._metadata, if_none_match=none)
-        finally:
-            self._staged.close()
-
-    def discard(self) -> None:
-        """Store nothing."""
-        self._staged.close()
-        super().close()
-
-    def close(self) -> None:
-        """Store it, unless that waits for a transaction's end. May be repeated."""
-        if self.closed:
-            return
-        super().close()
-        if self.autocommit and not self._staged.closed:
-            self.commit()
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        if kind is not None:
-            self.discard()
-        self.close()
-
-    def __del__(self) -> None:
-        """Nobody closed it: it was never said to be whole."""
-        if hasattr(self, "_staged"):
-            self._staged.close()
-
-
 # --- words ------------------------------------------------------------------------------------------------------------
 
 
@@ -358,20 +349,3 @@ def _between(top: str, name: str) -> Iterator[str]:
     while len(parent) > len(top):
         yield parent
         parent = parent.rpartition("/")[0]
-
-
-def _missing(path: str) -> FileNotFoundError:
-    return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
-
-
-@contextmanager
-def _as_os(path: str) -> Iterator[None]:
-    """What programs that know only files expect."""
-    try:
-        yield
-    except ApiError as exc:
-        if exc.code in _MISSING:
-            raise _missing(path) from exc
-        if exc.code == "precondition-failed":
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path) from exc
-        raise

@@ -214,6 +214,37 @@ def test_put_replaces_only_what_was_seen(asked: Asked, daemon: RealDaemon) -> No
     wait_until("it is back", lambda: (daemon.root / "made/by.txt").read_text() == "a person's\n")
 
 
+def test_put_names_one_version(asked: Asked, daemon: RealDaemon) -> None:
+    """No word that stands for whatever is there, nor a list of versions."""
+    now = asked.call("get", path="data/t.csv")["version"]
+    for replaces in ("*", "", " * ", 'x", *', f'x", "{now}', f'W/"x", {now}'):
+        said = asked.refused("put", path="data/t.csv", content="mine\n", replaces=replaces)
+        assert "bad-version" in said, replaces
+    daemon.sync()
+    assert (daemon.root / "data/t.csv").read_bytes() == FILES["data/t.csv"]
+
+
+def test_a_secret_below_a_folder_with_an_at_sign(asked: Asked, daemon: RealDaemon) -> None:
+    """`PATH@VERSION` is parted at the last `@`."""
+    (daemon.root / "me@work").mkdir(exist_ok=True)
+    (daemon.root / "me@work/deploy.pem").write_bytes(FILES["deploy.pem"])
+    daemon.sync()
+    version = asked.call("get", path="me@work/deploy.pem")["version"]
+    for path in ("me@work/deploy.pem", f"me@work/deploy.pem@{version}"):
+        assert "would-reveal" in asked.refused("restore", path=path, to="free.txt"), path
+
+
+def test_a_secret_deep_in_a_file_is_not_read_in_two_halves(asked: Asked, daemon: RealDaemon) -> None:
+    """However the part that is asked for cuts it."""
+    before = b"row\n" * 300_000 + b"token = "
+    (daemon.root / "dump.sql").write_bytes(before + TOKEN.encode() + b"\n" + b"row\n" * 1000)
+    daemon.sync()
+    for offset, count in ((len(before) - 100, 110), (len(before) + 10, 100), (len(before) - 2000, 2010)):
+        found = asked.call("get", path="dump.sql", offset=offset, max_bytes=count)
+        assert (found["content"], bool(found["masked"])) == ("", True), offset
+    assert asked.call("get", path="dump.sql", max_bytes=100)["content"].startswith("row\n")
+
+
 def test_nothing_outside_a_project(asked: Asked, daemon: RealDaemon) -> None:
     """Neither other projects nor other files: whatever the spelling."""
     (daemon.home / "outside.txt").write_text(VALUE)

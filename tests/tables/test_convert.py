@@ -442,6 +442,25 @@ def test_a_schema_for_json_lines() -> None:
     assert [(each["line"], each["column"]) for each in rejects] == [(2, "n"), (3, "n")]
 
 
+def test_a_line_end_that_a_block_cuts_in_two_is_no_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behind the names, where one column makes an empty line a row."""
+    for size in range(1, 8):
+        blocks_of(size, monkeypatch)
+        assert made(b"name\r\n1\r\n2\r\n")[1].to_pydict() == {"name": [1, 2]}, size
+
+
+def test_a_mark_inside_a_text_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """U+FEFF is a byte order mark at the beginning alone, wherever blocks begin."""
+    blocks_of(2, monkeypatch)
+    assert made("a\n\ufeff\ufeffx\n".encode("utf-16-le"), encoding="utf-16-le")[1].to_pydict() == {"a": ["\ufeff\ufeffx"]}
+
+
+def test_json_with_bytes_that_are_no_text_is_refused() -> None:
+    """Arrow alone would write them into the table, which nobody could read."""
+    with pytest.raises(Refused, match="line 2 is not UTF-8"):
+        made(b'{"a": "x"}\n{"a": "\xff"}\n', name="x.jsonl", form="jsonl")
+
+
 def test_json_that_is_not_utf8() -> None:
     """Is refused with its line."""
     with pytest.raises(Refused, match="line 2 is not UTF-8"):

@@ -49,3 +49,12 @@ def test_the_key() -> None:
     session = Session(80)
     assert session.has_key(session.key)
     assert not [wrong for wrong in (None, "", session.token, session.key + "x", "é") if session.has_key(wrong)]
+
+
+def test_the_cookie_among_those_of_others() -> None:
+    """Whatever other servers of this machine gave the browser for the same host."""
+    session = Session(80)
+    mine = session.set_cookie().partition(";")[0]
+    for other in ('prefs={"theme": "dark"}', "x=a b, c", "flag", 'x="', "n\xe4me=\xff", "dorky-ui-80=another"):
+        assert session.knows(f"{other}; {mine}"), other
+        assert session.knows(f"{mine}; {other}"), other

@@ -7,6 +7,7 @@ the parser stood outside of quotes there, and all before it was whole; else the 
 from __future__ import annotations
 
 import secrets
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping
 
 import pyarrow as pa
@@ -99,9 +100,10 @@ class CsvReading:
             whole = piece is None
             buffer += piece or b""
             start = 0
-            for end in (
-                [*record_ends(buffer, self._delimiter), len(buffer)] if whole else record_ends(buffer, self._delimiter)
-            ):
+            ends = record_ends(buffer, self._delimiter)
+            for end in (*ends, len(buffer)) if whole else ends:
+                if end == len(buffer) and not whole and buffer.endswith(b"\r"):
+                    break  # a CR may be half of a line end
                 record = buffer[start:end]
                 if record.strip(b"\r\n"):
                     self._line += lines(buffer[:start])
@@ -207,10 +209,11 @@ class CsvReading:
         found = names if names is not None else [f"f{n}" for n in range(block.count(self._delimiter) + 1)]
         try:
             return pyarrow.csv.read_csv(
-                pa.BufferReader(block),
+                # Arrow takes a mark at the beginning for no text; those of the file are gone by now.
+                pa.BufferReader(BOM_UTF8 + block if block.startswith(BOM_UTF8) else block),
                 ReadOptions(
                     use_threads=False,
-                    block_size=len(block) + 1,
+                    block_size=len(block) + len(BOM_UTF8) + 1,
                     column_names=names,
                     autogenerate_column_names=names is None,
                 ),

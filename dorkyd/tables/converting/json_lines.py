@@ -129,6 +129,8 @@ class JsonReading:
 
     def _at_once(self, block: bytes) -> pa.Table | None:
         """By Arrow. None: line by line, please."""
+        if not _is_text(block):
+            return None  # Arrow would take any bytes for text
         if self._wanted or has(self.found, "json") or not all(map(_safe, _long_numbers(block))):
             return None
         if block.count(b"[") + block.count(b"{") >= _MANY and any(
@@ -201,6 +203,14 @@ def _read(block: bytes, known: pa.Schema | None, unexpected: str) -> pa.Table:
         ReadOptions(use_threads=False, block_size=len(block) + 1),
         ParseOptions(explicit_schema=known, unexpected_field_behavior=unexpected),
     ).combine_chunks()
+
+
+def _is_text(block: bytes) -> bool:
+    try:
+        block.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _long_numbers(block: bytes) -> set[bytes]:

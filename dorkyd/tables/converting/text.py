@@ -59,14 +59,13 @@ class Text:
             decoder = codecs.getincrementaldecoder(self._asked.encoding)()
         while True:
             data = self._read()
-            if self._first and decoder is None:
-                data = self._unmarked(data)
-            self._first = False
+            first, self._first = self._first, False
             if decoder is None:
-                piece = data
+                piece = self._unmarked(data) if first else data
             else:
                 try:
-                    piece = decoder.decode(data, final=not data).removeprefix("\ufeff").encode()
+                    text = decoder.decode(data, final=not data)
+                    piece = (text.removeprefix("\ufeff") if first else text).encode()
                 except UnicodeError as exc:
                     what = f"{self._asked.name} is not {self._asked.encoding}"
                     raise Refused(what, code="wrong-encoding", hint="name the encoding it has: --encoding") from exc

@@ -1,0 +1,148 @@
+"""What removes or replaces files through fsspec: nothing goes that was not copied, and nothing half written is stored."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable, Iterator
+
+import fsspec
+import pytest
+
+from dorkyd.tables.filesystem import DorkyFileSystem
+from dorkyd.tables.outgoing import WrittenFile
+from tests.tables.served import Served, from_bucket, served
+
+__all__ = ["from_bucket", "served"]
+pytestmark = pytest.mark.daemon
+
+
+@pytest.fixture
+def fs(served: Served) -> Iterator[DorkyFileSystem]:
+    """Over the daemon."""
+    fsspec.register_implementation("dorky", DorkyFileSystem, clobber=True)
+    yield fsspec.filesystem("dorky", **served.options)
+    for made in DorkyFileSystem._cache.values():
+        made.client.close()
+    DorkyFileSystem.clear_instance_cache()
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, do: Callable[[], object]) -> None:
+    """Done behind each file that is written: between a copy and what comes after it."""
+    close = WrittenFile.close
+
+    def closed_and_done(self: WrittenFile) -> None:
+        close(self)
+        do()
+
+    monkeypatch.setattr(WrittenFile, "close", closed_and_done)
+
+
+@pytest.mark.parametrize("other", ["dorky://p/same/a.txt", "/p/same/a.txt"])
+def test_a_file_moved_onto_itself_stays(served: Served, fs: DorkyFileSystem, other: str) -> None:
+    """However its name is written."""
+    served.client.upload(b"mine", "p:same/a.txt")
+    fs.mv("p/same/a.txt", other)
+    assert fs.cat_file("p/same/a.txt") == b"mine"
+
+
+def test_what_was_edited_while_it_moved_stays(
+    served: Served, fs: DorkyFileSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The copy is of the version before, so that the new one must not go."""
+    served.client.upload(b"old", "p:race/a.txt", metadata={"note": "kept"})
+    meanwhile(monkeypatch, lambda: served.client.upload(b"new", "p:race/a.txt"))
+    with pytest.raises(OSError, match="changed while it moved"):
+        fs.mv("p/race/a.txt", "p/race/b.txt")
+    assert fs.cat_file("p/race/a.txt") == b"new"
+
+
+def test_a_folder_moves_only_what_was_copied(
+    served: Served, fs: DorkyFileSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What came meanwhile stays, and so does what lies deeper than was asked for."""
+    served.client.upload_many([(b"a", "p:tree/a"), (b"b", "p:tree/in/b"), (b"c", "p:tree/in/deep/c")])
+    meanwhile(monkeypatch, lambda: served.client.upload(b"late", "p:tree/late"))
+    fs.mv("p/tree", "p/moved", recursive=True, maxdepth=2)
+    left = {path: fs.cat_file(path) for path in [*fs.find("p/tree"), *fs.find("p/moved")]}
+    assert left == {
+        "p/tree/late": b"late",
+        "p/tree/in/deep/c": b"c",
+        "p/moved/a": b"a",
+        "p/moved/in/b": b"b",
+    }
+
+
+def test_a_folder_moved_into_itself_is_all_there(served: Served, fs: DorkyFileSystem) -> None:
+    """Under its new name."""
+    served.client.upload_many([(b"a", "p:self/a"), (b"b", "p:self/in/b")])
+    fs.mv("p/self", "p/self/in", recursive=True)
+    assert sorted(fs.cat_file(path) for path in fs.find("p/self")) == [b"a", b"b"]
+
+
+def test_a_move_keeps_metadata(served: Served, fs: DorkyFileSystem) -> None:
+    """It is the file's."""
+    served.client.upload(b"x", "p:meta/a", metadata={"note": "why"})
+    fs.mv("p/meta/a", "p/meta/b")
+    assert served.client.stat("p:meta/b").metadata == {"note": "why"}
+
+
+def test_a_copy_onto_itself_is_nothing(served: Served, fs: DorkyFileSystem) -> None:
+    """No version comes of it."""
+    item = served.client.upload(b"x", "p:copy/a", metadata={"note": "why"})
+    fs.cp_file("p/copy/a", "dorky://p/copy/a")
+    assert served.client.stat("p:copy/a").version == item.version
+
+
+def test_a_text_whose_block_is_left_is_not_stored(served: Served, fs: DorkyFileSystem) -> None:
+    """As of bytes."""
+    served.client.upload(b"whole\n", "p:text/a.txt")
+    with pytest.raises(RuntimeError, match="broke"), fs.open("p/text/a.txt", "w") as file:
+        file.write("half")
+        raise RuntimeError("broke")
+    assert fs.cat_file("p/text/a.txt") == b"whole\n"
+
+
+@pytest.mark.xfail(
+    strict=True,
+    reason="fsspec.open closes its files without a word on the exception, as pandas does; to tell that from a close() in an "
+    "`except` of the caller's own one would have to guess. Left: a half-written file replaces the whole one (the trash has it)",
+)
+@pytest.mark.parametrize("mode", ["wb", "w"])
+def test_a_url_whose_block_is_left_is_not_stored(served: Served, fs: DorkyFileSystem, mode: str) -> None:
+    """As of a file system's."""
+    del fs
+    served.client.upload(b"whole\n", "p:url/a.txt")
+    with pytest.raises(RuntimeError, match="broke"), fsspec.open("dorky://p/url/a.txt", mode, **served.options) as file:
+        file.write("half" if mode == "w" else b"half")
+        raise RuntimeError("broke")
+    assert served.client.open("p:url/a.txt").read() == b"whole\n"
+
+
+@pytest.mark.parametrize("mode", ["wb", "wt"])
+def test_what_is_packed_is_stored(served: Served, fs: DorkyFileSystem, mode: str) -> None:
+    """Closing the packer closes the file."""
+    del served
+    with fs.open("p/packed/a.txt.gz", mode, compression="gzip") as file:
+        file.write("all" if mode == "wt" else b"all")
+    assert gzip.decompress(fs.cat_file("p/packed/a.txt.gz")) == b"all"
+
+
+def test_creating_is_the_stores_to_refuse(
+    served: Served, fs: DorkyFileSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who looked and saw nothing may be late."""
+    served.client.upload(b"theirs", "p:new/a")
+    monkeypatch.setattr(DorkyFileSystem, "exists", lambda *_, **__: False)
+    with pytest.raises(FileExistsError):
+        fs.pipe_file("p/new/a", b"mine", mode="create")
+    with pytest.raises(NotImplementedError):
+        fs.touch("p/new/a", truncate=False)
+    assert fs.cat_file("p/new/a") == b"theirs"
+
+
+def test_files_that_would_take_each_others_places_do_not_move(served: Served, fs: DorkyFileSystem) -> None:
+    """One would be gone before it was copied."""
+    served.client.upload_many([(b"outer", "p:nest/a/f"), (b"inner", "p:nest/a/a/f")])
+    with pytest.raises(OSError, match="another would take its place"):
+        fs.mv("p/nest/a/", "p/nest/", recursive=True)
+    assert {path: fs.cat_file(path) for path in fs.find("p/nest")} == {"p/nest/a/f": b"outer", "p/nest/a/a/f": b"inner"}
