@@ -24,6 +24,7 @@ from dorkyd.core.audit import EVERYTHING, Filter
 from dorkyd.core.picking import FilePage, Picked
 from dorkyd.core.report import (
     ConflictItem,
+    ConflictSeen,
     Finding,
     IgnoreItem,
     LogItem,
@@ -234,9 +235,9 @@ class ProjectControl(Protocol):
     def log(self, after: int, limit: int, wanted: Filter = EVERYTHING) -> Sequence[LogItem]:
         """History with seq above `after`, oldest first; `after` -1: the last `limit` of it. `wanted`: only this."""
 
-    def resolve(self, path: str, keep: str) -> Sequence[ConflictItem]:
+    def resolve(self, path: str, keep: str, seen: ConflictSeen | None = None) -> Sequence[ConflictItem]:
         """Settle a conflict, named by the original or the copy; `keep` is `mine`, `theirs` or `both`. Returns what
-        conflicts remain. The bytes not kept go to trash.
+        conflicts remain. The bytes not kept go to trash. `seen`: only while both sides are these.
         """
 
     def approve(self, token: str) -> ProjectStatus:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from dorkyd import halts
 from dorkyd.core.model import Digest, Local, Path, Version
 from dorkyd.core.paths import conflict_name, kept_name, parse, parse_conflict
-from dorkyd.core.report import HaltReason
+from dorkyd.core.report import ConflictSeen, HaltReason
 from dorkyd.engine import Engine
 from dorkyd.errors import PathProblem, Refused, Stale
 from dorkyd.journal import Journal
@@ -133,10 +133,10 @@ class Decisions:
 
     # --- conflicts ----------------------------------------------------------------------------------------------
 
-    def resolve(self, text: str, keep: str) -> None:
+    def resolve(self, text: str, keep: str, seen: ConflictSeen | None = None) -> None:
         """Settle a conflict, named by the original or a copy. `mine` is this device's edit where the copy came from
         here, else what stands under the name; `theirs` the other; `both` keeps the copy as an ordinary file. The bytes
-        not kept go to the trash.
+        not kept go to the trash. `seen`: nothing is done unless both sides are what was shown.
         """
         if keep not in ("mine", "theirs", "both"):
             raise Refused(f"keep {keep!r}?", hint="--keep mine, theirs or both")
@@ -145,8 +145,23 @@ class Decisions:
         if not copies:
             raise Refused(f"{text!r} has no conflict", code="no-conflict", hint="`dorkyctl conflicts` lists them")
         for copy in copies:
+            if seen is not None:
+                self._check_seen(copy, seen)
+        for copy in copies:
             self._resolve_one(copy, keep)
         self.engine.look_again(scan=False)
+
+    def _check_seen(self, copy: Path, seen: ConflictSeen) -> None:
+        name = parse_conflict(copy)
+        assert name is not None
+        sides = [self.engine.folder.observe(path, None) for path in (copy, name.original)]
+        now = [side.digest if isinstance(side, Local) else None for side in sides]
+        if now != [seen.copy, seen.named]:
+            raise Refused(
+                f"{name.original!r} is another by now than what was shown; nothing was done",
+                code="changed-meanwhile",
+                hint="look at both sides again",
+            )
 
     def _copies(self, path: Path) -> list[Path]:
         if parse_conflict(path) is not None and isinstance(self.engine.folder.observe(path, None), Local):

@@ -27,6 +27,7 @@ from dorkyd.core.model import DeleteLocal, DeleteRemote, Download, Fetch, KeepBo
 from dorkyd.core.picking import FilePage, Picked
 from dorkyd.core.report import (
     ConflictItem,
+    ConflictSeen,
     Cost,
     Finding,
     IgnoreItem,
@@ -563,9 +564,9 @@ class ProjectRunner:
         """As `ProjectControl.log`."""
         return self._reader().log(after, limit, wanted)
 
-    def resolve(self, path: str, keep: str) -> Sequence[ConflictItem]:
+    def resolve(self, path: str, keep: str, seen: ConflictSeen | None = None) -> Sequence[ConflictItem]:
         """As `ProjectControl.resolve`."""
-        self._decide(lambda: self._decisions.resolve(path, keep))
+        self._decide(lambda: self._decisions.resolve(path, keep, seen))
         return self._reader().conflicts(rules=self._engine.rules())
 
     def approve(self, token: str) -> ProjectStatus:

@@ -175,10 +175,14 @@ class Reader:
             if conn is None:
                 return []
             return [
-                ConflictItem(named.original, copy, named.device, _date(named), side.digest, side.size, side.version)
+                ConflictItem(
+                    *(named.original, copy, named.device, _date(named), side.digest, side.size, side.version),
+                    named=had.digest if (had := other.local) is not None else None,
+                )
                 for copy, named in conflict_copies(conn, rules)
                 for row in joined(conn, "SELECT ? AS path", (copy,))
                 if (side := row.agreed) is not None
+                for other in joined(conn, "SELECT ? AS path", (named.original,))
             ]
 
     def conflict_count(self, *, rules: IgnoreRules | None = None) -> int:

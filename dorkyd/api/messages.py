@@ -330,6 +330,8 @@ class ConflictItem(Answer):
     digest: str | None
     size: int
     version: str | None
+    named: str | None = None
+    """Digest of what has the name; null: nothing has."""
 
 
 class ProblemItem(Answer):
@@ -495,11 +497,20 @@ class TokenRequest(Request):
     token: Said = Field(min_length=1)
 
 
+class ConflictSeen(Request):
+    """Both sides of a conflict as they were shown, by their digests in `ConflictItem`."""
+
+    copy_: str | None = Field(alias="copy", validation_alias="copy")
+    named: str | None
+
+
 class ResolveRequest(Request):
     """Settle a conflict, named by the original or by the copy."""
 
     path: Said = Field(min_length=1)
     keep: Literal["mine", "theirs", "both"]
+    seen: ConflictSeen | None = None
+    """What the person saw; refused (`changed-meanwhile`) when it is another by now. null: whatever is there."""
 
 
 class TeamMember(Answer):

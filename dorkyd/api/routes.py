@@ -25,7 +25,8 @@ from dorkyd.api.streams import SLICE, Feeds, followed_log, status_events, stream
 from dorkyd.api.waits import Waits
 from dorkyd.control import DaemonControl, NewProject
 from dorkyd.core.picking import picked
-from dorkyd.core.report import ProjectStatus, State, SyncResult
+from dorkyd.core.model import Digest
+from dorkyd.core.report import ConflictSeen, ProjectStatus, State, SyncResult
 from dorkyd.errors import Refused
 
 T = TypeVar("T")
@@ -360,7 +361,14 @@ def reject(project: Project, body: m.TokenRequest) -> m.ProjectStatus:
 @one.post("/resolve")
 def resolve(project: Project, body: m.ResolveRequest) -> m.Page[m.ConflictItem]:
     """Settle a conflict; answers with those that remain. The bytes not kept go to trash."""
-    return _page(m.ConflictItem, project.resolve(body.path, body.keep))
+    return _page(m.ConflictItem, project.resolve(body.path, body.keep, _seen(body.seen)))
+
+
+def _seen(seen: m.ConflictSeen | None) -> ConflictSeen | None:
+    if seen is None:
+        return None
+    copy, named = (Digest(each) if each is not None else None for each in (seen.copy_, seen.named))
+    return ConflictSeen(copy, named)
 
 
 # --- keys -------------------------------------------------------------------------------------------------------------

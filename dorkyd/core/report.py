@@ -270,6 +270,16 @@ class ConflictItem:
     digest: Digest | None
     size: int
     version: Version | None
+    named: Digest | None = None
+    """Of what has the name; None: nothing has."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConflictSeen:
+    """Both sides of a conflict as a person saw them."""
+
+    copy: Digest | None
+    named: Digest | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from dorkyd.core.past import Content, Difference, Emptied, History, HistoryItem,
 from dorkyd.core.picking import FilePage, Picked
 from dorkyd.core.report import (
     ConflictItem,
+    ConflictSeen,
     FileItem,
     Finding,
     IgnoreItem,
@@ -185,6 +186,7 @@ class FakeProject:
         """Released once for each sync that began to wait."""
         self.error: Exception | None = None
         """What every reading call raises; None: nothing."""
+        self.seen: ConflictSeen | None = None
         self.paused_for: float | None = None
         self.table_desk = FakeTables()
         self.histories = 0
@@ -260,7 +262,8 @@ class FakeProject:
             return history[-limit:]
         return [item for item in history if item.seq > after][:limit]
 
-    def resolve(self, path: str, keep: str) -> Sequence[ConflictItem]:
+    def resolve(self, path: str, keep: str, seen: ConflictSeen | None = None) -> Sequence[ConflictItem]:
+        self.seen = seen
         left = [c for c in self.conflicts_held if path not in (c.path, c.copy)]
         if len(left) == len(self.conflicts_held):
             raise Refused(f"{path} is not in conflict.", hint="Run `dorkyctl conflicts`.", code="no-such-conflict")

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from dorkyd.core import report
-from dorkyd.core.model import Path
-from dorkyd.core.report import Halt, HaltReason, ProblemItem, State, TrashItem
+from dorkyd.core.model import Digest, Path
+from dorkyd.core.report import ConflictSeen, Halt, HaltReason, ProblemItem, State, TrashItem
 from dorkyd.errors import (
     AuthExpired,
     Busy,
@@ -226,6 +226,10 @@ def test_actions(served: Served) -> None:
     project.conflicts_held = [conflict_item("a"), conflict_item("b")]
     left = post("/v1/projects/api/resolve", json={"path": "a", "keep": "mine"}).json()["items"]
     assert [item["path"] for item in left] == ["b"]
+    assert project.seen is None
+    shown = {"copy": "sha256:1", "named": None}
+    post("/v1/projects/api/resolve", json={"path": "b", "keep": "mine", "seen": shown})
+    assert project.seen == ConflictSeen(Digest("sha256:1"), None)
     project.publish(state=State.HALTED, halt=Halt(HaltReason.MASS_DELETE, "many", "tok"))
     assert post("/v1/projects/api/approve", json={"token": "old"}).json()["code"] == "refused-by-guard"
     assert post("/v1/projects/api/reject", json={"token": "tok"}).json()["state"] == "in-sync"

@@ -9,6 +9,8 @@ import pytest
 
 from dorkyd.core import model
 from dorkyd.core.paths import parse_conflict
+from dorkyd.core.report import ConflictSeen
+from dorkyd.reading import Reader
 from dorkyd.errors import PathProblem, Refused
 from dorkyd.folder import LocalFolder
 from tests.devices import Device, World
@@ -362,6 +364,31 @@ def test_resolve_both(tmp_path: Path, on: str) -> None:
     assert a.tree() == b.tree() == world.objects() == {"f": "mine-a", copy.replace("conflict", "kept"): "mine-b"}
     with pytest.raises(Refused):
         device.decisions.resolve("f", "both")
+
+
+@pytest.mark.parametrize("edited", ["name", "copy", "gone"])
+def test_resolve_settles_what_was_shown(tmp_path: Path, edited: str) -> None:
+    """A page that stood open says what it showed: nothing happens to anything newer, and what is shown now is settled."""
+    world, a, b, copy = _conflict(tmp_path)
+
+    def shown() -> ConflictSeen:
+        (item,) = Reader(a.engine.journal_file, a.engine.project, "A").conflicts()
+        return ConflictSeen(item.digest, item.named)
+
+    seen = shown()
+    if edited == "gone":
+        (a.root / "f").unlink()
+    else:
+        b.write("f" if edited == "name" else copy, "newer")
+    world.settle()
+    before = a.tree()
+    with pytest.raises(Refused, match="another by now") as refused:
+        a.decisions.resolve(copy, "theirs", seen)
+    assert refused.value.code == "changed-meanwhile"
+    assert a.tree() == before
+    a.decisions.resolve(copy, "theirs", shown())
+    world.settle()
+    assert a.tree() == b.tree() == {"f": "newer" if edited == "copy" else "mine-b"}
 
 
 def test_resolve_when_the_original_is_gone(tmp_path: Path) -> None:

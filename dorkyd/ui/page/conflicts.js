@@ -17,16 +17,16 @@ export function open(project, redraw) {
   let items = null;
   let wrong = null;
   const differences = new Map();
-  // By copy: what was found, `reading`, or a Problem; with what the copy was then.
+  // By copy: what was found, `reading`, or a Problem; with what both sides were then.
   const compare = (item) => {
-    differences.set(item.copy, { of: item.digest, found: "reading" });
+    differences.set(item.copy, { of: both(item), found: "reading" });
     get(of(project, "diff", { path: item.path, other: item.copy })).then(
       (found) => keep(item, found),
       (problem) => keep(item, problem),
     );
   };
   const keep = (item, found) => {
-    differences.set(item.copy, { of: item.digest, found });
+    differences.set(item.copy, { of: both(item), found });
     redraw();
   };
   const read = () =>
@@ -40,7 +40,7 @@ export function open(project, redraw) {
   const taken = (found) => {
     [items, wrong] = [found, null];
     for (const item of items.slice(0, COMPARED_UNASKED)) {
-      if (differences.get(item.copy)?.of !== item.digest) compare(item);
+      if (differences.get(item.copy)?.of !== both(item)) compare(item);
     }
     redraw();
   };
@@ -64,13 +64,22 @@ export function open(project, redraw) {
     )
       return;
     const page = await doing(
-      () => post(of(project, "resolve"), { path: item.copy, keep: which }),
+      () => post(of(project, "resolve"), {
+          path: item.copy,
+          keep: which,
+          seen: { copy: item.digest, named: item.named },
+        }),
       (left) => `Settled ${visible(item.path)}; ${plural(left.items.length, "conflict")} left.`,
     );
     if (page) {
       taken(page.items);
       document.querySelector("main h1").focus();
-    }
+    } else read();
+  };
+  // A comparison of what is no longer there is none.
+  const shownOf = (item) => {
+    const kept = differences.get(item.copy);
+    return kept?.of === both(item) ? kept.found : undefined;
   };
   const unwatch = watch(redraw);
   const again = soon(read, 300);
@@ -82,7 +91,7 @@ export function open(project, redraw) {
       wrong && !wrong.ended && h("p", { class: "note bad" }, wrong.message),
       items === null && !wrong && h("p", { class: "dim" }, "Reading …"),
       items?.length === 0 && h("p", { "data-key": "none" }, "No conflicts: nobody edited what another did."),
-      items?.map((item) => article(project, item, differences.get(item.copy)?.found, settle, compare)),
+      items?.map((item) => article(project, item, shownOf(item), settle, compare)),
     ],
     changed(name_) {
       if (name_ === project) again();
@@ -93,6 +102,8 @@ export function open(project, redraw) {
     },
   };
 }
+
+const both = (item) => `${item.digest} ${item.named}`;
 
 // The copy holds the edit of the device that it is named after.
 const isMine = (item) => item.device === store.daemon?.device;
