@@ -234,7 +234,7 @@ MAY_IMPORT: dict[str, list[str]] = {
     "tables.sources": ["api.calls", "api.failures", "api.messages", "client.*", "tables.pieces"],
     **{
         name: ["api.calls", "api.failures", "api.messages", "client.*", "tables.*"]
-        for name in ("tables.reading", "tables.writing", "tables.dataset", "tables.filesystem")
+        for name in ("tables.reading", "tables.writing", "tables.dataset", "tables.filesystem", "tables.outgoing")
     },
     "client.plans": ["api.messages", "api.calls", "api.failures", "beside"],
     "client.bodies": ["api.failures", "beside", "pages"],

@@ -24,8 +24,8 @@ from dorkyd.api.description import PROBLEMS, Described
 from dorkyd.api.streams import SLICE, Feeds, followed_log, status_events, streamed
 from dorkyd.api.waits import Waits
 from dorkyd.control import DaemonControl, NewProject
-from dorkyd.core.picking import picked
 from dorkyd.core.model import Digest
+from dorkyd.core.picking import picked
 from dorkyd.core.report import ConflictSeen, ProjectStatus, State, SyncResult
 from dorkyd.errors import Refused
 

@@ -68,7 +68,9 @@ def check_version(text: str) -> None:
     """`BadRequest` for what is not the name of one state: `*` stands for any, and a comma makes a list."""
     if not text or text == "*" or not text.isascii() or not text.isprintable() or any(sign in text for sign in ' ",'):
         raise BadRequest(
-            f"{text!r} is no version.", code="bad-version", hint="Give the one that `get` told, or leave `replaces` out."
+            f"{text!r} is no version.",
+            code="bad-version",
+            hint="Give the one that `get` told, or leave `replaces` out.",
         )
 
 

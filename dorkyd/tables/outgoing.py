@@ -10,7 +10,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from dorkyd.api.failures import ApiError
 from dorkyd.client.places import Target
@@ -152,7 +152,7 @@ class Text(io.TextIOWrapper):
 
     def __exit__(self, kind: object, *_: object) -> None:
         if kind is not None:
-            self.buffer.abandon()  # type: ignore[attr-defined]  it is one of ours
+            cast("WrittenFile | Packed", self.buffer).abandon()
         self.close()
 
 

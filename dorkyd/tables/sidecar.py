@@ -21,7 +21,7 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
@@ -29,7 +29,7 @@ from typing import Any, BinaryIO
 from dorkyd.artifacts import Artifacts
 from dorkyd.asking import check_ready
 from dorkyd.contents import Contents
-from dorkyd.core.artifact import Condition, artifact_of_remote
+from dorkyd.core.artifact import Artifact, Condition, artifact_of_remote
 from dorkyd.core.conversion import Conversion, Converted
 from dorkyd.core.model import Base, Digest, Local, Path, Remote
 from dorkyd.core.report import Warning as Told
@@ -107,6 +107,8 @@ class Sidecar:
     _tries: dict[Path, int] = field(default_factory=dict)
     _seq: int | None = None
     """How far history was read; None: nothing was looked at yet."""
+    _covered: Sequence[str] = ()
+    """The patterns in force when all was looked at."""
     _short: Shortfalls = field(init=False)
     _originals: dict[Path, set[Path]] = field(default_factory=dict)
     """By the sibling's path: what is looked at when that changes."""
@@ -185,6 +187,9 @@ class Sidecar:
                 self._due(item.path)
 
         keyring = self.engine.keyring
+        if keyring is not None and keyring.chosen != self._covered:
+            self._covered = keyring.chosen
+            self._look_at_all(reader)  # what is secret by now, and whose table is not
         for path in self._short:
             known = self._short.of(path)
             # What is encrypted is changed without a word in history.
@@ -244,10 +249,6 @@ class Sidecar:
         if notice is not None and notice.final and notice.is_of(content, by):
             return
         stands = self._stands(path, content, by, seen)
-        if stands is Stands.CURRENT:
-            if notice is not None and not notice.is_of(content, by):
-                self._short.note(path, None)
-            return
         if stands is Stands.FOREIGN:
             what = f"{beside} is not what was made of it, and is left as it is"
             # Not final: whoever moves it away expects the table.
@@ -256,9 +257,15 @@ class Sidecar:
             return
         if seen.secret and not seen.covered:
             what = f"it is encrypted and {beside} would not be, so that no table is made of it"
+            if stands is not Stands.NOTHING:
+                what = f"it is encrypted, and {beside}, which was made of it, is in the bucket in plain"
             self._short.note(
                 path, Shortfall(content, by, "convert-secret", what, f"dorkyctl encrypt '{beside}'", final=False)
             )
+            return
+        if stands is Stands.CURRENT:
+            if notice is not None and not (notice.code == "convert-rejects" and notice.is_of(content, by)):
+                self._short.note(path, None)
             return
         try:
             self._make(path, content, by, asked, seen)
@@ -296,11 +303,15 @@ class Sidecar:
         if seen.beside is None:
             # A file here that is not in the bucket yet is a person's, on its way there.
             return Stands.FOREIGN if seen.here else Stands.NOTHING
-        artifact = artifact_of_remote(sibling(path), seen.beside)
-        if not seen.beside.looked:
-            with suppress(Refused):
-                artifact = self.artifacts.stat(sibling(path))
+        artifact = self._artifact(path, seen.beside)
         return judged(artifact.own, artifact.digest, path, content, by, self._says)
+
+    def _artifact(self, path: Path, beside: Remote) -> Artifact:
+        """The sibling's object, asked for where its words are not known."""
+        if not beside.looked:
+            with suppress(Refused):
+                return self.artifacts.stat(sibling(path))
+        return artifact_of_remote(sibling(path), beside)
 
     def _says(self, word: str, digest: Digest) -> bool:
         """Whether a word of metadata means this content."""
@@ -367,7 +378,12 @@ class Sidecar:
                     raise _UnfitError(exc) from exc
             if told.digest != content:
                 raise Stale(f"{path} changed while it was read")
-            self._store(path, content, by, condition, table, secret=seen.secret or seen.covered)
+            now = self._contents.ask(lambda: self._seen(path, None))
+            if (now.secret, now.covered) != (seen.secret, seen.covered):
+                raise Stale(f"{path} or its table became secret, or is none any more, while it was read")
+            # What people wrote on the table that stands there is theirs.
+            words = dict(self._artifact(path, seen.beside).own) if seen.beside is not None else {}
+            self._store(path, content, by, condition, table, words, secret=seen.secret or seen.covered)
         rejects = f"{told.rejects} records are not in {beside}" if told.rejects != 1 else f"1 record is not in {beside}"
         hint = f"dorkyctl convert {path} OUT.parquet lists what was left out, with lines"
         note = Shortfall(content, by, "convert-rejects", rejects, hint, final=False) if told.rejects else None
@@ -386,7 +402,17 @@ class Sidecar:
             raise Refused("the worker told nothing that can be understood of it", code="unreadable-table")
         return told
 
-    def _store(self, path: Path, content: Digest, by: str, condition: Condition, table: Any, *, secret: bool) -> None:
+    def _store(
+        self,
+        path: Path,
+        content: Digest,
+        by: str,
+        condition: Condition,
+        table: Any,
+        words: Mapping[str, str],
+        *,
+        secret: bool,
+    ) -> None:
         incoming = self.artifacts.incoming()
         try:
             table.seek(0)
@@ -394,6 +420,7 @@ class Sidecar:
                 incoming.write(piece)
             made = Digest(f"sha256:{incoming.digest()}")
             own = {
+                **words,
                 OF: path.rpartition("/")[2],
                 OF_DIGEST: self._word(content, secret=secret),
                 MADE: self._word(made, secret=secret),

@@ -110,7 +110,12 @@ class _Handler(BaseHTTPRequestHandler):
     # --- one request ------------------------------------------------------------------------------------------------
 
     def _answer(self) -> None:
-        parts = urlsplit(self.path)
+        try:
+            parts = urlsplit(self.path)
+        except ValueError:
+            self.close_connection = True
+            self._problem(400, "invalid-request", "bad-target", "That is no address.")
+            return
         session = self.server.session
         wrong = door.refusal(door.Asked(self.command, parts.path, self._headers()), session)
         if wrong is not None:

@@ -57,7 +57,7 @@ class Session:
         """The request's cookies have ours."""
         # Read by hand: one odd cookie of another server on this machine makes the library see none of them.
         pairs = [part.strip().partition("=") for part in (header or "").split(";")]
-        return any([_same(value, self.cookie) for name, _, value in pairs if name == self.cookie_name])
+        return any(_same(value, self.cookie) for name, _, value in pairs if name == self.cookie_name)
 
     def has_key(self, header: str | None) -> bool:
         """The request comes from our page."""

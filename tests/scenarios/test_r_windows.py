@@ -10,9 +10,9 @@ import pytest
 from dorkyd.core import model
 from dorkyd.core.paths import parse_conflict
 from dorkyd.core.report import ConflictSeen
-from dorkyd.reading import Reader
 from dorkyd.errors import PathProblem, Refused
 from dorkyd.folder import LocalFolder
+from dorkyd.reading import Reader
 from tests.devices import Device, World
 
 

@@ -6,8 +6,10 @@ import os
 import socket
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from dorkyd.tables.converting.task import task as convert
 from dorkyd.tables.worker import Input
 
 
@@ -61,6 +63,16 @@ def call_home(request: Mapping[str, Any], files: Sequence[Input]) -> dict[str, A
     except OSError as exc:
         return {"reached": False, "why": type(exc).__name__}
     return {"reached": True}
+
+
+def slowly(request: Mapping[str, Any], files: Sequence[Input]) -> dict[str, Any]:
+    """Convert once a file is there: the name that the table's first column has."""
+    name = files[0].read(4096).split(b"\n")[0].decode()
+    files[0].seek(0)
+    Path(f"{name}.begun").touch()
+    while not Path(name).exists():
+        time.sleep(0.02)
+    return convert(request, files)
 
 
 def secrets(request: Mapping[str, Any], files: Sequence[Input]) -> dict[str, Any]:

@@ -452,7 +452,9 @@ def test_a_line_end_that_a_block_cuts_in_two_is_no_row(monkeypatch: pytest.Monke
 def test_a_mark_inside_a_text_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     """U+FEFF is a byte order mark at the beginning alone, wherever blocks begin."""
     blocks_of(2, monkeypatch)
-    assert made("a\n\ufeff\ufeffx\n".encode("utf-16-le"), encoding="utf-16-le")[1].to_pydict() == {"a": ["\ufeff\ufeffx"]}
+    assert made("a\n\ufeff\ufeffx\n".encode("utf-16-le"), encoding="utf-16-le")[1].to_pydict() == {
+        "a": ["\ufeff\ufeffx"]
+    }
 
 
 def test_json_with_bytes_that_are_no_text_is_refused() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import fsspec
 import pytest
@@ -35,6 +36,18 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch, do: Callable[[], object]) -> None
         do()
 
     monkeypatch.setattr(WrittenFile, "close", closed_and_done)
+
+
+def broken(opened: Any, data: str | bytes) -> None:
+    """Its block is left by an exception once something was written."""
+
+    def work() -> None:
+        with opened as file:
+            file.write(data)
+            raise RuntimeError("broke")
+
+    with pytest.raises(RuntimeError, match="broke"):
+        work()
 
 
 @pytest.mark.parametrize("other", ["dorky://p/same/a.txt", "/p/same/a.txt"])
@@ -96,9 +109,7 @@ def test_a_copy_onto_itself_is_nothing(served: Served, fs: DorkyFileSystem) -> N
 def test_a_text_whose_block_is_left_is_not_stored(served: Served, fs: DorkyFileSystem) -> None:
     """As of bytes."""
     served.client.upload(b"whole\n", "p:text/a.txt")
-    with pytest.raises(RuntimeError, match="broke"), fs.open("p/text/a.txt", "w") as file:
-        file.write("half")
-        raise RuntimeError("broke")
+    broken(fs.open("p/text/a.txt", "w"), "half")
     assert fs.cat_file("p/text/a.txt") == b"whole\n"
 
 
@@ -112,9 +123,7 @@ def test_a_url_whose_block_is_left_is_not_stored(served: Served, fs: DorkyFileSy
     """As of a file system's."""
     del fs
     served.client.upload(b"whole\n", "p:url/a.txt")
-    with pytest.raises(RuntimeError, match="broke"), fsspec.open("dorky://p/url/a.txt", mode, **served.options) as file:
-        file.write("half" if mode == "w" else b"half")
-        raise RuntimeError("broke")
+    broken(fsspec.open("dorky://p/url/a.txt", mode, **served.options), "half" if mode == "w" else b"half")
     assert served.client.open("p:url/a.txt").read() == b"whole\n"
 
 
@@ -127,9 +136,7 @@ def test_what_is_packed_is_stored(served: Served, fs: DorkyFileSystem, mode: str
     assert gzip.decompress(fs.cat_file("p/packed/a.txt.gz")) == b"all"
 
 
-def test_creating_is_the_stores_to_refuse(
-    served: Served, fs: DorkyFileSystem, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_creating_is_the_stores_to_refuse(served: Served, fs: DorkyFileSystem, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who looked and saw nothing may be late."""
     served.client.upload(b"theirs", "p:new/a")
     monkeypatch.setattr(DorkyFileSystem, "exists", lambda *_, **__: False)

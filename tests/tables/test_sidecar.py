@@ -193,3 +193,45 @@ def test_a_secret_gets_no_plain_sibling(made: list[RealDaemon], tmp_path: Path) 
     a.start()
     a.sync()
     assert stored(a, "x.parquet").count("put") == before == 1
+
+
+def test_what_became_secret_while_it_was_converted(made: list[RealDaemon], tmp_path: Path) -> None:
+    """Its table is not stored in plain: what counts is how things are when it would be."""
+    strange = {"STRANGE_TASK": "tests.tables.misbehaving:slowly"}
+    a = start(made, tmp_path, "a", convert=CONVERT, env=strange, module="tests.tables.strange")
+    go, begun = tmp_path / "go", tmp_path / "go.begun"
+    a.start()
+    (a.root / "x.csv").write_text(f"{go}\n1\n")
+    wait_until("it converts", begun.exists)
+    founded(a, "x.csv")
+    go.touch()
+    tells(a, "convert-secret", "x.csv: it is encrypted and x.parquet would not be")
+    a.sync()
+    assert not (tmp_path / "bucket" / "x.parquet").exists()
+
+
+def test_a_table_that_stands_in_plain_is_told(made: list[RealDaemon], tmp_path: Path) -> None:
+    """When its original becomes secret after it was made; until it is encrypted too."""
+    a = start(made, tmp_path, "a", convert=CONVERT)
+    (a.root / "x.csv").write_bytes(b"n\n1\n")
+    a.start()
+    wait_until("the table is there", lambda: table(a, "x.parquet") == {"n": [1]})
+    founded(a, "x.csv")
+    tells(a, "convert-secret", "x.parquet, which was made of it, is in the bucket in plain", "dorkyctl encrypt")
+    ok(a, "encrypt", "x.parquet")
+    wait_until("that is over", lambda: warnings(a) == {})
+
+
+def test_a_persons_words_on_a_table_stay(made: list[RealDaemon], tmp_path: Path) -> None:
+    """Metadata beside the converter's own is not the converter's."""
+    a = start(made, tmp_path, "a", convert=CONVERT)
+    (a.root / "x.csv").write_bytes(b"n\n1\n")
+    a.start()
+    wait_until("the table is there", lambda: table(a, "x.parquet") == {"n": [1]})
+    a.sync()
+    with a.client() as client:
+        client.update_metadata("p:x.parquet", {"note": "for the board"})
+        a.sync()
+        (a.root / "x.csv").write_bytes(b"n\n2\n")
+        wait_until("it follows", lambda: table(a, "x.parquet") == {"n": [2]})
+        assert client.metadata("p:x.parquet")["note"] == "for the board"

@@ -206,3 +206,13 @@ def test_no_daemon(browser: Browser) -> None:
         assert (answer.status, answer.code) == (503, "daemon-not-running")
         assert "dorkyctl up" in json.loads(answer.body)["hint"]
     assert browser.ask("GET", "/").status == 200
+
+
+def test_a_target_that_is_none(browser: Browser, capfd: pytest.CaptureFixture[str]) -> None:
+    """Whoever sends it gets an answer, and the terminal of the person nothing to read."""
+    port = browser.server.session.port
+    with socket.create_connection(("127.0.0.1", port), DEADLINE_S) as raw:
+        raw.sendall(f"GET http://[/x HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n".encode())
+        said = raw.makefile("rb").read()
+    assert b" 400 " in said
+    assert capfd.readouterr().err == ""
