@@ -140,7 +140,6 @@ UNREACHED: dict[Site, str] = {
     ("sql DELETE repeats", "repeats.Repeats.failed"): _REPEATS,
     ("sql DELETE repeats", "repeats.Repeats.forget"): _REPEATS,
     ("sql DELETE repeats", "repeats.Repeats.answer"): _REPEATS,
-    ("sql COMMIT", "batches.Batches.commit"): _BATCHES,
     ("sql COMMIT", "batches.Batches.expire"): _BATCHES,
     ("sql COMMIT", "remote_side.RemoteSide.read_back"): _BATCHES,
     ("sql DELETE batches", "batch_rows.BatchRows.complete"): _BATCHES,
