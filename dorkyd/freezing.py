@@ -184,8 +184,9 @@ class Freezing:
         self.held.clear()
 
     def batch_of(self, path: Path) -> str | None:
-        """The batch that a write of this path is of; None: of none."""
-        return next((batch for batch, paths in self._going.items() if path in paths), None)
+        """The batch that a write of this path is of; None: of none, or it was given up."""
+        going = (batch for batch, paths in self._going.items() if path in paths)
+        return next((batch for batch in going if self.batches.is_open(batch)), None)
 
     def settle(self, under_way: Collection[Path], stuck: Collection[Path]) -> None:
         """Complete each batch once all of it is written. What cannot be sent is not waited for."""

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from pathlib import Path as FilePath
 
 import pytest
 
+from dorkyd.buckets.memory import Fault
+from dorkyd.core import metadata
 from dorkyd.core.artifact import Remove
-from dorkyd.core.batches import WAIT_S
+from dorkyd.core.batches import OPEN_S, WAIT_S
 from dorkyd.core.model import Path
 from dorkyd.core.report import Thawed
-from dorkyd.errors import Refused
+from dorkyd.errors import DorkyError, Refused, Transient
+from dorkyd.local_side import LocalSide
 from tests.devices import Device, Kill, World, trap_commits
 from tests.scenarios.test_artifacts import ask, no_leftovers, version_of
 from tests.scenarios.test_batches import MEMBERS, NEW, OLD, make, steps, whole
@@ -253,3 +257,106 @@ def test_a_member_that_cannot_be_sent(world: World) -> None:
     assert len(done.batches) == 1
     world.settle()
     assert two.tree() == {"d/a": "a2", "d/b": "b2", "other": "o"}
+
+
+def offline(world: World, *, gone: bool) -> None:
+    """No route to the bucket, or one again."""
+    fault = Fault(Transient("no route to host", offline=True))
+    world.faults = lambda _device, _verb, _key: fault if gone else None
+
+
+def test_the_bucket_is_away_for_longer_than_the_lease(world: World) -> None:
+    """Its holder lives and says so: the freeze is no shorter for it."""
+    one, _ = world.devices
+    freeze(one, lease_s=10)
+    write(one)
+    one.look()
+    one.step(1)
+    offline(world, gone=True)
+    one.look()
+    for _ in steps(one, 60, 5):
+        one.engine.renew_freeze("job")
+    assert one.engine.trouble is not None
+    offline(world, gone=False)
+    one.look()
+    for _ in steps(one, 5, 1):
+        assert world.objects() == OLD
+    release(one)
+    world.settle()
+    world.all_hold(NEW)
+
+
+def test_paused_for_longer_than_the_lease(world: World) -> None:
+    """A person pauses the project while a job writes, and resumes it."""
+    one, _ = world.devices
+    freeze(one, lease_s=10)
+    write(one)
+    one.engine.pause(one.clock.time_ns() + int(60e9))
+    for _ in steps(one, 50, 5):
+        one.engine.renew_freeze("job")
+    one.engine.pause(0)
+    one.look()
+    for _ in steps(one, 5, 1):
+        assert world.objects() == OLD
+    release(one)
+    world.settle()
+    world.all_hold(NEW)
+
+
+def test_the_engine_is_busy_for_longer_than_the_lease(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What its holder said meanwhile is heard before it is judged."""
+    one, _ = world.devices
+    freeze(one, lease_s=10)
+    write(one)
+    scan = LocalSide.scan
+    said: list[Future[object]] = []
+
+    def long(local: LocalSide, tree: Path | None, now: float) -> object:
+        for _ in range(4):
+            one.clock.advance(5)
+            said.append(one.engine.call(lambda: one.engine.renew_freeze("job")))
+        return scan(local, tree, now)
+
+    monkeypatch.setattr(LocalSide, "scan", long)
+    one.look()
+    one.step(0.1)
+    monkeypatch.undo()
+    assert said
+    for _ in steps(one, 5, 1):
+        assert world.objects() == OLD
+    assert [each.exception() for each in said] == [None] * len(said)
+    assert one.engine.freezing.frozen is not None
+
+
+def test_a_batch_that_took_too_long_is_told_of_all_the_same(world: World) -> None:
+    """What is sent in the very cycle that gives the batch up is of none, and announced like any change."""
+    one, two = world.devices
+    freeze(one)
+    write(one)
+    one.look()
+    one.step(1)
+    cut = [True]
+    fault = Fault(Transient("connection reset"), "before")
+    world.faults = lambda who, what, key: fault if cut[0] and (who, what, key) == ("A", "PUT", "d/c") else None
+    one.engine.freezing.release("job")
+    for _ in steps(one, 30, 1):
+        pass
+    [(began, _)] = one.engine._open.batches._open.values()  # type: ignore[union-attr]
+    cut[0] = False
+    one.step(began + OPEN_S - 0.1 - one.clock.monotonic())  # it is looked at
+    one.step(0.2)  # given up, and sent
+    one.settle()
+    assert one.journal.batches.ours(_batch_of(world, "d/c") or "").written == 0, "it waits for nobody to be told of"
+    two.look(whole=False)
+    for _ in steps(two, 3):
+        pass
+    assert "d/c" in two.tree() or two.journal.remote(Path("d/c")) is not None, "the log told of it"
+    for device in (one, two):
+        device.clock.advance(WAIT_S)
+    world.settle()
+    world.all_hold(NEW)
+
+
+def _batch_of(world: World, key: str) -> str | None:
+    info = world.store.client().head(key)
+    return info.meta.get(metadata.BATCH) if info is not None else None
