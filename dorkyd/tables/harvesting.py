@@ -189,6 +189,8 @@ class Harvester:
             facts, source = tables.facts(content, workshop=self.workshop, asked=not change.ours)
         except Stale:
             return
+        if tables.is_secret_now(change.path, change.digest):
+            return  # since it was begun
         if source != "kept":
             self._keep(tables, change.digest, facts)
         if change.before is not None and change.before != change.digest:

@@ -7,13 +7,14 @@ from pathlib import Path as FilePath
 
 import pytest
 
+from dorkyd import freezing, jobs
 from dorkyd.buckets.memory import Fault
 from dorkyd.core import metadata
 from dorkyd.core.artifact import Remove
 from dorkyd.core.batches import OPEN_S, WAIT_S
 from dorkyd.core.model import Path
 from dorkyd.core.report import Thawed
-from dorkyd.errors import DorkyError, Refused, Transient
+from dorkyd.errors import Refused, Transient
 from dorkyd.local_side import LocalSide
 from tests.devices import Device, Kill, World, trap_commits
 from tests.scenarios.test_artifacts import ask, no_leftovers, version_of
@@ -355,6 +356,30 @@ def test_a_batch_that_took_too_long_is_told_of_all_the_same(world: World) -> Non
         device.clock.advance(WAIT_S)
     world.settle()
     world.all_hold(NEW)
+
+
+def test_many_batches_on_a_slow_line(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each has its quarter of an hour from its own first write on: the last are not given up for the time of the first."""
+    one, two = world.devices
+    monkeypatch.setattr(freezing, "ENTRY_CHANGES", 2)
+    monkeypatch.setattr(jobs, "IN_FLIGHT", 2)
+    parts = {f"part-{number}": f"{number}" for number in range(8)}
+    freeze(one)
+    for path, text in parts.items():
+        one.write(path, text)
+    one.look()
+    one.step(0.5)
+    one.engine.freezing.release("job")
+    for _ in steps(one, 3, 0.5):
+        pass
+    for _ in steps(one, OPEN_S * 3, OPEN_S / 3):
+        if (done := one.engine.freezing.release("job")) is not None:
+            break
+    assert done is not None
+    rows = [one.journal.batches.members(batch) for batch in done.batches]
+    assert rows == [["part-0", "part-1"], ["part-2", "part-3"], ["part-4", "part-5"], ["part-6", "part-7"]]
+    two.settle()
+    assert {path: two.tree().get(path) for path in parts} == parts
 
 
 def _batch_of(world: World, key: str) -> str | None:

@@ -8,6 +8,7 @@ import json
 import pathlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -210,6 +211,26 @@ def test_nothing_of_what_is_encrypted_is_kept_or_told(world: World, workshop: Wo
     assert in_bucket(world) == {}
     shown = Diffing(ann.device.engine, ann.tables).diff("secret/t.parquet", None, None)
     assert (shown.table, shown.compared) == (None, Compared("masked", ""))
+
+
+def test_what_is_to_be_encrypted_while_it_is_looked_at_is_not_kept(world: World, workshop: Workshop) -> None:
+    """The worker may take a minute, and somebody decides in that time that nobody may know the least of it."""
+    from dorkyd.core.model import Path as ProjectPath
+
+    ann = Desk(founded(world), workshop)
+    digest = ann.make("t.parquet", data.taxi)
+
+    class Slow(Workshop):
+        def do(self, *args: Any, **more: Any) -> dict[str, Any]:
+            done = workshop.do(*args, **more)
+            ann.device.keyring.encrypt(("*.parquet",))
+            return done
+
+    ann.harvester.workshop = Slow()
+    settled(world, ann)
+    assert ann.tables.now(ProjectPath("t.parquet")).secret
+    assert in_bucket(world) == {}
+    assert ann.harvester.cache.get(digest) is None
 
 
 def test_mode_pull_writes_no_facts(world: World, two: tuple[Desk, Desk], workshop: Workshop) -> None:
