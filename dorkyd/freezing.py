@@ -94,6 +94,12 @@ class Freezing:
         if self.frozen is not None and self.frozen.name == name and self.released_at is None:
             return self.renew(name)
         self.check()
+        if self._going:
+            raise Refused(
+                "what the freeze before this one held back is still on its way",
+                code="frozen",
+                hint="`dorkyctl sync --wait`, and try again",
+            )
         now, now_ns = self.clock.monotonic(), self.clock.time_ns()
         frozen = Freeze(name, holder, now_ns, now_ns + int(limit_s * 1e9), lease_s)
         with self.journal.atomic():

@@ -382,6 +382,31 @@ def test_many_batches_on_a_slow_line(world: World, monkeypatch: pytest.MonkeyPat
     assert {path: two.tree().get(path) for path in parts} == parts
 
 
+def test_the_next_job_does_not_hold_back_what_the_last_one_wrote(world: World) -> None:
+    """It begins when that is on its way no more: else two jobs that take turns let nothing go."""
+    one, two = world.devices
+    freeze(one)
+    write(one)
+    one.look()
+    one.step(1)
+    one.engine.freezing.release("job")
+    refused = 0
+    for _ in range(100):
+        try:
+            one.engine.freezing.freeze("second", "another job", 30, 60)
+            break
+        except Refused as exc:
+            refused += exc.code == "frozen"
+            one.step(0.1)
+    assert refused
+    assert one.engine.freezing.frozen is not None
+    for _ in steps(one, 5):
+        one.engine.renew_freeze("second")
+    assert one.engine.freezing.release("job") is not None
+    two.settle()
+    assert whole(two)
+
+
 def _batch_of(world: World, key: str) -> str | None:
     info = world.store.client().head(key)
     return info.meta.get(metadata.BATCH) if info is not None else None
