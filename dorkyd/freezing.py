@@ -29,6 +29,8 @@ from dorkyd.ports import Clock
 
 LEASE_S, SHORTEST_S, LONGEST_S = 30.0, 2.0, 600.0
 """How long a freeze holds without being renewed; what may be asked for."""
+MOST_S = 365 * 86_400.0
+"""The longest limit."""
 GATHER_S = 60.0
 """How long a release waits for files that are still being written."""
 _KEY = "freeze"
@@ -85,9 +87,9 @@ class Freezing:
 
     def freeze(self, name: str, holder: str, lease_s: float, limit_s: float) -> Freeze:
         """Freeze, under a name that the holder made up; the same again renews it. `Refused` (`frozen`, `bad-lease`)."""
-        if not SHORTEST_S <= lease_s <= LONGEST_S or limit_s < lease_s:
+        if not (SHORTEST_S <= lease_s <= LONGEST_S and lease_s <= limit_s <= MOST_S):
             raise Refused(
-                f"a lease is {SHORTEST_S:g} to {LONGEST_S:g} seconds, and the limit no less",
+                f"a lease is {SHORTEST_S:g} to {LONGEST_S:g} seconds, and the limit no less, and at most a year",
                 code="bad-lease",
                 hint="renew it, so that it is over soon after its holder died",
             )

@@ -407,6 +407,14 @@ def test_the_next_job_does_not_hold_back_what_the_last_one_wrote(world: World) -
     assert whole(two)
 
 
+@pytest.mark.parametrize("limit_s", [1.0, 1e9, float("inf"), float("nan")])
+def test_a_limit_that_is_none_is_refused(world: World, limit_s: float) -> None:
+    """As a mistake of whoever asked, not as one of ours."""
+    with pytest.raises(Refused, match="limit") as caught:
+        freeze(world.devices[0], limit_s=limit_s)
+    assert caught.value.code == "bad-lease"
+
+
 def _batch_of(world: World, key: str) -> str | None:
     info = world.store.client().head(key)
     return info.meta.get(metadata.BATCH) if info is not None else None
