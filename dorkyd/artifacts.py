@@ -42,6 +42,7 @@ from dorkyd.core.timeline import PathVersion
 from dorkyd.decisions import checked
 from dorkyd.engine import Engine
 from dorkyd.errors import Integrity, Refused, Stale, Transient
+from dorkyd.former import Former
 from dorkyd.ports import Bucket, Chunk, ObjectInfo, Reading
 from dorkyd.reading import Reader
 from dorkyd.reading_rows import rfc3339
@@ -204,6 +205,14 @@ class Artifacts:
                 what = f"{path!r} holds {whole.size} bytes, and says that it holds {artifact.size}"
                 raise Integrity(what, code=TAMPERED, hint="another tool wrote it: put it again")
             yield whole
+
+    @contextmanager
+    def open_former(self, text: str, version: str) -> Iterator[tuple[Artifact, Callable[[int], Iterator[Chunk]]]]:
+        """As `ArtifactControl.open_former`."""
+        path = checked(text)
+        self._bucket()
+        with Former(self.engine, self.wholes).open(path, version) as (artifact, whole):
+            yield artifact, whole.read
 
     def versions(self, text: str) -> Sequence[ArtifactVersion]:
         """The states that any place tells of (`dorkyd.versions`), newest first."""

@@ -19,6 +19,7 @@ from urllib.parse import quote, unquote, urlsplit
 import yaml
 from yaml import ScalarNode
 
+from dorkyd.config_convert import conversions_of
 from dorkyd.config_listen import listen_of
 from dorkyd.config_nodes import Source, Table, folder_name, items_of
 from dorkyd.config_overlaps import refuse_overlaps
@@ -50,9 +51,10 @@ _PROJECT_KEYS = frozenset(
         "allow",
         "encrypt",
         "compress",
+        "convert",
     }
 )
-_UNBUILT = {key: f"`{key}` is not built yet; remove it, dorkyd will not pretend to obey it" for key in ("convert",)}
+_UNBUILT: dict[str, str] = {}
 _FOR = {"endpoint_url": "s3:// and gs://", "region": "s3://", "profile": "s3://"}
 """The schemes of the buckets that a setting is for."""
 _PROJECT_NAME = re.compile(r"\w(?:[\w .+@-]*[\w.+@-])?")
@@ -265,11 +267,12 @@ def _project(table: Table, homes: Homes, poll_s: float) -> Project:
     if hold_s < settle_s:
         raise table.wrong("hold_s", f"`hold_s` must be at least `settle_s`, which is {settle_s:g}")
     name = _name(table, path)
+    mode = _mode(table) if path else _no_mode(table)
     return Project(
         name=name,
         path=path or str(homes.state_dir / "folders" / name),
         bucket=bucket,
-        mode=_mode(table) if path else _no_mode(table),
+        mode=mode,
         endpoint_url=_endpoint(table),
         region=table.text("region"),
         profile=table.text("profile"),
@@ -288,6 +291,7 @@ def _project(table: Table, homes: Homes, poll_s: float) -> Project:
         compress=_patterns(table, "compress"),
         tripwire=_tripwire(table),
         allow=_patterns(table, "allow"),
+        convert=conversions_of(table, mode),
         merge_env=_or(table.boolean("merge_env"), _PROJECT.merge_env),
     )
 

@@ -21,9 +21,9 @@ from dorkyd.control_prospect import ProspectControl
 from dorkyd.control_tables import TableControl
 from dorkyd.core.artifact import Artifact, ArtifactVersion, Condition
 from dorkyd.core.audit import EVERYTHING, Filter
+from dorkyd.core.picking import FilePage, Picked
 from dorkyd.core.report import (
     ConflictItem,
-    FileItem,
     Finding,
     IgnoreItem,
     LogItem,
@@ -83,6 +83,13 @@ class ArtifactControl(Protocol):
     ) -> AbstractContextManager[tuple[Artifact, Iterator[Chunk]]]:
         """The object as it is now with its bytes from an offset on, as `open`, in one look. `Stale` where that takes another look first:
         it is not there, ends before, or does not tell what it is.
+        """
+
+    def open_former(
+        self, path: str, version: str
+    ) -> AbstractContextManager[tuple[Artifact, Callable[[int], Iterator[Chunk]]]]:
+        """A state that is or was there, by its whole version or digest, and its bytes from an offset on. `Refused`
+        (`no-such-version`, `content-gone`).
         """
 
     def check(self, path: str, condition: Condition) -> None:
@@ -201,8 +208,10 @@ class ProjectControl(Protocol):
     def resume(self) -> ProjectStatus:
         """End a pause."""
 
-    def files(self, prefix: str, after: str, limit: int, *, remote: bool) -> Sequence[FileItem]:
-        """Paths beginning with `prefix`, in order, after `after`; `remote`: what the bucket is known to hold."""
+    def files(self, prefix: str, after: str, limit: int, *, remote: bool, pick: Picked | None = None) -> FilePage:
+        """At most `limit` paths beginning with `prefix`, in order, after `after`; `remote`: what the bucket is known to hold;
+        `pick`: those that it takes, as far as a look of bounded length gets.
+        """
 
     def tree(self, folder: str, after: str, limit: int, *, match: str, unsettled: bool) -> Sequence[TreeItem]:
         """Entries of one folder ("": the root) in the order of paths, after the entry `after`; behind all that is synced what is

@@ -24,10 +24,10 @@ from dorkyd.core import costs
 from dorkyd.core.audit import EVERYTHING, Filter
 from dorkyd.core.ignore import IgnoreRules
 from dorkyd.core.model import DeleteLocal, DeleteRemote, Download, Fetch, KeepBoth, MoveLocal, Path
+from dorkyd.core.picking import FilePage, Picked
 from dorkyd.core.report import (
     ConflictItem,
     Cost,
-    FileItem,
     Finding,
     IgnoreItem,
     LogItem,
@@ -60,6 +60,7 @@ from dorkyd.tables.harvesting import Workroom
 from dorkyd.tables.looking import Tables
 from dorkyd.tables.notices import Notice, noted
 from dorkyd.tables.notices import warnings as told_in_status
+from dorkyd.tables.sidecar import Sidecar
 from dorkyd.team import TeamDesk
 
 _log = logging.getLogger("dorkyd.project")
@@ -127,6 +128,8 @@ class ProjectRunner:
         self._pushes = Pushes(engine)
         self._manual = Manual(engine, self._pushes, self._wait_for, self._tell_now)
         engine.finish_pushes = self._pushes.settle
+        self._sidecar = Sidecar(engine, self._artifacts) if engine.project.convert else None
+        self._sidecar_told = -1
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._tickets: list[_Ticket] = []
@@ -154,11 +157,15 @@ class ProjectRunner:
     def start(self) -> None:
         """Begin."""
         self._thread.start()
+        if self._sidecar is not None:
+            self._sidecar.start()
 
     def ask_to_stop(self) -> None:
         """Begin nothing new."""
         self._workroom.harvester.forget(self._tables)
         self._stopping.set()
+        if self._sidecar is not None:
+            self._sidecar.stop()
         # What waits for its bandwidth limit would wait far longer than anybody who stops wants to.
         self._throttle.hold()
         self._wake.set()
@@ -305,6 +312,9 @@ class ProjectRunner:
         now = engine.clock.monotonic()
         changes = engine.journal.changes if engine.journal is not None else -1
         self._recount = math.inf
+        if self._sidecar is not None and changes != self._sidecar_told:
+            self._sidecar_told = changes
+            self._sidecar.look()
         if changes != self._changes:
             if state is not self._settled or now - self._counted >= _COUNT_S:
                 self._counted, self._settled, self._changes = now, state, changes
@@ -335,6 +345,7 @@ class ProjectRunner:
             halt=engine.held.halt if engine.held is not None else None,
             warnings=(
                 *(Warning(code, what, todo) for code, (what, todo) in sorted(engine.warnings.items())),
+                *(self._sidecar.notices if self._sidecar is not None else ()),
                 *told_in_status(self._noticed, project.name, engine.clock.time_ns()),
             ),
             requests=counts,
@@ -506,9 +517,9 @@ class ProjectRunner:
         self._decide(lambda: self._engine.pause(0))
         return self._decide(lambda: self._engine.look_again(scan=False))
 
-    def files(self, prefix: str, after: str, limit: int, *, remote: bool) -> Sequence[FileItem]:
+    def files(self, prefix: str, after: str, limit: int, *, remote: bool, pick: Picked | None = None) -> FilePage:
         """As `ProjectControl.files`."""
-        return self._reader().files(prefix, after, limit, remote=remote, rules=self._engine.rules())
+        return self._reader().page(prefix, after, limit, remote=remote, rules=self._engine.rules(), pick=pick)
 
     def tree(self, folder: str, after: str, limit: int, *, match: str, unsettled: bool) -> Sequence[TreeItem]:
         """As `ProjectControl.tree`."""

@@ -20,6 +20,7 @@ from dorkyd.core.audit import EVERYTHING, Filter
 from dorkyd.core.ignore import IgnoreRules
 from dorkyd.core.model import Path
 from dorkyd.core.paths import ConflictName, parse, parse_conflict
+from dorkyd.core.picking import FilePage, Picked
 from dorkyd.core.report import ConflictItem, FileItem, LogItem, ProblemItem, TrashItem, TreeItem, Why
 from dorkyd.core.settings import Mode, Project
 from dorkyd.errors import PathProblem, Refused
@@ -39,10 +40,17 @@ from dorkyd.reading_rows import (
     last_of,
     log_of,
     page_of,
+    paths_of,
     problem_of,
     rfc3339,
+    rows_of,
 )
 from dorkyd.reading_tree import Tree
+
+SLICE = 2000
+"""So many rows are in memory at a time."""
+MOST_PASSED = 50_000
+"""So many are looked at for one page of what is picked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,21 +84,51 @@ class Reader:
         `remote`: what the bucket is known to hold, with the bucket's digest, size and version. Otherwise what either
         side is known to hold, as last agreed on where it was. `Refused` for a prefix that no path can have.
         """
+        return self.page(prefix, after, limit, remote=remote, rules=rules).items
+
+    def page(
+        self,
+        prefix: str,
+        after: str,
+        limit: int,
+        *,
+        remote: bool,
+        rules: IgnoreRules | None = None,
+        pick: Picked | None = None,
+    ) -> FilePage:
+        """The same, and what the following page comes after. `pick`: of these only what it takes; after `MOST_PASSED` paths the
+        page ends, however few it has.
+        """
         _check_prefix(prefix)
         _check_text(after)
         found: list[FileItem] = []
+        passed = 0
         with self._reading() as conn:
-            while conn is not None and len(found) < limit:
-                want = limit - len(found)
-                rows = page_of(conn, ("remote",) if remote else SIDES, prefix, after, want)
+            while conn is not None and passed < MOST_PASSED:
+                # One more than is told shows whether anything follows.
+                want = SLICE if pick is not None else min(SLICE, limit + 1 - len(found))
+                place = ("remote",) if remote else SIDES, prefix, after, want
+                if pick is None or pick.patterns is None:
+                    rows = page_of(conn, *place)
+                    paths = [row.path for row in rows]
+                else:
+                    # Of what no pattern picks nothing else need be known.
+                    paths = paths_of(conn, *place)
+                    rows = rows_of(conn, [path for path in paths if pick.patterns.picks(path)])
                 for row in rows:
                     item = row.item(row.remote if remote else row.agreed)
-                    if item is not None and (rules is None or not rules.skip(row.path, False)):
-                        found.append(item)
-                if len(rows) < want:
-                    break
-                after = rows[-1].path
-        return found
+                    if item is None or (pick is not None and not pick.takes(item)):
+                        continue
+                    if rules is not None and rules.skip(row.path, False):
+                        continue
+                    if len(found) == limit:
+                        return FilePage(found, found[-1].path)
+                    found.append(item)
+                if len(paths) < want:
+                    return FilePage(found)
+                after = paths[-1]
+                passed += len(paths) if pick is not None else 0
+        return FilePage(found, after if conn is not None else None)
 
     def tree(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -86,11 +87,25 @@ class Row:
 
 def page_of(conn: sqlite3.Connection, tables: Sequence[str], prefix: str, after: str, limit: int) -> list[Row]:
     """The next rows of the union of the tables. Each is read in the order of its key, and only as far as the page."""
+    return joined(conn, *_next_paths(tables, prefix, after, limit))
+
+
+def paths_of(conn: sqlite3.Connection, tables: Sequence[str], prefix: str, after: str, limit: int) -> list[Path]:
+    """As `page_of`, their paths alone: a tenth of the work."""
+    return [path for (path,) in conn.execute(*_next_paths(tables, prefix, after, limit))]
+
+
+def rows_of(conn: sqlite3.Connection, paths: Sequence[Path]) -> list[Row]:
+    """All that is known of these paths, in their order."""
+    return joined(conn, "SELECT value FROM json_each(?)", (json.dumps(paths),))
+
+
+def _next_paths(tables: Sequence[str], prefix: str, after: str, limit: int) -> tuple[str, Values]:
     # One lower bound, the tighter: given two, SQLite may seek by the other and read its way up.
     lower = ("path > ?", after) if after >= prefix else ("path >= ?", prefix)
     part = f"WHERE {lower[0]} AND path < ?"
     union = " UNION ".join(f"SELECT path FROM {table} {part}" for table in tables)  # noqa: S608 - constant
-    return joined(conn, f"{union} ORDER BY path LIMIT ?", (*(lower[1], behind(prefix)) * len(tables), limit))
+    return f"{union} ORDER BY path LIMIT ?", (*(lower[1], behind(prefix)) * len(tables), limit)
 
 
 def behind(prefix: str) -> str | bytes:

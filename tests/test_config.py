@@ -7,7 +7,19 @@ from pathlib import Path
 import pytest
 
 from dorkyd import config
-from dorkyd.core.settings import Bandwidth, GiB, Guard, Listen, MiB, Mode, Project, PushQueue, Settings, TrashLimits
+from dorkyd.core.settings import (
+    Bandwidth,
+    Converting,
+    GiB,
+    Guard,
+    Listen,
+    MiB,
+    Mode,
+    Project,
+    PushQueue,
+    Settings,
+    TrashLimits,
+)
 from dorkyd.errors import Configuration
 
 EXAMPLE = Path(__file__).parents[1] / "config" / "dorkyd.example.yaml"
@@ -186,7 +198,18 @@ HEAD = "projects:\n  - path: /p/api\n    bucket: s3://acme/api\n"
         ("bandwidth: {upload: 10MiB}", "unknown setting `upload` in `bandwidth`; known are down, up"),
         ("bandwidth: {up: fast}", "`up` must be a size such as 10MiB, 5GiB or a number of bytes"),
         ("bandwidth: {down: 10}", "`down` must be 0 (no limit) or at least 1KiB a second: is a unit missing?"),
-        ("convert: x", "`convert` is not built yet"),
+        ("convert: x", "`convert` must be a list"),
+        ("convert: [{to: parquet}]", "an entry of `convert` needs a `match`"),
+        ("convert: [{match: '*.csv'}]", "`to` must be parquet"),
+        ("convert: [{match: '*.csv', to: orc}]", "`to` must be parquet"),
+        ("convert: [{match: '!*.csv', to: parquet}]", "`match` must be one gitignore pattern that picks files"),
+        (
+            "convert: [{match: '*.csv', to: parquet, schema: ../x}]",
+            "`schema` must be the path of a file in the project",
+        ),
+        ("convert: [{match: '*.csv', to: parquet, delimiter: ab}]", "`delimiter` must be one ASCII character"),
+        ("convert: [{match: '*.csv', to: parquet, encoding: no-such}]", "`no-such` is no encoding"),
+        ("convert: [{match: '*.csv', to: parquet, schme: x}]", "did you mean `schema`?"),
         ("endpoint_url: 127.0.0.1:9000", "`endpoint_url` must be http(s)://HOST:PORT, such as http://127.0.0.1:9000"),
         ("endpoint_url: http://h:port", "`endpoint_url` must be http(s)://HOST:PORT, such as http://127.0.0.1:9000"),
         ("ignore: '*.tmp'", '`ignore` must be a list, such as ["*.tmp"]'),
@@ -219,6 +242,23 @@ def test_a_mistake_is_named_with_its_line(line: str, message: str, homes: config
     # An unclosed bracket is only noticed at the end of the file.
     assert place == ("config.yaml:5" if line == "region: [x" else "config.yaml:4")
     assert message in told
+
+
+@pytest.mark.parametrize("mode", ["pull", "manual"])
+def test_converting_needs_a_mode_that_writes(mode: str, homes: config.Homes) -> None:
+    """A setting that would be ignored is refused."""
+    with pytest.raises(Configuration, match=f"`mode: {mode}` .*: remove `convert`"):
+        read(f"{HEAD}    mode: {mode}\n    convert: [{{match: '*.csv', to: parquet}}]\n", homes)
+    with pytest.raises(Configuration, match="a project without `path` has no folder"):
+        read("projects: [{name: x, bucket: 's3://acme/x', convert: [{match: '*.csv', to: parquet}]}]", homes)
+
+
+def test_what_is_converted(homes: config.Homes) -> None:
+    """Each entry with what it says; a tab is a delimiter as well."""
+    (project,) = read(
+        HEAD + '    convert: [{match: "*.txt", to: parquet, delimiter: "\\t", schema: a/b.yaml}]\n', homes
+    ).projects
+    assert project.convert == (Converting("*.txt", "parquet", "a/b.yaml", "\t"),)
 
 
 @pytest.mark.parametrize(

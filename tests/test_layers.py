@@ -43,7 +43,7 @@ KEYS = ["keys", "key_store", "key_chain", "keyring", "codecs", "sealing"]
 """Encryption: over a bucket, so that all above see plain bytes."""
 STORES = ["sqlite", "journal", "ledger", "schema", "sessions", "repeats", "batch_rows", "manual_rows"]
 ENGINE = [
-    *("asking", "batches", "freezing", "storing", "artifacts", "wholes", "reading_artifacts", "team"),
+    *("asking", "batches", "freezing", "storing", "artifacts", "former", "wholes", "reading_artifacts", "team"),
     *("placing", "contents", "reinstating", "restoring", "undoing", "versions", "reading_history"),
     *("emptying", "diffing", "auditing", "histories"),
     *("manual", "manual_staging", "manual_push", "manual_finishing", "manual_copies", "manual_reading"),
@@ -77,7 +77,7 @@ ENGINE = [
         "reading_tree",
     ),
 ]
-CONFIG = ["config_team", "config", "config_listen", "config_nodes", "config_overlaps", "config_edit"]
+CONFIG = ["config_team", "config_convert", "config", "config_listen", "config_nodes", "config_overlaps", "config_edit"]
 
 MAY_IMPORT: dict[str, list[str]] = {
     "core.*": ["core.*", "errors"],
@@ -97,6 +97,11 @@ MAY_IMPORT: dict[str, list[str]] = {
     "tables.*": [*PORTS, *STORES, *KEYS, *ENGINE, "tables.*"],
     "tables": [],
     "tables.worker": [],
+    # A package that loads pyarrow at once: it is imported inside functions only, or by its name in the worker.
+    "tables.converting.*": [*PORTS, "tables.converting.*", "tables.worker", "config_nodes", "allocator", "durable"],
+    "tables.siblings": ["core.*"],
+    "tables.shortfalls": [*PORTS, *STORES, *KEYS, *ENGINE],
+    "tables.sidecar": [*PORTS, *STORES, *KEYS, *ENGINE, "tables.shortfalls", "tables.siblings", "tables.supervisor"],
     "tables.formats": [],
     "passphrases": ["errors"],
     "keys": ["core.*", "errors", "durable", "passphrases", "private"],
@@ -199,6 +204,7 @@ MAY_IMPORT: dict[str, list[str]] = {
     "client": ["client.*"],
     "client.*": [
         "client.*",
+        *("tables.dataset", "tables.reading", "tables.sources", "tables.writing"),
         "api.messages",
         "api.import_messages",
         "api.import_calls",
@@ -222,6 +228,14 @@ MAY_IMPORT: dict[str, list[str]] = {
         "pages",
         "slabs",
     ],
+    # Tables are read by a client, in its process.
+    "tables.pieces": ["client.reading"],
+    "tables.kinds": ["api.failures"],
+    "tables.sources": ["api.calls", "api.failures", "api.messages", "client.*", "tables.pieces"],
+    **{
+        name: ["api.calls", "api.failures", "api.messages", "client.*", "tables.*"]
+        for name in ("tables.reading", "tables.writing", "tables.dataset", "tables.filesystem")
+    },
     "client.plans": ["api.messages", "api.calls", "api.failures", "beside"],
     "client.bodies": ["api.failures", "beside", "pages"],
     "client.answers": ["api.failures"],
@@ -260,6 +274,7 @@ MAY_IMPORT: dict[str, list[str]] = {
         "api.prospect_calls",
         "api.log_calls",
         "exchanging",
+        "tables.converting.files",
         "ui.*",
         *CONFIG,
         "",
@@ -314,7 +329,7 @@ LIBRARIES: dict[str, tuple[list[str], bool]] = {
     "sqlite_utils": (["sqlite"], False),
     "watchdog": (["watcher", "inotify"], False),
     "pathspec": (["core.ignore"], False),
-    "yaml": (CONFIG, False),
+    "yaml": ([*CONFIG, "tables.converting.schema"], False),
     "pyrage": (["keys", "key_store", "codecs"], False),
     "cryptography": (["keys"], False),
     "keyring": (["passphrases"], True),
@@ -326,9 +341,16 @@ LIBRARIES: dict[str, tuple[list[str], bool]] = {
     "typer": (["cli", "cli.*"], False),
     "rich": (["cli", "cli.*"], False),
     "apscheduler": (["daemon"], False),
+    "fsspec": (["tables.filesystem"], False),
     "pyarrow": (["tables.*"], True),
 }
 """Library: the only modules that import it; and whether only inside functions, so that nobody pays who does not use it."""
+
+LATE = ["tables.converting.*"]
+"""Packages that are late as a whole: imported inside functions only, so that they may import a heavy library at once."""
+
+OF_CLIENTS = ["tables.reading", "tables.dataset", "tables.writing"]
+"""Imported themselves with the first table that a client reads or writes: pyarrow may stand at their beginning."""
 
 ENVIRONMENT = ["service_managers", "config", "daemon", "locate", "cli", "cli.*", "doctor_environment"]
 """Who reads environment variables."""
@@ -422,7 +444,10 @@ def rule_of(name: str) -> list[str] | None:
     """What a module may import; None: no rule names it."""
     if name in MAY_IMPORT:
         return MAY_IMPORT[name]
-    return MAY_IMPORT.get(f"{name.partition('.')[0]}.*")
+    packages = [name]
+    while "." in packages[-1]:
+        packages.append(packages[-1].rpartition(".")[0])
+    return next((MAY_IMPORT[rule] for package in packages if (rule := f"{package}.*") in MAY_IMPORT), None)
 
 
 def told(found: Import, why: str) -> str:
@@ -450,6 +475,10 @@ def wrong_directions(found: tuple[Import, ...]) -> list[str]:
         and (rule := rule_of(one.by)) is not None
         and not among(one.ours, rule)
         and not one.for_types
+    ] + [
+        told(one, f"{one.ours} loads a heavy library: it is imported inside functions")
+        for one in found
+        if one.ours is not None and among(one.ours, LATE) and not among(one.by, LATE) and not one.lazy
     ]
 
 
@@ -462,7 +491,9 @@ def wrong_libraries(found: tuple[Import, ...]) -> list[str]:
                 continue
             if not among(one.by, holders):
                 violations.append(told(one, f"{library} is imported only in {', '.join(holders)}"))
-            elif late and not one.lazy and not one.for_types:
+            elif late and not (
+                one.lazy or one.for_types or among(one.by, LATE) or (library == "pyarrow" and among(one.by, OF_CLIENTS))
+            ):
                 violations.append(told(one, f"{library} is imported inside functions, so that others need not load it"))
     return violations
 
@@ -600,6 +631,11 @@ def parsed(by: str, source: str) -> tuple[Import, ...]:
         ("recovery", "from dorkyd import renames", "recovery:1 imports dorkyd.renames: "),
         ("client.wire", "from dorkyd.config import load", "client.wire:1 imports dorkyd.config: "),
         ("cli.files", "from dorkyd.engine import Engine", "cli.files:1 imports dorkyd.engine: "),
+        (
+            "cli.convert",
+            "from dorkyd.tables.converting import files",
+            "cli.convert:1 imports dorkyd.tables.converting.files: ",
+        ),
     ],
 )
 def test_a_wrong_direction_is_told(by: str, source: str, said: str) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 import sqlite3
+import tracemalloc
+from typing import Any
 
 import pytest
 
+from dorkyd import reading
 from dorkyd.core.ignore import IgnoreRules
 from dorkyd.core.model import Base, Digest, Op, Path, Problem, Remote, StatTuple, Version
+from dorkyd.core.picking import picked
 from dorkyd.core.report import FileItem
 from dorkyd.core.settings import Mode, Project
 from dorkyd.errors import Refused
@@ -63,6 +68,78 @@ class Fixture:
 def at(tmp_path: pathlib.Path) -> Fixture:
     """An empty journal."""
     return Fixture(tmp_path)
+
+
+# --- what is picked ---------------------------------------------------------------------------------------------------
+
+
+def test_picked(at: Fixture) -> None:
+    """By patterns, sizes and state, each alone and together; pages go on where one ended."""
+    at.synced("a.csv", "d/b.csv", "d/c.bin", "e/f.csv")
+    at.local("new.csv", B, 7)
+
+    def all_of(**wanted: Any) -> list[str]:
+        told = {"patterns": (), "at_least": None, "at_most": None, "state": None} | wanted
+        found, after = list[str](), ""
+        while True:
+            page = at.reader.page("", after, 2, remote=False, pick=picked(**told))
+            found += [item.path for item in page.items]
+            if page.next is None:
+                return found
+            after = page.next
+
+    sizes = {item.path: item.size for item in at.files()}
+    assert all_of() == sorted(sizes)
+    assert all_of(patterns=("*.csv",)) == ["a.csv", "d/b.csv", "e/f.csv", "new.csv"]
+    assert all_of(patterns=("/d/", "!*.bin")) == ["d/b.csv", "d/c.bin"]
+    assert all_of(patterns=("*.csv",), state="synced") == ["a.csv", "d/b.csv", "e/f.csv"]
+    assert all_of(state="local") == ["new.csv"]
+    assert all_of(at_least=max(sizes.values()) + 1) == []
+    assert all_of(at_most=min(sizes.values())) == [path for path, size in sizes.items() if size == min(sizes.values())]
+    for wrong in ({"state": "lost"}, {"patterns": ("[[:digit:]]",)}):
+        with pytest.raises(Refused):
+            all_of(**wrong)
+
+
+def test_a_look_for_what_is_rare_is_bounded(at: Fixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page ends after so many paths, however few it has, and says where the next begins."""
+    monkeypatch.setattr(reading, "SLICE", 3)
+    monkeypatch.setattr(reading, "MOST_PASSED", 6)
+    at.synced(*(f"{number:02}" for number in range(14)))
+    pick = picked(("12",), None, None, None)
+    pages = [("", [], "05"), ("05", [], "11"), ("11", ["12"], None)]
+    for after, items, following in pages:
+        page = at.reader.page("", after, 10, remote=False, pick=pick)
+        assert ([item.path for item in page.items], page.next) == (items, following)
+
+
+def test_a_million_files_in_little_memory(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long a folder is, going through it costs the memory of a page: 5,000 files, with DORKY_FULL=1 a million."""
+    full = bool(os.environ.get("DORKY_FULL"))
+    count, limit, most = (1_000_000, 1000, 8 * 2**20) if full else (5000, 100, 2**20)
+    if not full:
+        monkeypatch.setattr(reading, "SLICE", 200)
+    at = Fixture(tmp_path)
+    paths = [Path(f"d{number // 1000:04}/f{number:07}") for number in range(count)]
+    with at.journal.atomic():
+        at.journal.set_bases((path, Base(A, 5, Version("1"), 0o644)) for path in paths)
+        at.journal.set_remotes((path, Remote(Version("1"), 5, A)) for path in paths)
+    del paths
+    for pick in (None, picked(("f*9",), None, None, None)):
+        seen, after = 0, ""
+        tracemalloc.start()
+        try:
+            while True:
+                page = at.reader.page("", after, limit, remote=False, pick=pick)
+                seen += len(page.items)
+                if page.next is None:
+                    break
+                after = page.next
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert seen == count // (1 if pick is None else 10)
+        assert peak < most
 
 
 # --- a journal that is not there --------------------------------------------------------------------------------------

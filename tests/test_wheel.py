@@ -67,6 +67,8 @@ def test_what_is_in_it(wheel: Path) -> None:
         names = set(archive.namelist())
         assert {f"dorkyd/{name}" for name in FILES} | {"dorky_client.py"} <= names
         assert not [name for name in names if name.startswith("tests")]
+        (entries,) = (name for name in names if name.endswith("/entry_points.txt"))
+        assert b"[fsspec.specs]\ndorky = dorkyd.tables.filesystem:DorkyFileSystem\n" in archive.read(entries)
         assert archive.read("dorkyd/models/dorkyd.service") == (ROOT / "systemd" / "dorkyd.service").read_bytes()
 
 

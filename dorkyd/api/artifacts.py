@@ -49,6 +49,13 @@ router = APIRouter(prefix="/v1/projects/{p}/artifacts", responses=PROBLEMS, tags
 batches = APIRouter(prefix="/v1/projects/{p}/batches", responses=PROBLEMS, tags=["artifacts"])
 
 ArtifactPath = Annotated[str, InPath(description="Relative, POSIX separators; a slash in it may be written %2F.")]
+Former = Annotated[
+    str | None,
+    Query(
+        min_length=1,
+        description="A state that is or was there, by its whole version or digest: brought whole, then told.",
+    ),
+]
 _BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 _BODY = {"requestBody": {"required": True, "content": {USUAL_TYPE: _BINARY}}}
 _FOUND: dict[int | str, dict[str, Any]] = {
@@ -167,9 +174,17 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 @router.get(f"/{{path:{naming.WHOLE}}}", response_class=Response, responses=_FOUND)
-async def fetch(request: Request, project: Project, path: ArtifactPath) -> Response:
+async def fetch(request: Request, project: Project, path: ArtifactPath, version: Former = None) -> Response:
     """The bytes, as the bucket holds them. `Range`, `If-Range`, `If-Match`, `If-None-Match`."""
-    opened = await _run(request, lambda: _open(project.artifacts, path, request.headers))
+    desk, headers = project.artifacts, request.headers
+    if version is None:
+        opened = await _run(request, lambda: _open(desk, path, headers))
+    else:  # however long it takes to bring it
+        opened = await _wait(request, lambda: _open_former(desk, path, version, headers))
+    return _answered(request, opened)
+
+
+def _answered(request: Request, opened: _Opened) -> Response:
     artifact, span = opened.artifact, opened.span
     headers = conditions.headers_of(artifact)
     if opened.reading is None:
@@ -181,9 +196,13 @@ async def fetch(request: Request, project: Project, path: ArtifactPath) -> Respo
 
 
 @router.head(f"/{{path:{naming.WHOLE}}}", response_class=Response, responses={304: _FOUND[304]})
-async def stat(request: Request, project: Project, path: ArtifactPath) -> Response:
+async def stat(request: Request, project: Project, path: ArtifactPath, version: Former = None) -> Response:
     """What GET would tell, without the bytes."""
-    artifact = await _run(request, lambda: project.artifacts.stat(path))
+    desk = project.artifacts
+    if version is None:
+        artifact = await _run(request, lambda: desk.stat(path))
+    else:
+        artifact = await _wait(request, lambda: _former(desk, path, version))
     headers = conditions.headers_of(artifact)
     condition = conditions.condition_of(request.headers)
     if not _may_be_read(artifact, condition):
@@ -336,6 +355,21 @@ def _open_now(
         if bounds[0] != _bounds(span)[0]:
             raise Stale(f"{path}: all of it is to be sent")
         return _Opened(artifact, span, chunks, reading.pop_all())
+
+
+def _open_former(desk: ArtifactControl, path: str, version: str, headers: Headers) -> _Opened:
+    """A state that is or was there."""
+    with ExitStack() as reading:
+        artifact, read = reading.enter_context(desk.open_former(path, version))
+        if not _may_be_read(artifact, conditions.condition_of(headers)):
+            return _Opened(artifact)
+        span = _span(headers, artifact)
+        return _Opened(artifact, span, read(_bounds(span)[0]), reading.pop_all())
+
+
+def _former(desk: ArtifactControl, path: str, version: str) -> Artifact:
+    with desk.open_former(path, version) as (artifact, _):
+        return artifact
 
 
 def _span(headers: Headers, artifact: Artifact) -> tuple[int, int] | None:

@@ -81,10 +81,22 @@ def remove(project: str) -> Call[m.Removed]:
 
 
 def files(
-    project: str, prefix: str = "", *, after: str = "", limit: int = 1000, remote: bool = False
+    project: str,
+    prefix: str = "",
+    *,
+    after: str = "",
+    limit: int = 1000,
+    remote: bool = False,
+    pick: Mapping[str, str | int | Sequence[str] | None] | None = None,
 ) -> Call[m.Page[m.FileItem]]:
-    """Synced paths."""
-    query: Query = {"prefix": prefix, "after": after, "limit": limit, "remote": str(remote).lower()}
+    """Synced paths. `pick`: `match` (patterns), `at_least`, `at_most` (bytes), `state`."""
+    query: Query = {
+        "prefix": prefix,
+        "after": after,
+        "limit": limit,
+        "remote": str(remote).lower(),
+        **given(pick or {}),
+    }
     return Call("GET", of_project(project, "files"), m.Page[m.FileItem], query)
 
 

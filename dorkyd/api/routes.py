@@ -21,9 +21,10 @@ from dorkyd.api import artifacts, commits, freezes, history, imports, logs, manu
 from dorkyd.api import messages as m
 from dorkyd.api.depending import Control, Project
 from dorkyd.api.description import PROBLEMS, Described
-from dorkyd.api.streams import Feeds, followed_log, status_events
+from dorkyd.api.streams import SLICE, Feeds, followed_log, status_events, streamed
 from dorkyd.api.waits import Waits
 from dorkyd.control import DaemonControl, NewProject
+from dorkyd.core.picking import picked
 from dorkyd.core.report import ProjectStatus, State, SyncResult
 from dorkyd.errors import Refused
 
@@ -32,6 +33,7 @@ M = TypeVar("M", bound=m.Answer)
 
 MOST_ITEMS = 100_000
 """Of one page."""
+MOST_BYTES = 2**63 - 1
 LAST_SEQ = 2**53
 """Past this number JSON's readers no longer tell integers apart, and no history gets there."""
 NOT_BUILT_READS = ("get", "meta")
@@ -196,13 +198,28 @@ Limit = Annotated[int, Query(ge=1, le=MOST_ITEMS)]
 
 @one.get("/files")
 def files(
-    project: Project, prefix: str = "", after: str = "", limit: Limit = 1000, remote: bool = False
+    project: Project,
+    prefix: str = "",
+    after: str = "",
+    limit: Limit = 1000,
+    remote: bool = False,
+    match: Annotated[list[str] | None, Query(description="Patterns of gitignore, which the path must match")] = None,
+    at_least: Annotated[int | None, Query(ge=0, le=MOST_BYTES, description="Bytes")] = None,
+    at_most: Annotated[int | None, Query(ge=0, le=MOST_BYTES, description="Bytes")] = None,
+    state: str | None = None,
 ) -> m.Page[m.FileItem]:
-    """Synced paths in order; `remote`: what the bucket is known to hold."""
-    # One more than asked for tells whether anything follows.
-    found = list(project.files(prefix, after, limit + 1, remote=remote))
-    following = found[limit - 1].path if len(found) > limit else None
-    return _page(m.FileItem, found[:limit], following)
+    """Synced paths in order; `remote`: what the bucket is known to hold. A page of what is picked by `match`, sizes or `state`
+    may have few items, or none, while there is a `next`.
+    """
+    pick = picked(tuple(match or ()), at_least, at_most, state)
+    take = partial(project.files, prefix, remote=remote, pick=pick)
+    page = take(after, min(limit, SLICE))
+    if page.next is None or limit <= SLICE:
+        return _page(m.FileItem, page.items, page.next)
+    # FastAPI passes a response through, whatever the declared model, which describes it.
+    return StreamingResponse(  # type: ignore[return-value]
+        streamed(page, limit, take), media_type="application/json"
+    )
 
 
 @one.get("/tree")

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
 from anyio.to_thread import run_sync
+from pydantic import TypeAdapter
 
 from dorkyd.api import messages
 from dorkyd.control import DaemonControl, ProjectControl
+from dorkyd.core.picking import FilePage
 from dorkyd.core.report import LogItem, ProjectStatus
 
 LEAST_GAP_S = 0.2
@@ -22,6 +25,28 @@ LEAST_GAP_S = 0.2
 LOG_POLL_S = 2.0
 """A followed log is read after each published status, and this often all the same."""
 LOG_BATCH = 1000
+
+
+SLICE = 2000
+"""Items of a long page that are in memory at a time."""
+_ITEMS: TypeAdapter[list[messages.FileItem]] = TypeAdapter(list[messages.FileItem])
+
+
+def streamed(page: FilePage, limit: int, take: Callable[[str, int], FilePage]) -> Iterator[bytes]:
+    """A page of many files, of which the first are here, as its JSON. Each slice is of its own instant, as pages are."""
+    yield b'{"items":['
+    told = 0
+    while True:
+        if page.items:
+            text = _ITEMS.dump_json([messages.FileItem.model_validate(each) for each in page.items])[1:-1]
+            yield b"," + text if told else text
+            told += len(page.items)
+        else:
+            yield b" "  # somebody waits, and must not take a long look for no answer
+        if page.next is None or told >= limit:
+            break
+        page = take(page.next, min(SLICE, limit - told))
+    yield b'],"next":%s}' % json.dumps(page.next, ensure_ascii=False).encode()
 
 
 class Feed:

@@ -25,6 +25,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "commits": ("commit", "commits", "checkout", "lock", "gc"),
     "manual": ("stage", "unstage", "push", "pull"),
     "artifacts": ("put", "get", "meta"),
+    "convert": ("convert",),
     "freeze": ("freeze",),
     "keys": ("encrypt", "key", "team"),
     "allow": ("allow",),

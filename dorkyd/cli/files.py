@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from json import loads
 from typing import Annotated
 
 import typer
@@ -11,13 +13,17 @@ from dorkyd.api import calls
 from dorkyd.api.messages import FileItem
 from dorkyd.cli import targets
 from dorkyd.cli.app import Failure, Json, app, emit, show
+from dorkyd.cli.telling import emit_chunks, show_all
 from dorkyd.cli.told import done
 from dorkyd.cli.units import length, pairs, size
 from dorkyd.client import DorkyClient
+from dorkyd.core.report import FILE_STATES
+from dorkyd.core.sizes import size_of
 
 Path = Annotated[str, typer.Argument(help="PATH as you would give it to any program, or NAME:PATH.")]
 PAGE = 5000
 ENCRYPTED = {"yes": "its object is encrypted", "when-sent": "a pattern covers it: it leaves this machine encrypted"}
+_NEXT = re.compile(rb'"next":\s*(null|"(?:[^"\\]|\\.)*")\s*\}\s*\Z')
 JSON_PAGE = 100_000
 """With --json a page is a line, and nearly every project is one."""
 ARTIFACTS_PAGE = 10_000
@@ -27,32 +33,58 @@ ARTIFACTS_PAGE = 10_000
 def list_files(
     words: Annotated[list[str] | None, typer.Argument(metavar="NAME PREFIX", help="Where to look.")] = None,
     remote: Annotated[bool, typer.Option("--remote", help="What the bucket is known to hold.")] = False,
+    match: Annotated[list[str] | None, typer.Option("--match", metavar="PATTERN", help="As in .gitignore.")] = None,
+    larger: Annotated[
+        str | None, typer.Option("--larger", metavar="SIZE", help="At least so many bytes: 10MiB.")
+    ] = None,
+    smaller: Annotated[str | None, typer.Option("--smaller", metavar="SIZE", help="At most so many bytes.")] = None,
+    state: Annotated[
+        str | None, typer.Option("--state", metavar="STATE", help=f"One of {', '.join(FILE_STATES)}.")
+    ] = None,
     meta: Annotated[list[str] | None, typer.Option("--meta", metavar="KEY=VALUE", help="Artifacts with this.")] = None,
     json: Json = False,
 ) -> None:
     """List synced files whose path begins with PREFIX: size, state, path.
 
-    With --meta, artifacts in the bucket that have all of this metadata, each with what it has. With --json each page of
-    100,000 files (10,000 artifacts) is a line.
+    With --match, --larger, --smaller and --state those alone that are all of it. With --meta, artifacts in the bucket that have
+    all of this metadata, each with what it has. With --json each page of 100,000 files (10,000 artifacts) is a line.
     """
     if words and len(words) > 2:
         raise typer.BadParameter("at most NAME and PREFIX")
+    pick = {"match": match or None, "at_least": _bytes(larger), "at_most": _bytes(smaller), "state": state}
     if meta:
+        if any(value is not None for value in pick.values()):
+            raise typer.BadParameter("--meta goes with no other filter")
         _list_artifacts(words or [], pairs(meta), json=json)
         return
     with DorkyClient() as client:
         meant = targets.prefix(client, words or [])
         after: str | None = ""
         while after is not None:
-            call = calls.files(meant.project, meant.path, after=after, limit=JSON_PAGE if json else PAGE, remote=remote)
-            reply = client.send(call)
-            page = reply.value
+            limit = JSON_PAGE if json else PAGE
+            call = calls.files(meant.project, meant.path, after=after, limit=limit, remote=remote, pick=pick)
             if json:
-                emit(reply.body)
+                after = _next(emit_chunks(client.chunks(call)))
             else:
-                for item in page.items:
-                    show(f"{size(item.size):>10}  {item.state:<8}  {item.path}")
-            after = page.next
+                page = client.send(call).value
+                show_all(f"{size(item.size):>10}  {item.state:<8}  {item.path}" for item in page.items)
+                after = page.next
+
+
+def _next(tail: bytes) -> str | None:
+    """What follows a page, by the end of its JSON: no more of it is in memory."""
+    found = _NEXT.search(tail)
+    if found is None:
+        raise Failure("The daemon's answer broke off.", hint="Ask again.")
+    after: str | None = loads(found[1])
+    return after
+
+
+def _bytes(text: str | None) -> int | None:
+    found = size_of(text) if text is not None else None
+    if text is not None and found is None:
+        raise typer.BadParameter(f"{text!r} is no size: write 10MiB, 1.5GB or 4096")
+    return found
 
 
 def _list_artifacts(words: Sequence[str], meta: Mapping[str, str], *, json: bool) -> None:

@@ -7,7 +7,7 @@ Everything said on the way goes to standard error. An error is one line saying w
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import IntEnum
 
 from dorkyd.api.failures import (
@@ -22,6 +22,9 @@ from dorkyd.api.failures import (
     Temporary,
 )
 from dorkyd.core.printable import printable
+
+TAIL_BYTES = 64 * 1024
+"""More than what follows the items of a page."""
 
 
 class Exit(IntEnum):
@@ -100,6 +103,25 @@ def show(text: str, *, lines: bool = False) -> None:
     several of its own.
     """
     print(printable(text, keep="\n\t" if lines else ""), flush=True)
+
+
+def show_all(texts: Iterable[str]) -> None:
+    """As `show` of each."""
+    told = "\n".join(printable(text) for text in texts)
+    if told:
+        print(told, flush=True)
+
+
+def emit_chunks(chunks: Iterable[bytes]) -> bytes:
+    """As `emit` of a body that comes in pieces. Returns its end."""
+    sys.stdout.flush()
+    tail = b""
+    for chunk in chunks:
+        sys.stdout.buffer.write(chunk)
+        tail = (tail + chunk)[-TAIL_BYTES:]
+    sys.stdout.buffer.write(b"\n")
+    sys.stdout.buffer.flush()
+    return tail
 
 
 def emit(body: bytes) -> None:

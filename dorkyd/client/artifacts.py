@@ -212,12 +212,22 @@ class Collected:
         self.data += data
 
 
-def part(target: Target, version: str, start: int, count: int, for_s: float) -> Plan[bytes]:
-    """At most `count` bytes of exactly this version; `Conflict` when it is there no longer."""
+def part(target: Target, version: str, start: int, count: int, for_s: float, *, former: bool = False) -> Plan[bytes]:
+    """At most `count` bytes of exactly this version; `Conflict` when it is there no longer. `former`: it need not stand there
+    now, and is brought whole from wherever it is kept.
+    """
     into = Collected()
     headers = {"Range": f"bytes={start}-{start + count - 1}", "If-Match": f'"{version}"'}
-    yield from persistently(Ask("GET", url(target), headers=headers, sink=into, patience_s=BODY_S), Patience(for_s))
+    query, patience_s = ({"version": version}, None) if former else ({}, BODY_S)
+    ask = Ask("GET", url(target), query, headers, sink=into, patience_s=patience_s)
+    yield from persistently(ask, Patience(for_s))
     return bytes(into.data)
+
+
+def former_size(target: Target, version: str, patience: Patience) -> Plan[int]:
+    """Bytes of a state that stood there before, by its whole version or digest. Brings it, however long that takes."""
+    ask = Ask("HEAD", url(target), {"version": version}, patience_s=None)
+    return int((yield from persistently(ask, patience)).headers["Content-Length"])
 
 
 # --- about ------------------------------------------------------------------------------------------------------------

@@ -17,8 +17,9 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import aclosing
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import httpx2
 
@@ -35,6 +36,7 @@ from dorkyd.api.import_messages import ImportedHistory, ImportPlan, ImportReques
 from dorkyd.client import artifacts, batches, freezes, many
 from dorkyd.client.answers import not_ours, raise_for
 from dorkyd.client.artifacts import Fetched
+from dorkyd.client.blocking import DorkyClient
 from dorkyd.client.bodies import CHUNK_BYTES, Source, Watching, Writable
 from dorkyd.client.many import AT_ONCE, Download, Upload
 from dorkyd.client.places import Target, working_directory
@@ -55,6 +57,9 @@ from dorkyd.client.wire import (
     place_of,
     request_of,
 )
+
+if TYPE_CHECKING:
+    from dorkyd.tables.sources import Desk
 
 M = TypeVar("M", bound=m.Answer)
 T = TypeVar("T")
@@ -97,6 +102,7 @@ class AsyncDorkyClient:
     ) -> None:
         self.place = place_of(where, token)
         self.retry_for_s = retry_for_s
+        self._make_blocking = partial(DorkyClient, where, token=token, uid=uid, retry_for_s=retry_for_s)
         self._extensions = {"trace": _own_daemon(own_uid(uid))}
         self._http = httpx2.AsyncClient(
             transport=httpx2.AsyncHTTPTransport(
@@ -115,6 +121,8 @@ class AsyncDorkyClient:
 
     async def close(self) -> None:
         """Close every connection."""
+        if "_blocking" in self.__dict__:
+            self._blocking.close()
         await self._http.aclose()
 
     async def send(self, call: Call[M]) -> Reply[M]:
@@ -133,6 +141,20 @@ class AsyncDorkyClient:
                 async for line in response.aiter_lines():
                     if data := data_of(line):
                         yield Reply(data, call.answer)
+        except (httpx2.HTTPError, OSError) as exc:
+            raise no_answer(exc, self.place, request_id) from exc
+
+    async def chunks(self, call: Call[Any]) -> AsyncGenerator[bytes, None]:
+        """An answer's body as it comes, however long it is. Sent once. Close it to stop early."""
+        request_id = new_id()
+        try:
+            async with self._http.stream(
+                **request_of(ask_of(call), request_id), extensions=self._extensions
+            ) as response:
+                if response.status_code >= 400:
+                    raise_for(response.status_code, response.headers, await response.aread(), request_id)
+                async for chunk in response.aiter_bytes():
+                    yield chunk
         except (httpx2.HTTPError, OSError) as exc:
             raise no_answer(exc, self.place, request_id) from exc
 
@@ -185,10 +207,21 @@ class AsyncDorkyClient:
         return (await self.send(calls.remove(project))).value
 
     async def files(
-        self, project: str, prefix: str = "", *, after: str = "", limit: int = 1000, remote: bool = False
+        self,
+        project: str,
+        prefix: str = "",
+        *,
+        after: str = "",
+        limit: int = 1000,
+        remote: bool = False,
+        **pick: str | int | Sequence[str] | None,
     ) -> m.Page[m.FileItem]:
-        """One page of synced paths; its `next` is the following page's `after`."""
-        return (await self.send(calls.files(project, prefix, after=after, limit=limit, remote=remote))).value
+        """One page of synced paths; its `next` is the following page's `after`.
+
+        `pick`: `match` (patterns of gitignore), `at_least` and `at_most` (bytes), `state`; a page of what is picked may have
+        few items, or none, while there is a `next`.
+        """
+        return (await self.send(calls.files(project, prefix, after=after, limit=limit, remote=remote, pick=pick))).value
 
     async def conflicts(self, project: str) -> list[m.ConflictItem]:
         """Conflict copies that wait for a person."""
@@ -434,6 +467,65 @@ class AsyncDorkyClient:
         assert version is not None, "who looks at an object knows its version"
         fetch = lambda start, count: self._run(artifacts.part(target, version, start, count, self.retry_for_s))
         return AsyncArtifact(item, fetch)
+
+    # --- tables -------------------------------------------------------------------------------------------------
+
+    async def read_table(
+        self,
+        path: str,
+        *,
+        columns: Sequence[str] | None = None,
+        filters: Any = None,
+        version: str | None = None,
+    ) -> Any:
+        """As `DorkyClient.read_table`, in a thread."""
+        return await asyncio.to_thread(
+            self._blocking.read_table, path, columns=columns, filters=filters, version=version
+        )
+
+    async def write_table(
+        self,
+        path: str,
+        table: Any,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        if_match: str | None = None,
+        if_none_match: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> m.ArtifactItem:
+        """As `DorkyClient.write_table`, in a thread, which reads `table` too."""
+        return await asyncio.to_thread(
+            self._blocking.write_table,
+            path,
+            table,
+            metadata=metadata,
+            if_match=if_match,
+            if_none_match=if_none_match,
+            idempotency_key=idempotency_key,
+        )
+
+    async def dataset(
+        self,
+        prefix: str,
+        *,
+        format: str | None = None,  # noqa: A002  pyarrow's word
+        schema: Any = None,
+        partitioning: Any = "hive",
+    ) -> Any:
+        """As `DorkyClient.dataset`. What reads it blocks: have it read in a thread."""
+        return await asyncio.to_thread(
+            self._blocking.dataset, prefix, format=format, schema=schema, partitioning=partitioning
+        )
+
+    @property
+    def desk(self) -> Desk:
+        """What tables ask (`dorkyd.tables`). It blocks."""
+        return self._blocking.desk
+
+    @cached_property
+    def _blocking(self) -> DorkyClient:
+        """pyarrow's threads block, so that what they read with does too."""
+        return self._make_blocking()
 
     async def path(self, path: str, *, timeout_s: float | None = None) -> Path:
         """The file in the project's folder: at once when it is in sync, which asks no bucket; else as soon as it is."""

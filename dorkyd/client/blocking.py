@@ -9,9 +9,9 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import httpx2
 
@@ -49,6 +49,9 @@ from dorkyd.client.wire import (
     request_of,
 )
 
+if TYPE_CHECKING:
+    from dorkyd.tables.sources import Desk
+
 M = TypeVar("M", bound=m.Answer)
 T = TypeVar("T")
 
@@ -82,6 +85,13 @@ class DorkyClient:
             trust_env=False,
         )
 
+    @cached_property
+    def desk(self) -> Desk:
+        """What tables ask (`dorkyd.tables`)."""
+        from dorkyd.tables.sources import Desk  # noqa: PLC0415  for who reads tables
+
+        return Desk(self._run, self.retry_for_s)
+
     def __enter__(self) -> Self:
         return self
 
@@ -106,6 +116,17 @@ class DorkyClient:
                 for line in response.iter_lines():
                     if data := data_of(line):
                         yield Reply(data, call.answer)
+        except (httpx2.HTTPError, OSError) as exc:
+            raise no_answer(exc, self.place, request_id) from exc
+
+    def chunks(self, call: Call[Any]) -> Iterator[bytes]:
+        """An answer's body as it comes, however long it is. Sent once. Close it to stop early."""
+        request_id = new_id()
+        try:
+            with self._http.stream(**request_of(ask_of(call), request_id), extensions=self._extensions) as response:
+                if response.status_code >= 400:
+                    raise_for(response.status_code, response.headers, response.read(), request_id)
+                yield from response.iter_bytes()
         except (httpx2.HTTPError, OSError) as exc:
             raise no_answer(exc, self.place, request_id) from exc
 
@@ -157,10 +178,21 @@ class DorkyClient:
         return self.send(calls.remove(project)).value
 
     def files(
-        self, project: str, prefix: str = "", *, after: str = "", limit: int = 1000, remote: bool = False
+        self,
+        project: str,
+        prefix: str = "",
+        *,
+        after: str = "",
+        limit: int = 1000,
+        remote: bool = False,
+        **pick: str | int | Sequence[str] | None,
     ) -> m.Page[m.FileItem]:
-        """One page of synced paths; its `next` is the following page's `after`."""
-        return self.send(calls.files(project, prefix, after=after, limit=limit, remote=remote)).value
+        """One page of synced paths; its `next` is the following page's `after`.
+
+        `pick`: `match` (patterns of gitignore), `at_least` and `at_most` (bytes), `state`; a page of what is picked may have
+        few items, or none, while there is a `next`.
+        """
+        return self.send(calls.files(project, prefix, after=after, limit=limit, remote=remote, pick=pick)).value
 
     def conflicts(self, project: str) -> list[m.ConflictItem]:
         """Conflict copies that wait for a person."""
@@ -406,6 +438,76 @@ class DorkyClient:
         assert version is not None, "who looks at an object knows its version"
         fetch = lambda start, count: self._run(artifacts.part(target, version, start, count, self.retry_for_s))
         return io.BufferedReader(RangeReader(item.size, fetch), BUFFER_BYTES)
+
+    # --- tables -------------------------------------------------------------------------------------------------
+
+    def read_table(
+        self,
+        path: str,
+        *,
+        columns: Sequence[str] | None = None,
+        filters: Any = None,
+        version: str | None = None,
+    ) -> Any:
+        """A table as a `pyarrow.Table`: Parquet, Feather or Arrow IPC, CSV, TSV, JSON lines.
+
+        `columns`: these alone, a field of a nested one as `a.b`. `filters`: a `pyarrow.compute.Expression`, or tuples
+        `(column, op, value)`; only rows that pass. Of Parquet only the columns and row groups that are needed are fetched, of
+        what stands unchanged in the project's folder nothing. `version`: a state of before, by its version or digest.
+
+        `BadRequest` (`no-table`, `bad-table`, `unknown-column`), `NotFound`, and `Conflict` (`changed-meanwhile`) when it was
+        replaced twice while it was read.
+        """
+        from dorkyd.tables import reading  # noqa: PLC0415  pyarrow, for who reads tables
+
+        return reading.read_table(self.desk, path, columns, filters, version)
+
+    def write_table(
+        self,
+        path: str,
+        table: Any,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        if_match: str | None = None,
+        if_none_match: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> m.ArtifactItem:
+        """Store a table at `PROJECT:PATH`; returns once the bucket holds it. Nothing is stored when `table` fails midway.
+
+        `table`: a `pyarrow.Table` or `RecordBatchReader`, a frame of pandas or polars, anything with `__arrow_c_stream__`. The
+        name says the format: Parquet (also without a suffix), `.feather`, `.arrow`, `.csv`, `.tsv`, `.jsonl`. The same rows
+        make the same bytes, so that writing them again moves nothing new. Conditions and `metadata` as for `upload`.
+        """
+        from dorkyd.tables import writing  # noqa: PLC0415  pyarrow, for who writes tables
+
+        target = self.desk.find(path)
+        with writing.written(target.path, table) as file:
+            return self.upload(
+                file,
+                str(target),
+                metadata,
+                if_match=if_match,
+                if_none_match=if_none_match,
+                idempotency_key=idempotency_key,
+            )
+
+    def dataset(
+        self,
+        prefix: str,
+        *,
+        format: str | None = None,  # noqa: A002  pyarrow's word
+        schema: Any = None,
+        partitioning: Any = "hive",
+    ) -> Any:
+        """The tables below `PROJECT:FOLDER/` as one `pyarrow.dataset.Dataset`, each pinned to the version that is known now.
+
+        Columns and filters are pushed down when it is scanned; partitions (`year=2026/`) that no row of can pass are not
+        opened. `format` None: as the names say, which must agree. `schema` None: that of the first file. Close the client
+        after it: reading it raises `Conflict` (`changed-meanwhile`) for a file that was replaced since.
+        """
+        from dorkyd.tables import dataset  # noqa: PLC0415  pyarrow, for who reads tables
+
+        return dataset.dataset(self.desk, prefix, format, schema, partitioning)
 
     def path(self, path: str, *, timeout_s: float | None = None) -> Path:
         """The file in the project's folder: at once when it is in sync, which asks no bucket; else as soon as it is."""

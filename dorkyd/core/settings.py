@@ -72,6 +72,20 @@ class PushQueue:
 
 
 @dataclass(frozen=True, slots=True)
+class Converting:
+    """Files that get a sibling which is a table (`dorkyd.tables.sidecar`)."""
+
+    match: str
+    """A gitignore pattern."""
+    to: str = "parquet"
+    schema: str | None = None
+    """Path of a schema file in the project; None: types are found out."""
+    delimiter: str | None = None
+    """None: what a file's ending means."""
+    encoding: str = "utf-8"
+
+
+@dataclass(frozen=True, slots=True)
 class Project:
     """A folder paired with a bucket prefix."""
 
@@ -117,6 +131,8 @@ class Project:
     """None: `ask` of S3 and Google Cloud Storage, `off` of a directory."""
     allow: tuple[str, ...] = ()
     """Gitignore patterns of paths that the tripwire lets pass."""
+    convert: tuple[Converting, ...] = ()
+    """The first that matches a path counts."""
     merge_env: bool = True
     """Two edits of one `.env*` file come together by key, where they are of different keys (`dorkyd.merging`)."""
 

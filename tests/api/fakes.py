@@ -17,6 +17,7 @@ from dorkyd.core.differing import Compared
 from dorkyd.core.model import Digest, Path, Version
 from dorkyd.core.npm_plan import HistoryCopies, ImportItem, ImportPlan, Standing
 from dorkyd.core.past import Content, Difference, Emptied, History, HistoryItem, Outcome, Side, Undone
+from dorkyd.core.picking import FilePage, Picked
 from dorkyd.core.report import (
     ConflictItem,
     FileItem,
@@ -217,10 +218,11 @@ class FakeProject:
     def resume(self) -> ProjectStatus:
         return self.publish(state=State.IN_SYNC)
 
-    def files(self, prefix: str, after: str, limit: int, *, remote: bool) -> Sequence[FileItem]:
+    def files(self, prefix: str, after: str, limit: int, *, remote: bool, pick: Picked | None = None) -> FilePage:
         self._fail()
         wanted = [f for f in self.files_held if f.path.startswith(prefix) and f.path > after]
-        return [f for f in wanted if not remote or f.state != "local"][:limit]
+        found = [f for f in wanted if (not remote or f.state != "local") and (pick is None or pick.takes(f))]
+        return FilePage(found[:limit], found[limit - 1].path if len(found) > limit else None)
 
     def tree(self, folder: str, after: str, limit: int, *, match: str, unsettled: bool) -> Sequence[TreeItem]:
         self._fail()

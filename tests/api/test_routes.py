@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 import pytest
@@ -93,6 +94,33 @@ def test_files_in_pages(served: Served) -> None:
         seen += [item["path"] for item in page["items"]]
         after = page["next"]
     assert seen == [f"d/{n}" for n in range(5)]
+
+
+def test_a_long_page_is_streamed(served: Served) -> None:
+    """It is the same document, whatever is in its names, with the place where the next one begins."""
+    names = [f"d/{n:05}" for n in range(4999)] + ['d/ü"\\\n😀', "e"]
+    served.project.files_held = [file_item(name) for name in names]
+    ask = partial(served.http.get, "/v1/projects/api/files")
+    page = ask(params={"limit": 4999})
+    assert page.headers["content-type"] == "application/json"
+    assert (len(page.json()["items"]), page.json()["next"]) == (4999, "d/04998")
+    assert page.json()["items"][:1000] == ask(params={"limit": 1000}).json()["items"]
+    rest = ask(params={"after": "d/00100", "limit": 100_000}).json()
+    assert [item["path"] for item in rest["items"]] == names[101:]
+    assert rest["next"] is None
+    assert ask(params={"limit": 5000}).json()["next"] == 'd/ü"\\\n😀'
+
+
+def test_files_that_are_picked(served: Served) -> None:
+    """By patterns, sizes and state; what is none of these is refused before anything is told."""
+    served.project.files_held = [file_item("a.csv"), file_item("b.bin"), file_item("c.csv", state="local")]
+    ask = partial(served.http.get, "/v1/projects/api/files")
+    found = lambda **wanted: [item["path"] for item in ask(params=wanted).json()["items"]]
+    assert found(match=["*.csv"]) == ["a.csv", "c.csv"]
+    assert found(match=["*.csv"], state="local", at_least=0) == ["c.csv"]
+    assert found(at_least=10**12) == []
+    for wrong in ({"state": "lost"}, {"match": "[[:digit:]]"}, {"at_least": -1}):
+        assert ask(params=wrong).status_code in {400, 422}
 
 
 def test_files_of_the_bucket(served: Served) -> None:

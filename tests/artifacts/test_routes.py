@@ -57,6 +57,39 @@ def test_sizes(place: Place, size: int) -> None:
     wait_until("staging is empty", lambda: place.staged() == [])
 
 
+def test_a_range_moves_its_bytes_alone(place: Place) -> None:
+    """What follows the range is not asked of the bucket."""
+    data = bytes(n % 251 for n in range(3 * 2**20))
+    place.put("ranged", data)
+    place.in_folder("ranged", data)
+    with place.counting() as spent:
+        part = place.get("ranged", Range="bytes=1000000-1000999")
+    assert (part.status_code, part.content) == (206, data[1_000_000:1_001_000])
+    assert spent == {"GET": 1, "bytes_down": 1000}
+
+
+def test_a_state_of_before(place: Place) -> None:
+    """By its whole version or digest, all of it or a range, also once the object is gone; what names none is told."""
+    items = [place.put("former", body).json() for body in (b"one one", b"two two two")]
+    for name in (items[0]["version"], items[0]["digest"]):
+        found = place.http.get(place.url("former"), params={"version": name})
+        assert (found.status_code, found.content, found.headers["etag"]) == (200, b"one one", f'"{name}"')
+        assert "repr-digest" in found.headers
+        part = place.http.get(place.url("former"), params={"version": name}, headers={"Range": "bytes=4-"})
+        assert (part.status_code, part.content, part.headers["content-range"]) == (206, b"one", "bytes 4-6/7")
+        head = place.http.head(place.url("former"), params={"version": name})
+        assert head.headers["content-length"] == "7"
+    now = place.http.get(place.url("former"), params={"version": items[1]["version"]})
+    assert now.content == b"two two two"
+    for name in (items[0]["version"][:8], "none"):
+        refused = place.http.get(place.url("former"), params={"version": name})
+        assert (refused.status_code, problem_of(refused)["code"]) == (404, "no-such-version")
+    behind = place.http.get(place.url("former"), params={"version": items[0]["version"]}, headers={"Range": "bytes=7-"})
+    assert behind.status_code == 416
+    place.http.delete(place.url("former"))
+    assert place.http.get(place.url("former"), params={"version": items[1]["version"]}).content == b"two two two"
+
+
 def test_conditions(place: Place) -> None:
     """`If-None-Match: *` creates only, `If-Match` replaces only what it names; otherwise 412 and nothing is changed."""
     assert place.put("c", b"1", If_None_Match="*").status_code == 201

