@@ -241,6 +241,9 @@ MAY_IMPORT: dict[str, list[str]] = {
     "client.answers": ["api.failures"],
     "client.quick": ["client.answers", "locate", "peer"],
     "client.reading": [],
+    # A client with tools for programs instead of commands for people.
+    "mcp": [],
+    "mcp.*": ["mcp.*", "client.*", "api.messages", "api.failures", "core.*", "errors"],
     "cli": ["cli.*"],
     "cli.*": [
         "cli.*",
@@ -279,6 +282,7 @@ MAY_IMPORT: dict[str, list[str]] = {
         *CONFIG,
         "",
     ],
+    "cli.mcp": ["cli.app", "core.*", "errors", "mcp.*", ""],
     # The page's server: a client of the socket, and nothing of the daemon.
     "ui": [],
     "ui.*": ["ui.*", "api.failures", "client.quick", "locate"],
@@ -341,6 +345,8 @@ LIBRARIES: dict[str, tuple[list[str], bool]] = {
     "typer": (["cli", "cli.*"], False),
     "rich": (["cli", "cli.*"], False),
     "apscheduler": (["daemon"], False),
+    "mcp": (["mcp.server"], False),
+    "mcp_types": (["mcp.server"], False),
     "fsspec": (["tables.filesystem"], False),
     "pyarrow": (["tables.*"], True),
 }

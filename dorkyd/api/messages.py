@@ -12,7 +12,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
-from dorkyd.core.report import HaltReason, State
+from dorkyd.core.states import HaltReason, State
 
 T = TypeVar("T")
 

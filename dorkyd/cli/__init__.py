@@ -33,6 +33,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "service": ("service",),
     "logs": ("logs",),
     "ui": ("ui",),
+    "mcp": ("mcp",),
     "completion": ("completion",),
     "manpages": ("man",),
 }

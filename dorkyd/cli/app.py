@@ -19,6 +19,7 @@ Name = Annotated[str | None, typer.Argument(metavar="NAME", help="The project; m
 app = typer.Typer(
     name="dorkyctl",
     help="Keep project folders in two-way sync with a bucket your team owns.\n\nBegin with: dorkyctl up FOLDER",
+    epilog="Example: dorkyctl up ~/code/api/private",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,

@@ -16,9 +16,9 @@ from dorkyd.cli.app import Failure, Json, app, emit, show
 from dorkyd.cli.telling import emit_chunks, show_all
 from dorkyd.cli.told import done
 from dorkyd.cli.units import length, pairs, size
-from dorkyd.client import DorkyClient
-from dorkyd.core.report import FILE_STATES
+from dorkyd.client.brief import BriefClient
 from dorkyd.core.sizes import size_of
+from dorkyd.core.states import FILE_STATES
 
 Path = Annotated[str, typer.Argument(help="PATH as you would give it to any program, or NAME:PATH.")]
 PAGE = 5000
@@ -57,7 +57,7 @@ def list_files(
             raise typer.BadParameter("--meta goes with no other filter")
         _list_artifacts(words or [], pairs(meta), json=json)
         return
-    with DorkyClient() as client:
+    with BriefClient() as client:
         meant = targets.prefix(client, words or [])
         after: str | None = ""
         while after is not None:
@@ -88,7 +88,7 @@ def _bytes(text: str | None) -> int | None:
 
 
 def _list_artifacts(words: Sequence[str], meta: Mapping[str, str], *, json: bool) -> None:
-    with DorkyClient() as client:
+    with BriefClient() as client:
         meant = targets.prefix(client, words)
         after: str | None = ""
         while after is not None:
@@ -108,7 +108,7 @@ def _list_artifacts(words: Sequence[str], meta: Mapping[str, str], *, json: bool
 @app.command(epilog="Example: dorkyctl why .env")
 def why(path: Path, json: Json = False) -> None:
     """Say everything known about one path: is it synced, and if not, why not."""
-    with DorkyClient() as client:
+    with BriefClient() as client:
         meant = targets.target(client, path)
         reply = client.send(calls.why(meant.project, meant.path))
         if json:
@@ -149,7 +149,7 @@ def check_ignore(
     json: Json = False,
 ) -> None:
     """Say which rule ignores each path. Exits 0 whether they are ignored or not."""
-    with DorkyClient() as client:
+    with BriefClient() as client:
         projects = client.projects()
         meant = [targets.locate(projects, path) for path in paths]
         if len({each.project for each in meant}) > 1:

@@ -12,7 +12,7 @@ from dorkyd.api import calls
 from dorkyd.cli import targets
 from dorkyd.cli.app import Json, Name, app, emit, show
 from dorkyd.cli.units import moment, plural, size
-from dorkyd.client import DorkyClient
+from dorkyd.client.brief import BriefClient
 from dorkyd.core import model
 from dorkyd.core.dotenv import changes, decode, is_env
 from dorkyd.errors import Refused
@@ -32,7 +32,7 @@ class Keep(StrEnum):
 @app.command(epilog="Example: dorkyctl conflicts api")
 def conflicts(name: Name = None, json: Json = False) -> None:
     """List conflict copies: both of two edits were kept, and one of them got another name."""
-    with DorkyClient() as client:
+    with BriefClient() as client:
         project = targets.project_name(client, name)
         reply = client.send(calls.conflicts(project))
         if json:
@@ -50,7 +50,7 @@ def conflicts(name: Name = None, json: Json = False) -> None:
             show(f"No conflicts in {project}.")
 
 
-def _keys(client: DorkyClient, project: str, path: str, copy: str) -> str:
+def _keys(client: BriefClient, project: str, path: str, copy: str) -> str:
     """Which keys of a `.env` file its copy has otherwise, without a value; empty: it is none, or is not here."""
     folder = next((Path(each.path) for each in client.projects() if each.name == project), None)
     if folder is None or not is_env(model.Path(path)):
@@ -65,7 +65,7 @@ def _keys(client: DorkyClient, project: str, path: str, copy: str) -> str:
 @app.command(epilog="Example: dorkyctl problems api")
 def problems(name: Name = None, json: Json = False) -> None:
     """List paths that cannot sync, why, and what to do."""
-    with DorkyClient() as client:
+    with BriefClient() as client:
         project = targets.project_name(client, name)
         reply = client.send(calls.problems(project))
         if json:
@@ -87,7 +87,7 @@ def resolve(
     json: Json = False,
 ) -> None:
     """Settle a conflict. The bytes not kept go to the trash."""
-    with DorkyClient() as client:
+    with BriefClient() as client:
         meant = targets.target(client, path)
         reply = client.send(calls.resolve(meant.project, meant.path, keep.value))
         if json:
@@ -110,7 +110,7 @@ def reject(first: First, token: Token = None, json: Json = False) -> None:
 
 def _decide(verb: str, first: str, second: str | None, *, json: bool) -> None:
     """With one word it is the token, and the project is the one we are in."""
-    with DorkyClient() as client:
+    with BriefClient() as client:
         name, token = (None, first) if second is None else (first, second)
         project = targets.project_name(client, name)
         call = calls.approve if verb == "approve" else calls.reject

@@ -11,11 +11,11 @@ import typer
 
 from dorkyd.api import calls, history_calls
 from dorkyd.api.history_messages import AuditItem, Difference, HistoryItem, OutcomeItem
-from dorkyd.cli import commits, targets
+from dorkyd.cli import targets
 from dorkyd.cli.app import Exit, Failure, Json, Name, app, emit, say, show
 from dorkyd.cli.told import done
 from dorkyd.cli.units import size
-from dorkyd.client import DorkyClient
+from dorkyd.client.brief import BriefClient
 from dorkyd.client.places import Target
 from dorkyd.core.moments import duration_s
 
@@ -48,7 +48,7 @@ def log(
     wanted = {"path": path, "by": by, "action": action, "since": since, "until": until}
     if follow and (everyone or any(wanted.values())):
         raise Failure("--follow shows everything this device does.", hint="Leave out the filters, or --follow.")
-    with DorkyClient() as client:
+    with BriefClient() as client:
         project = targets.project_name(client, name)
         if everyone:
             _log_everyone(client, project, wanted, lines, json=json)
@@ -69,7 +69,7 @@ def log(
         raise Failure("The daemon has stopped.", hint="Run `dorkyctl up`.", exit_code=Exit.NOT_RUNNING)
 
 
-def _log_everyone(client: DorkyClient, project: str, wanted: dict[str, str | None], lines: int, *, json: bool) -> None:
+def _log_everyone(client: BriefClient, project: str, wanted: dict[str, str | None], lines: int, *, json: bool) -> None:
     after: str | None = ""
     last: list[AuditItem] = []
     retention = ""
@@ -99,7 +99,7 @@ def _short(version: str | None) -> str:
 @app.command(epilog="Example: dorkyctl history data/table.csv")
 def history(path: Path, json: Json = False) -> None:
     """List the states of a file that are known, newest first, and where their bytes still are."""
-    with DorkyClient() as client:
+    with BriefClient() as client:
         meant = targets.target(client, path)
         reply = client.send(history_calls.history(meant.project, meant.path))
         if json:
@@ -135,7 +135,7 @@ def restore(
 
     Without --at it is the newest state that is not what stands there; of a folder, what is missing. PATH@VERSION works too.
     """
-    with DorkyClient() as client:
+    with BriefClient() as client:
         meant = _place(client, path)
         place = _place(client, to).path if to is not None else None
         reply = client.send(history_calls.restore(meant.project, meant.path, at, place))
@@ -155,10 +155,10 @@ def undo(
 
     What was decided together, such as an approved mass deletion, is one action. Paths that changed since are left alone.
     """
-    with DorkyClient() as client:
+    with BriefClient() as client:
         project = targets.project_name(client, name)
         if sys.stdin.isatty() and not yes and not dry_run:
-            plan = client.undo(project, dry_run=True)
+            plan = client.send(history_calls.undo(project, dry_run=True)).value
             verbs = ", ".join(f"{verb} of {count}" for verb, count in sorted(plan.verbs.items()))
             say(f"The last action, at {plan.at} by {plan.device}: {verbs}.")
             if len(plan.items) > 1 and not typer.confirm(
@@ -201,7 +201,7 @@ def trash(
     if older_than is not None and (older_s is None or not empty):
         raise typer.BadParameter("--older-than goes with --empty, and is written 90s, 2h or 7d")
     where = "bucket" if bucket else "folder"
-    with DorkyClient() as client:
+    with BriefClient() as client:
         meant = targets.prefix(client, words or [])
         path = meant.path or None
         if not empty:
@@ -220,7 +220,7 @@ def trash(
             show(f"Removed {reply.value.removed} files ({size(reply.value.bytes)}) for good{stayed}.")
 
 
-def _list_trash(client: DorkyClient, project: str, where: str, path: str | None, *, json: bool) -> None:
+def _list_trash(client: BriefClient, project: str, where: str, path: str | None, *, json: bool) -> None:
     reply = client.send(history_calls.trash(project, where=where, path=path))
     if json:
         emit(reply.body)
@@ -266,6 +266,8 @@ def diff(
 
     Values of .env files and of what is encrypted are masked unless --reveal is given. Of two commits, or one and what the bucket holds now, it lists the paths that differ. Without V1 it is the newest state that is not what stands here.
     """
+    from dorkyd.cli import commits  # noqa: PLC0415  messages and a client that the other commands do without
+
     if path is None:
         commits.diff_last(json=json)
         return
@@ -276,7 +278,7 @@ def diff(
         other = other.removeprefix(named)  # the path written twice
     if other is not None and not other.startswith("@"):
         raise Failure(f"{other} is no version.", hint="Write diff PATH@V1 @V2, or diff ID ID for two commits.")
-    with DorkyClient() as client:
+    with BriefClient() as client:
         meant = _place(client, path)
         after = other.removeprefix("@") if other is not None else None
         columns = [name.strip() for name in key.split(",") if name.strip()] if key is not None else []
@@ -311,7 +313,7 @@ def _tell_tables(found: Difference) -> None:
         show(found.text.removesuffix("\n"), lines=True)
 
 
-def _place(client: DorkyClient, text: str) -> Target:
+def _place(client: BriefClient, text: str) -> Target:
     """A path whose closing slash counts."""
     meant = targets.target(client, text)
     return Target(meant.project, f"{meant.path}/") if text.endswith("/") and not meant.path.endswith("/") else meant

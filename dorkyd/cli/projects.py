@@ -14,10 +14,10 @@ from dorkyd.cli import targets
 from dorkyd.cli.app import Exit, Failure, Json, Name, app, complain, emit, say, show
 from dorkyd.cli.units import seconds, speeds
 from dorkyd.cli.waiting import wait_for_sync
-from dorkyd.client import DorkyClient
-from dorkyd.core.report import State
+from dorkyd.client.brief import BriefClient
 from dorkyd.core.settings import LEAST_RATE, Mode
 from dorkyd.core.sizes import size_of
+from dorkyd.core.states import State
 
 OF_STATES = {
     State.HALTED: Exit.ATTENTION,
@@ -84,7 +84,7 @@ def add(
         region=region,
         profile=profile,
     )
-    with DorkyClient() as client:
+    with BriefClient() as client:
         reply = client.send(calls.add(new))
         if json:
             emit(reply.body)
@@ -95,7 +95,7 @@ def add(
 @app.command(epilog="Example: dorkyctl remove api")
 def remove(name: Annotated[str, typer.Argument(help="The project.")], json: Json = False) -> None:
     """Forget a project. Deletes nothing, neither in the folder nor in the bucket."""
-    with DorkyClient() as client:
+    with BriefClient() as client:
         reply = client.send(calls.remove(name))
         if json:
             emit(reply.body)
@@ -116,7 +116,7 @@ def sync(
     needed, 8 when credentials are, 5 when it could not finish for now or in time.
     """
     timeout_s = duration(timeout)
-    with DorkyClient() as client:
+    with BriefClient() as client:
         project = targets.project_name(client, name)
         if not wait:
             reply = client.send(calls.sync(project))
@@ -143,7 +143,7 @@ def pause(
     for_s = duration(length)
     if for_s == 0:
         raise typer.BadParameter("--for must be longer than nothing")
-    with DorkyClient() as client:
+    with BriefClient() as client:
         project = targets.project_name(client, name)
         reply = client.send(calls.pause(project, for_s))
         if json:
@@ -155,7 +155,7 @@ def pause(
 @app.command(epilog="Example: dorkyctl resume api")
 def resume(name: Name = None, json: Json = False) -> None:
     """End a pause."""
-    with DorkyClient() as client:
+    with BriefClient() as client:
         project = targets.project_name(client, name)
         reply = client.send(calls.resume(project))
         if json:
@@ -176,7 +176,7 @@ def limit(
     rates = {"up": rate(up), "down": rate(down)}
     if shared and name is not None:
         raise typer.BadParameter("--global concerns all projects: name none, or leave it out")
-    with DorkyClient() as client:
+    with BriefClient() as client:
         project = None if shared else targets.project_name(client, name)
         change = any(each is not None for each in rates.values())
         reply = client.send(calls.limit(project, **rates) if change else calls.limits(project))
@@ -189,7 +189,7 @@ def limit(
 @app.command(epilog="Example: dorkyctl doctor api")
 def doctor(name: Name = None, json: Json = False) -> None:
     """Check folder, bucket, permissions, clock and limits. Exits 4 when something is wrong."""
-    with DorkyClient() as client:
+    with BriefClient() as client:
         project = targets.project_name(client, name)
         say(f"Checking {project} …")
         reply = client.send(calls.doctor(project, _store_variables()))

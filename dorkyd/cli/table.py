@@ -163,13 +163,17 @@ def _row(cells: Sequence[str], widths: Sequence[int], styles: Sequence[str], col
     return row
 
 
+MOVING = (State.IN_SYNC, State.SYNCING)
+"""Of any other state's work nothing moves, however fast it was a moment ago."""
+
+
 def _cells(project: ProjectStatus) -> tuple[str, ...]:
     return (
         printable(project.name),
         project.state.value,
         f"{project.files:,}",
         size(project.bytes),
-        pending(project.pending, project.speed),
+        pending(project.pending, project.speed if project.state in MOVING else None),
         str(project.conflicts),
         str(project.problems),
         ago(project.last_success),
@@ -177,15 +181,18 @@ def _cells(project: ProjectStatus) -> tuple[str, ...]:
     )
 
 
-def pending(work: Pending, speed: Speed) -> str:
-    """What is to do, with arrows: up, down, and what will be removed on either side; how fast it goes, and how long yet."""
+def pending(work: Pending, speed: Speed | None) -> str:
+    """What is to do, with arrows: up, down, and what will be removed on either side; how fast it goes, and how long yet.
+    `speed` None: nothing goes.
+    """
     parts = (("↑", work.upload), ("↓", work.download), ("✗", work.delete_local + work.delete_remote))
     counts = " ".join(f"{arrow}{count:,}" for arrow, count in parts if count)
     if not counts:
         return "-"
-    rates = (f"{arrow}{size(rate)}/s" for arrow, rate in (("↑", speed.up), ("↓", speed.down)) if rate)
-    left = () if speed.left_s is None else (f"{length(speed.left_s)} left",)
-    more = [*((size(work.bytes),) if work.bytes else ()), *rates, *left]
+    more = [size(work.bytes)] if work.bytes else []
+    if speed is not None:
+        more += [f"{arrow}{size(rate)}/s" for arrow, rate in (("↑", speed.up), ("↓", speed.down)) if rate]
+        more += [f"{length(speed.left_s)} left"] if speed.left_s is not None else []
     return f"{counts} ({', '.join(more)})" if more else counts
 
 

@@ -10,14 +10,18 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dorkyd.api.messages import ProjectStatus
 from dorkyd.cli.app import Failure
-from dorkyd.client import DorkyClient
 from dorkyd.client.places import Target, holding, inside, tidy, working_directory
 
+if TYPE_CHECKING:
+    from dorkyd.client import DorkyClient
+    from dorkyd.client.brief import BriefClient
 
-def project_name(client: DorkyClient, given: str | None) -> str:
+
+def project_name(client: DorkyClient | BriefClient, given: str | None) -> str:
     """The project that is meant. Raises `Failure` when that cannot be told."""
     if given is not None:
         return given
@@ -30,7 +34,7 @@ def project_name(client: DorkyClient, given: str | None) -> str:
     raise _which(projects)
 
 
-def target(client: DorkyClient, text: str) -> Target:
+def target(client: DorkyClient | BriefClient, text: str) -> Target:
     """The path that is meant."""
     return locate(client.projects(), text)
 
@@ -51,7 +55,7 @@ def locate(projects: Sequence[ProjectStatus], text: str) -> Target:
     )
 
 
-def prefix(client: DorkyClient, words: Sequence[str]) -> Target:
+def prefix(client: DorkyClient | BriefClient, words: Sequence[str]) -> Target:
     """The project and prefix that `ls` means: none, NAME, PREFIX, NAME PREFIX or NAME:PREFIX."""
     projects = client.projects()
     names = {each.name for each in projects}

@@ -5,19 +5,24 @@ from __future__ import annotations
 import queue
 import sys
 import threading
+from typing import TYPE_CHECKING
 
 from dorkyd.api import calls
 from dorkyd.api.failures import ApiError
 from dorkyd.api.messages import Pending, Speed, SyncResult
 from dorkyd.cli.units import length, plural, size
-from dorkyd.client import DorkyClient, Reply
+from dorkyd.client.replies import Reply
 from dorkyd.core.printable import printable
+
+if TYPE_CHECKING:
+    from dorkyd.client import DorkyClient
+    from dorkyd.client.brief import BriefClient
 
 TICK_S = 0.5
 _CLEAR = "\r\x1b[K"
 
 
-def wait_for_sync(client: DorkyClient, project: str, timeout_s: float | None) -> Reply[SyncResult]:
+def wait_for_sync(client: DorkyClient | BriefClient, project: str, timeout_s: float | None) -> Reply[SyncResult]:
     """Ask for a sync and wait for its end. Interrupting the wait leaves the sync to the daemon."""
     ended: queue.SimpleQueue[Reply[SyncResult] | ApiError] = queue.SimpleQueue()
 
@@ -46,7 +51,7 @@ def wait_for_sync(client: DorkyClient, project: str, timeout_s: float | None) ->
         return result
 
 
-def _draw(client: DorkyClient, project: str) -> None:
+def _draw(client: DorkyClient | BriefClient, project: str) -> None:
     status = client.status(project).projects[0]
     line = f"{project}: {status.state.value}, {plural(status.files, 'file')}{_left(status.pending, status.speed)}"
     sys.stderr.write(_CLEAR + printable(line))

@@ -7,6 +7,8 @@ exceptions of `dorkyd.api.failures`.
 A single call is never tried again: an answer that did not arrive may still have been acted on. Operations on artifacts are,
 since each carries a key by which the daemon knows a request again.
 
+A command asks a few things and ends: `brief` does without the HTTP library.
+
 Each name is imported when it is first used: who blocks needs no asyncio.
 """
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from dorkyd.client.awaiting import AsyncArtifact, AsyncBatch, AsyncDorkyClient
     from dorkyd.client.blocking import Batch, DorkyClient
     from dorkyd.client.bodies import Progress
-    from dorkyd.client.wire import Reply
+    from dorkyd.client.replies import Reply
 
 __all__ = ["AsyncArtifact", "AsyncBatch", "AsyncDorkyClient", "Batch", "DorkyClient", "Fetched", "Progress", "Reply"]
 
@@ -31,7 +33,7 @@ _PLACES = {
     "Batch": "blocking",
     "DorkyClient": "blocking",
     "Progress": "bodies",
-    "Reply": "wire",
+    "Reply": "replies",
 }
 
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import httpx2
 
-from dorkyd.api import calls, commit_calls, history_calls, import_calls, manual_calls, table_calls
+from dorkyd.api import calls, commit_calls, history_calls, manual_calls, table_calls
 from dorkyd.api import commit_messages as c
 from dorkyd.api import history_messages as h
 from dorkyd.api import manual_messages as mm
@@ -32,7 +32,6 @@ from dorkyd.api import table_messages as t
 from dorkyd.api.calls import Call
 from dorkyd.api.failures import ApiError
 from dorkyd.api.freeze_messages import LEASE_S, LIMIT_S
-from dorkyd.api.import_messages import ImportedHistory, ImportPlan, ImportRequest
 from dorkyd.client import artifacts, batches, freezes, many
 from dorkyd.client.answers import not_ours, raise_for
 from dorkyd.client.artifacts import Fetched
@@ -42,14 +41,13 @@ from dorkyd.client.many import AT_ONCE, Download, Upload
 from dorkyd.client.places import Target, working_directory
 from dorkyd.client.plans import Answer, Ask, Done, Patience, Pause, Plan, Step, advance
 from dorkyd.client.reading import Cursor
+from dorkyd.client.replies import Reply, data_of
 from dorkyd.client.waiting import Until
 from dorkyd.client.wire import (
     LIMITS,
     MOST_CONNECTIONS,
     RETRY_FOR_S,
-    Reply,
     ask_of,
-    data_of,
     is_foreign,
     new_id,
     no_answer,
@@ -59,6 +57,7 @@ from dorkyd.client.wire import (
 )
 
 if TYPE_CHECKING:
+    from dorkyd.api.import_messages import ImportedHistory, ImportPlan
     from dorkyd.tables.sources import Desk
 
 M = TypeVar("M", bound=m.Answer)
@@ -195,11 +194,17 @@ class AsyncDorkyClient:
 
         `settings`: name, endpoint_url, region, profile, everything, retire, token.
         """
-        wish = ImportRequest.model_validate({"path": path, "bucket": bucket, "dry_run": dry_run, **settings})
+        from dorkyd.api import import_calls, import_messages  # noqa: PLC0415  what reads ignore rules is for few programs
+
+        wish = import_messages.ImportRequest.model_validate(
+            {"path": path, "bucket": bucket, "dry_run": dry_run, **settings}
+        )
         return (await self.send(import_calls.import_dorky(wish))).value
 
     async def import_history(self, project: str) -> ImportedHistory:
         """Make a commit of each push of the npm tool's history, before any other commit."""
+        from dorkyd.api import import_calls  # noqa: PLC0415  as above
+
         return (await self.send(import_calls.import_history(project))).value
 
     async def remove(self, project: str) -> m.Removed:

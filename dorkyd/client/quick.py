@@ -1,12 +1,16 @@
-"""One GET over the Unix socket, by the standard library alone: what a prompt or a script asks every few seconds must not cost a
-third of a second of imports. Everything else is `DorkyClient`.
+"""Requests over the Unix socket by the standard library alone: what a prompt or a script asks every few seconds, and most commands,
+must not cost a third of a second of imports. Artifacts, TCP and programs are `DorkyClient`'s.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import socket
-from http.client import HTTPConnection, HTTPException
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from http.client import HTTPConnection, HTTPException, HTTPResponse
+from typing import Any
 
 from dorkyd.client.answers import REQUEST_ID, cut_off, not_ours, not_running, raise_for, too_slow
 from dorkyd.locate import find_socket
@@ -36,19 +40,38 @@ class OverSocket(HTTPConnection):
 
 def get(path: str, *, patience_s: float = ANSWER_S) -> bytes:
     """The body of an answer. `path` is percent-encoded. Raises what `DorkyClient.send` does."""
+    return ask("GET", path, patience_s=patience_s)
+
+
+def ask(
+    method: str, path: str, document: Mapping[str, Any] | None = None, *, patience_s: float | None = ANSWER_S
+) -> bytes:
+    """The same with another method, and a JSON body. `patience_s` None: as long as it takes."""
+    with answering(method, path, document, patience_s=patience_s) as answer:
+        return answer.read()
+
+
+@contextmanager
+def answering(
+    method: str, path: str, document: Mapping[str, Any] | None = None, *, patience_s: float | None = ANSWER_S
+) -> Iterator[HTTPResponse]:
+    """The same, while it comes: an answer that is no error."""
     place, request_id = find_socket(), os.urandom(8).hex()
-    connection = OverSocket(place, patience_s)
-    try:
-        connection.request("GET", path, headers={REQUEST_ID: request_id})
-        answer = connection.getresponse()
-        body = answer.read()
-    except TimeoutError as exc:
-        raise too_slow(request_id) from exc
-    except (FileNotFoundError, ConnectionRefusedError) as exc:
-        raise not_running(place, request_id) from exc
-    except (OSError, HTTPException) as exc:
-        raise (cut_off(request_id) if connection.sock is not None else not_running(place, request_id)) from exc
-    finally:
-        connection.close()
-    raise_for(answer.status, dict(answer.headers), body, request_id)
-    return body
+    headers = {REQUEST_ID: request_id}
+    body = None
+    if document is not None:
+        headers["Content-Type"] = "application/json"
+        body = json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    with closing(OverSocket(place, patience_s)) as connection:
+        try:
+            connection.request(method, path, body, headers)
+            answer = connection.getresponse()
+            if answer.status >= 400:
+                raise_for(answer.status, dict(answer.headers), answer.read(), request_id)
+            yield answer
+        except TimeoutError as exc:
+            raise too_slow(request_id) from exc
+        except (FileNotFoundError, ConnectionRefusedError) as exc:
+            raise not_running(place, request_id) from exc
+        except (OSError, HTTPException) as exc:
+            raise (cut_off(request_id) if connection.sock is not None else not_running(place, request_id)) from exc

@@ -13,7 +13,7 @@ from dorkyd.api import messages as m
 from dorkyd.api.failures import BadRequest, Conflict, NotFound, Temporary
 from dorkyd.client.places import Target
 from dorkyd.client.plans import Pause, Plan, call
-from dorkyd.core.report import State
+from dorkyd.core.states import State
 
 Until = Literal["uploaded", "downloaded"]
 """`uploaded`: the bucket holds what the file here holds. `downloaded`: the file here holds what the bucket holds."""

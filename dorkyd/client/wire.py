@@ -7,11 +7,10 @@ import os
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import httpx2
 
-from dorkyd.api import messages as m
 from dorkyd.api.calls import Call
 from dorkyd.api.failures import (
     ApiError,
@@ -22,8 +21,6 @@ from dorkyd.client.plans import Ask
 from dorkyd.locate import find_socket, find_token
 from dorkyd.peer import peer_uid
 
-T = TypeVar("T", bound=m.Answer)
-
 CONNECT_S = 5.0
 MOST_CONNECTIONS = 64
 RETRY_FOR_S = 30.0
@@ -31,21 +28,6 @@ RETRY_FOR_S = 30.0
 _BASE_URL = "http://dorkyd"
 """Over the socket only a name for the Host header: the socket decides who answers."""
 LIMITS = httpx2.Limits(max_connections=MOST_CONNECTIONS, max_keepalive_connections=MOST_CONNECTIONS)
-
-
-class Reply(Generic[T]):
-    """An answer: the body as it came, and the value it stands for (parsed when asked for)."""
-
-    __slots__ = ("_answer", "body")
-
-    def __init__(self, body: bytes, answer: type[T]) -> None:
-        self.body = body
-        self._answer = answer
-
-    @property
-    def value(self) -> T:
-        """The body as its model."""
-        return self._answer.model_validate_json(self.body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,13 +124,6 @@ def own_uid(uid: int | None) -> int:
 
 
 # --- answers ----------------------------------------------------------------------------------------------------------
-
-
-def data_of(line: str) -> bytes:
-    """The JSON of one line of either kind of stream; empty for lines that carry none."""
-    if line.startswith("{"):
-        return line.encode()
-    return line[len("data: ") :].encode() if line.startswith("data: ") else b""
 
 
 def no_answer(exc: Exception, place: Place, request_id: str) -> ApiError:

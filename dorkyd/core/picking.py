@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from dorkyd.core.ignore import Patterns
-from dorkyd.core.report import FILE_STATES, FileItem
+from dorkyd.core.report import FileItem
+from dorkyd.core.states import FILE_STATES
 from dorkyd.errors import Refused
 
 

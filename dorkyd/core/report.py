@@ -177,10 +177,6 @@ class PushResult:
     """The bucket's log names it; False: it will."""
 
 
-FILE_STATES = ("synced", "local", "remote", "problem", "changing")
-"""Of `FileItem.state`."""
-
-
 @dataclass(frozen=True, slots=True)
 class FileItem:
     """One synced path."""

@@ -27,3 +27,7 @@ class HaltReason(StrEnum):
     FOLDER_COPIED = "folder-copied"
     FOLDER_REWOUND = "folder-rewound"
     REMOTE_REWOUND = "remote-rewound"
+
+
+FILE_STATES = ("synced", "local", "remote", "problem", "changing")
+"""Of one path: `FileItem.state`."""

@@ -111,7 +111,11 @@ CASES: Mapping[str, Entry] = {
         3,
         [Goal(1, row=f"dorkyd {row}") for row in ("commits, all", "diff, read before", "checkout", "commit")],
     ),
-    "commands": Entry(commands.commands, 10, [Goal(0.2, column="CPU s", row="dorkyd status")]),
+    "commands": Entry(
+        commands.commands,
+        10,
+        [Goal(0.2, column="CPU s", row="dorkyd status"), Goal(0.3, column="CPU s", row="dorkyd ls")],
+    ),
     "convert": Entry(converting.convert, 3, [Goal(1.3, converting.LOOP), Goal(400, column="peak MB")]),
     "idle": Entry(unchanged.idle, 1, [Goal(150, column="peak MB"), Goal(0.01 * unchanged.REST_S, column="CPU s")]),
 }

@@ -13,7 +13,7 @@ from functools import partial
 from tests.bench.measure import Sample, Traffic
 from tests.bench.stage import Run, Stage
 
-COMMANDS = ("status", "status --json", "ls", "--help")
+COMMANDS = ("status", "status --json", "ls", "log", "sync", "--help")
 
 
 @contextlib.contextmanager

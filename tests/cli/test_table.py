@@ -69,6 +69,14 @@ def test_what_is_pending(work: Pending, speed: Speed, told: str) -> None:
     assert pending(m.Pending.model_validate(work), m.Speed.model_validate(speed)) == told
 
 
+def test_what_waits_has_no_time_left() -> None:
+    """A project that is halted does not get on, however fast it was a moment ago."""
+    fast = replace(ONE, pending=Pending(delete_remote=21), speed=Speed(1024, 0, 84))
+    shown = lambda state: render(document_of(replace(fast, state=state)), None).plain
+    assert "✗21 (↑1.0 KiB/s, 84 s left)" in shown(State.SYNCING)
+    assert "✗21  " in shown(State.HALTED)
+
+
 # --- on a narrow terminal ---------------------------------------------------------------------------------------------
 
 BUSY = replace(
