@@ -52,6 +52,8 @@ class Batches:
     """The store's clock, less the monotonic one, at least."""
     _open: dict[str, tuple[float, int]] = field(default_factory=dict)
     """Our own that are being written, and when each began: monotonic, and by the wall clock in nanoseconds."""
+    _planned: set[str] = field(default_factory=set)
+    """Those of them of which nothing was sent yet: their time has not begun."""
 
     # --- theirs ---------------------------------------------------------------------------------------------------
 
@@ -128,7 +130,8 @@ class Batches:
         """What a person is told of batches that are being put together, here or elsewhere, and what to do. None: there are
         none.
         """
-        said = [self._told_of_ours(batch, began_ns) for batch, (_, began_ns) in self._open.items()]
+        started = {batch: began_ns for batch, (_, began_ns) in self._open.items() if batch not in self._planned}
+        said = [self._told_of_ours(batch, began_ns) for batch, began_ns in started.items()]
         theirs: dict[str, list[_Hold]] = {}
         for hold in self.held.values():
             if not hold.complete and hold.batch not in self._open:
@@ -175,6 +178,18 @@ class Batches:
         self._open[batch] = (self.clock.monotonic(), self.clock.time_ns())
         return batch
 
+    def plan(self) -> str:
+        """A new batch whose time begins with its first write (`starts`): it may have to wait for others."""
+        batch = self.begin()
+        self._planned.add(batch)
+        return batch
+
+    def starts(self, batch: str) -> None:
+        """Something of it is about to be written."""
+        if batch in self._planned:
+            self._planned.discard(batch)
+            self._open[batch] = (self.clock.monotonic(), self.clock.time_ns())
+
     def is_open(self, batch: str) -> bool:
         """It is one of ours, and neither complete nor given up."""
         return batch in self._open
@@ -197,7 +212,7 @@ class Batches:
         """
         rows = self.journal.batches
         if rows.members(batch) is not None:
-            self._open.pop(batch, None)
+            self._close(batch)
             return True
         ours = rows.ours(batch)
         if ours.committed:
@@ -209,15 +224,22 @@ class Batches:
             rows.commit(batch)
             if not ours.written:
                 rows.complete(batch, (), self.clock.time_ns())
-        self._open.pop(batch, None)
+        self._close(batch)
         return not ours.written
 
     def expire(self, now: float) -> None:
         """Give up those that took too long: other devices do not wait for them any more."""
-        for batch in [batch for batch, (began, _) in self._open.items() if now > began + OPEN_S]:
+        late = [
+            batch for batch, (began, _) in self._open.items() if now > began + OPEN_S and batch not in self._planned
+        ]
+        for batch in late:
             del self._open[batch]
             with self.journal.atomic():
                 self.journal.batches.give_up(batch)
+
+    def _close(self, batch: str) -> None:
+        self._open.pop(batch, None)
+        self._planned.discard(batch)
 
     def _require(self, batch: str) -> None:
         if batch not in self._open:

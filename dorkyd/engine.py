@@ -53,7 +53,7 @@ from dorkyd.core.model import (
 )
 from dorkyd.core.pace import Pace
 from dorkyd.core.paths import is_under
-from dorkyd.core.report import HaltReason
+from dorkyd.core.report import Freeze, HaltReason
 from dorkyd.core.settings import Mode, Project, TrashLimits
 from dorkyd.deciding import Decider, Decisions
 from dorkyd.deletions import Deletions
@@ -608,6 +608,14 @@ class Engine:
         """What is frozen. Raises why the bucket may not be written now in any case."""
         return self._ready().freezing
 
+    def renew_freeze(self, name: str) -> Freeze:
+        """As `Freezing.renew`, also while the bucket may not be written: a pause, a halt or an outage ends no freeze whose
+        holder lives.
+        """
+        if self._open is None:
+            raise Transient(f"the project {self.project.name} is being opened", code="not-open", retry_after_s=1)
+        return self._open.freezing.renew(name)
+
     @property
     def frozen(self) -> tuple[str, str] | None:
         """What a person is told while changes wait for a freeze to be released; None: none does."""
@@ -643,6 +651,8 @@ class Engine:
             return
         if not self._folder_is_there(o, now) or self.held is not None:
             return
+        # Before what may take long: renewals that came during the last cycle were heard just now.
+        o.freezing.expire()
         o.local.drain(now)
         self._hear(o, now)
         o.retries.changed(o.local.fresh())
@@ -1045,7 +1055,6 @@ class Engine:
     def _thaw(self, o: _Open, now: float) -> None:
         """Let a freeze go that is over, once the folder was looked at again and all of it has been quiet."""
         freezing = o.freezing
-        freezing.expire()
         if freezing.released_at is not None and freezing.seen_with is None:
             o.local.scan_due = now
             freezing.seen_with = self.counters.scans + 1

@@ -38,7 +38,7 @@ class FreezeDesk:
 
     def renew(self, name: str) -> Freeze:
         """As `FreezeControl.renew`."""
-        return self._of_engine(lambda: self.engine.freezing.renew(name))
+        return self._of_engine(lambda: self.engine.renew_freeze(name))
 
     def release(self, name: str | None) -> Thawed:
         """As `FreezeControl.release`."""

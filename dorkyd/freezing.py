@@ -29,6 +29,8 @@ from dorkyd.ports import Clock
 
 LEASE_S, SHORTEST_S, LONGEST_S = 30.0, 2.0, 600.0
 """How long a freeze holds without being renewed; what may be asked for."""
+MOST_S = 365 * 86_400.0
+"""The longest limit."""
 GATHER_S = 60.0
 """How long a release waits for files that are still being written."""
 _KEY = "freeze"
@@ -65,6 +67,8 @@ class Freezing:
     _ends_at: float = 0.0
     _going: dict[str, set[Path]] = field(default_factory=dict)
     """Batches on their way, and what each is made of."""
+    _untold: set[str] = field(default_factory=set)
+    """Batches that are written, and of which the bucket's log does not tell yet."""
     _ended: dict[str, Thawed] = field(default_factory=dict)
 
     def at_start(self) -> None:
@@ -83,15 +87,21 @@ class Freezing:
 
     def freeze(self, name: str, holder: str, lease_s: float, limit_s: float) -> Freeze:
         """Freeze, under a name that the holder made up; the same again renews it. `Refused` (`frozen`, `bad-lease`)."""
-        if not SHORTEST_S <= lease_s <= LONGEST_S or limit_s < lease_s:
+        if not (SHORTEST_S <= lease_s <= LONGEST_S and lease_s <= limit_s <= MOST_S):
             raise Refused(
-                f"a lease is {SHORTEST_S:g} to {LONGEST_S:g} seconds, and the limit no less",
+                f"a lease is {SHORTEST_S:g} to {LONGEST_S:g} seconds, and the limit no less, and at most a year",
                 code="bad-lease",
                 hint="renew it, so that it is over soon after its holder died",
             )
         if self.frozen is not None and self.frozen.name == name and self.released_at is None:
             return self.renew(name)
         self.check()
+        if self._going:
+            raise Refused(
+                "what the freeze before this one held back is still on its way",
+                code="frozen",
+                hint="`dorkyctl sync --wait`, and try again",
+            )
         now, now_ns = self.clock.monotonic(), self.clock.time_ns()
         frozen = Freeze(name, holder, now_ns, now_ns + int(limit_s * 1e9), lease_s)
         with self.journal.atomic():
@@ -118,7 +128,7 @@ class Freezing:
             self._let_go()
             return None
         if name in self._ended:
-            return None if self._going else self._ended[name]
+            return None if self._going or self._untold else self._ended[name]
         raise Refused("there is no such freeze", code="no-such-freeze", hint="`dorkyctl status` tells what is frozen")
 
     def check(self) -> None:
@@ -170,13 +180,14 @@ class Freezing:
             return
         if not all_seen and self.clock.monotonic() < self.released_at + GATHER_S:
             return
-        sent = sorted(path for path, hold in self.held.items() if hold.sends)
+        # In the order in which they will be sent, so that one batch is on its way after the other.
+        sent = sorted((path for path, hold in self.held.items() if hold.sends), key=lambda p: (self.held[p].mark, p))
         count = len(self.held)
         with self.journal.atomic():
             self.journal.put(_KEY, None)
         if len(sent) > 1:
             for at in range(0, len(sent), ENTRY_CHANGES):
-                self._going[self.batches.begin()] = set(sent[at : at + ENTRY_CHANGES])
+                self._going[self.batches.plan()] = set(sent[at : at + ENTRY_CHANGES])
         self._ended[self.frozen.name] = Thawed(self.frozen.name, count, tuple(self._going))
         while len(self._ended) > _REMEMBERED:
             del self._ended[next(iter(self._ended))]
@@ -184,8 +195,12 @@ class Freezing:
         self.held.clear()
 
     def batch_of(self, path: Path) -> str | None:
-        """The batch that a write of this path is of; None: of none."""
-        return next((batch for batch, paths in self._going.items() if path in paths), None)
+        """The batch that a write of this path, which is about to begin, is of; None: of none, or it was given up."""
+        going = (batch for batch, paths in self._going.items() if path in paths)
+        batch = next((batch for batch in going if self.batches.is_open(batch)), None)
+        if batch is not None:
+            self.batches.starts(batch)
+        return batch
 
     def settle(self, under_way: Collection[Path], stuck: Collection[Path]) -> None:
         """Complete each batch once all of it is written. What cannot be sent is not waited for."""
@@ -197,10 +212,13 @@ class Freezing:
             if (dirty - set(stuck)) | (paths & set(under_way)):
                 continue
             try:
-                self.batches.commit(batch)
+                told = self.batches.commit(batch)
             except Stale:
                 continue
             del self._going[batch]
+            if not told:
+                self._untold.add(batch)
+        self._untold = {batch for batch in self._untold if self.journal.batches.ours(batch).committed}
 
     def next_due(self) -> list[float]:
         """When something is to be looked at again."""

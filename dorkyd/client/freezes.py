@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from dorkyd.api import calls, freeze_calls
 from dorkyd.api import freeze_messages as fm
 from dorkyd.api.calls import Call
-from dorkyd.api.failures import ApiError, NotRunning
+from dorkyd.api.failures import ApiError
 from dorkyd.client import places
 from dorkyd.client.plans import Ask, Patience, Plan, call, persistently
 
@@ -34,11 +34,10 @@ class Freeze:
         """How often it is said that its holder works."""
         return self.lease_s / RENEWALS
 
-    def heard(self, failure: ApiError) -> bool:
-        """A renewal failed. True: it is over."""
+    def heard(self, failure: ApiError) -> None:
+        """A renewal failed: is it over?"""
         if failure.code == "no-such-freeze":
             self.lost = failure
-        return self.lost is not None
 
 
 def whoever() -> str:
@@ -60,14 +59,11 @@ def begin(
 
 
 def renew(freeze: Freeze) -> Plan[None]:
-    """Say that its holder works. What fails in passing is made up for by the next."""
+    """Say that its holder works. What fails is made up for by the next, or told by the release: nobody hears of it here."""
     try:
         yield from call(freeze_calls.renew(freeze.project, freeze.name))
-    except NotRunning:
-        return
     except ApiError as exc:
-        if not freeze.heard(exc) and exc.retry_after_s is None:
-            raise
+        freeze.heard(exc)
 
 
 def release(freeze: Freeze, patience: Patience) -> Plan[None]:

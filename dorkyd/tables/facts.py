@@ -154,9 +154,18 @@ def _column(found: object) -> ColumnFacts:
 
 
 def _text(value: object, most: int) -> str:
-    if not isinstance(value, str) or len(value) > most:
+    if not isinstance(value, str) or len(value) > most or not _whole(value):
         raise _Odd
     return value
+
+
+def _whole(text: str) -> bool:
+    r"""No half of a character is in it, which JSON can write (`\ud800`) and nothing else can hold."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _count(value: object) -> int | None:

@@ -189,7 +189,9 @@ class Harvester:
             facts, source = tables.facts(content, workshop=self.workshop, asked=not change.ours)
         except Stale:
             return
-        if source != "kept":
+        if tables.is_secret_now(change.path, change.digest):
+            return  # since it was begun
+        if source != "kept" or change.tries:  # tried again, this disk has them already
             self._keep(tables, change.digest, facts)
         if change.before is not None and change.before != change.digest:
             self._tell(change, facts)
@@ -211,7 +213,10 @@ class Harvester:
         if engine.project.mode is Mode.PULL or engine.bucket is None:
             return
         paused = Contents(engine).ask(engine.paused_until) > time.time_ns()
-        check_ready(engine.project, engine.held, engine.trouble, paused=paused)
+        try:
+            check_ready(engine.project, engine.held, engine.trouble, paused=paused)
+        except Refused:
+            return  # a person said that nothing moves: whoever wants them looks at the file
         kept.write(engine.bucket, digest, facts)
 
     def _tell(self, change: _Change, facts: TableFacts) -> None:

@@ -158,13 +158,13 @@ class Tables:
 
     def of_file(self, path: Path, local: Local) -> Content:
         """The file in the folder."""
-        secret = self._is_secret(path, local.digest)
+        secret = self.is_secret_now(path, local.digest)
         opening = lambda: self._file(path, local)
         return Content(path, "the file here", local.digest, local.size, None, "folder", secret, opening)
 
     def of_object(self, artifact: Artifact) -> Content:
         """The object as it stands."""
-        secret = self._is_secret(artifact.path, artifact.digest)
+        secret = self.is_secret_now(artifact.path, artifact.digest)
         opening = lambda: self._object(artifact)
         label = f"version {artifact.version}"
         return Content(
@@ -177,12 +177,13 @@ class Tables:
             artifact = self.artifacts.stat(state.path)
             if artifact.version == state.version:
                 return self.of_object(artifact)
-        secret = self._is_secret(state.path, state.digest)
+        secret = self.is_secret_now(state.path, state.digest)
         label = f"version {state.version or state.digest}"
         opening = lambda: self._brought(state)
         return Content(state.path, label, state.digest, state.size, state.version, "before", secret, opening)
 
-    def _is_secret(self, path: Path, digest: Digest | None) -> bool:
+    def is_secret_now(self, path: Path, digest: Digest | None) -> bool:
+        """Nothing of this content is kept or told, as things stand."""
         engine = self.engine
         return Contents(engine).ask(lambda: is_secret(engine.journal, engine.keyring, path, [digest]))
 
@@ -201,7 +202,8 @@ class Tables:
         facts = decode(done)
         if facts is None or (content.size is not None and facts.size != content.size):
             raise Refused("the worker told nothing that can be understood of it", code="unreadable-table")
-        if digest is not None:
+        # Once more: to look takes its time, and a pattern may cover it by now.
+        if digest is not None and not self.is_secret_now(content.path, digest):
             self.cache.put(digest, facts)
         return facts, content.where
 

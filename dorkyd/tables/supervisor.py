@@ -12,7 +12,9 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import math
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -35,6 +37,7 @@ _REPLY_BYTES = 64 * 1024 * 1024
 _REMEMBERED = 1000
 _STARTS = 3
 """How often a request is given to a new process, when the one before had just ended by itself."""
+_CODE = re.compile(r"[a-z][a-z-]{0,39}")
 _log = logging.getLogger("dorkyd.tables")
 
 Fill = Callable[[int, int], None]
@@ -60,8 +63,9 @@ class _Running:
             raise _Ended from exc
 
     def receive(self, deadline: float) -> dict[str, Any]:
-        while b"\n" not in self.data:
-            self.sock.settimeout(max(0.001, deadline - time.monotonic()))
+        """The next line. `TimeoutError`; `ValueError` when it is none that JSON allows."""
+        while (left := deadline - time.monotonic()) > 0 and b"\n" not in self.data:
+            self.sock.settimeout(left)
             try:
                 more = self.sock.recv(256 * 1024)
             except ConnectionResetError as exc:
@@ -71,8 +75,13 @@ class _Running:
             self.data += more
             if len(self.data) > _REPLY_BYTES:
                 raise ValueError("an answer without end")
+        if left <= 0:
+            raise TimeoutError  # also of one that keeps us busy
         line, _, self.data = self.data.partition(b"\n")
-        message = json.loads(line)
+        try:
+            message = json.loads(line, parse_float=_number, parse_constant=_number)
+        except RecursionError as exc:
+            raise ValueError("an answer without bottom") from exc
         return message if isinstance(message, dict) else {}
 
     def end(self) -> int:
@@ -175,8 +184,8 @@ class Workshop:
                     running.send({"filled": True})
                 case {"done": dict(done)}:
                     return done
-                case {"refused": str(code), "detail": str(detail)}:
-                    raise Refused(detail[:500], code=code[:40])
+                case {"refused": str(code), "detail": str(detail)} if _CODE.fullmatch(code):
+                    raise Refused(detail[:500], code=code)
                 case _:
                     raise ValueError("no answer")
 
@@ -220,6 +229,13 @@ class Workshop:
             while len(self._broke) > _REMEMBERED:
                 self._broke.popitem(last=False)
         raise _hard(how)
+
+
+def _number(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError("JSON has no such number")
+    return number
 
 
 def _told(how: int) -> str:

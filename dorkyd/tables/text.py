@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, cast
 
 from dorkyd.tables.facts import MOST_COLUMNS, MOST_NOTES, NAME_CHARS, ColumnFacts, TableFacts
 from dorkyd.tables.formats import is_packed
-from dorkyd.tables.values import text_of
+from dorkyd.tables.values import sendable, text_of
 from dorkyd.tables.worker import Input, Unreadable
 
 FIELD_CHARS = 4 * 1024 * 1024
@@ -387,7 +387,7 @@ def json_facts(path: str, file: Input, sample_bytes: int) -> TableFacts:
             continue
         rows += 1
         for name, value in found.items():
-            seen = columns.setdefault(name[:NAME_CHARS], _Seen())
+            seen = columns.setdefault(sendable(name[:NAME_CHARS]), _Seen())
             if value is None:
                 seen.nulls += 1
                 continue
@@ -401,7 +401,7 @@ def json_facts(path: str, file: Input, sample_bytes: int) -> TableFacts:
     for name, seen in list(columns.items())[:MOST_COLUMNS]:
         kind = joined(seen.counts)
         low, high = seen.ends(kind) if kind not in {"list", "struct"} else (None, None)
-        missing = rows - sum(seen.counts.values())
+        missing = max(0, rows - sum(seen.counts.values()))  # two names may have become one
         told.append(ColumnFacts(name, kind, nulls=missing, low=low, high=high))
         if kind == "string" and len(seen.counts) > 1:
             how = ", ".join(f"{count} {each}" for each, count in sorted(seen.counts.items()))
@@ -431,4 +431,4 @@ def json_rows(path: str, file: Input) -> tuple[tuple[str, ...], Iterator[Sequenc
             if found is not None:
                 yield [found.get(name) for name in names]
 
-    return names, rows()
+    return tuple(sendable(name) for name in names), rows()

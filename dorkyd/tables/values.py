@@ -30,8 +30,13 @@ def text_of(value: Any, most: int = VALUE_CHARS) -> str | None:
             text = json.dumps(plain(value), ensure_ascii=False)
         case _:
             text = str(value)
-    text = text.encode("utf-8", "replace").decode()  # halves of characters cannot be sent
+    text = sendable(text)
     return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def sendable(text: str) -> str:
+    """Without halves of characters, which cannot be sent."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def plain(value: Any, depth: int = 0) -> Any:
@@ -45,7 +50,7 @@ def plain(value: Any, depth: int = 0) -> Any:
         case float():
             return value if math.isfinite(value) else str(value)
         case dict() if depth < 10:
-            return {str(name): plain(each, depth + 1) for name, each in list(value.items())[:100]}
+            return {sendable(str(name)): plain(each, depth + 1) for name, each in list(value.items())[:100]}
         case list() | tuple() if depth < 10:
             return [plain(each, depth + 1) for each in value[:100]]
         case _:

@@ -14,7 +14,7 @@ import pytest
 
 from dorkyd.api.failures import ApiError, BadBytes, BadRequest, Failed, NotFound, NotRunning, Temporary
 from dorkyd.api.messages import ArtifactItem
-from dorkyd.client import artifacts, bodies
+from dorkyd.client import artifacts, bodies, freezes
 from dorkyd.client.bodies import PathUpload, upload_of
 from dorkyd.client.places import Target
 from dorkyd.client.plans import Answer, Ask, Done, Patience, Pause, Plan, advance
@@ -341,3 +341,13 @@ def test_progress(tmp_path: Path) -> None:
     play(put(tmp_path / "f", progress=seen.append), taking(STORED))
     assert [each.moved // bodies.CHUNK_BYTES for each in seen] == [0, 1, 2, 3, 3]
     assert {each.size for each in seen} == {3 * bodies.CHUNK_BYTES}
+
+
+@pytest.mark.parametrize("code", ["too-slow", "paused", "no-such-freeze"])
+def test_a_renewal_that_fails_is_not_the_last(code: str) -> None:
+    """Whoever renews goes on: a daemon that was slow once would else take the job for dead."""
+    held = freezes.Freeze("api", "name", 30)
+    plan = freezes.renew(held)
+    advance(plan, None)
+    assert isinstance(advance(plan, Failed("it failed", code=code)), Done)
+    assert (held.lost is not None) == (code == "no-such-freeze")

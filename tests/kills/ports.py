@@ -38,7 +38,7 @@ BUCKET = Port(
 FOLDER = Port(
     ports.Folder,
     frozenset({
-        "folds", "identity", "marker_inode", "root_exists", "root_names", "unlock", "scan", "observe", "now_ns", "open",
+        "folds", "identity", "marker_inode", "root_exists", "root_names", "unlock", "scan", "entries", "observe", "now_ns", "open",
         "stands", "taken_by", "tree_of", "staged", "staged_size", "staged_digest", "open_staged", "trash", "trash_digest",
         "kept", "all_kept", "peek",
     }),

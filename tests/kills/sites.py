@@ -61,6 +61,8 @@ _NOTICE = "one transaction for a word to people: a kill before it loses the word
 _SCRATCH = "a file without a name, for a look at a remote table"
 _EARLY = "told, but done before the story arms its victim"
 UNREACHED: dict[Site, str] = {
+    ("sql COMMIT", "checkout.Checkout._observe"): "it fills a temporary table alone, and reads it",
+    ("os.makedirs", "tables.filesystem.DorkyFileSystem.get_file"): "a client's own folder, wherever its caller says",
     ("os.mkdir", "npm_folder.retire"): _NPM,
     ("os.open", "npm_folder._keep_git_out"): _NPM,
     ("sql COMMIT", "tables.shortfalls.Shortfalls.note"): _CONVERTED,
@@ -138,7 +140,6 @@ UNREACHED: dict[Site, str] = {
     ("sql DELETE repeats", "repeats.Repeats.failed"): _REPEATS,
     ("sql DELETE repeats", "repeats.Repeats.forget"): _REPEATS,
     ("sql DELETE repeats", "repeats.Repeats.answer"): _REPEATS,
-    ("sql COMMIT", "batches.Batches.commit"): _BATCHES,
     ("sql COMMIT", "batches.Batches.expire"): _BATCHES,
     ("sql COMMIT", "remote_side.RemoteSide.read_back"): _BATCHES,
     ("sql DELETE batches", "batch_rows.BatchRows.complete"): _BATCHES,

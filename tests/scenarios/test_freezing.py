@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from pathlib import Path as FilePath
 
 import pytest
 
+from dorkyd import freezing, jobs
+from dorkyd.buckets.memory import Fault
+from dorkyd.core import metadata
 from dorkyd.core.artifact import Remove
-from dorkyd.core.batches import WAIT_S
+from dorkyd.core.batches import OPEN_S, WAIT_S
 from dorkyd.core.model import Path
 from dorkyd.core.report import Thawed
-from dorkyd.errors import Refused
+from dorkyd.errors import Refused, Transient
+from dorkyd.local_side import LocalSide
 from tests.devices import Device, Kill, World, trap_commits
 from tests.scenarios.test_artifacts import ask, no_leftovers, version_of
 from tests.scenarios.test_batches import MEMBERS, NEW, OLD, make, steps, whole
@@ -253,3 +258,163 @@ def test_a_member_that_cannot_be_sent(world: World) -> None:
     assert len(done.batches) == 1
     world.settle()
     assert two.tree() == {"d/a": "a2", "d/b": "b2", "other": "o"}
+
+
+def offline(world: World, *, gone: bool) -> None:
+    """No route to the bucket, or one again."""
+    fault = Fault(Transient("no route to host", offline=True))
+    world.faults = lambda _device, _verb, _key: fault if gone else None
+
+
+def test_the_bucket_is_away_for_longer_than_the_lease(world: World) -> None:
+    """Its holder lives and says so: the freeze is no shorter for it."""
+    one, _ = world.devices
+    freeze(one, lease_s=10)
+    write(one)
+    one.look()
+    one.step(1)
+    offline(world, gone=True)
+    one.look()
+    for _ in steps(one, 60, 5):
+        one.engine.renew_freeze("job")
+    assert one.engine.trouble is not None
+    offline(world, gone=False)
+    one.look()
+    for _ in steps(one, 5, 1):
+        assert world.objects() == OLD
+    release(one)
+    world.settle()
+    world.all_hold(NEW)
+
+
+def test_paused_for_longer_than_the_lease(world: World) -> None:
+    """A person pauses the project while a job writes, and resumes it."""
+    one, _ = world.devices
+    freeze(one, lease_s=10)
+    write(one)
+    one.engine.pause(one.clock.time_ns() + int(60e9))
+    for _ in steps(one, 50, 5):
+        one.engine.renew_freeze("job")
+    one.engine.pause(0)
+    one.look()
+    for _ in steps(one, 5, 1):
+        assert world.objects() == OLD
+    release(one)
+    world.settle()
+    world.all_hold(NEW)
+
+
+def test_the_engine_is_busy_for_longer_than_the_lease(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What its holder said meanwhile is heard before it is judged."""
+    one, _ = world.devices
+    freeze(one, lease_s=10)
+    write(one)
+    scan = LocalSide.scan
+    said: list[Future[object]] = []
+
+    def long(local: LocalSide, tree: Path | None, now: float) -> object:
+        for _ in range(4):
+            one.clock.advance(5)
+            said.append(one.engine.call(lambda: one.engine.renew_freeze("job")))
+        return scan(local, tree, now)
+
+    monkeypatch.setattr(LocalSide, "scan", long)
+    one.look()
+    one.step(0.1)
+    monkeypatch.undo()
+    assert said
+    for _ in steps(one, 5, 1):
+        assert world.objects() == OLD
+    assert [each.exception() for each in said] == [None] * len(said)
+    assert one.engine.freezing.frozen is not None
+
+
+def test_a_batch_that_took_too_long_is_told_of_all_the_same(world: World) -> None:
+    """What is sent in the very cycle that gives the batch up is of none, and announced like any change."""
+    one, two = world.devices
+    freeze(one)
+    write(one)
+    one.look()
+    one.step(1)
+    cut = [True]
+    fault = Fault(Transient("connection reset"), "before")
+    world.faults = lambda who, what, key: fault if cut[0] and (who, what, key) == ("A", "PUT", "d/c") else None
+    one.engine.freezing.release("job")
+    for _ in steps(one, 30, 1):
+        pass
+    [(began, _)] = one.engine._open.batches._open.values()  # type: ignore[union-attr]
+    cut[0] = False
+    one.step(began + OPEN_S - 0.1 - one.clock.monotonic())  # it is looked at
+    one.step(0.2)  # given up, and sent
+    one.settle()
+    assert one.journal.batches.ours(_batch_of(world, "d/c") or "").written == 0, "it waits for nobody to be told of"
+    two.look(whole=False)
+    for _ in steps(two, 3):
+        pass
+    assert "d/c" in two.tree() or two.journal.remote(Path("d/c")) is not None, "the log told of it"
+    for device in (one, two):
+        device.clock.advance(WAIT_S)
+    world.settle()
+    world.all_hold(NEW)
+
+
+def test_many_batches_on_a_slow_line(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each has its quarter of an hour from its own first write on: the last are not given up for the time of the first."""
+    one, two = world.devices
+    monkeypatch.setattr(freezing, "ENTRY_CHANGES", 2)
+    monkeypatch.setattr(jobs, "IN_FLIGHT", 2)
+    parts = {f"part-{number}": f"{number}" for number in range(8)}
+    freeze(one)
+    for path, text in parts.items():
+        one.write(path, text)
+    one.look()
+    one.step(0.5)
+    one.engine.freezing.release("job")
+    for _ in steps(one, 3, 0.5):
+        pass
+    for _ in steps(one, OPEN_S * 3, OPEN_S / 3):
+        if (done := one.engine.freezing.release("job")) is not None:
+            break
+    assert done is not None
+    rows = [one.journal.batches.members(batch) for batch in done.batches]
+    assert rows == [["part-0", "part-1"], ["part-2", "part-3"], ["part-4", "part-5"], ["part-6", "part-7"]]
+    two.settle()
+    assert {path: two.tree().get(path) for path in parts} == parts
+
+
+def test_the_next_job_does_not_hold_back_what_the_last_one_wrote(world: World) -> None:
+    """It begins when that is on its way no more: else two jobs that take turns let nothing go."""
+    one, two = world.devices
+    freeze(one)
+    write(one)
+    one.look()
+    one.step(1)
+    one.engine.freezing.release("job")
+    refused = 0
+    for _ in range(100):
+        try:
+            one.engine.freezing.freeze("second", "another job", 30, 60)
+            break
+        except Refused as exc:
+            refused += exc.code == "frozen"
+            one.step(0.1)
+    assert refused
+    assert one.engine.freezing.frozen is not None
+    for _ in steps(one, 5):
+        one.engine.renew_freeze("second")
+    assert one.engine.freezing.release("job") is not None
+    two.settle()
+    assert whole(two)
+
+
+@pytest.mark.parametrize("limit_s", [1.0, 1e9, float("inf"), float("nan")])
+def test_a_limit_that_is_none_is_refused(world: World, limit_s: float) -> None:
+    """As a mistake of whoever asked, not as one of ours."""
+    with pytest.raises(Refused, match="limit") as caught:
+        freeze(world.devices[0], limit_s=limit_s)
+    assert caught.value.code == "bad-lease"
+
+
+def _batch_of(world: World, key: str) -> str | None:
+    info = world.store.client().head(key)
+    return info.meta.get(metadata.BATCH) if info is not None else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import time
@@ -78,3 +79,36 @@ def slowly(request: Mapping[str, Any], files: Sequence[Input]) -> dict[str, Any]
 def secrets(request: Mapping[str, Any], files: Sequence[Input]) -> dict[str, Any]:
     """The names in the environment."""
     return {"names": sorted(os.environ)}
+
+
+def nest(request: Mapping[str, Any], files: Sequence[Input]) -> dict[str, Any]:
+    """Answer with something that is nested without end."""
+    _say(b'{"done": {"x": ' + b"[" * 200_000)
+    time.sleep(3600)
+    return {}
+
+
+def huge(request: Mapping[str, Any], files: Sequence[Input]) -> dict[str, Any]:
+    """Answer with what is no number."""
+    _say(b'{"done": {"x": [1e999]}}')
+    time.sleep(3600)
+    return {}
+
+
+def forge(request: Mapping[str, Any], files: Sequence[Input]) -> dict[str, Any]:
+    """Refuse with a code that is a line of a log, or a terminal's command."""
+    _say(json.dumps({"refused": "x\nverb=delete \x1b[2J", "detail": "d"}).encode())
+    time.sleep(3600)
+    return {}
+
+
+def _say(line: bytes) -> None:
+    """To whoever asked, past the worker's own protocol."""
+    for fd in range(3, 30):
+        try:
+            sock = socket.socket(fileno=os.dup(fd))
+        except OSError:
+            continue
+        if sock.family == socket.AF_UNIX:
+            sock.sendall(line + b"\n")
+            return

@@ -55,6 +55,7 @@ def test_facts_come_back_as_they_were() -> None:
         ("notes", "all is well"),
         ("notes", ["x"] * 21),
         ("writer", "x" * 1000),
+        ("writer", "half a character: \ud800"),
     ],
 )
 def test_a_document_with_something_odd_is_none(field: str, value: Any) -> None:

@@ -183,3 +183,13 @@ def test_a_parquet_file_under_a_wrong_name(facts: Facts) -> None:
     assert facts("t.csv", data.taxi).format == "parquet"
     with pytest.raises(Refused, match="bytes are of something else"):
         facts("t.parquet", data.taxi_csv)
+
+
+def test_halves_of_characters_are_no_names(facts: Facts, workshop: Workshop, tmp_path: Path) -> None:
+    """JSON can write them, and no journal, answer or document can hold them."""
+    line = b'{"\\ud800x": 1, "b": {"\\udfff": 2}}\n'
+    found = facts("t.jsonl", lambda file: _written(file, line))
+    assert [column.name for column in found.columns] == ["?x", "b"]
+    with (tmp_path / "t.jsonl").open("rb") as file:
+        head = workshop.do({"do": "head", "path": "t.jsonl", "rows": 1, "columns": None}, [file.fileno()])
+    assert head == {"columns": ["?x", "b"], "rows": [[1, {"?": 2}]]}

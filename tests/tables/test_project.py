@@ -8,16 +8,17 @@ import json
 import pathlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dorkyd.artifacts import Artifacts
-from dorkyd.buckets.memory import MemoryBucket
+from dorkyd.buckets.memory import Fault, MemoryBucket
 from dorkyd.core.differing import Compared
 from dorkyd.core.model import Digest
 from dorkyd.core.settings import Mode
 from dorkyd.diffing import Diffing
-from dorkyd.errors import Refused
+from dorkyd.errors import Refused, Transient
 from dorkyd.journal import Journal
 from dorkyd.reading import Reader
 from dorkyd.tables import kept, notices
@@ -210,6 +211,58 @@ def test_nothing_of_what_is_encrypted_is_kept_or_told(world: World, workshop: Wo
     assert in_bucket(world) == {}
     shown = Diffing(ann.device.engine, ann.tables).diff("secret/t.parquet", None, None)
     assert (shown.table, shown.compared) == (None, Compared("masked", ""))
+
+
+def test_what_is_to_be_encrypted_while_it_is_looked_at_is_not_kept(world: World, workshop: Workshop) -> None:
+    """The worker may take a minute, and somebody decides in that time that nobody may know the least of it."""
+    from dorkyd.core.model import Path as ProjectPath
+
+    ann = Desk(founded(world), workshop)
+    digest = ann.make("t.parquet", data.taxi)
+
+    class Slow(Workshop):
+        def do(self, *args: Any, **more: Any) -> dict[str, Any]:
+            done = workshop.do(*args, **more)
+            ann.device.keyring.encrypt(("*.parquet",))
+            return done
+
+    ann.harvester.workshop = Slow()
+    settled(world, ann)
+    assert ann.tables.now(ProjectPath("t.parquet")).secret
+    assert in_bucket(world) == {}
+    assert ann.harvester.cache.get(digest) is None
+
+
+def test_what_a_pause_keeps_from_the_bucket_is_told_here(world: World, two: tuple[Desk, Desk]) -> None:
+    """Nothing moves, and the notice is this machine's own."""
+    ann, _ = two
+    ann.make("t.csv", data.taxi_csv)
+    settled(world, ann)
+    ann.make("t.csv", lambda file: data.taxi_csv(file, 20))
+    world.settle()
+    before = in_bucket(world)
+    ann.device.engine.pause(2**62)
+    ann.harvester.run_due()
+    assert in_bucket(world) == before
+    assert ann.told() == ["t.csv: rows fell from 300 to 20 by ann"]
+
+
+def test_facts_that_could_not_be_kept_are_kept_later(world: World, two: tuple[Desk, Desk]) -> None:
+    """A store that was away for a moment gets them all the same."""
+    ann, _ = two
+    now = [0.0]
+    ann.harvester.monotonic = lambda: now[0]
+    ann.make("t.csv", data.taxi_csv)
+    world.settle()
+    fault = Fault(Transient("busy"), "before")
+    world.faults = lambda _who, what, key: fault if what == "PUT" and key.startswith(PLACE) else None
+    now[0] += 10
+    ann.harvester.run_due()
+    assert in_bucket(world) == {}
+    world.faults = lambda _who, _what, _key: None
+    now[0] += 100
+    ann.harvester.run_due()
+    assert len(in_bucket(world)) == 1
 
 
 def test_mode_pull_writes_no_facts(world: World, two: tuple[Desk, Desk], workshop: Workshop) -> None:

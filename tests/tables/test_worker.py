@@ -6,15 +6,16 @@ import os
 import socket
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from dorkyd.errors import Refused, Transient
-from dorkyd.tables.supervisor import Workshop
+from dorkyd.tables.supervisor import Workshop, _Running
 
-WORDS = ["echo", "piece", "eat", "hang", "spin", "crash", "babble", "call_home", "secrets"]
+WORDS = ["echo", "piece", "eat", "hang", "spin", "crash", "babble", "call_home", "secrets", "nest", "huge", "forge"]
 TASKS = {word: f"tests.tables.misbehaving:{word}" for word in WORDS}
 
 
@@ -172,3 +173,24 @@ def test_a_worker_without_work_ends_by_itself() -> None:
         assert echo(workshop)["pid"] != pid
     finally:
         workshop.close()
+
+
+def test_what_asks_for_bytes_for_ever_is_ended() -> None:
+    """However busy it keeps us, past its time it is asked no more: each piece may be a request to a store."""
+    asked: list[tuple[int, int]] = []
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.sendall(b'{"need": [0, 1]}\n' * 1000)
+        running = _Running(None, ours)  # type: ignore[arg-type]
+        with pytest.raises(TimeoutError):
+            Workshop()._answer(running, lambda start, end: asked.append((start, end)), time.monotonic() - 1)
+    assert asked == []
+
+
+@pytest.mark.parametrize("word", ["nest", "huge", "forge"])
+def test_what_is_no_answer_is_refused(workshop: Workshop, word: str) -> None:
+    """A worker that a file turned says what it likes: nothing of it is an error of ours, or a line of the log."""
+    with pytest.raises(Refused) as caught:
+        workshop.do({"do": word}, [], timeout_s=30)
+    assert caught.value.code == "hard-table"
+    assert echo(workshop)["asked"] == "x"
