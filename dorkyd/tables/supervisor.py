@@ -37,7 +37,7 @@ _REPLY_BYTES = 64 * 1024 * 1024
 _REMEMBERED = 1000
 _STARTS = 3
 """How often a request is given to a new process, when the one before had just ended by itself."""
-_CODE = re.compile(r"[a-z][a-z-]{0,39}")
+_CODE = re.compile(r"[a-z][a-z0-9-]{0,39}")
 _log = logging.getLogger("dorkyd.tables")
 
 Fill = Callable[[int, int], None]
