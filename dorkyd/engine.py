@@ -360,6 +360,10 @@ class Engine:
         waits = dict(self._open.retries.waits) if self._open is not None else {}
         return {path: max(0.0, retry.due - now) for path, retry in waits.items()}
 
+    def stuck(self) -> set[Path]:
+        """Paths that wait for a person. What failed in passing is still to be done."""
+        return self._open.retries.stuck() if self._open is not None else set()
+
     @property
     def journal_file(self) -> FilePath:
         """The journal's place, for readers; it need not be there."""

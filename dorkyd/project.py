@@ -414,7 +414,7 @@ class ProjectRunner:
         now = engine.clock.monotonic()
         if now >= self._backlog_due or not journal.dirty(1):
             begun = time.perf_counter()
-            self._backlog = journal.backlog(engine.next_tries())
+            self._backlog = journal.backlog(engine.stuck())
             # Counting a long backlog in every cycle would take longer than working it off.
             self._backlog_due = now + _BACKLOG_SHARE * (time.perf_counter() - begun)
         else:

@@ -163,7 +163,7 @@ def test_upkeep_looks_at_the_bucket_once_a_day(tmp_path: Path) -> None:
             device.engine.purge()
             device.pool.run_all()
             device.clock.advance(3600)
-        assert world.counts[device.name][".LIST"] == 3 * looks, "two of the log, one of the trash"
+        assert world.counts[device.name][".LIST"] == 4 * looks, "two of the log, one of the trash, one of facts"
     a.restart()
     a.settle()
     world.forget()
@@ -173,7 +173,7 @@ def test_upkeep_looks_at_the_bucket_once_a_day(tmp_path: Path) -> None:
     a.clock.advance(2 * DAY)
     a.engine.purge()
     a.pool.run_all()
-    assert world.counts["a"][".LIST"] == 3
+    assert world.counts["a"][".LIST"] == 4
 
 
 def test_the_document_made_anew_explains_what_was_compacted(tmp_path: Path) -> None:

@@ -126,11 +126,11 @@ MUTANTS = (
     Mutant(
         "upload-replaces-whatever-is-there",
         "transfer",
-        "        meta = self._meta_of(action, op, secret=secret)\n"
+        "        meta = self._meta_of(action, op, secret=secret, batch=batch)\n"
         "        replaces = action.replaces.version if action.replaces is not None else None\n        if begun is None:",
         "        now = self._bucket.head(action.path)\n"
         "        action = Upload(action.path, action.local, None if now is None else _remote(now), action.mode)\n"
-        "        meta = self._meta_of(action, op, secret=secret)\n"
+        "        meta = self._meta_of(action, op, secret=secret, batch=batch)\n"
         "        replaces = action.replaces.version if action.replaces is not None else None\n        if begun is None:",
         "an upload's precondition is what stands there when it is sent",
         "writes say what they replace",
