@@ -85,22 +85,32 @@ class Commits:
                 code="mode",
                 hint="dorkyctl stage PATH..., then dorkyctl push -m MESSAGE",
             )
+        self.check_writable()
+        if self.engine.bucket is None or not self.of_engine(lambda: project_of(self.engine)):
+            self._agree()  # just begun: nobody knows yet which project it is
         for _ in range(TRIES):
             self.check_writable()
-            settled = self.settle()
-            if not settled.converged:
-                raise _unsettled(settled)
+            # Before both sides are looked at: what is in it is then known here, and a later one has the number of ours.
+            parent = self._newest()
+            self._agree()
             try:
-                return self._commit(text)
+                return self._commit(text, parent)
             except Stale:
                 continue
         raise Transient("others keep changing the project", code="contended", retry_after_s=RETRY_S)
 
-    def _commit(self, message: str) -> Made:
-        snapshot = self.of_engine(lambda: snapshot_of(self.engine))
+    def _agree(self) -> None:
+        settled = self.settle()
+        if not settled.converged:
+            raise _unsettled(settled)
+
+    def _newest(self) -> tuple[int, CommitId, Commit] | None:
         store = self.store()
         newest = store.newest()
-        parent = (newest.seq, *store.read(newest)) if newest is not None else None
+        return (newest.seq, *store.read(newest)) if newest is not None else None
+
+    def _commit(self, message: str, parent: tuple[int, CommitId, Commit] | None) -> Made:
+        snapshot = self.of_engine(lambda: snapshot_of(self.engine))
         if parent is not None and not follows(parent[2], snapshot.files):
             raise _nothing(parent[1], parent[2])
         if parent is None and not snapshot.files:
@@ -116,7 +126,7 @@ class Commits:
         )
         sources = _sources(snapshot.files)
         before = parent[2] if parent is not None else None
-        made = Committer(store, before, sources, self._body, self.engine.clock.time_ns).commit(commit)
+        made = Committer(self.store(), before, sources, self._body, self.engine.clock.time_ns).commit(commit)
         first_line = commit.header.message.partition("\n")[0]
         self.note("commit", Path("."), f"{made[0][:12]} {first_line}")
         return Made(Named(made[0], made[1].version, commit.header), snapshot.conflicts)

@@ -120,13 +120,14 @@ class Pushes:
     def _push(self, message: str | None) -> PushResult:
         self.left.run()
         for _ in range(TRIES):
-            self._at_rest()
             store = self.left.store()
+            # Before the news are read: what the log tells of it is then known here, and a later one has the number of ours.
             parent = self._newest(store)
             if parent is not None and self._is_under_way(parent[1]):
                 # Its commit exists, and the plain paths and the log do not tell of it yet: ours would leave its files out.
                 self._await_end(parent[1])
                 continue
+            self._at_rest()
             # The list of members is asked for once more before each content is encrypted (`dorkyd.sealing`).
             keyring, secret = self.engine.keyring, ask(self.engine, self._is_secret)
             key = keyring.writing().content if keyring is not None and secret else None

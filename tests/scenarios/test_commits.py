@@ -8,7 +8,7 @@ from pathlib import Path as FilePath
 import pytest
 
 from dorkyd.buckets.memory import Fault, MemoryBucket
-from dorkyd.core.commits import OBJECTS, commit_key, object_key
+from dorkyd.core.commits import COMMITS, OBJECTS, commit_key, object_key
 from dorkyd.core.committed import Made
 from dorkyd.core.lockfile import encode_lock, lock_of
 from dorkyd.core.metadata import MODE, SHA256, sha256
@@ -16,6 +16,7 @@ from dorkyd.core.model import Digest, Path
 from dorkyd.errors import Blocked, DorkyError, Integrity, Refused
 from dorkyd.news import Bytes
 from tests.devices import Device, World
+from tests.scenarios.test_manual_push import when
 
 A = {"a": "1", "d/b": "2", "d/e/c": "3", "same": "3"}
 B = {"a": "one", "d/b": "2", "new": "4"}
@@ -418,3 +419,20 @@ def test_a_lock_of_something_else(world: World, quick_path: FilePath) -> None:
         with pytest.raises(Refused) as error:
             device.checkout.locked(said)
         assert error.value.code == code
+
+
+def test_a_commit_beside_another(world: World) -> None:
+    """A teammate's file and commit that come between two looks are not left out of the next one."""
+    one, two = world.devices
+    (one.root / "mine").write_text("m")
+
+    def theirs() -> None:
+        two.write("theirs", "t")
+        two.settle()
+        commit(two)
+
+    when(world, one.name, "LIST", COMMITS, theirs)
+    commit(one)
+    (newest, *_) = one.commits.list(None, 10)
+    files = one.commits.show(newest.id)[1].by_path
+    assert {"mine", "theirs"} <= files.keys()

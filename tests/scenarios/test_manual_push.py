@@ -98,6 +98,25 @@ def test_pushes_in_turn(quick_path: Path) -> None:
     assert len(world.keys(".dorky/objects/")) == 2
 
 
+def test_a_push_that_is_over_between_two_looks_of_another(quick_path: Path) -> None:
+    """Another push ends after the news were read and before its commit is: the next commit does not leave its files out."""
+    world, (b, a, c) = team(quick_path, {"f": "1"}, "a", "c")
+    a.write("mine", "a's")
+    c.write("yours", "c's")
+    a.stage.stage(["."])
+    c.stage.stage(["."])
+    when(world, "a", "LIST", COMMITS, lambda: c.pushes.push("c was first"))
+    with pytest.raises(Refused) as told:
+        a.pushes.push("a")
+    assert told.value.code == "remote-moved"
+    a.engine.pull()
+    world.settle()
+    a.pushes.push("a again")
+    assert commits(world) == [{"f": "1", "yours": "c's"}, {"f": "1", "yours": "c's", "mine": "a's"}]
+    world.settle()
+    assert b.tree() == {"f": "1", "yours": "c's", "mine": "a's"}
+
+
 def test_two_that_push_at_once(quick_path: Path) -> None:
     """One wins; the other is told to pull, has lost nothing, and its next push follows."""
     world, (b, a, c) = team(quick_path, {"f": "1", "g": "2", "h": "3"}, "a", "c")
