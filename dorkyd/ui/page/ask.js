@@ -2,7 +2,11 @@
 
 import { h, show } from "./dom.js";
 
+let end = null;
+
 export function ask({ title, lines, action, danger = false }) {
+  // One that has just been closed may not have heard of it yet, and must not take the next one's place.
+  end?.();
   const dialog = document.getElementById("dialog");
   const from = document.activeElement;
   return new Promise((answered) => {
@@ -29,10 +33,14 @@ export function ask({ title, lines, action, danger = false }) {
         ),
       ),
     );
-    dialog.onclose = () => {
+    end = () => {
+      end = null;
       if (from.isConnected) from.focus();
       else document.getElementById("main").focus();
       answered(yes);
+    };
+    dialog.onclose = () => {
+      if (!dialog.open) end?.();
     };
     dialog.showModal();
     dialog.querySelector("button").focus();
