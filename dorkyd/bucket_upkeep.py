@@ -103,12 +103,15 @@ class BucketUpkeep:
         document = self.news.project()
         if document is None or document.project_id != project_id:
             return
-        dropped = drop_facts(self.bucket, contents, now=done.now or 0, days=document.trash.days)
+        now = done.now or 0
+        if not self.bucket.versioned:
+            purged = purge(self.bucket, document.trash, now=now, go_on_after=left.go_on_after)
+            left.go_on_after, left.more = purged.go_on_after, purged.more
+            if purged.removed:
+                _log.info(
+                    "verb=purge-bucket project=%s removed=%d bytes=%d outcome=ok", name, purged.removed, purged.bytes
+                )
+        # Last, since least depends on it.
+        dropped = drop_facts(self.bucket, contents, now=now, days=document.trash.days)
         if dropped:
             _log.info("verb=drop-facts project=%s removed=%d outcome=ok", name, dropped)
-        if self.bucket.versioned:
-            return
-        purged = purge(self.bucket, document.trash, now=done.now or 0, go_on_after=left.go_on_after)
-        left.go_on_after, left.more = purged.go_on_after, purged.more
-        if purged.removed:
-            _log.info("verb=purge-bucket project=%s removed=%d bytes=%d outcome=ok", name, purged.removed, purged.bytes)
