@@ -111,6 +111,9 @@ class Commits:
 
     def _commit(self, message: str, parent: tuple[int, CommitId, Commit] | None) -> Made:
         snapshot = self.of_engine(lambda: snapshot_of(self.engine))
+        if self._newest() != parent:
+            # Not only that somebody made the next: it may have been taken back, and what it kept be removed.
+            raise Stale("another commit is the last by now")
         if parent is not None and not follows(parent[2], snapshot.files):
             raise _nothing(parent[1], parent[2])
         if parent is None and not snapshot.files:

@@ -4,7 +4,7 @@ together.
 ```
  hold ─▶ every write to the bucket that is decided waits (its path stays dirty); what comes from the bucket comes
  release, or no renewal for the length of the lease, or the latest time ─▶ the folder is looked at once more
-         ─▶ all that has waited, and was told at the start of no write, goes as atomic batches of at most 500 files
+         ─▶ all that has waited goes, its files as atomic batches of at most 500
 ```
 
 The freeze is in the journal: a daemon that is started anew holds on until the lease is over. Its holder renews the lease, so
@@ -15,6 +15,7 @@ file by file. Engine thread only.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
@@ -33,6 +34,7 @@ MOST_S = 365 * 86_400.0
 """The longest limit."""
 GATHER_S = 60.0
 """How long a release waits for files that are still being written."""
+_log = logging.getLogger("dorkyd.engine")
 _KEY = "freeze"
 """Where the journal keeps it."""
 _REMEMBERED = 20
@@ -76,7 +78,14 @@ class Freezing:
         text = self.journal.get(_KEY)
         if text is None:
             return
-        self.frozen = Freeze(**json.loads(text))
+        try:
+            self.frozen = Freeze(**json.loads(text))
+        except (TypeError, ValueError):
+            # Another version's. What it held back goes as without a freeze, and its holder is told that it is over.
+            _log.warning("verb=freeze outcome=not-understood")
+            with self.journal.atomic():
+                self.journal.put(_KEY, None)
+            return
         left_s = (self.frozen.until_ns - self.clock.time_ns()) / 1e9
         now = self.clock.monotonic()
         # A clock that was set back must not make it longer.

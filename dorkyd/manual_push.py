@@ -132,6 +132,8 @@ class Pushes:
             keyring, secret = self.engine.keyring, ask(self.engine, self._is_secret)
             key = keyring.writing().content if keyring is not None and secret else None
             prepared = ask(self.engine, lambda: self._prepare(parent, message, key))  # noqa: B023 - asked at once
+            if self._newest(store) != parent:
+                continue  # made since, or taken back, so that what it kept may be removed
             if self._create(store, prepared, parent[1] if parent is not None else None):
                 return self._finish(prepared)
             self.left.run()

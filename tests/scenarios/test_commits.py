@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path as FilePath
 
 import pytest
@@ -13,6 +14,7 @@ from dorkyd.core.committed import Made
 from dorkyd.core.lockfile import encode_lock, lock_of
 from dorkyd.core.metadata import MODE, SHA256, sha256
 from dorkyd.core.model import Digest, Path
+from dorkyd.core.report import SyncResult
 from dorkyd.errors import Blocked, DorkyError, Integrity, Refused
 from dorkyd.news import Bytes
 from tests.devices import Device, World
@@ -419,6 +421,24 @@ def test_a_lock_of_something_else(world: World, quick_path: FilePath) -> None:
         with pytest.raises(Refused) as error:
             device.checkout.locked(said)
         assert error.value.code == code
+
+
+def test_the_last_commit_is_taken_back_meanwhile(world: World) -> None:
+    """What the next one would have followed, and relied on for its contents, is gone before it is made: it follows what stands."""
+    one, two = world.devices
+    gone = commit(two)
+    become(one, {"a": "later"})
+    settle = one.commits.settle
+
+    def looked() -> SyncResult:
+        if gone.named.id in {each.id for each in two.commits.list(None, 10)}:
+            two.commits.store().remove(two.commits.store().standing()[-1])
+        return settle()
+
+    made = replace(one.commits, settle=looked).commit("m")
+    assert (made.named.header.seq, made.named.header.parent) == (1, None)
+    for file in one.commits.show(made.named.id)[1].files:
+        assert world.keys(object_key(file.digest))
 
 
 def test_a_commit_beside_another(world: World) -> None:

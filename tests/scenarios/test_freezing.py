@@ -174,6 +174,22 @@ def test_a_daemon_that_is_started_anew_and_nobody_comes(world: World) -> None:
     assert whole(two)
 
 
+def test_a_freeze_that_another_version_wrote(world: World) -> None:
+    """It is over, and the project goes on."""
+    one, two = world.devices
+    freeze(one)
+    write(one)
+    one.look()
+    with one.journal.atomic():
+        one.journal.put("freeze", '{"name": "job", "colour": "blue"}')
+    one.kill()
+    one.restart()
+    world.settle()
+    assert whole(two)
+    with pytest.raises(Refused, match="over"):
+        one.engine.renew_freeze("job")
+
+
 @pytest.mark.parametrize("after", [False, True])
 def test_killed_at_any_step_of_the_release(
     quick_path: FilePath, monkeypatch: pytest.MonkeyPatch, *, after: bool
