@@ -123,8 +123,10 @@ class Batches:
         return {path for path, hold in self.held.items() if hold.due > now and rows[path].mark == hold.mark}
 
     def incomplete(self) -> set[Path]:
-        """Paths that wait for somebody else."""
-        return {path for path, hold in self.held.items() if not hold.complete}
+        """Paths that wait for somebody else. Those whose batch was completed since they were looked at do not."""
+        waiting = {hold.batch for hold in self.held.values() if not hold.complete}
+        open_still = {batch for batch in waiting if self.journal.batches.members(batch) is None}
+        return {path for path, hold in self.held.items() if not hold.complete and hold.batch in open_still}
 
     def told(self) -> tuple[str, str] | None:
         """What a person is told of batches that are being put together, here or elsewhere, and what to do. None: there are

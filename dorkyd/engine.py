@@ -672,10 +672,11 @@ class Engine:
         self._follow_keys(o)
         if not o.asking.waiting:
             o.batches.expire(now)
-        if o.batches.incomplete() and o.remote.passed_over:
-            o.remote.read_back()
         if self.held is None and o.contact.met and o.journal.get("listed") is not None:
             self._decide(o, now)
+            if o.batches.incomplete() and o.remote.passed_over:
+                # In this cycle still: nobody is to take it for one that has nothing left to do.
+                o.remote.read_back()
             self._thaw(o, now)
             o.contact.announce(now, more_coming=bool(o.jobs.in_flight))
             o.giving_up.run_due(o.jobs.in_flight.keys(), now)

@@ -609,3 +609,24 @@ def test_a_push_whose_commit_was_collected_is_told_of(quick_path: Path) -> None:
     assert "push-lost" not in a.engine.warnings
     world.settle()
     assert world.objects() == b.tree() == {"f": "a's", "g": "b's"}
+
+
+def test_a_pull_before_the_log_was_ever_read(quick_path: Path) -> None:
+    """A pull whose listing is the first to meet the log, as that of a first push right after it: all of it is here when
+    the pull is over, though the entry that tells so is passed over.
+    """
+    world, (_, a, c) = team(quick_path, {}, "a", "c")
+    a.write("d/f", "1")
+    a.write("d/g", "2")
+    a.stage.stage(["."])
+    a.pushes.push("first")
+    c.engine.pull()
+    for _ in range(50):
+        c.step(0.5)
+        if not c.engine.pulling:
+            break
+    assert c.tree() == {"d/f": "1", "d/g": "2"}
+    assert not c.engine.pulling
+    late = world.device("late")
+    late.settle()
+    assert late.tree() == {"d/f": "1", "d/g": "2"}
