@@ -138,9 +138,11 @@ class Daemon(RealDaemon):
     ) -> None:
         url = stage.store.server.endpoint_url
         super().__init__(
-            place, name, f"s3://{bucket}/p", env=stage.store.server.env,
+            place, name, f"s3://{bucket}/p", env=stage.store.server.env, module="dorkyd",
             **{"poll_s": 15, "settle_s": 1, "endpoint_url": url, **settings},
         )  # fmt: skip
+        # An interpreter of its own, as a service starts it, which finds its modules compiled, as an installer leaves them.
+        self.env.pop("PYTHONDONTWRITEBYTECODE", None)
         if root is not None:
             self.root.rmdir()
             self.root = root
