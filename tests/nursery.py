@@ -11,6 +11,7 @@ import atexit
 import contextlib
 import ctypes
 import functools
+import gc
 import importlib
 import json
 import math
@@ -29,8 +30,17 @@ _PR_SET_PDEATHSIG = 1
 _PRELOADED = (
     "boto3", "botocore.client", "obstore.store", "google.cloud.storage", "dorkyd.buckets.fastlane", "dorkyd.buckets.gcs",
     "dorkyd.buckets.probe", "dorkyd.cli", "dorkyd.daemon", "dorkyd.doctor", "tests.kills.launch",
+    "apscheduler.triggers.interval", "uvicorn.lifespan.off", "uvicorn.loops.asyncio",
+    "httpcore2", "httpx2", "rich.progress", "rich.table", "typer.main", "dorkyd.api.commit_calls", "dorkyd.api.freeze_calls",
+    "dorkyd.api.history_calls", "dorkyd.api.manual_calls", "dorkyd.api.table_calls", "dorkyd.cli.app", "dorkyd.cli.glance",
+    "dorkyd.cli.progress", "dorkyd.cli.targets", "dorkyd.cli.told", "dorkyd.client.blocking", "dorkyd.client.brief",
+    "dorkyd.client.quick",
 )  # fmt: skip
-"""What a daemon or a command imports, some of it only when it needs it."""
+"""What a daemon or a command imports, some of it only when it needs it. No module that defines commands: a command parses
+by those that are there.
+"""
+_PROGRAMS = {"dorkyctl": "dorkyd.cli", "dorkyd": "dorkyd.daemon"}
+"""Of each the module whose `main` it is."""
 
 
 class Nursery:
@@ -52,13 +62,19 @@ class Nursery:
         return Child(self, self._ask({"module": module, "given": [[]], "env": dict(env), **said}))
 
     def command(
-        self, arguments: Sequence[str], env: Mapping[str, str], cwd: Path | None, out: Path, err: Path
+        self,
+        arguments: Sequence[str],
+        env: Mapping[str, str],
+        cwd: Path | None,
+        out: Path,
+        err: Path,
+        *,
+        program: str = "dorkyctl",
     ) -> Child:
-        """`dorkyctl` with these arguments. What it says is added to `out` and `err`; nobody types anything."""
+        """`dorkyctl` or `dorkyd` with these arguments. What it says is added to `out` and `err`; nobody types anything."""
         where = {"cwd": None if cwd is None else str(cwd), "out": str(out), "err": str(err)}
-        return Child(
-            self, self._ask({"module": "dorkyd.cli", "argv": ["dorkyctl", *arguments], "env": dict(env), **where})
-        )
+        argv = [program, *arguments]
+        return Child(self, self._ask({"module": _PROGRAMS[program], "argv": argv, "env": dict(env), **where}))
 
     def status(self, pid: int) -> int:
         """How a child ended: its exit code, or minus the signal. Waits for its end."""
@@ -139,6 +155,9 @@ def _tend() -> None:
         importlib.import_module(name)
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
+    # What is here lives as long as the process: no child needs to look through it again, nor to copy its pages for that.
+    gc.collect()
+    gc.freeze()
     children: set[int] = set()
     for line in sys.stdin:
         asked = json.loads(line)

@@ -6,9 +6,8 @@ import contextlib
 import os
 import re
 import subprocess
-import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,39 +43,22 @@ def clean_env(**more: str) -> dict[str, str]:
 
 
 def run(program: str, *arguments: str, env: Mapping[str, str], cwd: Path | None = None) -> Ran:
-    """Run `dorkyd` or `dorkyctl`; whatever happens, no traceback and a documented exit code."""
+    """Run `dorkyd` or `dorkyctl`; whatever happens, no traceback and a documented exit code.
+
+    It is forked from a process that has imported it: most of what a command does is importing.
+    """
     with tempfile.TemporaryDirectory(prefix="dorkyd-test-command-") as place:
-        ran = _command(arguments, env, cwd, Path(place)) if program == "dorkyctl" else _interpreter(arguments, env, cwd)
+        out, err = Path(place) / "out", Path(place) / "err"
+        child = nursery().command(arguments, env, cwd, out, err, program=program)
+        try:
+            code = child.wait(TIMEOUT_S)
+        finally:
+            child.kill()
+        ran = Ran(code, out.read_text(), err.read_text())
     leaks.saw("command", ran.said)
     assert "Traceback" not in ran.said, ran.said
     assert ran.code in POSSIBLE, ran
     return ran
-
-
-def _command(arguments: Sequence[str], env: Mapping[str, str], cwd: Path | None, place: Path) -> Ran:
-    """`dorkyctl`, forked from a process that has imported it: most of what a command does is importing."""
-    out, err = place / "out", place / "err"
-    child = nursery().command(arguments, env, cwd, out, err)
-    try:
-        code = child.wait(TIMEOUT_S)
-    finally:
-        child.kill()
-    return Ran(code, out.read_text(), err.read_text())
-
-
-def _interpreter(arguments: Sequence[str], env: Mapping[str, str], cwd: Path | None) -> Ran:
-    """`dorkyd`, in an interpreter of its own."""
-    done = subprocess.run(
-        [sys.executable, "-m", "dorkyd", *arguments],
-        env=dict(env),
-        cwd=cwd,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=TIMEOUT_S,
-    )
-    return Ran(done.returncode, done.stdout, done.stderr)
 
 
 def ctl(daemon: RealDaemon, *arguments: str, cwd: Path | None = None, **env: str) -> Ran:

@@ -199,4 +199,5 @@ def many() -> Iterator[None]:
         gc.enable()
         gc.unfreeze()
         gc.collect()  # journals that were open when their device was killed have descriptors
+        gc.freeze()  # as it was (`tests/conftest.py`)
         beginnings.leave()
