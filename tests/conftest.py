@@ -11,7 +11,7 @@ from typing import TypeVar
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests import devices, leaks, servers
+from tests import compiled, devices, leaks, servers
 from tests.servers import GcsProcess, Server
 
 T = TypeVar("T")
@@ -22,9 +22,10 @@ settings.load_profile("shared")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Watch the whole run for secrets."""
-    if not config.pluginmanager.is_registered(leaks):
-        config.pluginmanager.register(leaks, "leaks")
+    """Watch the whole run for secrets, and compile before the processes begin that run the tests."""
+    for plugin, name in ((leaks, "leaks"), (compiled, "compiled")):
+        if not config.pluginmanager.is_registered(plugin):
+            config.pluginmanager.register(plugin, name)
 
 
 def pytest_collection_finish() -> None:

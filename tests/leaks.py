@@ -78,8 +78,13 @@ def saw(where: str, text: str) -> None:
 
 
 def read(log: Path) -> None:
-    """Look at what was added to a daemon's log."""
-    if not log.exists():
+    """Look at what was added to a daemon's log. One that is gone is forgotten: a run has hundreds."""
+    try:
+        size = os.stat(log).st_size
+    except FileNotFoundError:
+        _logs.pop(log, None)
+        return
+    if size == _logs.get(log):
         return
     with log.open("rb") as stream:
         stream.seek(_logs.get(log, 0))
