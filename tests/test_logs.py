@@ -44,11 +44,11 @@ def test_lines_are_written_together_and_soon() -> None:
     stream, _, log = logger("many")
     for number in range(1000):
         log(logging.INFO, f"line {number}")
-    wait_until("all are written", lambda: stream.getvalue().count("\n") == 1000, 10)
+    wait_until("all are written", lambda: stream.getvalue().count("\n") == 1000)
     assert stream.getvalue().splitlines() == [f"line {number}" for number in range(1000)]
     assert stream.writes < 100
     log(logging.INFO, "later")
-    wait_until("it is written", lambda: stream.getvalue().endswith("later\n"), 10)
+    wait_until("it is written", lambda: stream.getvalue().endswith("later\n"))
 
 
 def test_a_warning_is_written_at_once() -> None:

@@ -19,6 +19,8 @@ FULL = os.environ.get("DORKY_FULL") == "1"
 SEED = int(os.environ.get("DORKY_SEED") or 20261122)
 """Of the random tests; a failed test's name tells it."""
 FILES = 100_000 if FULL else 600
+SOME = FILES if FULL else 200
+"""Where it is not files that a test is about: enough for people to work in."""
 GUARD = {"percent": 100, "files": 100_000, "max": 100_000}
 """For tests that delete a lot on purpose."""
 

@@ -112,7 +112,7 @@ def test_edits_of_the_configuration_while_running(daemon: RealDaemon, tmp_path: 
     """
     good = (daemon.home / "config.yaml").read_text()
     (daemon.home / "config.yaml").write_text(good + "polls_s: 3\n")
-    wait_until("the warning", lambda: "configuration: config.yaml:" in ctl(daemon, "status").out, 20)
+    wait_until("the warning", lambda: "configuration: config.yaml:" in ctl(daemon, "status").out)
     warned = ctl(daemon, "status")
     assert warned.code == 0
     assert "polls_s" in warned.out
@@ -134,12 +134,12 @@ def test_edits_of_the_configuration_while_running(daemon: RealDaemon, tmp_path: 
     daemon.configure(document)
     assert daemon.process is not None
     daemon.process.send_signal(signal.SIGHUP)
-    wait_until("q is there", lambda: ctl(daemon, "sync", "q", "--wait").code == 0, 30)
+    wait_until("q is there", lambda: ctl(daemon, "sync", "q", "--wait").code == 0)
     assert (tmp_path / "bucket-q/s.txt").read_text() == "s"
     assert "configuration:" not in ctl(daemon, "status").out
 
     daemon.configure(yaml.safe_load(good))
-    wait_until("q is gone", lambda: ctl(daemon, "status", "q").code == 2, 20)
+    wait_until("q is gone", lambda: ctl(daemon, "status", "q").code == 2)
     assert (second / "s.txt").read_text() == "s"
     assert (tmp_path / "bucket-q/s.txt").read_text() == "s"
     assert daemon.state() == "in-sync"
@@ -196,13 +196,13 @@ def test_a_folder_that_is_not_there_yet(tmp_path: Path, bucket: Path) -> None:
     daemon = RealDaemon(tmp_path, "a", f"file://{bucket}")
     daemon.root.rmdir()
     with running(daemon):
-        wait_until("halted", lambda: halt_of(daemon) is not None, 20)
+        wait_until("halted", lambda: halt_of(daemon) is not None)
         ran = ctl(daemon, "status")
         assert ran.code == 4
         assert "root-missing" in ran.out
         assert str(daemon.root) in ran.out
         daemon.root.mkdir()
-        wait_until("it came", (daemon.root / "theirs.txt").exists, 30)
+        wait_until("it came", (daemon.root / "theirs.txt").exists)
         daemon.sync()
         assert ctl(daemon, "status").code == 0
 
@@ -228,7 +228,7 @@ def test_a_second_home_on_the_same_folder(daemon: RealDaemon, tmp_path: Path, bu
     second = RealDaemon(tmp_path, "b", f"file://{bucket}")
     second.configure({**second.settings, "projects": [{**daemon.settings["projects"][0]}]})
     with running(second):
-        wait_until("refused", lambda: second.state() == "error", 20)
+        wait_until("refused", lambda: second.state() == "error")
         ran = ctl(second, "status")
         assert ran.code == 4
         assert f"process {daemon.process.pid}" in ran.out
@@ -408,11 +408,11 @@ def test_a_full_disk(tmp_path: Path, bucket: Path) -> None:
         (bucket / "small").write_text("small")
         (inside / "mine").write_text("mine")
         ctl(daemon, "sync")  # what another tool put there is found by a listing
-        wait_until("the problem", lambda: ctl(daemon, "status").code == 4, 30)
+        wait_until("the problem", lambda: ctl(daemon, "status").code == 4)
         listed = ctl(daemon, "problems").out
         assert "large" in listed
         assert "space" in listed
-        wait_until("the small ones", lambda: (inside / "small").exists() and (bucket / "mine").exists(), 30)
+        wait_until("the small ones", lambda: (inside / "small").exists() and (bucket / "mine").exists())
         assert not (inside / "large").exists()
         synced = ctl(daemon, "sync", "--wait")
         assert synced.code == 4, "a file that could not come is no agreement"

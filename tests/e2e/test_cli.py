@@ -137,7 +137,7 @@ def test_a_conflict_from_edit_to_resolve(pair: tuple[RealDaemon, RealDaemon]) ->
     settled = _ok(b, "resolve", "p:.env", "--keep", "mine")
     assert "0 conflicts left" in settled.out, "the copy is gone here, its deletion on the way"
     assert ctl(b, "status").code == 0
-    wait_until("settled on both", lambda: all(len(each.tree()) == 20 for each in pair), 30)
+    wait_until("settled on both", lambda: all(len(each.tree()) == 20 for each in pair))
     settle(a, b)
     for daemon in pair:
         assert daemon.tree()[".env"][0] == b"by ben, longer"
@@ -157,7 +157,7 @@ def test_a_mass_deletion_waits_and_is_approved(pair: tuple[RealDaemon, RealDaemo
     """
     a, b = pair
     shutil.rmtree(a.root / "data")
-    wait_until("halted", lambda: halt_of(a) is not None, 30)
+    wait_until("halted", lambda: halt_of(a) is not None)
     shown = ctl(a, "status")
     assert shown.code == 4
     assert "mass-delete" in shown.out
@@ -173,13 +173,13 @@ def test_a_mass_deletion_waits_and_is_approved(pair: tuple[RealDaemon, RealDaemo
     assert "dorkyctl status p" in stale.err
 
     _decide(a, "reject")
-    wait_until("restored", lambda: len(a.tree()) == 20, 30)
+    wait_until("restored", lambda: len(a.tree()) == 20)
     settle(a, b)
 
     shutil.rmtree(a.root / "data")
-    wait_until("halted again", lambda: halt_of(a) is not None, 30)
+    wait_until("halted again", lambda: halt_of(a) is not None)
     _decide(a, "approve")
-    wait_until("the peer follows", lambda: len(b.tree()) == 1, 30)
+    wait_until("the peer follows", lambda: len(b.tree()) == 1)
     settle(a, b)
     assert (len(a.tree()), _objects(bucket)) == (1, 1)
     for daemon in pair:
@@ -194,7 +194,7 @@ def test_the_folder_moved_away(pair: tuple[RealDaemon, RealDaemon], bucket: Path
     """Root missing: nothing is deleted anywhere, no command can delete, and it clears itself when the folder is back."""
     a, b = pair
     a.root.rename(tmp_path / "away")
-    wait_until("halted", lambda: halt_of(a) is not None, 30)
+    wait_until("halted", lambda: halt_of(a) is not None)
     shown = ctl(a, "status")
     assert shown.code == 4
     assert f"root-missing: the folder is missing or cannot be listed: {a.root}" in shown.out
@@ -207,7 +207,7 @@ def test_the_folder_moved_away(pair: tuple[RealDaemon, RealDaemon], bucket: Path
     b.sync()
     assert (_objects(bucket), len(b.tree())) == (20, 20)
     (tmp_path / "away").rename(a.root)
-    wait_until("it clears itself", lambda: a.state() == "in-sync", 30)
+    wait_until("it clears itself", lambda: a.state() == "in-sync")
     settle(a, b)
     assert len(a.tree()) == 20
     assert ctl(a, "status").code == 0
@@ -221,17 +221,17 @@ def test_the_folder_emptied(pair: tuple[RealDaemon, RealDaemon], bucket: Path, v
     a, b = pair
     # The marker goes first and is missed, as while a large folder is being emptied.
     shutil.rmtree(a.root / ".dorky")
-    wait_until("missed", lambda: halt_of(a) is not None, 30)
+    wait_until("missed", lambda: halt_of(a) is not None)
     shutil.rmtree(a.root / "data")
     (a.root / ".env").unlink()
-    wait_until("halted", lambda: (halt := halt_of(a)) is not None and halt.reason == "root-emptied", 30)
+    wait_until("halted", lambda: (halt := halt_of(a)) is not None and halt.reason == "root-emptied")
     shown = ctl(a, "status").out
     assert "20 files were in sync" in shown
     b.sync()
     assert (_objects(bucket), len(b.tree())) == (20, 20)
     _decide(a, verb)
     left = 0 if verb == "approve" else 20
-    wait_until("as decided", lambda: len(a.tree()) == len(b.tree()) == _objects(bucket) == left, 40)
+    wait_until("as decided", lambda: len(a.tree()) == len(b.tree()) == _objects(bucket) == left)
     settle(a, b)
     assert ctl(a, "status").code == ctl(b, "status").code == 0
 
@@ -241,10 +241,10 @@ def test_the_marker_gone(pair: tuple[RealDaemon, RealDaemon], bucket: Path) -> N
     a, b = pair
     shutil.rmtree(a.root / ".dorky")
     (a.root / "data/f00").unlink()
-    wait_until("halted", lambda: halt_of(a) is not None, 30)
+    wait_until("halted", lambda: halt_of(a) is not None)
     assert "marker .dorky/folder.json is gone" in ctl(a, "status").out
     _decide(a, "approve")
-    wait_until("in sync", lambda: a.state() == "in-sync", 30)
+    wait_until("in sync", lambda: a.state() == "in-sync")
     settle(a, b)
     assert len(a.tree()) == len(b.tree()) == _objects(bucket) == 20
 
@@ -267,7 +267,7 @@ def test_the_bucket_emptied(pair: tuple[RealDaemon, RealDaemon], bucket: Path, v
     assert len(a.tree()) == 20
     _decide(a, verb)
     left = 0 if verb == "approve" else 20
-    wait_until("as decided", lambda: len(a.tree()) == _objects(bucket) == left, 40)
+    wait_until("as decided", lambda: len(a.tree()) == _objects(bucket) == left)
     a.sync()
     if verb == "approve":
         assert len(_ok(a, "trash", "p").out.splitlines()) == 2 * 20 + 1
@@ -375,7 +375,7 @@ def test_pause(one: RealDaemon, bucket: Path) -> None:
     (bucket / "theirs.txt").write_text("theirs")
     one.stop()
     one.start()
-    wait_until("paused still", lambda: one.state() == "paused", 20)
+    wait_until("paused still", lambda: one.state() == "paused")
     status = ctl(one, "status")
     assert status.code == 0
     assert "paused; go on with: dorkyctl resume p" in status.out
@@ -386,13 +386,13 @@ def test_pause(one: RealDaemon, bucket: Path) -> None:
     assert not (bucket / "new.txt").exists()
     assert not (one.root / "theirs.txt").exists()
     _ok(one, "resume", "p")
-    wait_until("merged", (bucket / "new.txt").exists, 20)
+    wait_until("merged", (bucket / "new.txt").exists)
     _ok(one, "sync", "p", "--wait")
     assert (one.root / "theirs.txt").read_text() == "theirs"
 
     _ok(one, "pause", "p", "--for", "2s")
     (one.root / "later.txt").write_text("later")
-    wait_until("it ends by itself", (bucket / "later.txt").exists, 20)
+    wait_until("it ends by itself", (bucket / "later.txt").exists)
 
 
 def test_pending_has_an_exit_code_of_its_own(one: RealDaemon) -> None:
@@ -403,9 +403,9 @@ def test_pending_has_an_exit_code_of_its_own(one: RealDaemon) -> None:
     assert one.process is not None
     one.process.send_signal(signal.SIGHUP)
     (one.root / "slow.txt").write_text("slow")
-    wait_until("pending", lambda: ctl(one, "status", "--exit-code").code == 3, 20)
+    wait_until("pending", lambda: ctl(one, "status", "--exit-code").code == 3)
     assert ctl(one, "status").code == 0
-    wait_until("done", lambda: ctl(one, "status", "--exit-code").code == 0, 30)
+    wait_until("done", lambda: ctl(one, "status", "--exit-code").code == 0)
 
 
 def test_log_follow_and_doctor(one: RealDaemon) -> None:

@@ -73,7 +73,7 @@ def test_a_credential_process_that_fails(tmp_path: Path) -> None:
         tmp_path, "a", "s3://acme/api", env=env, endpoint_url="http://127.0.0.1:1", profile="team", region="eu-west-1"
     )
     with running(daemon):
-        wait_until("it was refused", lambda: daemon.state() == "auth-expired", 30)
+        wait_until("it was refused", lambda: daemon.state() == "auth-expired")
         examined = ctl(daemon, "doctor", "p")
         told = examined.said + str(daemon.status()) + daemon.log.read_text()
     assert examined.code == 4

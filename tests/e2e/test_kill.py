@@ -10,7 +10,7 @@ import pytest
 
 from tests.daemons import RealDaemon, settle
 from tests.e2e.persons import Account, assert_settled
-from tests.e2e.places import GUARD, SEED, Place, copy_library
+from tests.e2e.places import GUARD, SEED, SOME, Place, copy_library
 from tests.e2e.test_random_edits import EDITS, people, work
 
 pytestmark = [pytest.mark.daemon, pytest.mark.slow, pytest.mark.timeout(900)]
@@ -53,7 +53,7 @@ class Killer:
 def test_twenty_kills_amid_random_edits(place: Place, seed: int) -> None:
     """From the first sync on: all comes to rest equal, nothing is lost, and nobody has to do anything."""
     a, b = place.device("a", guard=GUARD), place.device("b", guard=GUARD)
-    copy_library(a.root / "lib")
+    copy_library(a.root / "lib", SOME)
     account = Account()
     persons = people(place, account, seed, a, b)
     persons[0].adopt()

@@ -9,7 +9,7 @@ import pytest
 
 from tests.daemons import RealDaemon, settle
 from tests.e2e.persons import Account, Person, assert_settled
-from tests.e2e.places import GUARD, SEED, Place, copy_library
+from tests.e2e.places import GUARD, SEED, SOME, Place, copy_library
 
 pytestmark = [pytest.mark.daemon, pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -41,7 +41,7 @@ def work(persons: list[Person], seed: int, edits: int, pause_s: float) -> None:
 def test_three_hundred_random_edits_on_both_sides(place: Place, seed: int) -> None:
     """Afterwards the folders and the bucket are equal, and nothing anybody wrote is lost."""
     a, b = place.device("a", guard=GUARD), place.device("b", guard=GUARD)
-    copy_library(a.root / "lib")
+    copy_library(a.root / "lib", SOME)
     account = Account()
     persons = people(place, account, seed, a, b)
     persons[0].adopt()

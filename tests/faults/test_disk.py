@@ -156,7 +156,7 @@ def test_another_file_system_inside(directory: Place) -> None:
     (b.root / "plain").write_text("edited plain")
     b.sync()
     ctl(a, "sync", "--wait")
-    wait_until("others go on", lambda: (a.root / "plain").read_text() == "edited plain", 30)
+    wait_until("others go on", lambda: (a.root / "plain").read_text() == "edited plain")
     assert sorted(os.listdir(_inside(a, a.root / "disk"))) == ["foreign"]
     assert "mount" in ctl(a, "problems").out or "file system" in ctl(a, "problems").out
     assert directory.live() == {"disk/hidden": b"edited", "disk/new": b"new", "plain": b"edited plain"}
@@ -291,7 +291,7 @@ def test_a_journal_that_another_process_locks(tmp_path: Path, monkeypatch: pytes
         with closing(sqlite3.connect(file, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             (device.root / "new").write_text("new")
-            wait_until("it is told", lambda: device.status().state is State.ERROR, 30)
+            wait_until("it is told", lambda: device.status().state is State.ERROR)
             assert "locked" in device.status().detail
             assert not [item for page in store.client().list("new") for item in page]
             other.execute("ROLLBACK")

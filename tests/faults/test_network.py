@@ -68,10 +68,10 @@ def test_offline_for_a_while(tmp_path: Path, seaweed: Server, state: State) -> N
         assert "offline" in shown.out
         assert one.line_a.url in shown.out
         # Journalled, not only seen: it is there after a kill as well.
-        wait_until("edits are known", lambda: one.a.status().pending.upload >= 2, 30)
+        wait_until("edits are known", lambda: one.a.status().pending.upload >= 2)
         one.a.kill()
         one.a.start()
-        wait_until("and known again", lambda: one.a.status().pending.upload >= 2, 30)
+        wait_until("and known again", lambda: one.a.status().pending.upload >= 2)
         before = mine(one.a.root)
         one.line_a.state = one.line_b.state = "up"
         begun = time.monotonic()
@@ -92,7 +92,7 @@ def test_a_stop_does_not_wait_for_a_silent_store(tmp_path: Path, seaweed: Server
         for daemon, line in ((one.a, one.line_a), (one.b, one.line_b)):
             line.state = "silent"
             (daemon.root / f"hangs {daemon.name}").write_bytes(b"x" * 1000)
-        wait_until("an upload and a poll hang", lambda: one.line_a.injected["swallowed"] > 1, 30)
+        wait_until("an upload and a poll hang", lambda: one.line_a.injected["swallowed"] > 1)
         # On a slow machine it knows by now that it is offline, and ends all the sooner.
         begun = time.monotonic()
         one.a.stop()

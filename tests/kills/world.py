@@ -183,7 +183,9 @@ class World:
         """The victim is dead, or about to be."""
         if self.a.process is None:
             return True
-        with contextlib.suppress(AssertionError):
+        if ["killed"] in self.a.trace():  # written before the signal is sent, which may take its time
+            wait_until("it ended", lambda: self.a.dead)
+        with contextlib.suppress(AssertionError):  # or by itself, which `bury` says
             wait_until("it ended", lambda: self.a.dead, 2.0)
         return self.a.dead
 
@@ -260,7 +262,7 @@ class World:
         status = self.a.status()
         assert status.halt is None, status.halt
         assert status.problems == 0
-        wait_until(f"nothing is under way: {self.left_over()}", lambda: not self.left_over(), 20)
+        wait_until(f"nothing is under way: {self.left_over()}", lambda: not self.left_over(), REST_S)
         assert not self.uploads(), self.uploads()
         lost = self.lost()
         assert not lost, lost
