@@ -123,12 +123,11 @@ class CommitStore:
         known = self.cache.headers()
         new = [one for one in standing if (old := known.get(one.seq)) is None or old.version != one.version]
         read = self.each(self._read_header, new)
+        now = known | {one.header.seq: one for one in read}
         for one in read:
-            old = known.get(one.header.seq)
-            if old is not None and old.id != one.id:
-                raise _changed(one.header.seq, old.id, "this device read")
+            self._check_same(one.header.seq, one.id, known, now)
         self.cache.remember(read)
-        known |= {one.header.seq: one for one in read}
+        known = now
         found = [known[one.seq] for one in standing]
         for before, after in pairwise(found):
             if after.header.seq == before.header.seq + 1 and after.header.parent != before.id:
@@ -137,7 +136,8 @@ class CommitStore:
 
     def read(self, standing: Standing) -> tuple[CommitId, Commit]:
         """A whole commit. `Integrity` where its bytes are not what the others say, or no commit."""
-        known = self.cache.headers().get(standing.seq)
+        headers = self.cache.headers()
+        known = headers.get(standing.seq)
         if known is not None and known.version == standing.version:
             text = self.cache.document(known.id)
             if text is not None:
@@ -147,8 +147,7 @@ class CommitStore:
             raise Stale(f"commit {standing.seq} is gone")
         info, text = found
         commit, commit_id = decode(text, standing.seq), id_of(text)
-        if known is not None and known.id != commit_id:
-            raise _changed(standing.seq, known.id, "this device read")
+        self._check_same(standing.seq, commit_id, headers, headers)
         self.cache.remember([Named(commit_id, info.version, commit.header)])
         self.cache.keep(commit_id, text)
         return commit_id, commit
@@ -179,6 +178,10 @@ class CommitStore:
         self.cache.remember([Named(commit_id, version, commit.header)])
         self.cache.keep(commit_id, text)
         return commit_id, Standing(commit.header.seq, version, modified)
+
+    def stands(self, commit_id: CommitId) -> None:
+        """Its author is about to say that it is made: it will not be taken back."""
+        self.cache.note_made(commit_id)
 
     def remove(self, standing: Standing) -> None:
         """Remove a commit's document. `Stale` when somebody was faster."""
@@ -306,6 +309,17 @@ class CommitStore:
                 return [future.result() for future in futures]
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
+
+    def _check_same(self, seq: int, commit_id: CommitId, known: Mapping[int, Named], now: Mapping[int, Named]) -> None:
+        """`Integrity` where an earlier look found another commit of this number. `now`: with what was just read. The last one,
+        which nobody had followed, may have been taken back by whoever made it (`Committer`), and its number be another's
+        since; not so one of which this device said that it is made.
+        """
+        old, after = known.get(seq), now.get(seq + 1)
+        if old is None or old.id == commit_id:
+            return
+        if (after is not None and after.header.parent == old.id) or self.cache.was_made(old.id):
+            raise _changed(seq, old.id, "this device read")
 
     def _read_header(self, standing: Standing) -> Named:
         key, seq = commit_key(standing.seq), standing.seq

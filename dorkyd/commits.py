@@ -237,6 +237,7 @@ class Committer:
         except Stale as exc:
             self._withdraw(commit_id, standing, exc, began_ns)
             raise
+        self.store.stands(commit_id)
         return commit_id, standing
 
     def _slept_since(self, began_ns: int) -> bool:
