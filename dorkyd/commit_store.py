@@ -45,6 +45,7 @@ from dorkyd.core.garbage import (
 )
 from dorkyd.core.metadata import EPOCH, HMAC, SHA256, hex_of, sealed_word
 from dorkyd.core.model import Digest, Version
+from dorkyd.core.pushes import plan_key
 from dorkyd.errors import Integrity, Stale, Transient, Unsupported
 from dorkyd.news import Bytes
 from dorkyd.ports import Body, Bucket, Listed
@@ -161,6 +162,11 @@ class CommitStore:
         if found != commit_id:
             raise _changed(commit.header.seq, commit_id, "its object's metadata names")
         return found, commit
+
+    def is_under_way(self, commit: Commit) -> bool:
+        """It is that of a push that has not been carried out to its end: the plain paths and the log may not tell of it yet."""
+        seq, batch = commit.header.seq, commit.header.batch
+        return batch is not None and self.bucket.head(plan_key(seq, batch)) is not None
 
     def create(self, commit: Commit) -> tuple[CommitId, Standing]:
         """Write a commit. `Stale` when its number is taken. Its contents must be kept already (`keep`)."""

@@ -48,6 +48,9 @@ TRIES = 8
 LASTS_S = CONDEMNED_S // 4
 """A commit that took longer begins anew, and finds what it had kept."""
 
+PUSH_S, STUCK_S = 300, 20
+"""Seconds that a commit waits for a push before it, and for one that cannot be brought to its end here."""
+
 Settle = Callable[[], SyncResult]
 """Looks at both sides and waits until they agree, or says why not."""
 
@@ -92,12 +95,30 @@ class Commits:
             self.check_writable()
             # Before both sides are looked at: what is in it is then known here, and a later one has the number of ours.
             parent = self._newest()
+            if parent is not None and self._await_push(parent[1], parent[2]):
+                continue  # it may not be the last any more
             self._agree()
             try:
                 return self._commit(text, parent)
             except Stale:
                 continue
         raise Transient("others keep changing the project", code="contended", retry_after_s=RETRY_S)
+
+    def _await_push(self, commit_id: CommitId, commit: Commit) -> bool:
+        """Wait until a push that made this commit is carried out, or carry it out: ours would leave its files out. False: it was
+        none, it was over, or cannot be brought to its end.
+        """
+        store = self.store()
+        for waited in range(PUSH_S):
+            if not store.is_under_way(commit):
+                return waited > 0
+            if waited >= STUCK_S and commit_id in self.engine.stuck_pushes:
+                return False  # the status tells of it
+            self.engine.finish_pushes()
+            self._agree()  # the log tells of it
+            self.wait(1.0)
+        what = f"commit {commit.header.seq} is still being copied to the plain paths"
+        raise Transient(what, code="pushing", hint="try again", retry_after_s=RETRY_S)
 
     def _agree(self) -> None:
         settled = self.settle()

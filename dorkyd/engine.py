@@ -181,6 +181,8 @@ class Engine:
     _finishing: bool = False
     _finish_due: float = math.inf
     _finish_tries: int = 0
+    stuck_pushes: frozenset[str] = frozenset()
+    """Commits of pushes that cannot be brought to their end here, as far as was last tried."""
     pushing: bool = False
     """Mode manual: a push works with what is staged (`dorkyd.manual_push`)."""
     _pulled_with: tuple[int, int] = (1, 1)

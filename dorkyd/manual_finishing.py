@@ -68,6 +68,7 @@ class Finishing:
                 _log.warning("verb=finish-push seq=%d outcome=%s", plan.seq, exc.code)
                 what = f"the push of {plan.device}, commit {plan.seq}, cannot be brought to its end: {exc}"
                 troubles[plan.commit] = (what, exc.hint)
+        self.engine.stuck_pushes = frozenset(troubles)
         if troubles:
             self.engine.warnings[UNFINISHED] = next(iter(troubles.values()))
         else:

@@ -86,6 +86,8 @@ UNREACHED: dict[Site, str] = {
     ("sql DELETE documents", "commit_cache.CommitCache.keep"): _CACHE,
     ("sql DELETE headers", "commit_cache.CommitCache.forget"): _CACHE,
     ("sql INSERT headers", "commit_cache.CommitCache.remember"): _CACHE,
+    ("sql INSERT made", "commit_cache.CommitCache.note_made"): _CACHE,
+    ("statement", "INSERT made"): _CACHE,
     ("folder.unstage", "sealing.Sealing._encoded"): _SEALED,
     ("folder.unstage", "sealing.Sealing.stored_size"): _SEALED,
     ("folder.unstage", "upkeep.Upkeep._drop_sealed"): _SEALED,

@@ -40,11 +40,11 @@ def team(quick_path: Path, files: dict[str, str], *names: str) -> tuple[World, l
     return world, [b, *manual]
 
 
-def commits(world: World) -> list[dict[str, str]]:
+def commits(world: World, since: int = 1) -> list[dict[str, str]]:
     """What each commit says, its contents read from `.dorky/objects/`; the first first."""
     found = []
     bucket = world.store.client()
-    for key in world.keys(COMMITS):
+    for key in world.keys(COMMITS)[since - 1 :]:
         read = bucket.read(key)
         assert read is not None
         commit = decode(read[1], int(key[-17:-5]))
@@ -630,3 +630,49 @@ def test_a_pull_before_the_log_was_ever_read(quick_path: Path) -> None:
     late = world.device("late")
     late.settle()
     assert late.tree() == {"d/f": "1", "d/g": "2"}
+
+
+def cut_short(world: World, a: Device) -> None:
+    """It pushes and never comes back: its commit exists, and nothing else of it."""
+    a.trap.set(1, after=True, only=lambda name, first: name == "put" and str(first).startswith(COMMITS))
+    with pytest.raises(Kill):
+        a.pushes.push("and gone")
+    world.devices.remove(a)
+
+
+def test_a_commit_after_a_push_that_was_cut_short(quick_path: Path) -> None:
+    """Of a device that syncs: it has all that the push decided, which it brings to its end first."""
+    world, (b, a) = team(quick_path, {"f": "1", "g": "2", "h": "3"}, "a")
+    want = staged_by(a)
+    cut_short(world, a)
+    b.write("mine", "b's")
+    b.commits.commit("m")
+    assert commits(world) == [want, {**want, "mine": "b's"}]
+    assert world.keys(PLANS) == []
+
+
+def test_a_push_that_nobody_can_carry_out_holds_up_nobody(quick_path: Path) -> None:
+    """What it needs is gone from the bucket. It is told of and waited for a while, once; and carried out should that come back."""
+    world, (b, a, c) = team(quick_path, {"f": "1", "g": "2", "h": "3"}, "a", "c")
+    staged_by(a)
+    cut_short(world, a)
+    digits = hashlib.sha256(b"n").hexdigest()
+    world.remove(f".dorky/objects/{digits[:2]}/{digits}")
+    for text in ("c's", "c's again"):
+        c.write("g", text)
+        c.stage.stage(["g"])
+        began = c.clock.monotonic()
+        c.pushes.push("after it")
+        assert "cannot be brought to its end" in c.engine.warnings["push"][0]
+    assert c.clock.monotonic() - began < 10
+    b.write("mine", "b's")
+    b.commits.commit("m")
+    assert "d/new" not in world.objects()
+    assert commits(world, 2)[-1] == world.objects()
+    assert world.objects().items() >= {"g": "c's again", "mine": "b's"}.items()
+    world.put(f".dorky/objects/{digits[:2]}/{digits}", "n")
+    b.settle()
+    for _ in range(40):
+        b.step(3)
+    assert world.objects()["d/new"] == "n"
+    assert world.keys(PLANS) == []
