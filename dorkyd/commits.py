@@ -25,6 +25,7 @@ from dorkyd.core.commits import (
     Named,
     checked_message,
     contents,
+    covers,
     differences,
     follows,
     new_commit,
@@ -32,6 +33,7 @@ from dorkyd.core.commits import (
 from dorkyd.core.committed import Made
 from dorkyd.core.garbage import CONDEMNED_S
 from dorkyd.core.model import Digest, Path, Version
+from dorkyd.core.paths import ancestors
 from dorkyd.core.report import State, SyncResult
 from dorkyd.core.sealing import keyed_of
 from dorkyd.core.settings import Mode
@@ -63,6 +65,8 @@ class Snapshot:
     conflicts: tuple[Path, ...]
     project: str
     """The project's id."""
+    unseen: tuple[str, ...]
+    """As `Commit.unseen`."""
 
 
 @dataclass(slots=True)
@@ -135,7 +139,7 @@ class Commits:
         if self._newest() != parent:
             # Not only that somebody made the next: it may have been taken back, and what it kept be removed.
             raise Stale("another commit is the last by now")
-        if parent is not None and not follows(parent[2], snapshot.files):
+        if parent is not None and not follows(parent[2], snapshot.files, snapshot.unseen):
             raise _nothing(parent[1], parent[2])
         if parent is None and not snapshot.files:
             raise Blocked("there is nothing to commit: the project has no files", code="nothing-to-commit")
@@ -147,6 +151,7 @@ class Commits:
             time=self.now(),
             message=message,
             project=snapshot.project,
+            unseen=snapshot.unseen,
         )
         sources = _sources(snapshot.files)
         before = parent[2] if parent is not None else None
@@ -179,12 +184,20 @@ class Commits:
         encrypted to different keys is compared where both are here (`Difference.waits`).
         """
         store = self.store()
-        before = store.find(old)[1].by_path
+        before = store.find(old)[1]
         if new is not None:
-            now = store.find(new)[1].by_path
+            after = store.find(new)[1]
+            now, unseen = after.by_path, after.unseen
         else:
-            now = self.of_engine(lambda: {file.path: file for file in objects_of(self.engine)})
-        return Sameness(self.engine, store).judged(differences(before, now))
+            held, unseen = self.of_engine(lambda: objects_of(self.engine))
+            now = {file.path: file for file in held}
+        was_hidden, is_hidden = covers(before.unseen), covers(unseen)
+        found = [
+            one
+            for one in differences(before.by_path, now)
+            if not ((one.old is None and was_hidden(one.path)) or (one.new is None and is_hidden(one.path)))
+        ]
+        return Sameness(self.engine, store).judged(found)
 
     # --- for checkout, collection and push -----------------------------------------------------------------------
 
@@ -319,11 +332,11 @@ def snapshot_of(engine: Engine) -> Snapshot:
             hint="commit again when it is, or 15 minutes later",
             retry_after_s=RETRY_S,
         )
-    files = objects_of(engine)
+    files, unseen = objects_of(engine)
     here = {file.path for file in files}
     conflicts = tuple(path for path in engine.journal.conflict_copies() if path in here)
     refuse_plain(engine, files)
-    return Snapshot(files, conflicts, project_of(engine))
+    return Snapshot(files, conflicts, project_of(engine), unseen)
 
 
 def refuse_plain(engine: Engine, files: Iterable[CommitFile]) -> None:
@@ -341,15 +354,19 @@ def refuse_plain(engine: Engine, files: Iterable[CommitFile]) -> None:
         )
 
 
-def objects_of(engine: Engine) -> tuple[CommitFile, ...]:
-    """What the bucket is known to hold, without what is ignored: of encrypted objects what may be told of them. Engine thread."""
+def objects_of(engine: Engine) -> tuple[tuple[CommitFile, ...], tuple[str, ...]]:
+    """What the bucket is known to hold, of encrypted objects what may be told of them; and what of it is ignored here, as
+    `Commit.unseen`. Engine thread.
+    """
     journal, rules = engine.journal, engine.rules()
     if journal is None:
         raise Transient("the project is not open", code="not-open", retry_after_s=RETRY_S)
     folder = engine.project.mode is not Mode.BUCKET
-    files = []
+    files, unseen = [], set[str]()
     for path, version, size, digest, mode, sealed in journal.objects():
         if folder and rules.rule(path, False) is not None:
+            ignored = next((above for above in ancestors(path) if rules.rule(above, True) is not None), None)
+            unseen.add(path if ignored is None else f"{ignored}/")
             continue
         if sealed is not None:
             files.append(_sealed(engine, path, version, mode, sealed))
@@ -361,7 +378,7 @@ def objects_of(engine: Engine) -> tuple[CommitFile, ...]:
                 hint=f"dorkyctl why {path!r}",
             )
         files.append(CommitFile(path, digest, size, mode, version))
-    return tuple(files)
+    return tuple(files), tuple(sorted(unseen))
 
 
 def _sealed(engine: Engine, path: Path, version: Version, mode: int | None, sealed: str) -> CommitFile:

@@ -303,7 +303,8 @@ class Pushes:
             raise Refused(
                 "what is staged is what was last pushed or pulled", code="nothing-staged", hint="see `dorkyctl status`"
             )
-        files = {file.path: file for file in objects_of(engine)}
+        held, unseen = objects_of(engine)
+        files = {file.path: file for file in held}
         sources: dict[Digest, list[Source]] = {}
         for file in files.values():
             if file.version is not None:
@@ -340,6 +341,7 @@ class Pushes:
             message=said,
             project=project_id,
             batch=batch,
+            unseen=unseen,
         )
         plan = Plan(id_of(encode(commit)), commit.header.seq, batch, engine.device, tuple(changes))
         return _Prepared(commit, plan, contents, sources)

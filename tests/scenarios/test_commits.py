@@ -319,6 +319,31 @@ def test_ignored_files_are_no_part(world: World) -> None:
     assert "same" not in one.commits.show(later.named.id)[1].by_path
 
 
+def test_what_one_device_ignores_is_not_said_to_be_gone(world: World) -> None:
+    """By its own settings: its commits do not say what of it there is, so that a checkout of one leaves a teammate's files."""
+    one, two = world.devices
+    with_all = commit(two)
+    three = world.device("C", ignore=("d/", "same"))
+    three.settle()
+    assert refused(three).code == "nothing-to-commit"
+    three.write("a", "three's")
+    world.settle()
+    made = commit(three)
+    assert set(one.commits.show(made.named.id)[1].unseen) == {"d/", "same"}
+    assert [each.path for each in one.commits.diff(with_all.named.id, made.named.id)] == ["a"]
+    assert one.commits.diff(made.named.id, None) == ()
+    one.write("a", "later")
+    one.write("more", "m")
+    one.write("d/later", "l")
+    world.settle()
+    done = one.checkout.checkout(made.named.id)
+    assert (done.placed, done.taken_out, done.unlike) == (1, 1, ())
+    done = one.checkout.locked(lock(one, made))
+    assert (done.placed, done.taken_out) == (0, 0)
+    world.settle()
+    assert two.tree() == {**A, "a": "three's", "d/later": "l"}
+
+
 def test_differences(world: World) -> None:
     """Between two commits, and between one and now."""
     one, two = world.devices

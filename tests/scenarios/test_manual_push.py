@@ -632,6 +632,24 @@ def test_a_pull_before_the_log_was_ever_read(quick_path: Path) -> None:
     assert late.tree() == {"d/f": "1", "d/g": "2"}
 
 
+def test_what_a_device_that_pushes_ignores_is_not_said_to_be_gone(quick_path: Path) -> None:
+    """Its commit says nothing of it, so that a checkout leaves it."""
+    world, (b,) = team(quick_path, {"f": "1", "data/x": "2"})
+    a = world.device("a", mode=Mode.MANUAL, ignore=("data/",))
+    a.settle()
+    a.engine.pull()
+    a.settle()
+    a.write("f", "a's")
+    a.stage.stage(["f"])
+    made = a.pushes.push("f alone")
+    b.settle()
+    b.write("f", "later")
+    b.settle()
+    b.checkout.checkout(made.id)
+    world.settle()
+    assert world.objects() == b.tree() == {"f": "a's", "data/x": "2"}
+
+
 def cut_short(world: World, a: Device) -> None:
     """It pushes and never comes back: its commit exists, and nothing else of it."""
     a.trap.set(1, after=True, only=lambda name, first: name == "put" and str(first).startswith(COMMITS))
