@@ -21,6 +21,7 @@ from dorkyd.core.commits import (
     OBJECTS,
     Commit,
     CommitId,
+    Header,
     Named,
     commit_key,
     commit_seq,
@@ -45,7 +46,7 @@ from dorkyd.core.garbage import (
 )
 from dorkyd.core.metadata import EPOCH, HMAC, SHA256, hex_of, sealed_word
 from dorkyd.core.model import Digest, Version
-from dorkyd.core.pushes import plan_key
+from dorkyd.core.pushes import PLANS, plan_key, plan_number
 from dorkyd.errors import Integrity, Stale, Transient, Unsupported
 from dorkyd.news import Bytes
 from dorkyd.ports import Body, Bucket, Listed
@@ -163,10 +164,14 @@ class CommitStore:
             raise _changed(commit.header.seq, commit_id, "its object's metadata names")
         return found, commit
 
-    def is_under_way(self, commit: Commit) -> bool:
+    def is_under_way(self, header: Header) -> bool:
         """It is that of a push that has not been carried out to its end: the plain paths and the log may not tell of it yet."""
-        seq, batch = commit.header.seq, commit.header.batch
-        return batch is not None and self.bucket.head(plan_key(seq, batch)) is not None
+        return header.batch is not None and self.bucket.head(plan_key(header.seq, header.batch)) is not None
+
+    def planned(self) -> frozenset[int]:
+        """Numbers of which a plan of a push stands, whosever it is. One request."""
+        keys = (listed.key for page in self.bucket.list(PLANS) for listed in page)
+        return frozenset(seq for key in keys if (seq := plan_number(key)) is not None)
 
     def create(self, commit: Commit) -> tuple[CommitId, Standing]:
         """Write a commit. `Stale` when its number is taken. Its contents must be kept already (`keep`)."""

@@ -114,7 +114,7 @@ class Commits:
         """
         store = self.store()
         for waited in range(PUSH_S):
-            if not store.is_under_way(commit):
+            if not store.is_under_way(commit.header):
                 return waited > 0
             if waited >= STUCK_S and commit_id in self.engine.stuck_pushes:
                 return False  # the status tells of it

@@ -128,7 +128,7 @@ class Pushes:
             store = self.left.store()
             # Before the news are read: what the log tells of it is then known here, and a later one has the number of ours.
             parent = self._newest(store)
-            if parent is not None and parent[0] not in self._passed and store.is_under_way(parent[1]):
+            if parent is not None and parent[0] not in self._passed and store.is_under_way(parent[1].header):
                 # Its commit exists, and the plain paths and the log do not tell of it yet: ours would leave its files out.
                 self._await_end(store, *parent)
                 continue
@@ -150,7 +150,7 @@ class Pushes:
         """
         clock = self.engine.clock
         began, tried = clock.monotonic(), -math.inf
-        while store.is_under_way(commit):
+        while store.is_under_way(commit.header):
             now, stuck = clock.monotonic(), commit_id in self.engine.stuck_pushes
             if now > began + REST_S:
                 what = f"commit {commit.header.seq} is still being copied to the plain paths"
