@@ -20,7 +20,7 @@ from dorkyd.engine import Engine
 from dorkyd.errors import Blocked, Stale, Transient
 from dorkyd.journal import Journal
 from dorkyd.ledger import Event, Intent
-from dorkyd.manual_copies import Carried, Copies
+from dorkyd.manual_copies import Carried, Copies, remote_of
 from dorkyd.manual_rows import MESSAGE, PUSH_LOST, OpenPush, Staged
 from dorkyd.manual_staging import ask
 from dorkyd.placing import Placer
@@ -92,11 +92,22 @@ class Finishing:
         if commit_id != plan.commit:
             self.forget(plan)
         elif pushes.agrees(plan, commit_id, commit):
-            self.carry(plan, mine=own is not None)
+            self.carry(plan, mine=own is not None, over=own is not None and self._was_carried_out(plan, own))
             self.is_over(plan)
 
-    def carry(self, plan: Plan, *, mine: bool) -> tuple[Path, ...]:
-        """Write the plain paths, and record it. Returns those that others changed first."""
+    def _was_carried_out(self, plan: Plan, own: OpenPush) -> bool:
+        """By others, whose log names all of it: its plan is gone. Done once more it would bring back what was deleted since."""
+        bucket = self.bucket()
+        if bucket.head(plan.key) is not None:
+            return False
+        if own.state == "won":
+            return True
+        # Killed right after its commit; its plan may have gone before that, as one of a push that another commit shut out which
+        # was withdrawn since. Then all of it is as it was.
+        return not any(c.replaces is not None and c.is_replaced(remote_of(bucket.head(c.path))) for c in plan.changes)
+
+    def carry(self, plan: Plan, *, mine: bool, over: bool = False) -> tuple[Path, ...]:
+        """Write the plain paths, and record it. Returns those that others changed first. `over`: see `Copies.carry`."""
         bucket, engine = self.bucket(), self.engine
         store = self.store()
         copies = Copies(
@@ -112,8 +123,8 @@ class Finishing:
         carried: list[Carried] = []
         for name, changes in plan.batches():
             for some in pushes.in_order(changes):
-                carried += store.each(lambda change: copies.carry(change, name), some)  # noqa: B023 - called at once
-        ask(engine, lambda: self._record(plan, carried, mine=mine))
+                carried += store.each(lambda change: copies.carry(change, name, over=over), some)  # noqa: B023 - called at once
+        ask(engine, lambda: self._record(plan, carried, mine=mine, told=over))
         return tuple(one.change.path for one in carried if not one.done)
 
     def is_over(self, plan: Plan) -> bool:
@@ -168,8 +179,8 @@ class Finishing:
 
     # --- on the engine's thread -------------------------------------------------------------------------------------
 
-    def _record(self, plan: Plan, carried: Sequence[Carried], *, mine: bool) -> None:
-        """One transaction: base and history of our own push, and what is to be told of whoever's."""
+    def _record(self, plan: Plan, carried: Sequence[Carried], *, mine: bool, told: bool) -> None:
+        """One transaction: base and history of our own push, and what is to be told of whoever's, unless others told it."""
         engine = self.engine
         at_ns, of = engine.clock.time_ns(), f"commit {plan.commit[:12]} of {plan.device}"
         with engine.recording() as journal:
@@ -195,7 +206,7 @@ class Finishing:
                     event = Event(verb, change.path, plan.device, digest, size, version, detail)
                     journal.ledger.log(at_ns, [replace(event, replaces=change.replaces, before=before[change.path])])
             done = {one.change.op: one for one in carried if one.done}
-            for name, changes in plan.batches():
+            for name, changes in plan.batches() if not told else ():
                 journal.batches.tell(_intent(c, done[c.op], name, at_ns) for c in changes if c.op in done)
             known = {
                 one.change.path for one in carried if mine and one.done and (one.remote or one.change.digest is None)

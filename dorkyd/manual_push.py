@@ -201,10 +201,10 @@ class Pushes:
                 retry_after_s=exc.retry_after_s or 5.0,
                 offline=exc.offline,
             ) from exc
-        self.left.note(lambda journal: journal.manual.push_is(plan.commit, "won"))
         if self.left.bucket().head(plan.key) is None:
             # Taken for that of a push which another commit, since withdrawn, had shut out.
             self._plan(plan, text)
+        self.left.note(lambda journal: journal.manual.push_is(plan.commit, "won"))
         return True
 
     def _plan(self, plan: Plan, text: bytes) -> None:

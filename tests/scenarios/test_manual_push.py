@@ -658,6 +658,37 @@ def cut_short(world: World, a: Device) -> None:
     world.devices.remove(a)
 
 
+@pytest.mark.parametrize("at", ["put", "copy"])
+def test_who_comes_back_after_others_ended_the_push_brings_nothing_back(quick_path: Path, at: str) -> None:
+    """Cut short behind its commit, or in the first copy to a plain path. Others carried it out, and then deleted what it had made:
+    the device that pushed, back after days, takes that for what it is.
+    """
+    world, (b, a) = team(quick_path, {"f": "1", "g": "2", "h": "3"}, "a")
+    want = staged_by(a)
+    begins = {"put": COMMITS, "copy": ".dorky/objects/"}[at]
+    a.trap.set(1, after=at == "put", only=lambda name, first: name == at and str(first).startswith(begins))
+    with pytest.raises(Kill):
+        a.pushes.push("and back in a week")
+    b.settle()
+    for _ in range(6):
+        b.step(3)
+    assert world.objects() == b.tree() == want
+    (b.root / "d" / "new").unlink()
+    b.write("h", "again")
+    b.settle()
+    later = {"f": "staged", "g": "2", "h": "again"}
+    a.restart()
+    for _ in range(6):
+        a.step(3)
+    world.settle()
+    assert world.objects() == b.tree() == later
+    assert a.journal.manual.pushes() == []
+    a.engine.pull()
+    a.settle()
+    assert a.tree() == later
+    assert "n" in a.trashed()
+
+
 def test_a_commit_after_a_push_that_was_cut_short(quick_path: Path) -> None:
     """Of a device that syncs: it has all that the push decided, which it brings to its end first."""
     world, (b, a) = team(quick_path, {"f": "1", "g": "2", "h": "3"}, "a")
