@@ -179,8 +179,10 @@ class Sidecar:
     def _hear(self) -> None:
         """Take down which paths are to be looked at."""
         reader = Reader(self.engine.journal_file, self.engine.project, self.engine.device)
+        last = reader.log(-1, 1)
+        if self._seq is not None and self._seq > (last[-1].seq if last else 0):
+            self._seq = None  # the journal was begun anew
         if self._seq is None:
-            last = reader.log(-1, 1)
             self._short.recall()
             self._look_at_all(reader)
             self._seq = last[-1].seq if last else 0

@@ -17,6 +17,7 @@ from dorkyd.artifacts import Artifacts
 from dorkyd.core.artifact import Asked
 from dorkyd.core.settings import Converting
 from dorkyd.repeats import Keyed
+from dorkyd.tables.shortfalls import KEPT
 from dorkyd.tables.sidecar import Sidecar
 from dorkyd.tables.supervisor import Workshop
 from tests.devices import Device, World
@@ -179,3 +180,29 @@ def test_a_table_that_a_person_changed_stays_whatever_comes(world: World) -> Non
     rest(world, b)
     assert world.objects() == {"x.csv": "2", "x.parquet": "2 as utf-8"}
     assert b.told() == []
+
+
+@pytest.mark.parametrize("kept", ["[]", "{", '{"x.csv": {"words": "of another version"}}', '{"x.csv": 1}'])
+def test_words_of_another_version(world: World, kept: str) -> None:
+    """They keep nothing from being converted."""
+    _, one = world.devices
+    world.begin({"x.csv": "1"})
+    with one.journal.atomic():
+        one.journal.put(KEPT, kept)
+    rest(world, Converter(one))
+    assert world.objects() == {"x.csv": "1", "x.parquet": "1 as utf-8"}
+
+
+def test_a_journal_that_is_begun_anew(world: World) -> None:
+    """While the converter lives: its history has lower numbers, and is heard all the same."""
+    _, one = world.devices
+    b = Converter(one)
+    world.begin({f"{n}.csv": "1" for n in range(20)})
+    rest(world, b)
+    one.engine.close()
+    for file in one.journals.glob("*.db*"):
+        file.unlink()
+    one.settle()
+    one.write("0.csv", "2")
+    rest(world, b)
+    assert world.objects()["0.parquet"] == "2 as utf-8"
