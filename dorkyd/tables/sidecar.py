@@ -495,7 +495,7 @@ _HINTS = {
 """What to do about a file that cannot be converted, in the words of the configuration."""
 
 
-def _digest(table: BinaryIO) -> Digest:
+def _digest(table: Any) -> Digest:
     table.seek(0)
     return Digest(f"sha256:{hashlib.file_digest(table, 'sha256').hexdigest()}")
 
