@@ -50,6 +50,8 @@ class Copies:
     reserve: Callable[[], str]
     """A name in the folder's staging, in the journal already."""
     drop: Callable[[str], None]
+    stands: Callable[[], bool]
+    """The plan is still to be carried out, for all anybody knows: asked again right before something is made anew."""
 
     def carry(self, change: PlannedChange, batch: str, *, over: bool = False) -> Carried:
         """Do it, unless it is done, or the object is no longer what it replaces. `over`: others brought the push to its end, so
@@ -63,6 +65,8 @@ class Copies:
             return Carried(change, done=now is None and change.replaces is None)
         if not change.is_replaced(now):
             return Carried(change, done=False)
+        if now is None and not self.stands():
+            return Carried(change, done=True)  # others were faster, and somebody has deleted it since
         kept = True
         # Also where it says that it holds the same: another tool may have written it under our metadata.
         if now is not None:

@@ -29,6 +29,8 @@ from dorkyd.transfer import Transfer
 
 _log = logging.getLogger("dorkyd.manual_finishing")
 
+ALONE_S = 5.0
+"""So soon after its commit nobody else has brought a push to its end, told of it, and deleted some of it again."""
 UNFINISHED = "push"
 """The code of the warning about a push that nobody can carry out."""
 
@@ -106,8 +108,11 @@ class Finishing:
         # was withdrawn since. Then all of it is as it was.
         return not any(c.replaces is not None and c.is_replaced(remote_of(bucket.head(c.path))) for c in plan.changes)
 
-    def carry(self, plan: Plan, *, mine: bool, over: bool = False) -> tuple[Path, ...]:
-        """Write the plain paths, and record it. Returns those that others changed first. `over`: see `Copies.carry`."""
+    def carry(self, plan: Plan, *, mine: bool, over: bool = False, fresh: bool = False) -> tuple[Path, ...]:
+        """Write the plain paths, and record it. Returns those that others changed first. `over`: see `Copies.carry`. `fresh`: its
+        commit was made just now.
+        """
+        alone_until = self.engine.clock.monotonic() + (ALONE_S if fresh else 0.0)
         bucket, engine = self.bucket(), self.engine
         store = self.store()
         copies = Copies(
@@ -119,6 +124,7 @@ class Finishing:
             copies_safe=engine.copies_safe,
             reserve=lambda: ask(engine, engine.receive),
             drop=lambda staged: ask(engine, lambda: engine.discard(staged)),
+            stands=lambda: engine.clock.monotonic() < alone_until or bucket.head(plan.key) is not None,
         )
         carried: list[Carried] = []
         for name, changes in plan.batches():

@@ -223,7 +223,7 @@ class Pushes:
         plan, header, told = prepared.plan, prepared.commit.header, False
         lost: tuple[Path, ...] = ()
         try:
-            lost = self.left.carry(plan, mine=True)
+            lost = self.left.carry(plan, mine=True, fresh=True)
             deadline = self.engine.clock.monotonic() + TELL_S
             while not (told := self.left.is_over(plan)) and self.engine.clock.monotonic() < deadline:
                 self.tick()

@@ -689,6 +689,31 @@ def test_who_comes_back_after_others_ended_the_push_brings_nothing_back(quick_pa
     assert "n" in a.trashed()
 
 
+def test_two_that_end_a_push_and_a_deletion_between_them(quick_path: Path) -> None:
+    """The slower of two meets a path that the faster one made and a person has deleted since."""
+    world, (b, a) = team(quick_path, {"f": "1", "g": "2", "h": "3"}, "a")
+    want = staged_by(a)
+    c = world.device("c")
+    c.settle()
+    cut_short(world, a)
+
+    def faster() -> None:
+        c.settle()
+        for _ in range(6):
+            c.step(3)
+        assert world.objects() == c.tree() == want
+        (c.root / "d" / "new").unlink()
+        c.settle()
+
+    when(world, "b", "HEAD", "d/new", faster)
+    b.settle()
+    for _ in range(6):
+        b.step(3)
+    del want["d/new"]
+    world.settle()
+    assert world.objects() == b.tree() == c.tree() == want
+
+
 def test_a_commit_after_a_push_that_was_cut_short(quick_path: Path) -> None:
     """Of a device that syncs: it has all that the push decided, which it brings to its end first."""
     world, (b, a) = team(quick_path, {"f": "1", "g": "2", "h": "3"}, "a")
