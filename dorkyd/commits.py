@@ -93,6 +93,8 @@ class Commits:
             # Before both sides are looked at: what is in it is then known here, and a later one has the number of ours.
             parent = self._newest()
             self._agree()
+            if self.of_engine(lambda: ask_what_they_hold(self.engine)):
+                self._agree()
             try:
                 return self._commit(text, parent)
             except Stale:
@@ -162,6 +164,8 @@ class Commits:
         if new is not None:
             now = store.find(new)[1].by_path
         else:
+            if self.of_engine(lambda: ask_what_they_hold(self.engine)):
+                self.settle()
             now = self.of_engine(lambda: {file.path: file for file in objects_of(self.engine)})
         return Sameness(self.engine, store).judged(differences(before, now))
 
@@ -289,19 +293,39 @@ def snapshot_of(engine: Engine) -> Snapshot:
     """
     if not engine.quiescent() or engine.journal is None:
         raise Stale("something changed since both sides agreed")
-    if engine.half_here:
-        some = min(engine.half_here)
-        raise Transient(
-            f"an atomic batch is not complete: {some!r} is one of its files",
-            code="busy-batch",
-            hint="commit again when it is, or 15 minutes later",
-            retry_after_s=RETRY_S,
-        )
     files = objects_of(engine)
+    refuse_half(engine, files)
     here = {file.path for file in files}
     conflicts = tuple(path for path in engine.journal.conflict_copies() if path in here)
     refuse_plain(engine, files)
     return Snapshot(files, conflicts, project_of(engine))
+
+
+def refuse_half(engine: Engine, files: Iterable[CommitFile]) -> None:
+    """`Transient` (`busy-batch`) when one of a commit's files is of an atomic batch that is not complete. Engine thread."""
+    half = engine.half_there
+    some = next((file.path for file in files if file.path in half), None)
+    if some is not None:
+        raise Transient(
+            f"an atomic batch is not complete: {some!r} is one of its files",
+            code="busy-batch",
+            hint="try again when it is, or 15 minutes later",
+            retry_after_s=RETRY_S,
+        )
+
+
+def ask_what_they_hold(engine: Engine) -> bool:
+    """Have the bucket asked about objects of which nobody here has needed to know more than that they are there. True: there
+    are such. Engine thread.
+    """
+    journal = engine.journal
+    if journal is None:
+        return False
+    every = engine.project.mode is Mode.BUCKET
+    unread = [path for path in journal.unread_objects() if every or engine.rules().rule(path, False) is None]
+    with journal.atomic():
+        journal.mark(unread, remote=True)
+    return bool(unread)
 
 
 def refuse_plain(engine: Engine, files: Iterable[CommitFile]) -> None:
