@@ -303,7 +303,7 @@ def snapshot_of(engine: Engine) -> Snapshot:
 
 def refuse_half(engine: Engine, files: Iterable[CommitFile]) -> None:
     """`Transient` (`busy-batch`) when one of a commit's files is of an atomic batch that is not complete. Engine thread."""
-    half = engine.half_there
+    half = engine.half_there()
     some = next((file.path for file in files if file.path in half), None)
     if some is not None:
         raise Transient(

@@ -407,10 +407,14 @@ class Engine:
         """Objects of atomic batches that are not complete, for which this folder waits."""
         return self._open.batches.incomplete() if self._open is not None else set()
 
-    @property
     def half_there(self) -> set[Path]:
-        """All of those in the bucket, as far as is known."""
-        return self._open.batches.half_there() if self._open is not None else set()
+        """All of those in the bucket, as far as is known. The bucket is asked where its log was not read that far."""
+        o = self._open
+        if o is None:
+            return set()
+        if o.remote.passed_over and o.batches.half_there():
+            o.remote.read_back()
+        return o.batches.half_there()
 
     @property
     def half_told(self) -> str | None:
@@ -703,7 +707,7 @@ class Engine:
             o.batches.expire(now)
         if self.held is None and o.contact.met and o.journal.get("listed") is not None:
             self._decide(o, now)
-            if o.remote.passed_over and o.batches.half_there():
+            if o.batches.incomplete() and o.remote.passed_over:
                 # In this cycle still: nobody is to take it for one that has nothing left to do.
                 o.remote.read_back()
             self._thaw(o, now)

@@ -11,7 +11,7 @@ from dorkyd import remote_side
 from dorkyd.core.settings import Mode
 from dorkyd.errors import Refused, Transient
 from tests.devices import Device, World
-from tests.scenarios.test_batches import OLD, make, publish, write
+from tests.scenarios.test_batches import NEW, OLD, make, publish, write
 from tests.scenarios.test_freezing import freeze, release
 from tests.scenarios.test_manual_push import commits, team
 
@@ -108,6 +108,14 @@ def test_a_commit_where_nothing_comes_in(quick_path: FilePath, mode: Mode) -> No
     publish(one, batch)
     three.commits.commit("whole")
     assert commits(world)[-1] == {**OLD, "d/a": "a2", "d/b": "b2"}
+
+
+def test_a_commit_by_who_joins_after_a_batch(quick_path: FilePath) -> None:
+    """The entry that completes it was passed over: it is read once it counts."""
+    world = make(quick_path, "A", "B")
+    publish(world.devices[0], write(world, world.devices[0]))
+    world.device("C", mode=Mode.BUCKET).commits.commit("whole")
+    assert commits(world)[-1] == NEW
 
 
 def test_a_push_beside_half_a_batch(quick_path: FilePath) -> None:
