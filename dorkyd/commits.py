@@ -102,6 +102,8 @@ class Commits:
             if parent is not None and self._await_push(parent[1], parent[2]):
                 continue  # it may not be the last any more
             self._agree()
+            if self.of_engine(lambda: ask_what_they_hold(self.engine)):
+                self._agree()
             try:
                 return self._commit(text, parent)
             except Stale:
@@ -119,7 +121,7 @@ class Commits:
             if waited >= STUCK_S and commit_id in self.engine.stuck_pushes:
                 return False  # the status tells of it
             self.engine.finish_pushes()
-            self._agree()  # the log tells of it
+            self.settle()  # the log tells of it; whether both sides agree is asked when it is over
             self.wait(1.0)
         what = f"commit {commit.header.seq} is still being copied to the plain paths"
         raise Transient(what, code="pushing", hint="try again", retry_after_s=RETRY_S)
@@ -189,6 +191,8 @@ class Commits:
             after = store.find(new)[1]
             now, unseen = after.by_path, after.unseen
         else:
+            if self.of_engine(lambda: ask_what_they_hold(self.engine)):
+                self.settle()
             held, unseen = self.of_engine(lambda: objects_of(self.engine))
             now = {file.path: file for file in held}
         was_hidden, is_hidden = covers(before.unseen), covers(unseen)
@@ -324,19 +328,39 @@ def snapshot_of(engine: Engine) -> Snapshot:
     """
     if not engine.quiescent() or engine.journal is None:
         raise Stale("something changed since both sides agreed")
-    if engine.half_here:
-        some = min(engine.half_here)
-        raise Transient(
-            f"an atomic batch is not complete: {some!r} is one of its files",
-            code="busy-batch",
-            hint="commit again when it is, or 15 minutes later",
-            retry_after_s=RETRY_S,
-        )
     files, unseen = objects_of(engine)
+    refuse_half(engine, files)
     here = {file.path for file in files}
     conflicts = tuple(path for path in engine.journal.conflict_copies() if path in here)
     refuse_plain(engine, files)
     return Snapshot(files, conflicts, project_of(engine), unseen)
+
+
+def refuse_half(engine: Engine, files: Iterable[CommitFile]) -> None:
+    """`Transient` (`busy-batch`) when one of a commit's files is of an atomic batch that is not complete. Engine thread."""
+    half = engine.half_there()
+    some = next((file.path for file in files if file.path in half), None)
+    if some is not None:
+        raise Transient(
+            f"an atomic batch is not complete: {some!r} is one of its files",
+            code="busy-batch",
+            hint="try again when it is, or 15 minutes later",
+            retry_after_s=RETRY_S,
+        )
+
+
+def ask_what_they_hold(engine: Engine) -> bool:
+    """Have the bucket asked about objects of which nobody here has needed to know more than that they are there. True: there
+    are such. Engine thread.
+    """
+    journal = engine.journal
+    if journal is None:
+        return False
+    every = engine.project.mode is Mode.BUCKET
+    unread = [path for path in journal.unread_objects() if every or engine.rules().rule(path, False) is None]
+    with journal.atomic():
+        journal.mark(unread, remote=True)
+    return bool(unread)
 
 
 def refuse_plain(engine: Engine, files: Iterable[CommitFile]) -> None:

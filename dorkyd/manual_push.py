@@ -21,7 +21,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from dorkyd.commit_store import CommitStore, Source
-from dorkyd.commits import Committer, objects_of, refuse_plain
+from dorkyd.commits import Committer, objects_of, refuse_half, refuse_plain
 from dorkyd.committed_secrets import file_body
 from dorkyd.core import pushes
 from dorkyd.core.commits import Commit, CommitFile, CommitId, encode, id_of, new_commit
@@ -322,6 +322,8 @@ class Pushes:
             if pushed is not None or there is not None:
                 changes.append(self._planned(row, pushed, there))
         refuse_plain(engine, files.values())
+        # But for those that are pushed: they are what is staged.
+        refuse_half(engine, (file for path, file in files.items() if path not in staged))
         clash = pushes.clash(files)
         if clash is not None:
             what = f"{clash[0]!r} would be a file, and a folder that holds {clash[1]!r}"
