@@ -159,7 +159,7 @@ class Artifacts:
     def list(self, prefix: str, after: str, limit: int, having: Mapping[str, str]) -> Sequence[Artifact]:
         """What the bucket is known to hold, without asking it."""
         having = {checked_name(name): value for name, value in having.items()}
-        reader = Reader(self.engine.journal_file, self.engine.project, self.engine.device)
+        reader = Reader(self.engine.open_journal(), self.engine.project, self.engine.device)
         return reader.artifacts(prefix, after, limit, having)
 
     @contextmanager

@@ -51,6 +51,16 @@ class BatchRows:
         row = self._conn.execute("SELECT members FROM batches WHERE id = ?", (batch,)).fetchone()
         return [Path(path) for path in json.loads(row[0])] if row is not None else None
 
+    def unfinished(self) -> list[tuple[Path, int]]:
+        """Objects of batches that are not known to be complete, and when each was written by the store's clock, in seconds.
+        Without those of a store that does not tell.
+        """
+        rows = self._conn.execute(
+            "SELECT path, modified FROM remote WHERE batch IS NOT NULL AND modified IS NOT NULL"
+            " AND batch NOT IN (SELECT id FROM batches)"
+        )
+        return [(Path(path), int(modified)) for path, modified in rows]
+
     def ours(self, batch: str) -> Ours:
         """How far it is, by our own intents."""
         rows = dict(self._conn.execute("SELECT state, count(*) FROM intents WHERE batch = ? GROUP BY state", (batch,)))

@@ -123,10 +123,25 @@ class Batches:
         return {path for path, hold in self.held.items() if hold.due > now and rows[path].mark == hold.mark}
 
     def incomplete(self) -> set[Path]:
-        """Paths that wait for somebody else. Those whose batch was completed since they were looked at do not."""
+        """Paths that wait for somebody else. Those that were marked since they were looked at do not, nor those whose batch was
+        completed since.
+        """
         waiting = {hold.batch for hold in self.held.values() if not hold.complete}
         open_still = {batch for batch in waiting if self.journal.batches.members(batch) is None}
-        return {path for path, hold in self.held.items() if not hold.complete and hold.batch in open_still}
+        if not open_still:
+            return set()
+        marks = {row.path: row.mark for row in self.journal.dirty_rows(self.held)}
+        return {
+            path
+            for path, hold in self.held.items()
+            if not hold.complete and hold.batch in open_still and marks.get(path) == hold.mark
+        }
+
+    def half_there(self) -> set[Path]:
+        """Objects in the bucket whose batch may still be completed, whether this folder has a use for them or not."""
+        now = self.clock.monotonic()
+        rows = self.journal.batches.unfinished()
+        return self.incomplete() | {path for path, modified in rows if modified + WAIT_S > now + self._ahead_s}
 
     def told(self) -> tuple[str, str] | None:
         """What a person is told of batches that are being put together, here or elsewhere, and what to do. None: there are

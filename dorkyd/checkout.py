@@ -19,7 +19,7 @@ from typing import TypeVar
 from dorkyd.commits import Commits
 from dorkyd.committed_secrets import content_key, is_content
 from dorkyd.contents import Brought, Contents, Wanted
-from dorkyd.core.commits import Commit, CommitFile, CommitId, object_key
+from dorkyd.core.commits import Commit, CommitFile, CommitId, covers, object_key
 from dorkyd.core.committed import CheckedOut, Unlike
 from dorkyd.core.lockfile import LOCK_FILE, Lock, decode_lock
 from dorkyd.core.model import Local, Path, Problem
@@ -191,7 +191,12 @@ class Checkout:
                     self._judge(plan, file, *seen[file.path])
                 except Blocked as exc:
                     plan.unlike.append(Unlike(file.path, str(exc)))
-        self._judge_extras(plan, met, {file.path for file in files})
+        # What its author's device ignores was in the bucket, or may have been: the commit does not say that it was not.
+        hidden = covers(commit.unseen)
+        wanted = {file.path for file in files}
+        self._judge_extras(
+            plan, {path: entry for path, entry in met.items() if path in wanted or not hidden(path)}, wanted
+        )
         return plan
 
     def _judge(self, plan: _Plan, file: CommitFile, there: Observation | DorkyError, agreed: bool) -> None:

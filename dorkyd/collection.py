@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 from dorkyd.commit_store import CommitStore, Condemned, Standing
 from dorkyd.core.committed import Collected
 from dorkyd.core.garbage import CONDEMNED_S, DOCUMENT_NAMES, Aged, Kept, encode_condemned, past_retention, unreferenced
 from dorkyd.core.metadata import hex_of
-from dorkyd.errors import Stale, Transient
+from dorkyd.errors import Integrity, Stale, Transient
 from dorkyd.news import Bytes
 from dorkyd.ports import Clock, Listed
 
@@ -42,7 +43,7 @@ class Collection:
         documents = self.store.condemned()
         standing = self.store.standing()
         now = self._guessed_now([*standing, *documents])
-        going = {one.seq for one in past_retention(_aged(standing), self.kept, now)}
+        going = {one.seq for one in self._going(standing, now)}
         self._look_at([one for one in standing if one.seq not in going])
         candidates, due = self._judge(documents, now)
         return _told(sorted(going), candidates, due, timeless=now is None)
@@ -73,15 +74,28 @@ class Collection:
 
     def _retire(self, now: int | None) -> list[int]:
         """Remove the commits past their retention, oldest first, so that what stays is always the end of the chain."""
-        standing = {one.seq: one for one in self.store.standing()}
         gone = []
-        for one in past_retention(_aged(standing.values()), self.kept, now):
+        for one in self._going(self.store.standing(), now):
             try:
-                self.store.remove(standing[one.seq])
+                self.store.remove(one)
             except Stale:
                 continue  # somebody was faster
             gone.append(one.seq)
         return gone
+
+    def _going(self, standing: Sequence[Standing], now: int | None) -> list[Standing]:
+        """Those past their retention, up to the first that a push still rests on: its plain paths get their contents from it."""
+        by_seq = {one.seq: one for one in standing}
+        old = [by_seq[one.seq] for one in past_retention(_aged(standing), self.kept, now)]
+        planned = self.store.planned() if old else frozenset()
+        return list(takewhile(lambda one: one.seq not in planned or not self._is_under_way(one), old))
+
+    def _is_under_way(self, standing: Standing) -> bool:
+        try:
+            (named,) = self.store.headers([standing])
+        except (Stale, Integrity):
+            return False  # it is gone, or no commit: nobody carries it out
+        return self.store.is_under_way(named.header)
 
     def _look_at(self, standing: Sequence[Standing]) -> None:
         """Take in what these commits need. Those that went since they were listed need nothing."""

@@ -33,6 +33,7 @@ _TABLES = (
         "CREATE TABLE IF NOT EXISTS documents (id TEXT PRIMARY KEY, used INTEGER NOT NULL, size INTEGER NOT NULL,"
         " document BLOB NOT NULL)"
     ),
+    "CREATE TABLE IF NOT EXISTS made (id TEXT PRIMARY KEY) WITHOUT ROWID",
 )
 
 
@@ -65,6 +66,15 @@ class CommitCache:
         rows = [(one.header.seq, one.version, one.id, encode_header(one.header)) for one in headers]
         if rows:
             self._with(lambda conn: conn.executemany("INSERT OR REPLACE INTO headers VALUES (?, ?, ?, ?)", rows), None)
+
+    def note_made(self, commit_id: CommitId) -> None:
+        """This device created it, and said so."""
+        self._with(lambda conn: conn.execute("INSERT OR REPLACE INTO made VALUES (?)", (commit_id,)), None)
+
+    def was_made(self, commit_id: CommitId) -> bool:
+        """As `note_made` noted."""
+        find = "SELECT 1 FROM made WHERE id = ?"
+        return self._with(lambda conn: conn.execute(find, (commit_id,)).fetchone() is not None, False)
 
     def forget(self, seqs: Iterable[int]) -> None:
         """These commits are gone from the bucket."""

@@ -21,6 +21,7 @@ from dorkyd.core.commits import (
     OBJECTS,
     Commit,
     CommitId,
+    Header,
     Named,
     commit_key,
     commit_seq,
@@ -45,6 +46,7 @@ from dorkyd.core.garbage import (
 )
 from dorkyd.core.metadata import EPOCH, HMAC, SHA256, hex_of, sealed_word
 from dorkyd.core.model import Digest, Version
+from dorkyd.core.pushes import PLANS, plan_key, plan_number
 from dorkyd.errors import Integrity, Stale, Transient, Unsupported
 from dorkyd.news import Bytes
 from dorkyd.ports import Body, Bucket, Listed
@@ -123,12 +125,11 @@ class CommitStore:
         known = self.cache.headers()
         new = [one for one in standing if (old := known.get(one.seq)) is None or old.version != one.version]
         read = self.each(self._read_header, new)
+        now = known | {one.header.seq: one for one in read}
         for one in read:
-            old = known.get(one.header.seq)
-            if old is not None and old.id != one.id:
-                raise _changed(one.header.seq, old.id, "this device read")
+            self._check_same(one.header.seq, one.id, known, now)
         self.cache.remember(read)
-        known |= {one.header.seq: one for one in read}
+        known = now
         found = [known[one.seq] for one in standing]
         for before, after in pairwise(found):
             if after.header.seq == before.header.seq + 1 and after.header.parent != before.id:
@@ -137,7 +138,8 @@ class CommitStore:
 
     def read(self, standing: Standing) -> tuple[CommitId, Commit]:
         """A whole commit. `Integrity` where its bytes are not what the others say, or no commit."""
-        known = self.cache.headers().get(standing.seq)
+        headers = self.cache.headers()
+        known = headers.get(standing.seq)
         if known is not None and known.version == standing.version:
             text = self.cache.document(known.id)
             if text is not None:
@@ -147,8 +149,7 @@ class CommitStore:
             raise Stale(f"commit {standing.seq} is gone")
         info, text = found
         commit, commit_id = decode(text, standing.seq), id_of(text)
-        if known is not None and known.id != commit_id:
-            raise _changed(standing.seq, known.id, "this device read")
+        self._check_same(standing.seq, commit_id, headers, headers)
         self.cache.remember([Named(commit_id, info.version, commit.header)])
         self.cache.keep(commit_id, text)
         return commit_id, commit
@@ -162,6 +163,15 @@ class CommitStore:
         if found != commit_id:
             raise _changed(commit.header.seq, commit_id, "its object's metadata names")
         return found, commit
+
+    def is_under_way(self, header: Header) -> bool:
+        """It is that of a push that has not been carried out to its end: the plain paths and the log may not tell of it yet."""
+        return header.batch is not None and self.bucket.head(plan_key(header.seq, header.batch)) is not None
+
+    def planned(self) -> frozenset[int]:
+        """Numbers of which a plan of a push stands, whosever it is. One request."""
+        keys = (listed.key for page in self.bucket.list(PLANS) for listed in page)
+        return frozenset(seq for key in keys if (seq := plan_number(key)) is not None)
 
     def create(self, commit: Commit) -> tuple[CommitId, Standing]:
         """Write a commit. `Stale` when its number is taken. Its contents must be kept already (`keep`)."""
@@ -179,6 +189,10 @@ class CommitStore:
         self.cache.remember([Named(commit_id, version, commit.header)])
         self.cache.keep(commit_id, text)
         return commit_id, Standing(commit.header.seq, version, modified)
+
+    def stands(self, commit_id: CommitId) -> None:
+        """Its author is about to say that it is made: it will not be taken back."""
+        self.cache.note_made(commit_id)
 
     def remove(self, standing: Standing) -> None:
         """Remove a commit's document. `Stale` when somebody was faster."""
@@ -306,6 +320,17 @@ class CommitStore:
                 return [future.result() for future in futures]
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
+
+    def _check_same(self, seq: int, commit_id: CommitId, known: Mapping[int, Named], now: Mapping[int, Named]) -> None:
+        """`Integrity` where an earlier look found another commit of this number. `now`: with what was just read. The last one,
+        which nobody had followed, may have been taken back by whoever made it (`Committer`), and its number be another's
+        since; not so one of which this device said that it is made.
+        """
+        old, after = known.get(seq), now.get(seq + 1)
+        if old is None or old.id == commit_id:
+            return
+        if (after is not None and after.header.parent == old.id) or self.cache.was_made(old.id):
+            raise _changed(seq, old.id, "this device read")
 
     def _read_header(self, standing: Standing) -> Named:
         key, seq = commit_key(standing.seq), standing.seq

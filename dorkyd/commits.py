@@ -25,6 +25,7 @@ from dorkyd.core.commits import (
     Named,
     checked_message,
     contents,
+    covers,
     differences,
     follows,
     new_commit,
@@ -32,6 +33,7 @@ from dorkyd.core.commits import (
 from dorkyd.core.committed import Made
 from dorkyd.core.garbage import CONDEMNED_S
 from dorkyd.core.model import Digest, Path, Version
+from dorkyd.core.paths import ancestors
 from dorkyd.core.report import State, SyncResult
 from dorkyd.core.sealing import keyed_of
 from dorkyd.core.settings import Mode
@@ -48,6 +50,9 @@ TRIES = 8
 LASTS_S = CONDEMNED_S // 4
 """A commit that took longer begins anew, and finds what it had kept."""
 
+PUSH_S, STUCK_S = 300, 20
+"""Seconds that a commit waits for a push before it, and for one that cannot be brought to its end here."""
+
 Settle = Callable[[], SyncResult]
 """Looks at both sides and waits until they agree, or says why not."""
 
@@ -60,6 +65,8 @@ class Snapshot:
     conflicts: tuple[Path, ...]
     project: str
     """The project's id."""
+    unseen: tuple[str, ...]
+    """As `Commit.unseen`."""
 
 
 @dataclass(slots=True)
@@ -92,12 +99,32 @@ class Commits:
             self.check_writable()
             # Before both sides are looked at: what is in it is then known here, and a later one has the number of ours.
             parent = self._newest()
+            if parent is not None and self._await_push(parent[1], parent[2]):
+                continue  # it may not be the last any more
             self._agree()
+            if self.of_engine(lambda: ask_what_they_hold(self.engine)):
+                self._agree()
             try:
                 return self._commit(text, parent)
             except Stale:
                 continue
         raise Transient("others keep changing the project", code="contended", retry_after_s=RETRY_S)
+
+    def _await_push(self, commit_id: CommitId, commit: Commit) -> bool:
+        """Wait until a push that made this commit is carried out, or carry it out: ours would leave its files out. False: it was
+        none, it was over, or cannot be brought to its end.
+        """
+        store = self.store()
+        for waited in range(PUSH_S):
+            if not store.is_under_way(commit.header):
+                return waited > 0
+            if waited >= STUCK_S and commit_id in self.engine.stuck_pushes:
+                return False  # the status tells of it
+            self.engine.finish_pushes()
+            self.settle()  # the log tells of it; whether both sides agree is asked when it is over
+            self.wait(1.0)
+        what = f"commit {commit.header.seq} is still being copied to the plain paths"
+        raise Transient(what, code="pushing", hint="try again", retry_after_s=RETRY_S)
 
     def _agree(self) -> None:
         settled = self.settle()
@@ -114,7 +141,7 @@ class Commits:
         if self._newest() != parent:
             # Not only that somebody made the next: it may have been taken back, and what it kept be removed.
             raise Stale("another commit is the last by now")
-        if parent is not None and not follows(parent[2], snapshot.files):
+        if parent is not None and not follows(parent[2], snapshot.files, snapshot.unseen):
             raise _nothing(parent[1], parent[2])
         if parent is None and not snapshot.files:
             raise Blocked("there is nothing to commit: the project has no files", code="nothing-to-commit")
@@ -126,6 +153,7 @@ class Commits:
             time=self.now(),
             message=message,
             project=snapshot.project,
+            unseen=snapshot.unseen,
         )
         sources = _sources(snapshot.files)
         before = parent[2] if parent is not None else None
@@ -158,12 +186,22 @@ class Commits:
         encrypted to different keys is compared where both are here (`Difference.waits`).
         """
         store = self.store()
-        before = store.find(old)[1].by_path
+        before = store.find(old)[1]
         if new is not None:
-            now = store.find(new)[1].by_path
+            after = store.find(new)[1]
+            now, unseen = after.by_path, after.unseen
         else:
-            now = self.of_engine(lambda: {file.path: file for file in objects_of(self.engine)})
-        return Sameness(self.engine, store).judged(differences(before, now))
+            if self.of_engine(lambda: ask_what_they_hold(self.engine)):
+                self.settle()
+            held, unseen = self.of_engine(lambda: objects_of(self.engine))
+            now = {file.path: file for file in held}
+        was_hidden, is_hidden = covers(before.unseen), covers(unseen)
+        found = [
+            one
+            for one in differences(before.by_path, now)
+            if not ((one.old is None and was_hidden(one.path)) or (one.new is None and is_hidden(one.path)))
+        ]
+        return Sameness(self.engine, store).judged(found)
 
     # --- for checkout, collection and push -----------------------------------------------------------------------
 
@@ -237,6 +275,7 @@ class Committer:
         except Stale as exc:
             self._withdraw(commit_id, standing, exc, began_ns)
             raise
+        self.store.stands(commit_id)
         return commit_id, standing
 
     def _slept_since(self, began_ns: int) -> bool:
@@ -289,19 +328,39 @@ def snapshot_of(engine: Engine) -> Snapshot:
     """
     if not engine.quiescent() or engine.journal is None:
         raise Stale("something changed since both sides agreed")
-    if engine.half_here:
-        some = min(engine.half_here)
-        raise Transient(
-            f"an atomic batch is not complete: {some!r} is one of its files",
-            code="busy-batch",
-            hint="commit again when it is, or 15 minutes later",
-            retry_after_s=RETRY_S,
-        )
-    files = objects_of(engine)
+    files, unseen = objects_of(engine)
+    refuse_half(engine, files)
     here = {file.path for file in files}
     conflicts = tuple(path for path in engine.journal.conflict_copies() if path in here)
     refuse_plain(engine, files)
-    return Snapshot(files, conflicts, project_of(engine))
+    return Snapshot(files, conflicts, project_of(engine), unseen)
+
+
+def refuse_half(engine: Engine, files: Iterable[CommitFile]) -> None:
+    """`Transient` (`busy-batch`) when one of a commit's files is of an atomic batch that is not complete. Engine thread."""
+    half = engine.half_there()
+    some = next((file.path for file in files if file.path in half), None)
+    if some is not None:
+        raise Transient(
+            f"an atomic batch is not complete: {some!r} is one of its files",
+            code="busy-batch",
+            hint="try again when it is, or 15 minutes later",
+            retry_after_s=RETRY_S,
+        )
+
+
+def ask_what_they_hold(engine: Engine) -> bool:
+    """Have the bucket asked about objects of which nobody here has needed to know more than that they are there. True: there
+    are such. Engine thread.
+    """
+    journal = engine.journal
+    if journal is None:
+        return False
+    every = engine.project.mode is Mode.BUCKET
+    unread = [path for path in journal.unread_objects() if every or engine.rules().rule(path, False) is None]
+    with journal.atomic():
+        journal.mark(unread, remote=True)
+    return bool(unread)
 
 
 def refuse_plain(engine: Engine, files: Iterable[CommitFile]) -> None:
@@ -319,15 +378,19 @@ def refuse_plain(engine: Engine, files: Iterable[CommitFile]) -> None:
         )
 
 
-def objects_of(engine: Engine) -> tuple[CommitFile, ...]:
-    """What the bucket is known to hold, without what is ignored: of encrypted objects what may be told of them. Engine thread."""
+def objects_of(engine: Engine) -> tuple[tuple[CommitFile, ...], tuple[str, ...]]:
+    """What the bucket is known to hold, of encrypted objects what may be told of them; and what of it is ignored here, as
+    `Commit.unseen`. Engine thread.
+    """
     journal, rules = engine.journal, engine.rules()
     if journal is None:
         raise Transient("the project is not open", code="not-open", retry_after_s=RETRY_S)
     folder = engine.project.mode is not Mode.BUCKET
-    files = []
+    files, unseen = [], set[str]()
     for path, version, size, digest, mode, sealed in journal.objects():
         if folder and rules.rule(path, False) is not None:
+            ignored = next((above for above in ancestors(path) if rules.rule(above, True) is not None), None)
+            unseen.add(path if ignored is None else f"{ignored}/")
             continue
         if sealed is not None:
             files.append(_sealed(engine, path, version, mode, sealed))
@@ -339,7 +402,7 @@ def objects_of(engine: Engine) -> tuple[CommitFile, ...]:
                 hint=f"dorkyctl why {path!r}",
             )
         files.append(CommitFile(path, digest, size, mode, version))
-    return tuple(files)
+    return tuple(files), tuple(sorted(unseen))
 
 
 def _sealed(engine: Engine, path: Path, version: Version, mode: int | None, sealed: str) -> CommitFile:

@@ -40,7 +40,7 @@ class Emptying:
         """What a trash holds, newest first; of a path, or with a closing `/` of all inside a folder, only that."""
         if where == BUCKET:
             return [_item(kept) for kept in reversed(self._copies(path))]
-        reader = Reader(self.engine.journal_file, self.engine.project, self.engine.device)
+        reader = Reader(self.engine.open_journal(), self.engine.project, self.engine.device)
         return [item for item in reader.trash() if _is_meant(item.path, path)]
 
     def empty(self, where: str, path: str | None, older_than_s: float | None) -> Emptied:

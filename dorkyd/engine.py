@@ -27,7 +27,7 @@ from pathlib import Path as FilePath
 
 from dorkyd import halts, schema
 from dorkyd.ahead import Paging
-from dorkyd.asking import Asking, check_ready
+from dorkyd.asking import Asking, check_reachable, check_ready
 from dorkyd.batches import Batches
 from dorkyd.bucket_upkeep import BucketUpkeep
 from dorkyd.carrying import Carrier, Job
@@ -181,6 +181,8 @@ class Engine:
     _finishing: bool = False
     _finish_due: float = math.inf
     _finish_tries: int = 0
+    stuck_pushes: frozenset[str] = frozenset()
+    """Commits of pushes that cannot be brought to their end here, as far as was last tried."""
     pushing: bool = False
     """Mode manual: a push works with what is staged (`dorkyd.manual_push`)."""
     _pulled_with: tuple[int, int] = (1, 1)
@@ -370,6 +372,20 @@ class Engine:
         opened = self._open
         return opened.journal.file if opened is not None else self.journals / "none.db"
 
+    def open_journal(self) -> FilePath:
+        """The journal's place, for whoever tells what there is. Raises why nobody can tell while it is not open: what is not known
+        is not absent. Any thread.
+        """
+        opened, held = self._open, self.held
+        if opened is not None:
+            return opened.journal.file
+        name = self.project.name
+        if held is not None:
+            what = f"{name} is halted ({held.halt.reason}), and what it holds is not known meanwhile"
+            raise Refused(what, code="halted", hint=f"dorkyctl status {name}")
+        check_reachable(self._trouble)
+        raise Transient(f"the project {name} is being opened", code="not-open", retry_after_s=1)
+
     def rules(self) -> IgnoreRules:
         """The ignore rules in force."""
         opened = self._open
@@ -378,16 +394,35 @@ class Engine:
     def quiescent(self) -> bool:
         """Nothing is under way and nothing is left to do, problems and what is frozen apart."""
         o = self._open
-        if o is None or o.jobs.in_flight or o.deletions.waiting or o.remote.listing or o.local.trees_due:
+        if o is None or o.jobs.in_flight or o.deletions.waiting or o.local.trees_due or self._hears(o):
             return False
         if o.contact.untold or o.local.pending_marks():
             return False
         return not o.journal.dirty(1, skip=o.retries.stuck() | o.batches.incomplete() | o.freezing.not_now())
 
+    def _hears(self, o: _Open) -> bool:
+        """There is more to be asked of the bucket: the rest of the log or of a listing, or what an entry passed over told."""
+        return o.remote.listing or o.remote.unsure or o.remote.reading
+
     @property
     def half_here(self) -> set[Path]:
-        """Objects of atomic batches that are not complete."""
+        """Objects of atomic batches that are not complete, for which this folder waits."""
         return self._open.batches.incomplete() if self._open is not None else set()
+
+    def half_there(self) -> set[Path]:
+        """All of those in the bucket, as far as is known. The bucket is asked where its log was not read that far."""
+        o = self._open
+        if o is None:
+            return set()
+        if o.remote.passed_over and o.batches.half_there():
+            o.remote.read_back()
+        return o.batches.half_there()
+
+    @property
+    def half_told(self) -> str | None:
+        """What a person is told while files of an atomic batch that is not complete are left out here; None: none are."""
+        half = self.half_here
+        return self.waits_for_batch(min(half)) if half else None
 
     def waits_for_batch(self, path: Path) -> str | None:
         """Why this path waits for the rest of an atomic batch; None: it does not."""
@@ -443,7 +478,7 @@ class Engine:
             return False
         o = self._ready()
         stuck = o.retries.stuck() | o.batches.incomplete()
-        return not (o.jobs.in_flight or o.remote.listing or o.journal.manual.unsure(stuck))
+        return not (o.jobs.in_flight or self._hears(o) or o.remote.out_of_touch or o.journal.manual.unsure(stuck))
 
     def push_of(self, batch: str) -> bool:
         """Some of this batch is still to be told of in the bucket's log."""

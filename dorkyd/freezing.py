@@ -20,6 +20,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 from dorkyd.batches import Batches
+from dorkyd.core.batches import OPEN_S
 from dorkyd.core.logbook import ENTRY_CHANGES
 from dorkyd.core.model import Action, BeginUpload, MoveRemote, Path, Upload
 from dorkyd.core.report import Freeze, Thawed
@@ -71,6 +72,10 @@ class Freezing:
     """Batches on their way, and what each is made of."""
     _untold: set[str] = field(default_factory=set)
     """Batches that are written, and of which the bucket's log does not tell yet."""
+    _alone: set[Path] = field(default_factory=set)
+    """What went in no batch, or in one that was given up, and is not done and told of yet."""
+    _alone_until: float = 0.0
+    """Monotonic: what is still to be decided of it then is waited for no longer, as with a batch."""
     _ended: dict[str, Thawed] = field(default_factory=dict)
 
     def at_start(self) -> None:
@@ -105,7 +110,7 @@ class Freezing:
         if self.frozen is not None and self.frozen.name == name and self.released_at is None:
             return self.renew(name)
         self.check()
-        if self._going:
+        if self._going or self._alone:
             raise Refused(
                 "what the freeze before this one held back is still on its way",
                 code="frozen",
@@ -137,7 +142,7 @@ class Freezing:
             self._let_go()
             return None
         if name in self._ended:
-            return None if self._going or self._untold else self._ended[name]
+            return None if self._going or self._untold or self._alone else self._ended[name]
         raise Refused("there is no such freeze", code="no-such-freeze", hint="`dorkyctl status` tells what is frozen")
 
     def check(self) -> None:
@@ -197,6 +202,7 @@ class Freezing:
         if len(sent) > 1:
             for at in range(0, len(sent), ENTRY_CHANGES):
                 self._going[self.batches.plan()] = set(sent[at : at + ENTRY_CHANGES])
+        self._go_alone(self.held.keys() - {path for paths in self._going.values() for path in paths})
         self._ended[self.frozen.name] = Thawed(self.frozen.name, count, tuple(self._going))
         while len(self._ended) > _REMEMBERED:
             del self._ended[next(iter(self._ended))]
@@ -211,11 +217,18 @@ class Freezing:
             self.batches.starts(batch)
         return batch
 
+    def _go_alone(self, paths: Collection[Path]) -> None:
+        """These go one by one; the release is over when they went."""
+        self._alone |= set(paths)
+        self._alone_until = self.clock.monotonic() + OPEN_S
+
     def settle(self, under_way: Collection[Path], stuck: Collection[Path]) -> None:
         """Complete each batch once all of it is written. What cannot be sent is not waited for."""
+        self._settle_alone(under_way, stuck)
         for batch, paths in list(self._going.items()):
             if not self.batches.is_open(batch):
                 del self._going[batch]  # it took too long: its files go one by one
+                self._go_alone(paths)
                 continue
             dirty = {row.path for row in self.journal.dirty_rows(paths)}
             if (dirty - set(stuck)) | (paths & set(under_way)):
@@ -228,6 +241,14 @@ class Freezing:
             if not told:
                 self._untold.add(batch)
         self._untold = {batch for batch in self._untold if self.journal.batches.ours(batch).committed}
+
+    def _settle_alone(self, under_way: Collection[Path], stuck: Collection[Path]) -> None:
+        if not self._alone:
+            return
+        waits = {*under_way, *(intent.path for intent in self.journal.ledger.announcements(-1))}
+        if self.clock.monotonic() < self._alone_until:
+            waits |= {row.path for row in self.journal.dirty_rows(self._alone)} - set(stuck)
+        self._alone &= waits
 
     def next_due(self) -> list[float]:
         """When something is to be looked at again."""

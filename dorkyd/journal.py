@@ -448,6 +448,14 @@ class Journal:
         for path, version, size, digest, mode, sealed in rows:
             yield Path(path), Version(version), int(size), Digest(digest) if digest is not None else None, mode, sealed
 
+    def unread_objects(self) -> list[Path]:
+        """Those of which a listing alone told, in a state that base does not know."""
+        rows = self._conn.execute(
+            "SELECT r.path FROM remote r LEFT JOIN base b ON b.path = r.path"
+            " WHERE r.looked = 0 AND r.digest IS NULL AND r.sealed IS NULL AND b.version IS NOT r.version"
+        )
+        return [Path(path) for (path,) in rows]
+
     def remote_count(self) -> int:
         """How many objects are known."""
         return int(self._conn.execute("SELECT count(*) FROM remote").fetchone()[0])

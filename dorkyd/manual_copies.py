@@ -50,15 +50,23 @@ class Copies:
     reserve: Callable[[], str]
     """A name in the folder's staging, in the journal already."""
     drop: Callable[[str], None]
+    stands: Callable[[], bool]
+    """The plan is still to be carried out, for all anybody knows: asked again right before something is made anew."""
 
-    def carry(self, change: PlannedChange, batch: str) -> Carried:
-        """Do it, unless it is done, or the object is no longer what it replaces."""
+    def carry(self, change: PlannedChange, batch: str, *, over: bool = False) -> Carried:
+        """Do it, unless it is done, or the object is no longer what it replaces. `over`: others brought the push to its end, so
+        that nothing is done any more: what it made and is not there was deleted since.
+        """
         info = self.bucket.head(change.path)
-        now = _remote(info)
+        now = remote_of(info)
         if change.is_done(now):
             return _done(change, now)
+        if over:
+            return Carried(change, done=now is None and change.replaces is None)
         if not change.is_replaced(now):
             return Carried(change, done=False)
+        if now is None and not self.stands():
+            return Carried(change, done=True)  # others were faster, and somebody has deleted it since
         kept = True
         # Also where it says that it holds the same: another tool may have written it under our metadata.
         if now is not None:
@@ -78,7 +86,7 @@ class Copies:
 
     def _found(self, change: PlannedChange, failed: Stale | Transient | None = None) -> Carried:
         """What a look tells after a write that did not end well."""
-        now = _remote(self.bucket.head(change.path))
+        now = remote_of(self.bucket.head(change.path))
         if change.is_done(now):
             return _done(change, now)
         if not change.is_replaced(now):
@@ -94,7 +102,7 @@ class Copies:
 
     def _put(self, change: PlannedChange, before: ObjectInfo | None, batch: str) -> Remote:
         assert change.digest is not None
-        now = _remote(before)
+        now = remote_of(before)
         own = metadata.user_keys(before.meta) if before is not None else {}
         meta = metadata.encode(
             # Of what is encrypted its own keyed digest is carried along from what the commit keeps (`dorkyd.sealing`).
@@ -165,5 +173,6 @@ def _done(change: PlannedChange, now: Remote | None) -> Carried:
     return Carried(change, done=True, remote=now if now is not None and now.op == change.op else None)
 
 
-def _remote(info: ObjectInfo | None) -> Remote | None:
+def remote_of(info: ObjectInfo | None) -> Remote | None:
+    """What an object says of itself; None: there is none."""
     return None if info is None else metadata.remote_of(info.version, info.size, info.modified, info.meta)

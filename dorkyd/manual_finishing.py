@@ -20,7 +20,7 @@ from dorkyd.engine import Engine
 from dorkyd.errors import Blocked, Stale, Transient
 from dorkyd.journal import Journal
 from dorkyd.ledger import Event, Intent
-from dorkyd.manual_copies import Carried, Copies
+from dorkyd.manual_copies import Carried, Copies, remote_of
 from dorkyd.manual_rows import MESSAGE, PUSH_LOST, OpenPush, Staged
 from dorkyd.manual_staging import ask
 from dorkyd.placing import Placer
@@ -29,6 +29,8 @@ from dorkyd.transfer import Transfer
 
 _log = logging.getLogger("dorkyd.manual_finishing")
 
+ALONE_S = 5.0
+"""So soon after its commit nobody else has brought a push to its end, told of it, and deleted some of it again."""
 UNFINISHED = "push"
 """The code of the warning about a push that nobody can carry out."""
 
@@ -68,6 +70,7 @@ class Finishing:
                 _log.warning("verb=finish-push seq=%d outcome=%s", plan.seq, exc.code)
                 what = f"the push of {plan.device}, commit {plan.seq}, cannot be brought to its end: {exc}"
                 troubles[plan.commit] = (what, exc.hint)
+        self.engine.stuck_pushes = frozenset(troubles)
         if troubles:
             self.engine.warnings[UNFINISHED] = next(iter(troubles.values()))
         else:
@@ -91,11 +94,25 @@ class Finishing:
         if commit_id != plan.commit:
             self.forget(plan)
         elif pushes.agrees(plan, commit_id, commit):
-            self.carry(plan, mine=own is not None)
+            self.carry(plan, mine=own is not None, over=own is not None and self._was_carried_out(plan, own))
             self.is_over(plan)
 
-    def carry(self, plan: Plan, *, mine: bool) -> tuple[Path, ...]:
-        """Write the plain paths, and record it. Returns those that others changed first."""
+    def _was_carried_out(self, plan: Plan, own: OpenPush) -> bool:
+        """By others, whose log names all of it: its plan is gone. Done once more it would bring back what was deleted since."""
+        bucket = self.bucket()
+        if bucket.head(plan.key) is not None:
+            return False
+        if own.state == "won":
+            return True
+        # Killed right after its commit; its plan may have gone before that, as one of a push that another commit shut out which
+        # was withdrawn since. Then all of it is as it was.
+        return not any(c.replaces is not None and c.is_replaced(remote_of(bucket.head(c.path))) for c in plan.changes)
+
+    def carry(self, plan: Plan, *, mine: bool, over: bool = False, fresh: bool = False) -> tuple[Path, ...]:
+        """Write the plain paths, and record it. Returns those that others changed first. `over`: see `Copies.carry`. `fresh`: its
+        commit was made just now.
+        """
+        alone_until = self.engine.clock.monotonic() + (ALONE_S if fresh else 0.0)
         bucket, engine = self.bucket(), self.engine
         store = self.store()
         copies = Copies(
@@ -107,12 +124,13 @@ class Finishing:
             copies_safe=engine.copies_safe,
             reserve=lambda: ask(engine, engine.receive),
             drop=lambda staged: ask(engine, lambda: engine.discard(staged)),
+            stands=lambda: engine.clock.monotonic() < alone_until or bucket.head(plan.key) is not None,
         )
         carried: list[Carried] = []
         for name, changes in plan.batches():
             for some in pushes.in_order(changes):
-                carried += store.each(lambda change: copies.carry(change, name), some)  # noqa: B023 - called at once
-        ask(engine, lambda: self._record(plan, carried, mine=mine))
+                carried += store.each(lambda change: copies.carry(change, name, over=over), some)  # noqa: B023 - called at once
+        ask(engine, lambda: self._record(plan, carried, mine=mine, told=over))
         return tuple(one.change.path for one in carried if not one.done)
 
     def is_over(self, plan: Plan) -> bool:
@@ -167,8 +185,8 @@ class Finishing:
 
     # --- on the engine's thread -------------------------------------------------------------------------------------
 
-    def _record(self, plan: Plan, carried: Sequence[Carried], *, mine: bool) -> None:
-        """One transaction: base and history of our own push, and what is to be told of whoever's."""
+    def _record(self, plan: Plan, carried: Sequence[Carried], *, mine: bool, told: bool) -> None:
+        """One transaction: base and history of our own push, and what is to be told of whoever's, unless others told it."""
         engine = self.engine
         at_ns, of = engine.clock.time_ns(), f"commit {plan.commit[:12]} of {plan.device}"
         with engine.recording() as journal:
@@ -194,7 +212,7 @@ class Finishing:
                     event = Event(verb, change.path, plan.device, digest, size, version, detail)
                     journal.ledger.log(at_ns, [replace(event, replaces=change.replaces, before=before[change.path])])
             done = {one.change.op: one for one in carried if one.done}
-            for name, changes in plan.batches():
+            for name, changes in plan.batches() if not told else ():
                 journal.batches.tell(_intent(c, done[c.op], name, at_ns) for c in changes if c.op in done)
             known = {
                 one.change.path for one in carried if mine and one.done and (one.remote or one.change.digest is None)

@@ -13,6 +13,7 @@ holds:
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,7 +21,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from dorkyd.commit_store import CommitStore, Source
-from dorkyd.commits import Committer, objects_of, refuse_plain
+from dorkyd.commits import Committer, objects_of, refuse_half, refuse_plain
 from dorkyd.committed_secrets import file_body
 from dorkyd.core import pushes
 from dorkyd.core.commits import Commit, CommitFile, CommitId, encode, id_of, new_commit
@@ -46,6 +47,8 @@ TRIES = 5
 """How often a push goes on after a commit that changed nothing for it."""
 REST_S = 300.0
 """How long a push waits until the news are looked at."""
+STUCK_S, AGAIN_S = 30.0, 5.0
+"""How long it waits for a push before it that cannot be brought to its end here, and how often that is tried."""
 TELL_S = 30.0
 """How long it waits until the bucket's log names it."""
 _SOME = 5
@@ -74,6 +77,8 @@ class Pushes:
     at_once: int = 16
     """As `Finishing.at_once`."""
     _guard: threading.Lock = field(default_factory=threading.Lock)
+    _passed: set[CommitId] = field(default_factory=set)
+    """Commits of pushes that were waited for in vain."""
 
     @property
     def left(self) -> Finishing:
@@ -123,9 +128,9 @@ class Pushes:
             store = self.left.store()
             # Before the news are read: what the log tells of it is then known here, and a later one has the number of ours.
             parent = self._newest(store)
-            if parent is not None and self._is_under_way(parent[1]):
+            if parent is not None and parent[0] not in self._passed and store.is_under_way(parent[1].header):
                 # Its commit exists, and the plain paths and the log do not tell of it yet: ours would leave its files out.
-                self._await_end(parent[1])
+                self._await_end(store, *parent)
                 continue
             self._at_rest()
             # The list of members is asked for once more before each content is encrypted (`dorkyd.sealing`).
@@ -139,19 +144,23 @@ class Pushes:
             self.left.run()
         raise Transient("others keep committing", code="contended", hint="try again", retry_after_s=1)
 
-    def _is_under_way(self, commit: Commit) -> bool:
-        """It is that of a push that has not been carried out to its end."""
-        seq, batch = commit.header.seq, commit.header.batch
-        return batch is not None and self.left.bucket().head(pushes.plan_key(seq, batch)) is not None
-
-    def _await_end(self, commit: Commit) -> None:
-        """Wait for whoever carries it out, or carry it out."""
-        deadline = self.engine.clock.monotonic() + REST_S
-        while self._is_under_way(commit):
-            if self.engine.clock.monotonic() > deadline:
+    def _await_end(self, store: CommitStore, commit_id: CommitId, commit: Commit) -> None:
+        """Wait for whoever carries it out, or carry it out. One that cannot be is waited for no longer than `STUCK_S`: another
+        device may be able to, and if none is, nobody is held up for ever.
+        """
+        clock = self.engine.clock
+        began, tried = clock.monotonic(), -math.inf
+        while store.is_under_way(commit.header):
+            now, stuck = clock.monotonic(), commit_id in self.engine.stuck_pushes
+            if now > began + REST_S:
                 what = f"commit {commit.header.seq} is still being copied to the plain paths"
                 raise Transient(what, code="pushing", hint="try again", retry_after_s=5)
-            self.left.run()
+            if stuck and now > began + STUCK_S:
+                self._passed.add(commit_id)
+                return
+            if not stuck or now > tried + AGAIN_S:
+                self.left.run()
+                tried = now
             self.tick()
 
     def _at_rest(self) -> None:
@@ -192,10 +201,10 @@ class Pushes:
                 retry_after_s=exc.retry_after_s or 5.0,
                 offline=exc.offline,
             ) from exc
-        self.left.note(lambda journal: journal.manual.push_is(plan.commit, "won"))
         if self.left.bucket().head(plan.key) is None:
             # Taken for that of a push which another commit, since withdrawn, had shut out.
             self._plan(plan, text)
+        self.left.note(lambda journal: journal.manual.push_is(plan.commit, "won"))
         return True
 
     def _plan(self, plan: Plan, text: bytes) -> None:
@@ -214,7 +223,7 @@ class Pushes:
         plan, header, told = prepared.plan, prepared.commit.header, False
         lost: tuple[Path, ...] = ()
         try:
-            lost = self.left.carry(plan, mine=True)
+            lost = self.left.carry(plan, mine=True, fresh=True)
             deadline = self.engine.clock.monotonic() + TELL_S
             while not (told := self.left.is_over(plan)) and self.engine.clock.monotonic() < deadline:
                 self.tick()
@@ -294,7 +303,8 @@ class Pushes:
             raise Refused(
                 "what is staged is what was last pushed or pulled", code="nothing-staged", hint="see `dorkyctl status`"
             )
-        files = {file.path: file for file in objects_of(engine)}
+        held, unseen = objects_of(engine)
+        files = {file.path: file for file in held}
         sources: dict[Digest, list[Source]] = {}
         for file in files.values():
             if file.version is not None:
@@ -312,6 +322,8 @@ class Pushes:
             if pushed is not None or there is not None:
                 changes.append(self._planned(row, pushed, there))
         refuse_plain(engine, files.values())
+        # But for those that are pushed: they are what is staged.
+        refuse_half(engine, (file for path, file in files.items() if path not in staged))
         clash = pushes.clash(files)
         if clash is not None:
             what = f"{clash[0]!r} would be a file, and a folder that holds {clash[1]!r}"
@@ -331,6 +343,7 @@ class Pushes:
             message=said,
             project=project_id,
             batch=batch,
+            unseen=unseen,
         )
         plan = Plan(id_of(encode(commit)), commit.header.seq, batch, engine.device, tuple(changes))
         return _Prepared(commit, plan, contents, sources)

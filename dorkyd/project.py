@@ -43,7 +43,9 @@ from dorkyd.core.report import (
     Warning,
     Why,
 )
+from dorkyd.core.settings import Mode
 from dorkyd.core.speed import Pacing
+from dorkyd.core.states import NO_FILES
 from dorkyd.decisions import Decisions, checked
 from dorkyd.engine import Engine
 from dorkyd.errors import DorkyError, Refused
@@ -76,10 +78,6 @@ WIND_DOWN_S = 8.0
 """How long a stop waits for transfers under way."""
 _EVERYDAY = {State.IN_SYNC, State.SYNCING}
 """States whose coming and going is no news."""
-_NO_FILES = frozenset({"symlink", "special", "mount", "bad-name", "case-clash", "kept-folder"}) | frozenset(
-    {"unsafe-key", "reserved-name", "name-too-long", "bad-path"}
-)
-"""Problems of what never is a file on one of the sides: a sync is complete without it."""
 _BACKLOG_SHARE = 20
 """Of an engine's time, counting its backlog takes no more than one part in so many."""
 _MOST_IGNORED = 1000
@@ -286,12 +284,18 @@ class ProjectRunner:
         return None
 
     def _settled_result(self) -> SyncResult:
-        """Nothing is left to do for now: both sides agree, unless some file could not be carried, or is frozen."""
-        frozen = self._engine.frozen
+        """Nothing is left to do for now: both sides agree, unless some file could not be carried, is frozen, or waits for the
+        rest of its batch.
+        """
+        frozen, half = self._engine.frozen, self._engine.half_told
         if frozen is not None:
             return SyncResult(False, self._status.state, *frozen)
+        if half is not None:
+            pulled = self._engine.project.mode is Mode.MANUAL
+            again = f"dorkyctl pull {self.name} once it is complete" if pulled else "it goes on by itself"
+            return SyncResult(False, self._status.state, half, again)
         assert self._engine.journal is not None
-        found = [problem for problem, _ in self._engine.journal.ledger.problems() if problem.code not in _NO_FILES]
+        found = [problem for problem, _ in self._engine.journal.ledger.problems() if problem.code not in NO_FILES]
         if not found:
             manual = status_of(self._engine)
             detail = told_of(manual) if manual is not None else "both sides agree"
@@ -392,6 +396,9 @@ class ProjectRunner:
             return engine.trouble.state, engine.trouble.detail, engine.trouble.hint
         if engine.frozen is not None:
             return State.SYNCING, *engine.frozen
+        half = engine.half_told
+        if half is not None:
+            return State.SYNCING, half, ""
         if engine.counters.listings_done and engine.quiescent():
             engine.last_success_ns = engine.clock.time_ns() // 1_000_000_000 * 1_000_000_000
             return State.IN_SYNC, "", ""
@@ -562,7 +569,9 @@ class ProjectRunner:
 
     def log(self, after: int, limit: int, wanted: Filter = EVERYTHING) -> Sequence[LogItem]:
         """As `ProjectControl.log`."""
-        return self._reader().log(after, limit, wanted)
+        # Whoever follows it goes on when the project is opened again.
+        reader = Reader(self._engine.journal_file, self._engine.project, self._engine.device)
+        return reader.log(after, limit, wanted)
 
     def resolve(self, path: str, keep: str, seen: ConflictSeen | None = None) -> Sequence[ConflictItem]:
         """As `ProjectControl.resolve`."""
@@ -607,8 +616,8 @@ class ProjectRunner:
     # --- inside -------------------------------------------------------------------------------------------------
 
     def _reader(self) -> Reader:
-        journal = self._engine.journal_file
-        return Reader(journal, self._engine.project, self._engine.device)
+        """Raises why nobody can tell what there is, while the journal is not open."""
+        return Reader(self._engine.open_journal(), self._engine.project, self._engine.device)
 
     def _next_tries(self) -> dict[Path, float]:
         return self._engine.next_tries()

@@ -92,6 +92,8 @@ class RemoteSide:
     """The highest number of the member list that the log told of."""
     unsure: bool = False
     """An entry made no sense, so that only a listing can tell."""
+    reading: bool = False
+    """The log goes on after what was read of it."""
     _read_at: tuple[float, int] | None = None
     """When the log was last read to its end: monotonic seconds and wall clock nanoseconds. None: not since the start."""
     _highest: int = 0
@@ -249,10 +251,12 @@ class RemoteSide:
                     self._read_at = None  # compacted just now: list the log again
                 else:
                     self._in_touch()
+                self.reading = False
                 return False
             entry, version = found
             self.unsure |= not entry.whole
             self._take(entry, version)
+        self.reading = True
         return True
 
     def try_keys_again(self) -> None:

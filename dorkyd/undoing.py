@@ -97,10 +97,7 @@ class Undoing:
     # --- inside ---------------------------------------------------------------------------------------------------
 
     def _steps(self) -> list[Step]:
-        file = self.engine.journal_file
-        if not file.exists():
-            return []
-        with closing(schema.connect_readonly(file)) as conn:
+        with closing(schema.connect_readonly(self.engine.open_journal())) as conn:
             return last_action(conn)
 
     def _is_as_left(self, change: Change, there: Observation) -> bool:

@@ -156,9 +156,8 @@ def set_shared_limit(body: m.LimitRequest, control: Control) -> m.Bandwidth:
 )
 async def events(request: Request, control: Control) -> StreamingResponse:
     """Server-sent events: `status` with one project's status, first of each as it is now, then of each change."""
-    now = [each.status() for each in control.projects()]
     return StreamingResponse(
-        status_events(request.app.state.feeds, now),
+        status_events(request.app.state.feeds, lambda: [each.status() for each in control.projects()]),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store"},
     )

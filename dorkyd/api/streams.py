@@ -114,10 +114,12 @@ class Feeds:
             feed.end()
 
 
-async def status_events(feeds: Feeds, now: Sequence[ProjectStatus]) -> AsyncIterator[str]:
-    """Server-sent events: each project's status now, then each change."""
+async def status_events(feeds: Feeds, now: Callable[[], Sequence[ProjectStatus]]) -> AsyncIterator[str]:
+    """Server-sent events: each project's status now, then each change. The looks begin with the subscription, so that no change
+    falls between the two.
+    """
     with feeds.feed() as feed:
-        for status in now:
+        for status in now():
             yield _event(status)
         while not feed.ended:
             for status in await feed.take():

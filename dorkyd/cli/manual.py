@@ -15,6 +15,7 @@ from dorkyd.cli.app import Exit, Failure, Json, Name, app, complain, emit, say, 
 from dorkyd.cli.projects import code_of_sync, duration
 from dorkyd.cli.units import plural
 from dorkyd.client import DorkyClient
+from dorkyd.core.states import NO_FILES
 
 Paths = Annotated[
     list[str], typer.Argument(metavar="PATH...", help="Files or folders; . is this folder and all in it.")
@@ -27,11 +28,14 @@ _PERSON = {"remote-moved", "outdated"}
 def stage(paths: Paths, json: Json = False) -> None:
     """Keep files as they are now for the next push, and paths that are gone as deletions.
 
-    A later edit stays out of the push. A folder stands for all that differs in it; what is ignored is left out.
+    A later edit stays out of the push. A folder stands for all that differs in it; what is ignored is left out. Exits 4 when a
+    file could not be staged.
     """
+    left = False
     with DorkyClient() as client:
         for project, those in _by_project(client, paths):
             reply = client.send(calls.stage(project, those))
+            left |= any(skipped.code not in NO_FILES for skipped in reply.value.skipped)
             if json:
                 emit(reply.body)
                 continue
@@ -41,6 +45,8 @@ def stage(paths: Paths, json: Json = False) -> None:
                 complain(f"{skipped.path} was not staged: {skipped.detail}")
             if not reply.value.items and not reply.value.skipped:
                 say("Nothing to stage: it is what was last pushed or pulled.")
+    if left:
+        raise typer.Exit(Exit.ATTENTION)
 
 
 @app.command(epilog="Example: dorkyctl unstage data/")

@@ -261,15 +261,16 @@ def delete(target: Target, if_match: str | None, idempotency_key: str | None, pa
 
 def wait(text: str, what: Until, timeout_s: float | None, cwd: str | None) -> Plan[m.Why]:
     """Wait for a path or a file (`dorkyd.client.waiting`)."""
-    told = places.named(text)
-    if told is not None:
-        return (yield from until(told, what, None, timeout_s))
     projects = (yield from call(calls.projects())).items
-    here = places.inside(projects, text, cwd)
-    if here is None:
-        return (yield from until(places.only(projects, text), what, None, timeout_s))
-    file = Path(cwd or os.sep) / text if what == "uploaded" else None
-    return (yield from until(here, what, file, timeout_s))
+    told = places.named(text)
+    here = places.inside(projects, text, cwd) if told is None else None
+    if here is not None:
+        file = Path(cwd or os.sep) / text if what == "uploaded" else None
+        return (yield from until(here, what, file, timeout_s))
+    target = told or places.only(projects, text)
+    # The journal may not know yet that the file was written.
+    file = places.file_of(projects, target) if what == "uploaded" else None
+    return (yield from until(target, what, file, timeout_s))
 
 
 def local(target: Target, timeout_s: float | None) -> Plan[Path]:

@@ -64,6 +64,13 @@ def folder_of(project: ProjectStatus, path: str) -> str | None:
     return None
 
 
+def file_of(projects: Sequence[ProjectStatus], target: Target) -> Path | None:
+    """The file in the project's folder; None: there is none, or the folder is not to be seen from here."""
+    home = next((each for each in projects if each.name == target.project and not has_no_folder(each)), None)
+    file = Path(home.path) / target.path if home is not None else None
+    return file if file is not None and os.path.isfile(file) else None
+
+
 def tidy(path: str) -> str:
     """A relative path in its one form."""
     plain = os.path.normpath(path) if path else "."

@@ -57,11 +57,12 @@ def until(target: Target, what: Until, file: Path | None, timeout_s: float | Non
     begun = asked_state = time.monotonic()
     looked, pause_s = False, FIRST_S
     while True:
-        told = yield from call(calls.why(target.project, target.path))
-        if _is_so(told, what, digest):
+        told = yield from _asked(target)
+        if told is not None and _is_so(told, what, digest):
             return told
         now = time.monotonic()
-        _check(told, target, patiently=now - begun < LOOK_S)
+        if told is not None:
+            _check(told, target, patiently=now - begun < LOOK_S)
         if timeout_s is not None and now - begun >= timeout_s:
             raise Temporary(f"{target} is not {what} yet.", code="wait-timeout", hint=f"dorkyctl why {target}")
         if now - asked_state >= STATE_S:
@@ -70,10 +71,20 @@ def until(target: Target, what: Until, file: Path | None, timeout_s: float | Non
         if not looked and now - begun >= LOOK_S:
             looked = True
             yield from call(calls.sync(target.project))
-        elif looked and told.local is None and told.remote is None and digest is None:
+        elif looked and told is not None and told.local is None and told.remote is None and digest is None:
             raise NotFound(f"There is no {target}.", code="no-such-path", hint=f"dorkyctl ls {target.project}")
         yield Pause(pause_s)
         pause_s = min(LONGEST_S, pause_s * 1.5)
+
+
+def _asked(target: Target) -> Plan[m.Why | None]:
+    """None: the project is being opened, and nobody can tell yet."""
+    try:
+        return (yield from call(calls.why(target.project, target.path)))
+    except Temporary as exc:
+        if exc.code != "not-open":
+            raise
+        return None
 
 
 def _is_so(told: m.Why, what: Until, digest: _Digest | None) -> bool:

@@ -10,6 +10,7 @@ What holds of every commit:
 4. Its number, the parent's and one more, decides races: the document is created only where nothing stands.
 5. *Of an encrypted file it tells neither digest nor size*: its keyed digest, and the epoch whose key made that
    (`dorkyd.core.sealing`). Its content is kept as the ciphertext it was, under the keyed digest.
+6. *What it does not say is not said to be gone*: what its author's device ignores is named behind the files, where there is any.
 
 Reading trusts nothing: a bucket may hold anything under `.dorky/commits/`.
 """
@@ -19,14 +20,14 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import NewType, cast
 
 from dorkyd.core.metadata import hex_of, is_batch, is_epoch
 from dorkyd.core.model import PERMISSION_BITS, Digest, Path, Version
-from dorkyd.core.paths import parse
+from dorkyd.core.paths import ancestors, parse
 from dorkyd.core.sealing import KEYED
 from dorkyd.errors import Integrity, PathProblem, Refused
 
@@ -55,6 +56,7 @@ _KEYED = re.compile(rf"{KEYED}[0-9a-f]{{64}}")
 _MODE = re.compile(r"[0-7]{3}")
 _SIZE_LIMIT = 2**63
 _NAME_BYTES = 255
+_UNSEEN = "unseen"
 _FILES = b',"files":['
 """What ends a header. No string can hold it: JSON escapes the quotation mark."""
 
@@ -126,6 +128,10 @@ class Commit:
     header: Header
     files: tuple[CommitFile, ...]
     """Sorted by path, each path once."""
+    unseen: tuple[str, ...] = ()
+    """What the bucket held and its author's device ignores, sorted: paths, and folders with a closing `/`. Of these, and of what is in
+    such folders, it says nothing.
+    """
 
     @property
     def by_path(self) -> dict[Path, CommitFile]:
@@ -198,6 +204,7 @@ def new_commit(
     message: str,
     project: str,
     batch: str | None = None,
+    unseen: Iterable[str] = (),
 ) -> Commit:
     """A commit that follows `parent` (its number and id). `Refused` (`bad-message`) for a message that cannot be one."""
     ordered = tuple(sorted(files, key=lambda file: file.path))
@@ -213,7 +220,7 @@ def new_commit(
         count=len(ordered),
         bytes=_bytes(ordered),
     )
-    return Commit(header, ordered)
+    return Commit(header, ordered, tuple(sorted(unseen)))
 
 
 def checked_message(text: str) -> str:
@@ -240,7 +247,8 @@ def encode(commit: Commit) -> bytes:
         }
         for file in commit.files
     ]
-    return _dump({**_header_words(commit.header), "files": files})
+    unseen = {_UNSEEN: commit.unseen} if commit.unseen else {}
+    return _dump({**_header_words(commit.header), "files": files, **unseen})
 
 
 def encode_header(header: Header) -> bytes:
@@ -260,14 +268,14 @@ def decode(document: bytes, seq: int) -> Commit:
     """The commit that stands under a number. `Integrity` (`bad-commit`) when these bytes are none."""
     what = f"commit {seq}"
     read = _document(document, what)
-    raw = read.pop("files", None)
+    raw, unseen = read.pop("files", None), read.pop(_UNSEEN, ())
     header = _header(read, what)
     if not isinstance(raw, list) or header.seq != seq:
         raise _bad(what, "says another number" if isinstance(raw, list) else "has no files")
     files = tuple(_file(one, what) for one in raw)
     if any(a.path >= b.path for a, b in pairwise(files)):
         raise _bad(what, "has its files out of order")
-    commit = Commit(header, files)
+    commit = Commit(header, files, _unseen(unseen, what))
     if (len(files), _bytes(files)) != (header.count, header.bytes):
         raise _bad(what, "has other files than its header counts")
     if encode(commit) != document:
@@ -327,14 +335,22 @@ def differences(old: Mapping[Path, CommitFile], new: Mapping[Path, CommitFile]) 
     return tuple(found)
 
 
+def covers(unseen: Iterable[str]) -> Callable[[Path], bool]:
+    """Whether a path is one of these, as `Commit.unseen` has them, or in such a folder."""
+    names = frozenset(unseen)
+    return lambda path: path in names or any(f"{above}/" in names for above in ancestors(path))
+
+
 def contents(files: Iterable[CommitFile]) -> dict[Digest, CommitFile]:
     """Each distinct content once, with a file that has it."""
     return {file.digest: file for file in files}
 
 
-def follows(parent: Commit, files: Sequence[CommitFile]) -> bool:
-    """These files are another state than the parent's."""
-    return bool(differences(parent.by_path, {file.path: file for file in files}))
+def follows(parent: Commit, files: Sequence[CommitFile], unseen: Iterable[str] = ()) -> bool:
+    """These files are another state than the parent's. `unseen`: as `Commit.unseen`."""
+    hidden = covers(unseen)
+    found = differences(parent.by_path, {file.path: file for file in files})
+    return any(one.new is not None or not hidden(one.path) for one in found)
 
 
 def without_versions(files: Iterable[CommitFile]) -> tuple[CommitFile, ...]:
@@ -443,6 +459,19 @@ def _file(raw: object, what: str) -> CommitFile:
         Version(version) if version is not None else None,
         epoch,
     )
+
+
+def _unseen(raw: object, what: str) -> tuple[str, ...]:
+    if not isinstance(raw, Sequence) or not all(isinstance(one, str) and _is_text(one) for one in raw):
+        raise _bad(what, "does not say what it leaves out")
+    try:
+        for one in raw:
+            parse(one.removesuffix("/"))
+    except PathProblem as exc:
+        raise _bad(what, f"leaves out a path that cannot be one ({exc.code})") from exc
+    if any(a >= b for a, b in pairwise(raw)):
+        raise _bad(what, "has what it leaves out in no order")
+    return tuple(raw)
 
 
 def _bytes(files: Iterable[CommitFile]) -> int:

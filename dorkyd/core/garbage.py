@@ -14,7 +14,8 @@ the middle of a step. What holds:
    commit is made. The only commit that a collection may not know of is one whose creation lasts as long as `CONDEMNED_S`:
    a committer that took a good part of that before begins anew, and a collection that did removes nothing more.
 4. *Commits go before contents*, oldest first, by explicit retention alone. The last one stays, whatever the retention says,
-   and so does each younger than `CONDEMNED_S`: whoever makes a commit finds its parent, and no number is used twice.
+   and so does each younger than `CONDEMNED_S`: whoever makes a commit finds its parent, and no number is used twice. None goes
+   while its push is not carried out, and none after that.
 """
 
 from __future__ import annotations

@@ -29,5 +29,10 @@ class HaltReason(StrEnum):
     REMOTE_REWOUND = "remote-rewound"
 
 
+NO_FILES = frozenset({"symlink", "special", "mount", "bad-name", "case-clash", "kept-folder"}) | frozenset(
+    {"unsafe-key", "reserved-name", "name-too-long", "bad-path"}
+)
+"""Codes of problems of what never is a file on one of the sides: what is done to a folder is complete without it."""
+
 FILE_STATES = ("synced", "local", "remote", "problem", "changing")
 """Of one path: `FileItem.state`."""

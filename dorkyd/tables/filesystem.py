@@ -239,13 +239,18 @@ class DorkyFileSystem(AbstractFileSystem):  # type: ignore[misc]
         return item.version
 
     def mv(self, path1: Any, path2: Any, recursive: bool = False, maxdepth: int | None = None, **_: Any) -> None:
-        """Copy, then delete exactly what was copied: a file that was changed meanwhile stays, and `OSError` names it."""
+        """Copy, then delete exactly what was copied: a file that was changed meanwhile stays, and `OSError` names it. Nothing is
+        done where two would get one name.
+        """
         pairs: list[tuple[str, str]] = []
         self.copy(path1, path2, recursive=recursive, maxdepth=maxdepth, on_error="raise", pairs=pairs)
         named = [(self._strip_protocol(path), self._strip_protocol(to)) for path, to in pairs]
         moves = {path: to for path, to in named if path != to and not self.isdir(path)}
         if clash := sorted(moves.keys() & set(moves.values())):
             raise OSError(errno.EINVAL, "it moves, and another would take its place", clash[0])
+        if len(places := set(moves.values())) < len(moves):
+            twice = next(to for to in sorted(places) if sum(to == each for each in moves.values()) > 1)
+            raise OSError(errno.EINVAL, "several would move there, and one alone be left", twice)
         copied = {path: self._copy(path, to) for path, to in moves.items()}
         changed = [path for path, version in copied.items() if not self._removed(path, version)]
         if changed:

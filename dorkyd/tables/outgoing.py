@@ -1,5 +1,9 @@
 """A file on its way into a bucket by fsspec: nowhere before it is closed, whole then, and not stored at all when its block is left
 by an exception; also where a text or a packer lies around it.
+
+Who closes the files of others when something breaks does not tell them why (`fsspec.open`, pandas, pyarrow). So one that is closed
+while an exception is on its way that was not when it was opened is not stored either. Whether that was meant nobody can know, so it is
+not done silently: `close` raises then, and one that returns has stored it.
 """
 
 from __future__ import annotations
@@ -7,6 +11,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +24,9 @@ if TYPE_CHECKING:
     from dorkyd.tables.filesystem import DorkyFileSystem
 
 _MISSING = frozenset({"no-such-artifact", "no-such-project", "no-such-path", "no-such-version", "content-gone"})
+
+_ENDS = (StopIteration, StopAsyncIteration)
+"""No errors: what was read has come to its end."""
 
 
 class WrittenFile(io.BufferedIOBase):
@@ -40,6 +48,7 @@ class WrittenFile(io.BufferedIOBase):
         self._target = target
         self._metadata = metadata
         self._abandoned = False
+        self._handled = sys.exception()
         # Readable by this user alone, and without a name.
         self._staged = tempfile.TemporaryFile()  # noqa: SIM115  closed with this
 
@@ -89,10 +98,17 @@ class WrittenFile(io.BufferedIOBase):
         super().close()
 
     def close(self) -> None:
-        """Store it, unless that waits for a transaction's end. May be repeated."""
+        """Store it, unless that waits for a transaction's end. May be repeated. `OSError` (`ECANCELED`): not stored, see the module."""
         if self.closed:
             return
         super().close()
+        broken = sys.exception()
+        if broken is not None and broken is not self._handled and not isinstance(broken, _ENDS) and not self._abandoned:
+            self.discard()
+            if not isinstance(broken, Exception):
+                return  # it ends the program, and nothing that could be caught takes its place
+            what = "it is not stored: it was closed while an error was on its way"
+            raise OSError(errno.ECANCELED, what, self.path) from broken
         if self.autocommit and not self._staged.closed:
             self.commit()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -16,6 +17,7 @@ from dorkyd.engine import Engine
 KEPT = "convert"
 """The journal's word for it."""
 MOST_TOLD = 5
+_log = logging.getLogger("dorkyd.tables")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,4 +93,9 @@ class Shortfalls:
         """What was remembered before."""
         read = lambda: self.engine.journal.get(KEPT) if self.engine.journal is not None else None
         text = Contents(self.engine).ask(read)
-        self._known = {Path(path): Shortfall(**known) for path, known in json.loads(text or "{}").items()}
+        try:
+            self._known = {Path(path): Shortfall(**known) for path, known in json.loads(text or "{}").items()}
+        except (TypeError, ValueError, AttributeError):
+            # Another version's: what is still so is found again.
+            _log.warning("verb=convert outcome=not-understood")
+            self._known = {}

@@ -83,8 +83,12 @@ class Stands(Enum):
     NOTHING = auto()
     CURRENT = auto()
     """The converter's, of this very content."""
+    OTHERWISE = auto()
+    """The converter's, of this very content, made in another manner."""
     OLDER = auto()
-    """The converter's, of other content or made in another manner."""
+    """The converter's, of other content."""
+    CHANGED = auto()
+    """It was the converter's, and holds something else by now: a person's work, or a former table that came back."""
     FOREIGN = auto()
     """Somebody else's."""
 
@@ -95,6 +99,10 @@ Says = Callable[[str, Digest], bool]
 
 def judged(own: Mapping[str, str], held: Digest | None, path: Path, content: Digest, by: str, says: Says) -> Stands:
     """Of an object with these words that holds `held` (None: nobody knows), for the sibling of `path`."""
-    if own.get(OF) != name(path) or held is None or not says(own.get(MADE, ""), held):
+    if own.get(OF) != name(path) or held is None:
         return Stands.FOREIGN
-    return Stands.CURRENT if own.get(BY) == by and says(own.get(OF_DIGEST, ""), content) else Stands.OLDER
+    if not says(own.get(MADE, ""), held):
+        return Stands.CHANGED
+    if not says(own.get(OF_DIGEST, ""), content):
+        return Stands.OLDER
+    return Stands.CURRENT if own.get(BY) == by else Stands.OTHERWISE

@@ -16,6 +16,7 @@ lowest priority and limited memory (`dorkyd.tables.supervisor`). The engine neve
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import logging
 import os
 import tempfile
@@ -65,6 +66,8 @@ PATIENCE_S = 3600.0
 MEMORY_BYTES = 768 * 1024 * 1024
 """The worker's limit. It needs some 400 MiB."""
 SCHEMA_BYTES = 1024 * 1024
+DIFFERS = "convert-differs"
+"""The code of what is told of a table that devices want in different manners."""
 _PAGE = 5000
 _log = logging.getLogger("dorkyd.tables")
 _one_at_a_time = threading.Lock()
@@ -83,8 +86,6 @@ class _Seen:
     """A file of the sibling's name is in the folder."""
     covered: bool
     """The sibling would be encrypted."""
-    held: Digest | None
-    """What the sibling's object holds."""
 
 
 @dataclass(slots=True)
@@ -112,6 +113,10 @@ class Sidecar:
     _short: Shortfalls = field(init=False)
     _originals: dict[Path, set[Path]] = field(default_factory=dict)
     """By the sibling's path: what is looked at when that changes."""
+    _was: dict[Path, tuple[Digest, str]] = field(default_factory=dict)
+    """Of which content, and in which manner, each table was when it last stood there as this device wants it."""
+    _compared: dict[Path, tuple[Digest, str, Digest | None]] = field(default_factory=dict)
+    """Content, manner and what stood there, of which it was found that this was not made of that."""
     _contents: Contents = field(init=False)
 
     def __post_init__(self) -> None:
@@ -174,8 +179,10 @@ class Sidecar:
     def _hear(self) -> None:
         """Take down which paths are to be looked at."""
         reader = Reader(self.engine.journal_file, self.engine.project, self.engine.device)
+        last = reader.log(-1, 1)
+        if self._seq is not None and self._seq > (last[-1].seq if last else 0):
+            self._seq = None  # the journal was begun anew
         if self._seq is None:
-            last = reader.log(-1, 1)
             self._short.recall()
             self._look_at_all(reader)
             self._seq = last[-1].seq if last else 0
@@ -248,12 +255,9 @@ class Sidecar:
         notice = self._short.of(path)
         if notice is not None and notice.final and notice.is_of(content, by):
             return
-        stands = self._stands(path, content, by, seen)
-        if stands is Stands.FOREIGN:
-            what = f"{beside} is not what was made of it, and is left as it is"
-            # Not final: whoever moves it away expects the table.
-            hint = f"move {beside} away to have it made, or take {path} out of `convert`"
-            self._short.note(path, Shortfall(content, by, "convert-taken", what, hint, final=False))
+        stands, held = self._stands(path, content, by, seen)
+        if stands is Stands.FOREIGN or (stands is Stands.CHANGED and self._compared.get(path) == (content, by, held)):
+            self._note_taken(path, content, by)
             return
         if seen.secret and not seen.covered:
             what = f"it is encrypted and {beside} would not be, so that no table is made of it"
@@ -263,20 +267,49 @@ class Sidecar:
                 path, Shortfall(content, by, "convert-secret", what, f"dorkyctl encrypt '{beside}'", final=False)
             )
             return
+        if stands is Stands.OTHERWISE and self._is_anothers(path, content, by, notice):
+            what = f"{beside} was made of it by another device in another manner, and is left as it is"
+            hint = f"give `convert` the same settings on all devices, of one version of dorkyd; or delete {beside} to have it made here"
+            self._short.note(path, Shortfall(content, by, DIFFERS, what, hint, final=False))
+            return
         if stands is Stands.CURRENT:
+            self._was[path] = (content, by)
             if notice is not None and not (notice.code == "convert-rejects" and notice.is_of(content, by)):
                 self._short.note(path, None)
             return
+        # Undone or checked out with its original it is again what is made of that, and nobody wrote it.
+        only = held if stands is Stands.CHANGED else None
+        unfit: Refused | None = None
         try:
-            self._make(path, content, by, asked, seen)
-        except _UnfitError as unfit:
-            exc = unfit.why
-            why = str(exc).removeprefix(f"{asked.name}: ").removeprefix(f"{asked.name} ")
-            hint = _HINTS.get(exc.code, f"`dorkyctl convert {path} OUT.parquet` tries the same by hand")
-            self._short.note(
-                path, Shortfall(content, by, "convert-failed", f"no table was made: {why}", hint, final=True)
-            )
-            _log.info("verb=convert path=%r outcome=%s", path, exc.code)
+            if self._make(path, content, by, asked, seen, only=only):
+                return
+        except _UnfitError as exc:
+            unfit = exc.why
+        if only is not None:
+            self._compared[path] = (content, by, only)
+            self._note_taken(path, content, by)
+        elif unfit is not None:
+            self._note_unfit(path, content, by, asked, unfit)
+
+    def _note_taken(self, path: Path, content: Digest, by: str) -> None:
+        beside = sibling(path)
+        what = f"{beside} is not what was made of it, and is left as it is"
+        # Not final: whoever moves it away expects the table.
+        hint = f"move {beside} away to have it made, or take {path} out of `convert`"
+        self._short.note(path, Shortfall(content, by, "convert-taken", what, hint, final=False))
+
+    def _note_unfit(self, path: Path, content: Digest, by: str, asked: Conversion, exc: Refused) -> None:
+        why = str(exc).removeprefix(f"{asked.name}: ").removeprefix(f"{asked.name} ")
+        hint = _HINTS.get(exc.code, f"`dorkyctl convert {path} OUT.parquet` tries the same by hand")
+        self._short.note(path, Shortfall(content, by, "convert-failed", f"no table was made: {why}", hint, final=True))
+        _log.info("verb=convert path=%r outcome=%s", path, exc.code)
+
+    def _is_anothers(self, path: Path, content: Digest, by: str, notice: Shortfall | None) -> bool:
+        """It was made as this device wants it, and another, which wants it otherwise, replaced it: the two would do that for
+        ever, each time with a copy in the trash.
+        """
+        told = notice is not None and notice.code == DIFFERS and notice.is_of(content, by)
+        return told or self._was.get(path) == (content, by)
 
     # --- looking ----------------------------------------------------------------------------------------------------
 
@@ -296,15 +329,15 @@ class Sidecar:
             here=journal.known(beside) is not None,
             covered=(keyring is not None and keyring.covers(beside))
             or (other is not None and other.sealed is not None),
-            held=other.digest if other is not None else None,
         )
 
-    def _stands(self, path: Path, content: Digest, by: str, seen: _Seen) -> Stands:
+    def _stands(self, path: Path, content: Digest, by: str, seen: _Seen) -> tuple[Stands, Digest | None]:
+        """And what is in it; None: nobody knows."""
         if seen.beside is None:
             # A file here that is not in the bucket yet is a person's, on its way there.
-            return Stands.FOREIGN if seen.here else Stands.NOTHING
+            return (Stands.FOREIGN if seen.here else Stands.NOTHING), None
         artifact = self._artifact(path, seen.beside)
-        return judged(artifact.own, artifact.digest, path, content, by, self._says)
+        return judged(artifact.own, artifact.digest, path, content, by, self._says), artifact.digest
 
     def _artifact(self, path: Path, beside: Remote) -> Artifact:
         """The sibling's object, asked for where its words are not known."""
@@ -361,7 +394,10 @@ class Sidecar:
 
     # --- making -----------------------------------------------------------------------------------------------------
 
-    def _make(self, path: Path, content: Digest, by: str, asked: Conversion, seen: _Seen) -> None:
+    def _make(
+        self, path: Path, content: Digest, by: str, asked: Conversion, seen: _Seen, *, only: Digest | None
+    ) -> bool:
+        """`only`: what it must turn out to be (None: anything). False: it is not that, and nothing was stored."""
         engine, beside, begun = self.engine, sibling(path), time.monotonic()
         paused = self._contents.ask(engine.paused_until) > time.time_ns()
         check_ready(engine.project, engine.held, engine.trouble, paused=paused)
@@ -378,12 +414,15 @@ class Sidecar:
                     raise _UnfitError(exc) from exc
             if told.digest != content:
                 raise Stale(f"{path} changed while it was read")
+            if only is not None and _digest(table) != only:
+                return False
             now = self._contents.ask(lambda: self._seen(path, None))
             if (now.secret, now.covered) != (seen.secret, seen.covered):
                 raise Stale(f"{path} or its table became secret, or is none any more, while it was read")
             # What people wrote on the table that stands there is theirs.
             words = dict(self._artifact(path, seen.beside).own) if seen.beside is not None else {}
             self._store(path, content, by, condition, table, words, secret=seen.secret or seen.covered)
+        self._was[path] = (content, by)
         rejects = f"{told.rejects} records are not in {beside}" if told.rejects != 1 else f"1 record is not in {beside}"
         hint = f"dorkyctl convert {path} OUT.parquet lists what was left out, with lines"
         note = Shortfall(content, by, "convert-rejects", rejects, hint, final=False) if told.rejects else None
@@ -392,6 +431,7 @@ class Sidecar:
             "verb=convert path=%r rows=%d rejects=%d bytes=%d seconds=%.3f outcome=ok",
             *(path, told.rows, told.rejects, told.size, time.monotonic() - begun),
         )
+        return True
 
     def _converted(self, path: Path, content: Digest, by: str, asked: Conversion, table: Any) -> Converted:
         with self._file(path, content) as stream, _as_file(stream, self.engine) as source:
@@ -453,6 +493,11 @@ _HINTS = {
     "out-of-memory": "sync goes on; it is tried again when the file changes",
 }
 """What to do about a file that cannot be converted, in the words of the configuration."""
+
+
+def _digest(table: Any) -> Digest:
+    table.seek(0)
+    return Digest(f"sha256:{hashlib.file_digest(table, 'sha256').hexdigest()}")
 
 
 def _condition(remote: Remote | None) -> Condition:

@@ -29,13 +29,14 @@ class FakeManual:
         self.asked: list[object] = []
         self.held = [change(f"f{n}") for n in range(5)]
         self.error: Exception | None = None
+        self.skipped = SkippedItem(Path("link"), "symlink", "it is a link")
 
     def changes(self, after: str, limit: int) -> Sequence[ChangeItem]:
         return [item for item in self.held if item.path > after][:limit]
 
     def stage(self, paths: Sequence[str]) -> tuple[Sequence[ChangeItem], Sequence[SkippedItem]]:
         self._ask(list(paths))
-        return self.held[:1], [SkippedItem(Path("link"), "symlink", "it is a link")]
+        return self.held[:1], [self.skipped]
 
     def unstage(self, paths: Sequence[str]) -> Sequence[ChangeItem]:
         self._ask(list(paths))

@@ -183,6 +183,23 @@ def test_events(served: Served) -> None:
         assert next(data)["state"] == "syncing"
 
 
+def test_a_change_while_events_begin(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A change right after the first look at the status is told: nobody waits for ever for what has happened."""
+    project = served.project
+    told = project.status
+
+    def status() -> report.ProjectStatus:
+        now = told()
+        monkeypatch.undo()
+        project.publish(state=State.SYNCING)
+        return now
+
+    monkeypatch.setattr(project, "status", status)
+    with served.http.stream("GET", "/v1/events") as response:
+        data = (json.loads(line[6:]) for line in response.iter_lines() if line.startswith("data: "))
+        assert [next(data)["state"] for _ in range(2)] == ["in-sync", "syncing"]
+
+
 def test_reading_one_path(served: Served) -> None:
     """`why` and `check-ignore` answer for paths, several of them in one request."""
     assert served.http.get("/v1/projects/api/why", params={"path": "a b"}).json()["state"] == "unknown"

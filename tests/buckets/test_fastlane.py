@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import threading
 import time
@@ -71,6 +72,9 @@ class TestSeaweedTls(test_s3.TestSeaweedTls):
 
 class TestMoto(test_s3.TestMoto):
     racers: ClassVar[int] = 1
+    if os.environ.get("DORKY_FULL") != "1":
+        # A thousand objects more for what boto3 lists in both lanes: SeaweedFS shows it, above.
+        test_list_pages = None  # type: ignore[assignment]
 
     @pytest.fixture
     def bucket(self, moto: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:

@@ -18,10 +18,21 @@ from typer.testing import CliRunner
 from dorkyd.cli import MODULES, app, files, load_all, table
 from dorkyd.cli.glance import document_of, understood
 from dorkyd.core.model import Path
-from dorkyd.core.report import Finding, Halt, HaltReason, Pending, ProblemItem, State, SyncResult, TrashItem
+from dorkyd.core.report import (
+    Finding,
+    Halt,
+    HaltReason,
+    Pending,
+    ProblemItem,
+    SkippedItem,
+    State,
+    SyncResult,
+    TrashItem,
+)
 from dorkyd.errors import AuthExpired, Configuration, Integrity, Refused, Transient, UnsafeStore
 from tests.api.fakes import conflict_item, file_item, log_item
 from tests.api.serving import DEADLINE_S, LEAK, Served, eventually
+from tests.api.test_manual import FakeManual
 from tests.cli.conftest import Ctl
 
 HALT = Halt(HaltReason.MASS_DELETE, "300 of 400 files are gone.", "tok1")
@@ -40,6 +51,20 @@ def test_status_table(at_home: Served, ctl: Ctl) -> None:
     assert "dorkyctl conflicts api" in lines[2]
     assert "dorkyctl problems api" in lines[3]
     assert "\x1b" not in done.out
+
+
+@pytest.mark.parametrize(
+    ("code", "ends"), [("symlink", 0), ("unreadable", 4), ("changing", 4)], ids=["no-file", "unreadable", "changing"]
+)
+def test_what_could_not_be_staged(at_home: Served, ctl: Ctl, code: str, ends: int) -> None:
+    """A script that pushes after it learns that a file is missing; what is no file is missing nowhere."""
+    fake = FakeManual()
+    fake.skipped = SkippedItem(Path("one"), code, "the reason")
+    at_home.project.manual = fake  # type: ignore[attr-defined]
+    done = ctl("stage", f"{at_home.home}/code/d")
+    assert done.code == ends
+    assert "one was not staged: the reason" in done.err
+    assert ctl("stage", "--json", f"{at_home.home}/code/d").code == ends
 
 
 def test_status_of_a_halt(at_home: Served, ctl: Ctl) -> None:

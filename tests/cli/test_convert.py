@@ -51,6 +51,17 @@ def test_what_is_there_stays_unless_forced(folder: Path, ctl: Ctl) -> None:
     assert (folder / "x.parquet").read_bytes() == (folder / "y.parquet").read_bytes()
 
 
+@pytest.mark.parametrize("rejects", ["bad.csv", "../{}/bad.csv", "link.jsonl", "x.parquet", "./x.parquet"])
+def test_rejects_take_nobodys_place(folder: Path, ctl: Ctl, rejects: str) -> None:
+    """Neither the file's that is read, however it is named, nor the table's: `--force` is about what was made before."""
+    (folder / "link.jsonl").symlink_to("bad.csv")
+    before = (folder / "bad.csv").read_bytes()
+    done = ctl("convert", "bad.csv", "x.parquet", "--force", "--rejects", rejects.format(folder.name))
+    assert done.code == 1
+    assert (folder / "bad.csv").read_bytes() == before
+    assert names(folder) == {"x.csv", "bad.csv", "link.jsonl"}
+
+
 def test_what_came_meanwhile_is_not_replaced(folder: Path, ctl: Ctl, monkeypatch: pytest.MonkeyPatch) -> None:
     """The last step refuses, whatever was looked at before."""
     whole = files.convert

@@ -312,6 +312,9 @@ def test_wait(client: Any, place: Place) -> None:
     file.write_text(str(random.random()))
     client.wait(str(file), "uploaded", timeout_s=60)
     assert place.objects()["waited"] == file.read_bytes()
+    file.write_text(str(random.random()))
+    client.wait("p:waited", timeout_s=60)
+    assert place.objects()["waited"] == file.read_bytes(), "by its name too it is the file as it is now"
     client.upload(b"down", "p:waited-down")
     client.wait("p:waited-down", "downloaded", timeout_s=60)
     assert (place.daemon.root / "waited-down").read_bytes() == b"down"

@@ -16,10 +16,12 @@ from dorkyd.core.commits import (
     CommitId,
     commit_key,
     commit_seq,
+    covers,
     decode,
     decode_header,
     differences,
     encode,
+    follows,
     id_of,
     match,
     new_commit,
@@ -132,6 +134,31 @@ def test_garbage(text: bytes) -> None:
     """Whatever lies there."""
     with pytest.raises(Integrity):
         decode(text, 1)
+
+
+@pytest.mark.parametrize("unseen", [[], ["b", "a"], ["a", "a"], ["/"], ["../a"], [1], "ab", None, {}])
+def test_what_cannot_be_left_out(unseen: object) -> None:
+    """Paths in order, where there are any."""
+    words = {**json.loads(encode(SOME)), "unseen": unseen}
+    with pytest.raises(Integrity):
+        decode(json.dumps(words, ensure_ascii=False, separators=(",", ":")).encode(), 1)
+
+
+def test_what_is_left_out() -> None:
+    """It is in the bytes, covers folders whole, and makes no difference to the parent; what is added does."""
+    partial = new_commit(
+        SOME.files, parent=None, author="a", device="d", time="t", message="m", project="p", unseen=["x", "d/", "d-"]
+    )
+    assert decode(encode(partial), 1) == partial
+    assert partial.unseen == ("d-", "d/", "x")
+    hidden = covers(partial.unseen)
+    assert [path for path in ("d", "d/e", "d/e/f", "d-", "d-/e", "x", "x/y", "e/d/f") if hidden(Path(path))] == [
+        *("d/e", "d/e/f", "d-", "x")
+    ]
+    more = commit(*SOME.files, file("d/e", "5"))
+    assert not follows(more, SOME.files, partial.unseen)
+    assert follows(more, SOME.files, ["d"])
+    assert follows(SOME, more.files, partial.unseen)
 
 
 def test_spaces_are_another_document() -> None:

@@ -24,7 +24,7 @@ from tests.threaded import ThreadedDevice
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 WRITERS, KEYS = 8, 50
-LASTS_S = 60.0 if FULL else 8.0
+LASTS_S = 60.0 if FULL else 4.0
 PAUSE_S = 0.1
 """Between two writes of one person, on average."""
 

@@ -26,6 +26,7 @@ from dorkyd.core.committed import Collected
 from dorkyd.core.garbage import CONDEMNED_S, GARBAGE, Kept, condemned_key
 from dorkyd.core.metadata import sha256
 from dorkyd.core.model import Digest, Path
+from dorkyd.core.pushes import plan_key
 from dorkyd.errors import Integrity, Stale
 from dorkyd.news import Bytes
 from tests.devices import Kill, SimClock
@@ -162,6 +163,36 @@ def test_without_retention_every_commit_stays(team: Team) -> None:
         team.wait()
     assert len(team.keys(COMMITS)) == 2
     assert team.keys(GARBAGE) == []
+
+
+def test_a_commit_whose_push_is_not_carried_out_stays(team: Team) -> None:
+    """The plain paths get what it decided from nowhere else. Nor does any that came after it go, until it is."""
+    hands = team.hands()
+    newest = hands.newest()
+    assert newest is not None
+    team.write("z")
+    files = [CommitFile(Path("z"), digest("z"), 1, 0o644, None)]
+    said = {"author": "", "device": "", "time": "", "message": "m", "project": "p", "batch": "ab" * 16}
+    pushed = new_commit(files, parent=(newest.seq, hands.read(newest)[0]), **said)
+    there = hands.bucket.head("z")
+    assert there is not None
+    sources = {digest("z"): [Source("z", there.version)]}
+    Committer(hands, hands.read(newest)[1], sources, now_ns=team.clock.time_ns).commit(pushed)
+    stale, plan = (plan_key(seq, "ab" * 16) for seq in (1, 3))
+    for key in (stale, plan):
+        hands.bucket.put(key, Bytes(b"{}"), replaces=None, meta={})
+    team.commit("y")
+    team.commit("y", "x")
+    for _ in range(3):
+        team.wait()
+        dry = Collection(team.hands(), team.clock, "d", Kept(last=1)).dry_run()
+        assert dry.commits == team.collect().commits
+    assert team.keys(COMMITS) == [commit_key(seq) for seq in (3, 4, 5)]
+    assert object_key(digest("z")) in team.keys(OBJECTS)
+    found = hands.bucket.head(plan)
+    assert found is not None
+    hands.bucket.delete(plan, replaces=found.version)
+    assert team.collect().commits == (3, 4)
 
 
 def test_a_dry_run_tells_and_touches_nothing(team: Team) -> None:

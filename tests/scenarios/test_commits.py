@@ -9,7 +9,7 @@ from pathlib import Path as FilePath
 import pytest
 
 from dorkyd.buckets.memory import Fault, MemoryBucket
-from dorkyd.core.commits import COMMITS, OBJECTS, commit_key, object_key
+from dorkyd.core.commits import COMMITS, OBJECTS, CommitFile, commit_key, new_commit, object_key
 from dorkyd.core.committed import Made
 from dorkyd.core.lockfile import encode_lock, lock_of
 from dorkyd.core.metadata import MODE, SHA256, sha256
@@ -319,6 +319,31 @@ def test_ignored_files_are_no_part(world: World) -> None:
     assert "same" not in one.commits.show(later.named.id)[1].by_path
 
 
+def test_what_one_device_ignores_is_not_said_to_be_gone(world: World) -> None:
+    """By its own settings: its commits do not say what of it there is, so that a checkout of one leaves a teammate's files."""
+    one, two = world.devices
+    with_all = commit(two)
+    three = world.device("C", ignore=("d/", "same"))
+    three.settle()
+    assert refused(three).code == "nothing-to-commit"
+    three.write("a", "three's")
+    world.settle()
+    made = commit(three)
+    assert set(one.commits.show(made.named.id)[1].unseen) == {"d/", "same"}
+    assert [each.path for each in one.commits.diff(with_all.named.id, made.named.id)] == ["a"]
+    assert one.commits.diff(made.named.id, None) == ()
+    one.write("a", "later")
+    one.write("more", "m")
+    one.write("d/later", "l")
+    world.settle()
+    done = one.checkout.checkout(made.named.id)
+    assert (done.placed, done.taken_out, done.unlike) == (1, 1, ())
+    done = one.checkout.locked(lock(one, made))
+    assert (done.placed, done.taken_out) == (0, 0)
+    world.settle()
+    assert two.tree() == {**A, "a": "three's", "d/later": "l"}
+
+
 def test_differences(world: World) -> None:
     """Between two commits, and between one and now."""
     one, two = world.devices
@@ -352,6 +377,17 @@ def test_a_changed_commit_is_refused(world: World) -> None:
             device.checkout.checkout(first.named.id)
     for device in (one, two):
         assert device.commits.store().read(device.commits.store().standing()[1])[0] == second.named.id
+
+
+def test_the_last_commit_is_changed(world: World) -> None:
+    """Who made it finds out, though nothing follows it."""
+    one, _ = world.devices
+    commit(one, "first")
+    found = world.store.client().read(commit_key(1))
+    assert found is not None
+    world.put(commit_key(1), found[1].replace(b'"first"', b'"fIrst"').decode())
+    with pytest.raises(Integrity, match="commit 1 is not the one"):
+        one.commits.list(None, 10)
 
 
 def test_content_that_somebody_removed(world: World) -> None:
@@ -439,6 +475,45 @@ def test_the_last_commit_is_taken_back_meanwhile(world: World) -> None:
     assert (made.named.header.seq, made.named.header.parent) == (1, None)
     for file in one.commits.show(made.named.id)[1].files:
         assert world.keys(object_key(file.digest))
+
+
+@pytest.mark.parametrize("followed", [False, True])
+def test_a_commit_that_was_read_and_taken_back(world: World, followed: bool) -> None:
+    """Its number is another's by the next look: that one is no forgery, to whoever read the first, and to its author who was
+    killed before it forgot it.
+    """
+    one, two = world.devices
+    for device in (one, two):
+        device.write("mine", device.name)
+    world.settle()
+    parent = commit(one)
+    one.write("a", "first")
+    world.settle()
+    store = two.commits.store()
+    made = new_commit(
+        [CommitFile(Path("a"), digest("first"), 5, 0o644, None)],
+        parent=(1, parent.named.id),
+        author="",
+        device="",
+        time="",
+        message="never said to be made",
+        project="p",
+    )
+    gone, standing = store.create(made)
+    assert gone in {each.id for each in one.commits.list(None, 10)}
+    world.remove(commit_key(standing.seq))
+    other = [commit(two)]
+    if followed:
+        two.write("a", "second")
+        world.settle()
+        other.append(commit(two))
+    for device in (one, two):
+        (*others, first) = device.commits.list(None, 10)
+        assert [each.id for each in reversed(others)] == [each.named.id for each in other]
+        assert first.id == parent.named.id
+    for device in (one, two):
+        device.write("a", f"by {device.name}")
+        commit(device)
 
 
 def test_a_commit_beside_another(world: World) -> None:

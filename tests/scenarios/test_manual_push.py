@@ -40,11 +40,11 @@ def team(quick_path: Path, files: dict[str, str], *names: str) -> tuple[World, l
     return world, [b, *manual]
 
 
-def commits(world: World) -> list[dict[str, str]]:
+def commits(world: World, since: int = 1) -> list[dict[str, str]]:
     """What each commit says, its contents read from `.dorky/objects/`; the first first."""
     found = []
     bucket = world.store.client()
-    for key in world.keys(COMMITS):
+    for key in world.keys(COMMITS)[since - 1 :]:
         read = bucket.read(key)
         assert read is not None
         commit = decode(read[1], int(key[-17:-5]))
@@ -630,3 +630,123 @@ def test_a_pull_before_the_log_was_ever_read(quick_path: Path) -> None:
     late = world.device("late")
     late.settle()
     assert late.tree() == {"d/f": "1", "d/g": "2"}
+
+
+def test_what_a_device_that_pushes_ignores_is_not_said_to_be_gone(quick_path: Path) -> None:
+    """Its commit says nothing of it, so that a checkout leaves it."""
+    world, (b,) = team(quick_path, {"f": "1", "data/x": "2"})
+    a = world.device("a", mode=Mode.MANUAL, ignore=("data/",))
+    a.settle()
+    a.engine.pull()
+    a.settle()
+    a.write("f", "a's")
+    a.stage.stage(["f"])
+    made = a.pushes.push("f alone")
+    b.settle()
+    b.write("f", "later")
+    b.settle()
+    b.checkout.checkout(made.id)
+    world.settle()
+    assert world.objects() == b.tree() == {"f": "a's", "data/x": "2"}
+
+
+def cut_short(world: World, a: Device) -> None:
+    """It pushes and never comes back: its commit exists, and nothing else of it."""
+    a.trap.set(1, after=True, only=lambda name, first: name == "put" and str(first).startswith(COMMITS))
+    with pytest.raises(Kill):
+        a.pushes.push("and gone")
+    world.devices.remove(a)
+
+
+@pytest.mark.parametrize("at", ["put", "copy"])
+def test_who_comes_back_after_others_ended_the_push_brings_nothing_back(quick_path: Path, at: str) -> None:
+    """Cut short behind its commit, or in the first copy to a plain path. Others carried it out, and then deleted what it had made:
+    the device that pushed, back after days, takes that for what it is.
+    """
+    world, (b, a) = team(quick_path, {"f": "1", "g": "2", "h": "3"}, "a")
+    want = staged_by(a)
+    begins = {"put": COMMITS, "copy": ".dorky/objects/"}[at]
+    a.trap.set(1, after=at == "put", only=lambda name, first: name == at and str(first).startswith(begins))
+    with pytest.raises(Kill):
+        a.pushes.push("and back in a week")
+    b.settle()
+    for _ in range(6):
+        b.step(3)
+    assert world.objects() == b.tree() == want
+    (b.root / "d" / "new").unlink()
+    b.write("h", "again")
+    b.settle()
+    later = {"f": "staged", "g": "2", "h": "again"}
+    a.restart()
+    for _ in range(6):
+        a.step(3)
+    world.settle()
+    assert world.objects() == b.tree() == later
+    assert a.journal.manual.pushes() == []
+    a.engine.pull()
+    a.settle()
+    assert a.tree() == later
+    assert "n" in a.trashed()
+
+
+def test_two_that_end_a_push_and_a_deletion_between_them(quick_path: Path) -> None:
+    """The slower of two meets a path that the faster one made and a person has deleted since."""
+    world, (b, a) = team(quick_path, {"f": "1", "g": "2", "h": "3"}, "a")
+    want = staged_by(a)
+    c = world.device("c")
+    c.settle()
+    cut_short(world, a)
+
+    def faster() -> None:
+        c.settle()
+        for _ in range(6):
+            c.step(3)
+        assert world.objects() == c.tree() == want
+        (c.root / "d" / "new").unlink()
+        c.settle()
+
+    when(world, "b", "HEAD", "d/new", faster)
+    b.settle()
+    for _ in range(6):
+        b.step(3)
+    del want["d/new"]
+    world.settle()
+    assert world.objects() == b.tree() == c.tree() == want
+
+
+def test_a_commit_after_a_push_that_was_cut_short(quick_path: Path) -> None:
+    """Of a device that syncs: it has all that the push decided, which it brings to its end first."""
+    world, (b, a) = team(quick_path, {"f": "1", "g": "2", "h": "3"}, "a")
+    want = staged_by(a)
+    cut_short(world, a)
+    b.write("mine", "b's")
+    b.commits.commit("m")
+    assert commits(world) == [want, {**want, "mine": "b's"}]
+    assert world.keys(PLANS) == []
+
+
+def test_a_push_that_nobody_can_carry_out_holds_up_nobody(quick_path: Path) -> None:
+    """What it needs is gone from the bucket. It is told of and waited for a while, once; and carried out should that come back."""
+    world, (b, a, c) = team(quick_path, {"f": "1", "g": "2", "h": "3"}, "a", "c")
+    staged_by(a)
+    cut_short(world, a)
+    digits = hashlib.sha256(b"n").hexdigest()
+    world.remove(f".dorky/objects/{digits[:2]}/{digits}")
+    for text in ("c's", "c's again"):
+        c.write("g", text)
+        c.stage.stage(["g"])
+        began = c.clock.monotonic()
+        c.pushes.push("after it")
+        assert "cannot be brought to its end" in c.engine.warnings["push"][0]
+    assert c.clock.monotonic() - began < 10
+    b.write("mine", "b's")
+    b.commits.commit("m")
+    assert "d/new" not in world.objects()
+    assert commits(world, 2)[-1] == world.objects()
+    assert world.objects().items() >= {"g": "c's again", "mine": "b's"}.items()
+    world.put(f".dorky/objects/{digits[:2]}/{digits}", "n")
+    b.settle()
+    for _ in range(40):
+        b.step(3)
+    assert world.objects()["d/new"] == "n"
+    assert world.keys(PLANS) == []

@@ -22,6 +22,10 @@ def convert_file(asked: Conversion, source: str, target: str, rejects: str, *, f
     for place in (target, rejects):
         if os.path.isdir(place) or (not force and os.path.lexists(place)):
             raise _taken(place)
+        if os.path.exists(place) and os.path.exists(source) and os.path.samefile(place, source):
+            raise Refused(f"{place} is the file that is read", code="exists", hint="name another file to write")
+    if os.path.realpath(target) == os.path.realpath(rejects):
+        raise Refused(f"{target} cannot hold the rejects as well", code="exists", hint="name another file for them")
     try:
         with (
             open(source, "rb") as given,
