@@ -62,10 +62,6 @@ _SCRATCH = "a file without a name, for a look at a remote table"
 _EARLY = "told, but done before the story arms its victim"
 UNREACHED: dict[Site, str] = {
     ("sql COMMIT", "freezing.Freezing.at_start"): "a row that another version wrote; without it nothing is held back",
-    (
-        "sql COMMIT",
-        "commits.ask_what_they_hold",
-    ): "it marks paths to be looked at: unmarked, they are marked when it is asked again",
     ("sql COMMIT", "checkout.Checkout._observe"): "it fills a temporary table alone, and reads it",
     ("os.makedirs", "tables.filesystem.DorkyFileSystem.get_file"): "a client's own folder, wherever its caller says",
     ("os.mkdir", "npm_folder.retire"): _NPM,
