@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import hashlib
 import os
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,10 @@ import pytest
 from dorkyd.api import calls
 from dorkyd.api.failures import BadRequest, Conflict, NotFound
 from dorkyd.client import AsyncDorkyClient
+from dorkyd.core.metadata import sha256
 from dorkyd.keys import KeyHome, new_identity, own_key
 from dorkyd.tables import sources
+from dorkyd.tables.kept import key_of
 from tests.daemons import wait_until
 from tests.tables.served import FULL, Served, from_bucket, long_taxi, nested, served, taxi
 
@@ -100,6 +103,8 @@ def test_the_very_file_is_here(served: Served, monkeypatch: pytest.MonkeyPatch) 
     served.client.write_table("p:here.parquet", table)
     file = served.place.daemon.root / "here.parquet"
     wait_until("it is in the folder", file.exists)
+    facts = served.place.base / "bucket" / "prefix" / key_of(sha256(hashlib.sha256(file.read_bytes()).hexdigest()))
+    wait_until("nobody looks at it any more", facts.exists)
     found, spent = served.cost(lambda: served.client.read_table("p:here.parquet"))
     assert found.equals(table)
     assert spent == {"HEAD": 1}
