@@ -11,10 +11,12 @@ from typing import TypeVar
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests import compiled, devices, leaks, servers
+from tests import compiled, devices, leaks, scratch, servers
 from tests.servers import GcsProcess, Server
 
 T = TypeVar("T")
+
+scratch.choose()
 
 # Machines are shared: how long an example takes says nothing.
 settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])

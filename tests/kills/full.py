@@ -10,7 +10,7 @@ import threading
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Hashable
 from dataclasses import dataclass, field
 from multiprocessing.pool import ThreadPool
 
@@ -25,6 +25,19 @@ from tests.nursery import Nursery
 STORIES = SYNC | HISTORY
 """All of them, by name."""
 
+Place = tuple[Site, str]
+"""A place of the code and when there: before, after, or while bytes flow."""
+
+
+def kind_of(point: Point) -> str:
+    """What it does."""
+    return point.op
+
+
+def place_of(point: Point) -> Place:
+    """Where it does it."""
+    return point.site, point.when
+
 
 @dataclass
 class Report:
@@ -34,6 +47,7 @@ class Report:
     kinds: set[str] = field(default_factory=set)
     """Of the points that were passed."""
     killed_kinds: set[str] = field(default_factory=set)
+    killed_places: set[Place] = field(default_factory=set)
     counts: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -52,12 +66,13 @@ def tell(
     report: Report,
     *,
     choose: Callable[[Point], str] | None,
+    of: Callable[[Point], Hashable] = kind_of,
     kill: bool = True,
     only: tuple[str, ...] = ("",),
     in_a_row: int = 1,
 ) -> None:
     """Tell one story without a kill and then with one at every point; with `choose`, only at the first point by that order
-    of each kind that was not killed at yet. `only`: points whose words contain one of these.
+    of each kind (or place: `of`) that was not killed at yet. `only`: points whose words contain one of these.
     """
     began = time.monotonic()
     counts: Counter[str] = Counter()
@@ -73,7 +88,9 @@ def tell(
             left = [point for point, _ in points] if kill else []
             while left:
                 if choose is not None:
-                    left = _of_new_kinds(left, report.killed_kinds, choose)
+                    with report.lock:
+                        known = {*report.killed_kinds, *report.killed_places}
+                    left = _of_new(left, known, choose, of)
                 row = left[:in_a_row]
                 if not row:
                     break
@@ -87,7 +104,8 @@ def tell(
                 counts["killed"] += died
                 counts["not passed again"] += died == 0
                 with report.lock:
-                    report.killed_kinds |= {point.op for point in row[:died]}
+                    report.killed_kinds |= {kind_of(point) for point in row[:died]}
+                    report.killed_places |= {place_of(point) for point in row[:died]}
                 del left[: max(died, 1)]
     except Exception:
         counts["failed"] += 1
@@ -98,12 +116,14 @@ def tell(
     _say(f"{scheme} {name}: {said}; {time.monotonic() - began:.0f} s")
 
 
-def _of_new_kinds(points: list[Point], known: set[str], choose: Callable[[Point], str]) -> list[Point]:
+def _of_new(
+    points: list[Point], known: Collection[Hashable], choose: Callable[[Point], str], of: Callable[[Point], Hashable]
+) -> list[Point]:
     """The first point by that order of each kind that is not known, as they follow in the story."""
-    chosen: dict[str, Point] = {}
+    chosen: dict[Hashable, Point] = {}
     for point in sorted(points, key=choose):
-        chosen.setdefault(point.op, point)
-    return [point for point in points if point.op not in known and chosen[point.op] is point]
+        chosen.setdefault(of(point), point)
+    return [point for point in points if of(point) not in known and chosen[of(point)] is point]
 
 
 def _say(*lines: str) -> None:
@@ -116,6 +136,11 @@ def main() -> int:
     """Run it. Returns the exit code."""
     parser = argparse.ArgumentParser("python -m tests.kills", description=__doc__)
     parser.add_argument("--full", action="store_true", help="kill at every point of every story")
+    parser.add_argument(
+        "--places",
+        action="store_true",
+        help="kill once at every place of the code that a story passes, before and after",
+    )
     parser.add_argument("--scheme", action="append", choices=["s3", "file", "gs"], help="kinds of bucket; default: all")
     parser.add_argument("--story", action="append", help="stories whose names contain this; default: all")
     parser.add_argument("--op", action="append", help="points whose words contain this; default: all")
@@ -140,14 +165,21 @@ def main() -> int:
             tell,
             nursery,
             report=report,
-            choose=None,
-            kill=asked.full,
+            choose=str if asked.places else None,
+            of=place_of,
+            kill=asked.full or asked.places,
             only=tuple(asked.op or [""]),
             in_a_row=asked.in_a_row,
         )
         pool.starmap(one, work, chunksize=1)
     servers.stop_all()
     _say("in all: " + ", ".join(f"{count} {what}" for what, count in sorted(report.counts.items())))
+    if asked.places:
+        never = {site for site in report.sites if site[0] != "statement"} - {site for site, _ in report.killed_places}
+        _say(
+            f"places killed at: {len(report.killed_places)}; never: {len(never)}",
+            *(f"  {one}" for one in sorted(never)),
+        )
     if not (asked.story or asked.op):
         for what, found in (
             ("not reached", (sites() | written()) - report.sites - UNREACHED.keys()),
