@@ -13,6 +13,7 @@ import hashlib
 import os
 import random
 import secrets
+import time
 from pathlib import Path
 
 from dorkyd.renames import AtomicRenames
@@ -207,8 +208,11 @@ def mine(root: Path) -> dict[str, bytes]:
     return {path: data for path, data in read_folder(root).items() if not path.startswith(".dorky/")}
 
 
-def assert_settled(place: Place, account: Account, *daemons: RealDaemon) -> None:
-    """Equal everywhere, nothing lost, no leftovers, and at rest."""
+def assert_settled(place: Place, account: Account, *daemons: RealDaemon, upkeep_s: float = 0.0) -> None:
+    """Equal everywhere, nothing lost, no leftovers, and at rest. `upkeep_s`: by then the bucket's log is shortened, which is not
+    rest.
+    """
+    over = time.monotonic() + upkeep_s
     first, *others = ({p: (data, mode) for p, (data, mode, _) in d.tree().items()} for d in daemons)
     for other in others:
         differ = [p for p in first.keys() | other.keys() if first.get(p) != other.get(p)]
@@ -231,6 +235,7 @@ def assert_settled(place: Place, account: Account, *daemons: RealDaemon) -> None
         assert (str(status.state), status.problems, status.halt) == ("in-sync", 0, None), status
         left = read_folder(daemon.root / ".dorky" / "tmp").keys() - {".clock"}
         assert not left, f"{daemon.name}: staging still holds {sorted(left)[:5]}"
+    wait_until("upkeep has been there", lambda: time.monotonic() >= over, upkeep_s + 60)
     assert_at_rest(*daemons)
 
 
