@@ -17,6 +17,8 @@ def choose() -> None:
     """For this process and all that it starts, unless somebody has chosen (`TMPDIR`)."""
     if "TMPDIR" in os.environ or os.environ.get("DORKY_FULL") == "1" or not os.access(MEMORY, os.W_OK | os.X_OK):
         return
+    if os.statvfs(MEMORY).f_flag & os.ST_NOEXEC:
+        return  # programs of the tests' own lie there as well
     if shutil.disk_usage(MEMORY).free >= NEEDED_BYTES:
         os.environ["TMPDIR"] = MEMORY
         tempfile.tempdir = None
