@@ -17,7 +17,7 @@ from dorkyd.collection import Collection
 from dorkyd.commit_cache import CommitCache
 from dorkyd.commit_store import CommitStore
 from dorkyd.commits import Commits
-from dorkyd.core.commits import CommitFile, CommitId
+from dorkyd.core.commits import CommitFile, CommitId, covers
 from dorkyd.core.garbage import Kept
 from dorkyd.core.metadata import sha256
 from dorkyd.core.model import Path
@@ -80,7 +80,8 @@ def _check_out(play: Play, device: Device, step: CheckOut) -> None:
         return
     wanted = found[step.pick % len(found)]
     before = device.tree()
-    files = commits.show(wanted.id)[1].by_path
+    commit = commits.show(wanted.id)[1]
+    files = commit.by_path
     for path, text in before.items():
         if path not in files or not _is_of(play, files[Path(path)], text.encode()):
             play.account.gives_up(path, text)
@@ -99,6 +100,9 @@ def _check_out(play: Play, device: Device, step: CheckOut) -> None:
     if not done.unlike and not within:
         rules = device.engine.rules()
         here = {p: text.encode() for p, text in device.tree().items() if not rules.skip(Path(p), False)}
+        # What the author's device ignored is said neither to be there nor to be gone.
+        unseen = covers(commit.unseen)
+        here = {p: data for p, data in here.items() if p in files or not unseen(Path(p))}
         assert here.keys() == files.keys(), "a checkout that is not what it says"
         assert all(_is_of(play, files[Path(p)], data) for p, data in here.items()), (
             "a checkout that is not what it says"
