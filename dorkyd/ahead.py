@@ -48,13 +48,18 @@ class Paging:
 
 
 def one_ahead(pages: Iterator[T], ask: Ask) -> Iterator[T]:
-    """The same pages, and in their place the same exception. Whoever gives up leaves at most one page behind, which ends
-    by itself.
+    """The same pages, and in their place the same exception. The first is asked for now. Whoever gives up leaves at most one
+    page behind, which ends by itself.
     """
-    coming = ask(pages)
-    while (page := coming()) is not None:
-        coming = ask(pages)
-        yield page
+    first = ask(pages)
+
+    def come() -> Iterator[T]:
+        coming = first
+        while (page := coming()) is not None:
+            coming = ask(pages)
+            yield page
+
+    return come()
 
 
 def in_two(
@@ -66,6 +71,12 @@ def in_two(
     store's own business. If it does not meet it (somebody removed it meanwhile), it is the whole by itself.
     """
     beginnings, later = one_ahead(first, ask), one_ahead(second, ask)
+    return _meeting(beginnings, later, key)
+
+
+def _meeting(
+    beginnings: Iterator[Sequence[T]], later: Iterator[Sequence[T]], key: Callable[[T], str]
+) -> Iterator[Sequence[T]]:
     begun = next((page for page in later if page), None)
     if begun is None:
         yield from beginnings

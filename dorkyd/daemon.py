@@ -7,7 +7,9 @@ thread and a watcher thread; one pool moves bytes for all; the API has its own l
 from __future__ import annotations
 
 import argparse
+import contextlib
 import fcntl
+import gc
 import json
 import logging
 import os
@@ -23,15 +25,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path as FilePath
-
-from apscheduler.schedulers.background import BackgroundScheduler
+from typing import TYPE_CHECKING
 
 import dorkyd
 from dorkyd import allocator, config
 from dorkyd.activation import passed_socket
 from dorkyd.ahead import Paging, on_a_thread
-from dorkyd.api.server import ApiServer
-from dorkyd.api.tcp import TcpDoor
 from dorkyd.buckets import open_bucket, prepare
 from dorkyd.buckets.limits import Limited, Limits, Pair
 from dorkyd.buckets.retry import Patience, Retrying
@@ -62,6 +61,9 @@ from dorkyd.sampling import Sampling
 from dorkyd.tables.harvesting import Workroom
 from dorkyd.watcher import OsWatcher
 
+if TYPE_CHECKING:
+    from dorkyd.api.tcp import TcpDoor
+
 _log = logging.getLogger("dorkyd.daemon")
 
 TICK_S = 2.0
@@ -73,6 +75,8 @@ _IN_TWO_OVER = 10_000
 """Objects. A listing of fewer is a few requests."""
 OPEN_S = 10.0
 """How long ready waits for the journals: a disk that hangs must not keep the other projects from being served."""
+HEAD_START_S = 1.5
+"""How long loading the API waits for buckets to answer, and so to work on their listings meanwhile."""
 STOP_S, STOP_OFFLINE_S = WIND_DOWN_S + 2.0, 2.0
 """How long the end of the daemon waits for all projects, and for one whose bucket is offline. Then it is as a kill, which
 every project survives.
@@ -308,38 +312,53 @@ class Daemon:
         for folder in (homes.state_dir, homes.run_dir):
             make_private(folder)
         lock = _lock(homes.state_dir / "daemon.lock")
-        api = ApiServer(self, str(homes.socket), os.getuid(), given=self.given)
-        self._tcp = TcpDoor(self, homes.state_dir / "token")
-        scheduler = BackgroundScheduler(daemon=True)
-        scheduler.add_job(self._purge, "interval", seconds=PURGE_EVERY_S)
-        try:
+        with contextlib.ExitStack() as ends:
+            ends.callback(self._ended, lock)
             self._apply(self.loaded)
+            # Loaded only now, which takes as long as all before it.
+            self._wait_for(lambda runner: runner.asked, HEAD_START_S)
+            from apscheduler.schedulers.background import BackgroundScheduler  # noqa: PLC0415
+
+            from dorkyd.api.server import ApiServer  # noqa: PLC0415
+            from dorkyd.api.tcp import TcpDoor  # noqa: PLC0415
+
+            sys.setswitchinterval(SWITCH_S)
+            # What was loaded stays: nobody needs to look for garbage among it.
+            gc.freeze()
+            gc.enable()
+            scheduler = BackgroundScheduler(daemon=True)
+            scheduler.add_job(self._purge, "interval", seconds=PURGE_EVERY_S)
+            api = ApiServer(self, str(homes.socket), os.getuid(), given=self.given)
+            ends.callback(api.stop)
+            self._tcp = TcpDoor(self, homes.state_dir / "token")
+            ends.callback(self._tcp.close)
             api.start()
             self._tcp.follow(self.loaded.settings.listen)
             scheduler.start()
+            ends.callback(scheduler.shutdown, wait=False)
             _write_daemon_file(homes.state_dir / "daemon.json", api.path, stays=self.given is not None)
-            self._wait_for_journals()
+            self._wait_for(lambda runner: runner.opened, OPEN_S)
             self.notifier.ready()
             _log.info("verb=start pid=%d socket=%s", os.getpid(), api.path)
             # A keyring may wait for somebody who is asked to open it.
             threading.Thread(target=self._recall, name="recall", daemon=True).start()
+            ends.callback(self._ending_now)
             self._serve(self._tcp)
-        finally:
-            self.notifier.stopping()
-            (homes.state_dir / "daemon.json").unlink(missing_ok=True)
-            self._tcp.close()
-            api.stop()
-            if scheduler.running:
-                scheduler.shutdown(wait=False)
-            self._workroom.close()
-            self._stop_all()
-            self._pool.close()
-            os.close(lock)
-            _log.info("verb=stop pid=%d", os.getpid())
 
-    def _wait_for_journals(self) -> None:
-        deadline = time.monotonic() + OPEN_S
-        while time.monotonic() < deadline and not all(runner.opened for runner in list(self._runners.values())):
+    def _ending_now(self) -> None:
+        self.notifier.stopping()
+        (self.loaded.homes.state_dir / "daemon.json").unlink(missing_ok=True)
+
+    def _ended(self, lock: int) -> None:
+        self._workroom.close()
+        self._stop_all()
+        self._pool.close()
+        os.close(lock)
+        _log.info("verb=stop pid=%d", os.getpid())
+
+    def _wait_for(self, done: Callable[[ProjectRunner], bool], limit_s: float) -> None:
+        deadline = time.monotonic() + limit_s
+        while time.monotonic() < deadline and not all(done(runner) for runner in list(self._runners.values())):
             if self._ending.wait(timeout=0.01):
                 return
 
@@ -470,6 +489,8 @@ SWITCH_S = 0.02
 """How long a thread may go on while others want to: our threads give way at every system call of their own accord, and being
 stopped in between costs a first sync a twelfth of its CPU (`docs/performance.md`).
 """
+STARTING_SWITCH_S = 0.0005
+"""The same while the API is loaded, which never gives way by itself: engines that wait for the system must not wait for that."""
 
 
 def _login_name() -> str:
@@ -482,7 +503,7 @@ def _login_name() -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of `dorkyd`. Returns the exit code."""
-    sys.setswitchinterval(SWITCH_S)
+    sys.setswitchinterval(STARTING_SWITCH_S)
     allocator.return_large_buffers()
     parser = argparse.ArgumentParser("dorkyd", description="Keeps project folders in sync with buckets you own.")
     parser.add_argument("--version", action="version", version=f"dorkyd {dorkyd.__version__}")

@@ -315,6 +315,11 @@ class Engine:
         return self._open.journal if self._open is not None else None
 
     @property
+    def met(self) -> bool:
+        """The bucket was proved and is this project's."""
+        return self._open is not None and self._open.contact.met
+
+    @property
     def bucket(self) -> Bucket | None:
         """None while the folder is not open."""
         return self._open.contact.bucket if self._open is not None else None
@@ -826,7 +831,6 @@ class Engine:
             self._rules_changed(self._open)
         if journal.get("mode") != self.project.mode:
             self._mode_changed(journal)
-        local.watch()
         if opened.started_over:
             self._settle_installs(self._open, self.clock.monotonic())
             with journal.atomic():
@@ -874,6 +878,8 @@ class Engine:
         if now >= local.scan_due:
             if local.load_rules():
                 self._rules_changed(o)
+                local.unwatch()
+            if local.watcher is None:
                 local.watch()
             unknown = local.scan(None, now).unknown
             o.retries.complete_look(unknown, _LOCAL_CODES)

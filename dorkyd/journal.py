@@ -11,7 +11,7 @@ import os
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path as FilePath
@@ -40,6 +40,22 @@ class Dirty:
     """The bucket must be asked before deciding; False: what the journal knows of the object still stands."""
     mark: int
     """Rises with every marking: a path is clean only if it was not marked again meanwhile."""
+
+
+Shown = tuple[Path, Version, int | None]
+"""What a listing tells of an object: path, version, and time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What a scan met, beside what is known."""
+
+    met: int
+    """Regular files."""
+    changed: list[Path]
+    """Those that changed or were never agreed on."""
+    missing: list[Path]
+    """Known to base or seen, and not met."""
 
 
 @dataclass(slots=True)
@@ -286,6 +302,10 @@ class Journal:
         for (path,) in self._conn.execute(f"SELECT path FROM base{where} ORDER BY path", values):
             yield Path(path)
 
+    def base_paths_with(self, text: str) -> list[Path]:
+        """Paths agreed on that have this text in them."""
+        return [Path(row[0]) for row in self._conn.execute("SELECT path FROM base WHERE instr(path, ?) > 0", (text,))]
+
     def bases_with(self, digest: Digest) -> list[Path]:
         """Where both sides hold this content."""
         return [Path(row[0]) for row in self._conn.execute("SELECT path FROM base WHERE digest = ?", (digest,))]
@@ -483,23 +503,38 @@ class Journal:
         self._rising += 1
         return self._rising
 
-    def listing_shows(self, began: int, shown: Iterable[tuple[Path, Version, int | None]]) -> list[Path]:
-        """Take in what a page shows: path, version and time. Returns the paths for `listing_page`, which would change
-        nothing for the others: nearly all, nearly always.
+    def listing_shows(self, began: int, shown: Sequence[Shown]) -> list[Path]:
+        """Take in what a page shows. Returns the paths for `listing_page`, which would change nothing for the others: nearly
+        all, nearly always.
         """
-        self._conn.execute(
-            "CREATE TEMP TABLE IF NOT EXISTS page (path TEXT PRIMARY KEY, version TEXT, modified INTEGER) WITHOUT ROWID"
-        )
-        self._conn.execute("DELETE FROM temp.page")
-        self._conn.executemany("INSERT OR REPLACE INTO temp.page VALUES (?, ?, ?)", shown)
-        self._conn.execute("INSERT OR IGNORE INTO temp.listed SELECT path FROM temp.page")
-        # A time that one of the two does not know matches any.
+        self._conn.executemany("INSERT OR IGNORE INTO temp.listed VALUES (?)", [(path,) for path, _, _ in shown])
+        known = self._between(shown)
+        differ: list[Path] = []
+        for path, version, modified in shown:
+            row = known.get(path)
+            if row is not None:
+                was, was_modified, learned = row
+                # A time that one of the two does not know matches any.
+                other_time = was_modified != modified and was_modified is not None and modified is not None
+                if learned >= began or (was == version and not other_time):
+                    continue
+            differ.append(path)
+        return differ
+
+    def _between(self, shown: Sequence[Shown]) -> dict[str, tuple[str, int | None, int]]:
+        """Version, time and row of the objects that are known of a page, which nearly always are all that are known between
+        its first and its last key.
+        """
+        names = [path for path, _, _ in shown]
+        if not names:
+            return {}
+        columns, most = "SELECT path, version, modified, row FROM remote WHERE path", 2 * len(names)
         rows = self._conn.execute(
-            "SELECT p.path FROM temp.page p LEFT JOIN remote r ON r.path = p.path"
-            " WHERE r.path IS NULL OR r.row < ? AND (r.version != p.version OR r.modified != p.modified)",
-            (began,),
-        )
-        return [Path(row[0]) for row in rows]
+            f"{columns} BETWEEN ? AND ? ORDER BY path LIMIT ?", (min(names), max(names), most + 1)
+        ).fetchall()
+        if len(rows) > most:
+            rows = [row for name in names for row in self._conn.execute(f"{columns} = ?", (name,))]
+        return {path: (version, modified, row) for path, version, modified, row in rows}
 
     def listing_page(self, began: int, page: Sequence[tuple[Path, Remote]]) -> list[Path]:
         """Take in a page. Rows learned since the listing began stand; all others that differ are replaced and
@@ -583,41 +618,42 @@ class Journal:
             ),
         )
 
-    def scan_begins(self) -> None:
-        """Start a scan."""
-        self._conn.execute(
-            "CREATE TEMP TABLE IF NOT EXISTS scanned (path TEXT PRIMARY KEY, size INTEGER, mtime_ns INTEGER,"
-            " ctime_ns INTEGER, inode INTEGER) WITHOUT ROWID"
-        )
-        self._conn.execute("DELETE FROM temp.scanned")
+    # --- scans: the folder and what is known of it, read side by side in one order ------------------------------------
 
-    def scan_entries(self, entries: Sequence[Entry]) -> None:
-        """Take in some of what a scan met."""
-        self._conn.executemany(
-            "INSERT OR REPLACE INTO temp.scanned VALUES (?, ?, ?, ?, ?)",
-            ((e.path, e.stat.size, e.stat.mtime_ns, e.stat.ctime_ns, e.stat.inode) for e in entries),
-        )
-
-    def scan_ends(self, under: Path | None) -> tuple[list[Path], list[Path]]:
-        """Paths that changed or were never agreed on, and paths known to base or seen that the scan did not meet."""
-        changed = self._conn.execute(
-            "SELECT s.path FROM temp.scanned s LEFT JOIN seen k ON k.path = s.path LEFT JOIN base b ON b.path = s.path"
-            " WHERE k.path IS NULL OR b.path IS NULL OR k.digest != b.digest OR k.size != s.size"
-            " OR k.mtime_ns != s.mtime_ns OR k.ctime_ns != s.ctime_ns OR k.inode != s.inode"
-            " OR max(s.mtime_ns, s.ctime_ns) >= k.at_ns - ?",
-            (RACY_NS,),
-        )
+    def scanned(self, entries: Iterable[Entry], under: Path | None) -> Scan:
+        """Compare what a scan of the folder (or of the folder `under` in it) meets, in the order of the paths, with what is
+        known. What comes out of order is told of needlessly. Nothing may be written meanwhile.
+        """
         where, values = _range(under)
-        missing = self._conn.execute(
-            "SELECT path FROM (SELECT path FROM base UNION SELECT path FROM seen)"
-            f"{where}{' AND' if where else ' WHERE'} path NOT IN (SELECT path FROM temp.scanned)",
-            values,
+        rows = self._conn.execute(
+            "SELECT k.path, k.size, k.mtime_ns, k.ctime_ns, k.inode, k.at_ns, k.digest = b.digest"
+            f" FROM seen k LEFT JOIN base b ON b.path = k.path{where.replace('path', 'k.path')}"
+            " UNION ALL SELECT b.path, NULL, NULL, NULL, NULL, 0, 0 FROM base b"
+            f" WHERE b.path NOT IN (SELECT path FROM seen){where.replace(' WHERE', ' AND').replace('path', 'b.path')}"
+            " ORDER BY 1",
+            values * 2,
         )
-        return [Path(row[0]) for row in changed], [Path(row[0]) for row in missing]
-
-    def scanned_count(self) -> int:
-        """Regular files the scan met."""
-        return int(self._conn.execute("SELECT count(*) FROM temp.scanned").fetchone()[0])
+        changed: list[Path] = []
+        missing: list[Path] = []
+        met = 0
+        with closing(rows):
+            row = next(rows, None)
+            for path, stat, _ in entries:
+                met += 1
+                while row is not None and row[0] < path:
+                    missing.append(Path(row[0]))
+                    row = next(rows, None)
+                if row is None or row[0] != path:
+                    changed.append(path)
+                    continue
+                racy = max(stat.mtime_ns, stat.ctime_ns) >= row[5] - RACY_NS
+                if racy or stat != row[1:5] or not row[6]:
+                    changed.append(path)
+                row = next(rows, None)
+            if row is not None:
+                missing.append(Path(row[0]))
+            missing += [Path(row[0]) for row in rows]
+        return Scan(met, changed, missing)
 
     # --- inside -------------------------------------------------------------------------------------------------
 

@@ -9,7 +9,6 @@ import hashlib
 import math
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
-from itertools import islice
 
 from dorkyd.core.ignore import IgnoreRules
 from dorkyd.core.metadata import sha256
@@ -23,7 +22,6 @@ from dorkyd.ports import ABSENT, Entry, Folder, Known, Marks, Observation, Watch
 IGNORE_FILE = Path(".dorkyignore")
 _IGNORE_BYTES = 1024 * 1024
 """An ignore file is read no further."""
-_SCAN_SLICE = 2000
 _CHUNK_BYTES = 1024 * 1024
 _CROWD = 256
 """Of more marks at once it is not asked which of them tell of what is known already."""
@@ -221,24 +219,20 @@ class LocalSide:
         unknown: list[Problem] = []
         fresh: list[Path] = []
         recent_ns = self.folder.now_ns() - int(self.project.settle_s * 1e9)
-        journal.scan_begins()
-        entries = self._entries(under, unknown, fresh, recent_ns)
-        while some := list(islice(entries, _SCAN_SLICE)):
-            journal.scan_entries(some)
-        changed, missing = journal.scan_ends(under)
+        found = journal.scanned(self._entries(under, unknown, fresh, recent_ns), under)
         blind = [problem.path for problem in unknown]
-        gone = [path for path in missing if not any(path == b or is_under(path, b) for b in blind)]
+        gone = [path for path in found.missing if not any(path == b or is_under(path, b) for b in blind)]
         with journal.atomic():
-            journal.mark(changed)
+            journal.mark(found.changed)
             journal.mark(gone)
         recent = set(fresh)
-        for path in changed:
+        for path in found.changed:
             if path in recent and path not in self._quiet and path not in self._settled:
                 self._quiet[path] = _Quiet(now, now)
         if under is not None and under in blind:
             with journal.atomic():
                 journal.mark([under])
-        return Scanned(journal.scanned_count(), tuple(unknown))
+        return Scanned(found.met, tuple(unknown))
 
     def _entries(
         self, under: Path | None, unknown: list[Problem], fresh: list[Path], recent_ns: int

@@ -16,7 +16,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from dorkyd.core.dotenv import decode, is_env
+from dorkyd.core.dotenv import ENV, decode, is_env
 from dorkyd.core.env_merge import MOST_BYTES, Merged, merge
 from dorkyd.core.metadata import sha256
 from dorkyd.core.model import (
@@ -94,7 +94,7 @@ class Merging:
     def at_start(self) -> None:
         """Keep what is in sync already and was not kept: an older version wrote the journal, or somebody emptied `.dorky`."""
         kept = set(self.folder.all_kept())
-        for path in [path for path in self.journal.base_paths() if is_env(path)]:
+        for path in filter(is_env, self.journal.base_paths_with(ENV)):
             base, known = self.journal.base(path), self.journal.known(path)
             if base is not None and known is not None and known.digest == base.digest and base.digest not in kept:
                 self._keep_file(path, path, Local(known.digest, 0, known.stat))

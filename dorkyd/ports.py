@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import BinaryIO, Protocol, runtime_checkable
+from typing import BinaryIO, NamedTuple, Protocol, runtime_checkable
 
 from dorkyd.core.model import Digest, Local, Path, Problem, ReplicaId, StatTuple, Version
 from dorkyd.core.settings import Bandwidth
@@ -34,8 +34,7 @@ class ObjectInfo:
     """What a reading yields is not the stored bytes (`dorkyd.sealing`): `size` is theirs, and says nothing of what comes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
+class Listed(NamedTuple):
     """One object state, as a listing tells it: without metadata."""
 
     key: str
@@ -312,8 +311,7 @@ class Versioned(Protocol):
 # --- folder ----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A regular file met by a scan: its stat, not its content."""
 
     path: Path
@@ -419,7 +417,8 @@ class Folder(Protocol):
 
     # looking
     def scan(self, skip: Callable[[Path, bool], bool], under: Path | None = None) -> Iterator[Entry | Problem]:
-        """Every regular file below the root (or the folder `under`), and a Problem for all else that is no folder.
+        """Every regular file below the root (or the folder `under`) in the order of the paths, and a Problem for all else that
+        is no folder.
 
         `skip(path, is_folder)` True leaves the path, and all below it, out. An unreadable folder and another
         file system's mount point are each one Problem with the folder's path: all below it is unknown, not absent.

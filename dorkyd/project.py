@@ -197,6 +197,12 @@ class ProjectRunner:
         engine = self._engine
         return engine.journal is not None or engine.held is not None or engine.trouble is not None
 
+    @property
+    def asked(self) -> bool:
+        """The bucket answered for the first time, or there is a reason why not that status tells."""
+        engine = self._engine
+        return engine.met or engine.held is not None or engine.trouble is not None
+
     def _run(self) -> None:
         engine = self._engine
         while not self._stopping.is_set():

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 
 from dorkyd.batch_rows import PASSED_AT
 from dorkyd.core import metadata, paths
@@ -43,6 +44,7 @@ _STRANGE = 10_000
 """Keys that can never be files here of which a listing tells; there may be any number."""
 _PASSED = "log_passed"
 """Where the journal keeps the number up to which entries were passed over unread."""
+_SHOWN = attrgetter("key", "version", "modified")
 _RACES = 50
 """How often an announcement yields to entries of others before it waits for the next cycle."""
 
@@ -438,26 +440,28 @@ class RemoteSide:
             if self.journal.get("listed") is not None:
                 self._unexplained = {*self._differed, *lost} - self._told - self._told_before
             return lost, self._strange
-        shown: dict[Path, Listed] = {}
-        for listed in page:
-            if paths.is_folder_marker(listed.key):
-                continue
-            problem = paths.key_problem(listed.key)
-            if problem is not None:
-                if len(self._strange) < _STRANGE:
-                    self._strange.append(problem)
-                continue
-            shown[Path(listed.key)] = listed
-        self.store_told(max((listed.modified or 0 for listed in shown.values()), default=None))
+        shown = page if paths.are_plain([listed.key for listed in page]) else list(self._speakable(page))
+        self.store_told(max([listed.modified or 0 for listed in shown], default=None))
         with self.journal.atomic():
-            differ = self.journal.listing_shows(
-                self._began, ((path, listed.version, listed.modified) for path, listed in shown.items())
+            differ = set(self.journal.listing_shows(self._began, list(map(_SHOWN, shown))))
+            changed = self.journal.listing_page(
+                self._began, [(Path(listed.key), _remote(listed)) for listed in shown if listed.key in differ]
             )
-            changed = self.journal.listing_page(self._began, [(path, _remote(shown[path])) for path in differ])
             if self.journal.get("listed") is not None and len(self._differed) < _COMPARED:
                 self._differed.update(changed)
             self.mark_clashes(changed)
         return None
+
+    def _speakable(self, page: Iterable[Listed]) -> Iterator[Listed]:
+        """Those that are files here; why the others never can be is kept."""
+        for listed in page:
+            if paths.is_folder_marker(listed.key):
+                continue
+            problem = paths.key_problem(listed.key)
+            if problem is None:
+                yield listed
+            elif len(self._strange) < _STRANGE:
+                self._strange.append(problem)
 
     # --- rows ---------------------------------------------------------------------------------------------------
 

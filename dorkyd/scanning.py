@@ -40,51 +40,59 @@ class _Pending:
 def scan(root: int, skip: Skip, under: Path | None, *, folds: bool) -> Iterator[Entry | Problem]:
     """As `Folder.scan`, below an open root. Holds one folder open at a time, so neither depth nor breadth costs fds."""
     if under is None:
-        pending = [_Pending("", ())]
+        first = _Pending("", ())
     else:
         if any(skip(folder, True) for folder in (*paths.ancestors(under), under)):
             return
         try:
-            pending = [_Pending(under, _names_on_disk(root, under, folds=folds))]
+            first = _Pending(under, _names_on_disk(root, under, folds=folds))
         except Missing:
             return
         except PathProblem as exc:
             yield problem(under, exc)
             return
-    while pending:
-        folder = pending.pop()
-        try:
-            found, below = _read(root, folder, skip, folds=folds)
-        except Missing:
-            continue
-        except PathProblem as exc:
-            found, below = [problem(Path(folder.path), exc)], []
-        yield from found
-        pending += below
+    open_at: list[Iterator[Entry | Problem | _Pending]] = [iter([first])]
+    while open_at:
+        for met in open_at[-1]:
+            if not isinstance(met, _Pending):
+                yield met
+                continue
+            try:
+                open_at.append(iter(_read(root, met, skip, folds=folds)))
+            except Missing:
+                continue
+            except PathProblem as exc:
+                yield problem(Path(met.path), exc)
+                continue
+            break
+        else:
+            open_at.pop()
 
 
-def _read(root: int, folder: _Pending, skip: Skip, *, folds: bool) -> tuple[list[Entry | Problem], list[_Pending]]:
-    """What one folder holds: what to yield, and the folders to read after it."""
+def _read(root: int, folder: _Pending, skip: Skip, *, folds: bool) -> list[Entry | Problem | _Pending]:
+    """What one folder holds: what to yield, and where among it the folders below it are to be read, so that all comes in
+    the order of the paths.
+    """
     prefix = f"{folder.path}/" if folder.path else ""
-    found: list[Entry | Problem] = []
-    below: list[_Pending] = []
+    problems: list[Entry | Problem | _Pending] = []
+    found: dict[str, Entry | _Pending] = {}
     with open_folder(root, folder.names, folder.path) as fd, _unreadable(folder.path), os.scandir(fd) as entries:
         for entry in entries:
             name = unicodedata.normalize("NFC", entry.name) if folds else entry.name
-            if paths.is_reserved(name):
-                continue
             path = Path(prefix + name)
-            # The usual name costs no check: ASCII is UTF-8, and a short path has no long component.
-            wrong = _unspeakable(path) if len(path) > _SHORT or not path.isascii() else None
-            if wrong is not None:
-                if not skip(wrong.path, entry.is_dir(follow_symlinks=False)):
-                    found.append(wrong)
-                continue
+            # The usual name costs one check: ASCII is UTF-8, and a short path has no long component.
+            if len(path) > _SHORT or not path.isascii() or name[0] == "." or "~" in name:
+                if paths.is_reserved(name):
+                    continue
+                if (wrong := _unspeakable(path)) is not None:
+                    if not skip(wrong.path, entry.is_dir(follow_symlinks=False)):
+                        problems.append(wrong)
+                    continue
             is_folder = entry.is_dir(follow_symlinks=False)
             if skip(path, is_folder):
                 continue
             if is_folder:
-                below.append(_Pending(path, (*folder.names, entry.name)))
+                found[f"{path}/"] = _Pending(path, (*folder.names, entry.name))
                 continue
             try:
                 info = entry.stat(follow_symlinks=False)
@@ -92,13 +100,13 @@ def _read(root: int, folder: _Pending, skip: Skip, *, folds: bool) -> tuple[list
                 continue
             mode = info.st_mode
             if stat.S_ISREG(mode):
-                seen = StatTuple(info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino)
-                found.append(Entry(path, seen, mode & PERMISSION_BITS))
+                seen = StatTuple._make((info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino))
+                found[path] = Entry._make((path, seen, mode & PERMISSION_BITS))
             elif stat.S_ISDIR(mode):
                 raise Stale(f"{path}: became a folder while it was looked at")
             else:
-                found.append(special(path, mode))
-    return found, below
+                problems.append(special(path, mode))
+    return problems + [found[at] for at in sorted(found)]
 
 
 def _unspeakable(path: str) -> Problem | None:

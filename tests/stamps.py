@@ -75,7 +75,7 @@ class StampedFolder(LocalFolder):
 
     def scan(self, skip: Callable[[Path, bool], bool], under: Path | None = None) -> Iterator[Entry | Problem]:
         for met in sorted(super().scan(skip, under), key=lambda met: met.path):
-            yield replace(met, stat=self.stamps.told(met.stat)) if isinstance(met, Entry) else met
+            yield met._replace(stat=self.stamps.told(met.stat)) if isinstance(met, Entry) else met
 
     def observe(self, path: Path, known: Known | None) -> Observation:
         trusted = None

@@ -295,6 +295,31 @@ def test_a_page_marks_what_is_new_or_other(journal: Journal) -> None:
     assert journal.listed_count() == 4
 
 
+def test_nearly_all_of_a_page_is_as_known(journal: Journal) -> None:
+    """What would change nothing is not told of: equal rows, rows learned since, times that one side does not know."""
+    since, new = Path("since"), Path("new")
+    for path in (F, G, H):
+        journal.set_remote(path, REMOTE)
+    began = journal.listing_begins()
+    journal.set_remote(since, REMOTE)
+    one = Version("1")
+    page = [(F, one, 5), (G, Version("2"), 5), (H, one, 6), (new, one, 5), (since, Version("0"), 5)]
+    assert journal.listing_shows(began, page) == [G, H, new]
+    assert journal.listing_shows(began, [(F, one, None)]) == []
+    assert journal.listing_shows(began, []) == []
+    assert journal.listed_count() == 5
+
+
+def test_a_page_of_two_keys_far_apart(journal: Journal) -> None:
+    """However much is known between them, it is not read."""
+    known = [Path(f"p{n:02}") for n in range(20)]
+    for path in known:
+        journal.set_remote(path, REMOTE)
+    began = journal.listing_begins()
+    page = [(known[0], Version("1"), 5), (known[19], Version("2"), 5), (Path("p11x"), Version("1"), 5)]
+    assert journal.listing_shows(began, page) == [known[19], Path("p11x")]
+
+
 def test_an_unknown_time_matches_any(journal: Journal) -> None:
     """Where either side does not know when, the version alone speaks."""
     journal.set_remote(F, REMOTE)
@@ -372,10 +397,9 @@ def test_rows_rise_across_restarts(file: pathlib.Path, journal: Journal) -> None
 
 def scanned(journal: Journal, *entries: Entry, under: Path | None = None) -> tuple[list[Path], list[Path]]:
     """A whole scan that met these."""
-    journal.scan_begins()
-    journal.scan_entries(entries)
-    assert journal.scanned_count() == len(entries)
-    return journal.scan_ends(under)
+    found = journal.scanned(sorted(entries), under)
+    assert found.met == len(entries)
+    return found.changed, found.missing
 
 
 def agreed(journal: Journal, *paths: Path) -> None:
@@ -432,6 +456,13 @@ def test_what_was_never_agreed_is_a_change(journal: Journal) -> None:
     new = Path("new")
     changed, missing = scanned(journal, entry(F), entry(G), entry(H), entry(new))
     assert (set(changed), missing) == ({F, G, H, new}, [])
+
+
+def test_what_comes_out_of_order_is_looked_at(journal: Journal) -> None:
+    """A scan that tells of files in another order than that of their paths hides nothing."""
+    agreed(journal, F, G, H)
+    found = journal.scanned([entry(G), entry(F), entry(H, size=4)], None)
+    assert {*found.changed, *found.missing} >= {F, H}
 
 
 def test_what_the_scan_did_not_meet_is_missing(journal: Journal) -> None:

@@ -80,11 +80,11 @@ def test_whole_second_stamps_are_racy_for_longer(at: Fixture) -> None:
     from dorkyd.looking import racy
 
     seen = at.write("f")
-    coarse = replace(seen, stat=replace(seen.stat, mtime_ns=10**18, ctime_ns=10**18))
+    coarse = replace(seen, stat=seen.stat._replace(mtime_ns=10**18, ctime_ns=10**18))
     assert racy(remembered(coarse, age_ns=1_900_000_000))
     assert not racy(remembered(coarse, age_ns=2_100_000_000))
     # Programs set mtime to whole seconds; that says nothing of the file system.
-    fine = replace(seen, stat=replace(seen.stat, mtime_ns=10**18, ctime_ns=10**18 + 1))
+    fine = replace(seen, stat=seen.stat._replace(mtime_ns=10**18, ctime_ns=10**18 + 1))
     assert not racy(remembered(fine, age_ns=100_000_000))
 
 

@@ -33,6 +33,17 @@ def test_scan_yields_every_regular_file_with_its_stat(at: Fixture) -> None:
     assert list(at.folder.scan(lambda _p, _d: False)) == [Entry(Path("a/b/c.txt"), seen.stat, seen.mode)]
 
 
+def test_scan_yields_in_the_order_of_the_paths(at: Fixture) -> None:
+    """A folder stands where its files do: behind `d.txt` and `d-`, before `d0`; the order of bytes, as the journal's."""
+    names = ["d.txt", "d/b/y", "d/b", "d-", "d0", "d/b.x", "e/é", "e/z", "e/\U0001f600", "a"]
+    for name in names:
+        if name != "d/b":
+            at.write(name)
+    met = [item.path for item in at.folder.scan(lambda _p, _d: False)]
+    assert met == sorted(met, key=str.encode)
+    assert set(met) == set(names) - {"d/b"}
+
+
 def test_scan_names_what_is_neither_file_nor_folder(at: Fixture) -> None:
     """Links (even to folders), FIFOs and sockets are problems, and nothing behind them is met."""
     (at.root / "real").mkdir()

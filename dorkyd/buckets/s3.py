@@ -18,12 +18,11 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from dorkyd.buckets import s3_versions
+from dorkyd.buckets import s3_pages, s3_versions
 from dorkyd.buckets.counting import Verb
 from dorkyd.buckets.ranges import Ranges, Shape
 from dorkyd.buckets.s3_body import Checked
@@ -444,7 +443,7 @@ class S3Bucket:
         except Denied:
             return True
         # The key itself sorts before all that begin with it.
-        return any(decoded(entry, reply) == full for entry in reply.get("Contents", ()))
+        return any(decoded(row.key, reply) == full for row in s3_pages.rows(reply))
 
     def _at_end(self, key: str, if_match: Version | None, start: int) -> S3Reading:
         """What a 416 stands for: no bytes when `start` is exactly the end, another state otherwise."""
@@ -461,19 +460,16 @@ class S3Bucket:
     def _page(self, reply: Mapping[str, Any]) -> Sequence[Listed]:
         root = self._calls.full("")
         begin, page = len(root), []
-        seconds: dict[dt.datetime | None, int | None] = {}
-        for entry in reply.get("Contents", ()):
-            key = decoded(entry, reply)
+        for row in s3_pages.rows(reply):
+            key = decoded(row.key, reply)
             if not key.startswith(root) or key == root:  # the marker that consoles make for a folder
                 continue
-            version, at = version_of(entry["ETag"]), entry.get("LastModified")
-            if at not in seconds:
-                seconds[at] = seconds_of(at)
-            page.append(Listed(key[begin:], version, entry["Size"], seconds[at], md5_of(version)))
+            version = Version(row.etag)
+            page.append(Listed._make((key[begin:], version, row.size, row.modified, md5_of(version))))
         return page
 
 
-_LISTING = frozenset({"Name", "IsTruncated", "Contents", "KeyCount", "MaxKeys"})
+_LISTING = frozenset({"Name", "IsTruncated", "Contents", s3_pages.ROWS, "KeyCount", "MaxKeys"})
 """What of a listing every store tells some (https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html)."""
 
 

@@ -25,9 +25,8 @@ def parse_url(url: str) -> tuple[str, str]:
     return parts.netloc, parts.path.strip("/")
 
 
-def decoded(entry: Mapping[str, Any], reply: Mapping[str, Any]) -> str:
+def decoded(key: str, reply: Mapping[str, Any]) -> str:
     """A listed key. AWS and SeaweedFS write a space as `+`, moto as `%20`; a plus is `%2B` everywhere."""
-    key: str = entry["Key"]
     if "%" not in key and "+" not in key:
         return key
     return unquote_plus(key, errors="surrogateescape") if reply.get("EncodingType") == "url" else key

@@ -119,7 +119,9 @@ def md5_of(version: Version) -> str | None:
     """The MD5 that an ETag claims by its form: 32 hexadecimal digits, as a body sent in one request has it. Under KMS it
     is the MD5 of something else, which equals no other object's by accident.
     """
-    return version.lower() if _MD5.fullmatch(version) else None
+    if not _MD5.fullmatch(version):
+        return None
+    return version if version.islower() else version.lower()
 
 
 def seconds_of(at: dt.datetime | None) -> int | None:

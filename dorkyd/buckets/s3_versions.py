@@ -40,7 +40,7 @@ def pages(calls: Calls, prefix: str) -> Iterator[Sequence[StoredVersion]]:
         if not given or all(params.get(name) == value for name, value in given.items()):
             raise Transient("the listing of versions broke off without saying how to go on")
         if "KeyMarker" in given:
-            given["KeyMarker"] = decoded({"Key": given["KeyMarker"]}, reply)
+            given["KeyMarker"] = decoded(given["KeyMarker"], reply)
         params = {"Prefix": params["Prefix"], "EncodingType": "url", **given}
 
 
@@ -51,7 +51,7 @@ def _page(calls: Calls, reply: Mapping[str, Any]) -> list[StoredVersion]:
     ]
     page: list[tuple[bytes, float, StoredVersion]] = []
     for raw, deleted in states:
-        key = decoded(raw, reply)
+        key = decoded(raw["Key"], reply)
         if not key.startswith(root) or key == root:
             continue
         state = StoredVersion(

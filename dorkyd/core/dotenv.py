@@ -53,9 +53,13 @@ _NEEDS_NO_QUOTES = re.compile(r"[A-Za-z0-9_./:@%+,=&?~^*-]+")
 _NEW_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 
 
+ENV = ".env"
+"""Their names begin so."""
+
+
 def is_env(path: Path) -> bool:
     """A path whose name begins with `.env`, in any folder; a conflict copy of one is one."""
-    return name(without_conflict(path)).startswith(".env")
+    return name(without_conflict(path)).startswith(ENV)
 
 
 @dataclass(frozen=True, slots=True)

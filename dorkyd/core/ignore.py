@@ -128,6 +128,7 @@ class IgnoreRules:
             ]
         )
         self._built_in = _BUILT_IN
+        self._plain_names = _plain_names(self._settings, self._built_in, self._synced)
         self._folders: dict[Path, str | None] = {}
 
     def skip(self, path: Path, is_folder: bool) -> bool:
@@ -136,7 +137,12 @@ class IgnoreRules:
 
     def skip_entry(self, path: Path, is_folder: bool) -> bool:
         """As `skip`, for a walk that came down from the root and knows that no folder above is ignored."""
-        return self._entry(without_conflict(path), is_folder) is not None
+        bare, plain_names = without_conflict(path), self._plain_names
+        if plain_names is not None:
+            last = bare[bare.rfind("/") + 1 :]
+            if last.isascii() and "~" not in last and plain_names.fullmatch(last) is not None:
+                return False
+        return self._entry(bare, is_folder) is not None
 
     def rule(self, path: Path, is_folder: bool) -> str | None:
         """The rule that ignores the path, with its place: `.dorkyignore:3: *.log`, `settings: *.tmp`,
@@ -228,6 +234,8 @@ class _Rule:
     """Ended with `/`."""
     whole_path: bool
     """Had another `/`: the whole path is matched; otherwise only the last component."""
+    dotted: bool
+    """The last component of what it matches begins with a dot."""
     depth: int | None
     """How many `/` a matching path has; None: `**` matches any number."""
     below: bool
@@ -251,9 +259,11 @@ class _List:
     def __init__(self, rules: list[_Rule]) -> None:
         self._newest_first = tuple(reversed(rules))
         self._whole_path = tuple(rule for rule in self._newest_first if rule.whole_path)
-        names = [f"(?:{rule.regex.pattern})" for rule in rules if not rule.whole_path]
+        self.names = [f"(?:{rule.regex.pattern})" for rule in rules if not rule.whole_path]
         # Nearly every name matches nothing: one expression says so at once.
-        self._names = re.compile("|".join(names), re.DOTALL) if names else None
+        self._names = re.compile("|".join(self.names), re.DOTALL) if self.names else None
+        self.leaves_plain_paths = all(rule.dotted for rule in rules if rule.whole_path)
+        """No whole path matches whose last component does not begin with a dot."""
 
     def last_match(self, path: str, last: str, is_folder: bool) -> _Rule | None:
         named = self._names is not None and self._names.fullmatch(last) is not None
@@ -261,6 +271,16 @@ class _List:
             if rule.matches(path, last, is_folder):
                 return rule
         return None
+
+
+def _plain_names(*lists: _List) -> re.Pattern[str] | None:
+    """What matches names that begin with no dot and that no rule is about, so that nearly every entry of a walk costs one
+    match; None: rules ask for more than names.
+    """
+    if not all(rules.leaves_plain_paths for rules in lists):
+        return None
+    names = "|".join(name for rules in lists for name in rules.names)
+    return re.compile(rf"(?!\.)(?!(?:{names})\Z).*" if names else r"(?!\.).*", re.DOTALL)
 
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:
@@ -289,6 +309,7 @@ def _rule(pattern: str, where: str) -> _Rule:
         lifts=lifts,
         folders_only=folders_only,
         whole_path=whole_path,
+        dotted=body.rpartition("/")[2].startswith("."),
         depth=None if "**" in body.split("/") else body.removeprefix("/").count("/"),
         below=body.endswith("/**"),
         regex=regex,

@@ -8,7 +8,7 @@ out as one of the actions below. All types are frozen: a value that was looked a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NewType
+from typing import NamedTuple, NewType
 
 Path = NewType("Path", str)
 """A file's place inside its project: relative, POSIX separators, never empty, no `.` or `..` component."""
@@ -32,8 +32,7 @@ PERMISSION_BITS = 0o777
 """The mode bits that are synced. Set-uid, set-gid and sticky never are, whatever a bucket says."""
 
 
-@dataclass(frozen=True, slots=True)
-class StatTuple:
+class StatTuple(NamedTuple):
     """What a file's stat said. An unchanged tuple means unchanged bytes, unless it is racily recent."""
 
     size: int

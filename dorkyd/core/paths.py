@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -131,6 +131,23 @@ def _plain(text: str) -> bool:
         and "\0" not in text
         and "~" not in text
     )
+
+
+def are_plain(keys: Sequence[str]) -> bool:
+    """Every one of them is a path and no folder marker, as nearly all pages of a listing are. Asked of all at once, which
+    costs a fiftieth of asking each. False proves nothing.
+    """
+    text = "\n".join(("", *keys, ""))
+    return (
+        text.count("\n") == len(keys) + 1
+        and text.isascii()
+        and not any(odd in text for odd in _ODD)
+        and max(map(len, keys), default=0) <= NAME_BYTES
+    )
+
+
+_ODD = ("\n\n", "\n.", "\n/", "/\n", "/.", "//", "\0", "~")
+"""What `_plain` looks for, with a line's end for the beginning and the end of a path."""
 
 
 def _fault(text: str) -> tuple[str, str, str] | None:

@@ -6,9 +6,9 @@ import datetime as dt
 
 import pytest
 
-from dorkyd.buckets.s3_pages import split
+from dorkyd.buckets.s3_pages import Row, split
 
-AT = dt.datetime(2026, 11, 22, 22, 46, 15, tzinfo=dt.UTC)
+AT = int(dt.datetime(2026, 11, 22, 22, 46, 15, tzinfo=dt.UTC).timestamp())
 AWS = (
     b'<?xml version="1.0" encoding="UTF-8"?>\n<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
     b"<Name>team</Name><Prefix>api/</Prefix><IsTruncated>false</IsTruncated>"
@@ -24,12 +24,18 @@ def test_entries() -> None:
     parsed = split(AWS)
     assert parsed is not None
     rest, entries = parsed
-    assert entries == [
-        {"Key": "api/a%20b", "ETag": "00ff", "Size": 5, "LastModified": AT},
-        {"Key": "api/x&y", "ETag": "ab-2", "Size": 0, "LastModified": AT},
-    ]
+    assert entries == [Row("api/a%20b", "00ff", 5, AT), Row("api/x&y", "ab-2", 0, AT)]
     assert b"Contents" not in rest
     assert b"<KeyCount>2</KeyCount>" in rest
+
+
+@pytest.mark.parametrize("last", [b"", b"<Owner><ID>1</ID></Owner>", b"<StorageClass>GLACIER</StorageClass>"])
+def test_many_entries_like_the_first_and_one_that_is_not(last: bytes) -> None:
+    """However the tags of one entry differ from those of the others, all of the page is read, in its order."""
+    one = b"<Contents><Size>%d</Size><ETag>a</ETag><Key>k%d</Key><LastModified>2026-11-22T22:46:15Z</LastModified>"
+    page = b"".join(one % (n, n) + (last if n == 7 else b"") + b"</Contents>" for n in range(9))
+    parsed = split(b"<ListBucketResult>" + page + b"</ListBucketResult>")
+    assert parsed == (b"<ListBucketResult></ListBucketResult>", [Row(f"k{n}", "a", n, AT) for n in range(9)])
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ PART = "(conflict pc 20261103-141530 3fa9c1)"
 names = st.text(st.characters(codec="utf-8", exclude_characters="/\0"), min_size=1, max_size=80).filter(
     lambda name: name not in {".", ".."} and not paths.is_reserved(name)
 )
+some_keys = st.text("ab./~\0\n é-", max_size=6) | st.sampled_from(["a/b", "x" * 255, "x" * 256, "d/.env", ".git/x"])
 some_paths = st.lists(names, min_size=1, max_size=3).map("/".join).filter(lambda path: paths.key_problem(path) is None)
 
 
@@ -113,6 +114,16 @@ def test_the_longest_names_and_keys_are_good() -> None:
 def test_a_good_key_has_no_problem() -> None:
     """`key_problem` of an ordinary key is None."""
     assert paths.key_problem("data/a.csv") is None
+
+
+@given(st.lists(some_keys, max_size=4))
+def test_a_plain_page_has_nothing_to_be_asked(keys: list[str]) -> None:
+    """`are_plain` never says so of a key that is no path, or a folder marker; of ordinary keys it does."""
+    if paths.are_plain(keys):
+        assert not any(paths.key_problem(key) or paths.is_folder_marker(key) for key in keys)
+    ordinary = [key for key in keys if key.isalpha() and key.isascii() and len(key) < 256]
+    assert paths.are_plain(ordinary)
+    assert paths.are_plain(["data/a.csv", "a b/c-d_e.f"])
 
 
 def test_folder_markers_end_in_a_slash() -> None:

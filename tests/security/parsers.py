@@ -311,8 +311,8 @@ def _s3_page(body: bytes) -> None:
     found = s3_pages.split(body)
     if found is not None:
         for each in found[1]:
-            assert isinstance(each["Key"], str)
-            assert isinstance(each["Size"], int)
+            assert isinstance(each.key, str)
+            assert isinstance(each.size, int)
 
 
 def _s3_error(response: object) -> None:
@@ -379,7 +379,7 @@ def _small(said: str) -> None:
     logbook.entry_number(said)
     gcs_names.md5_of(said)
     gcs_names.generation_of(Version(said))
-    s3_names.decoded({"Key": said}, {"EncodingType": "url"})
+    s3_names.decoded(said, {"EncodingType": "url"})
     with suppress(Transient):
         gcs_names.seconds_of(said)
 
