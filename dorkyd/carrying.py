@@ -109,8 +109,6 @@ class Carrier:
     """The atomic batch of which a file is sent."""
     unholdable: int = 0
     """Permission bits that a file was seen not to take."""
-    touched: list[Path] = field(default_factory=list)
-    """Paths that finishing made: to be looked at like any change."""
     action: str = ""
     """Stands for all that is done since the last rest, in the history; empty: nothing yet."""
     came_back: list[Path] = field(default_factory=list)
@@ -123,6 +121,8 @@ class Carrier:
     """Writes to be recorded, since then."""
     _clashing: list[Path] = field(default_factory=list)
     """Paths whose object came or went, since then."""
+    _touched: list[Path] = field(default_factory=list)
+    """Paths that finishing made, since then."""
     _told: dict[str, str] = field(default_factory=dict)
     """What the history will say of a merge, by its staged name."""
 
@@ -404,7 +404,7 @@ class Carrier:
                 )
             case StepAside():
                 assert isinstance(result, str)
-                self.touched += [action.path, Path(result)]
+                self._touched += [action.path, Path(result)]
                 self._log("step-aside", action.path, None, action.local.digest, detail=f"to {result!r}: {action.why}")
             case Look() | Adopt() | Forget() | Store() | Annotate() | Remove():
                 raise AssertionError(action)
@@ -432,12 +432,12 @@ class Carrier:
                 )
             )
         if placed.copy is not None:
-            self.touched.append(placed.copy)
+            self._touched.append(placed.copy)
             self._copies[placed.copy] = action = self.clock.random_id()[-16:]
             event = Event("conflict", install.path, self.device, detail=f"kept as {placed.copy!r}", action=action)
             ledger.log(at_ns, [event])
         if placed.restored or (install.takes_away and placed.copy is not None):
-            self.touched.append(install.path)
+            self._touched.append(install.path)
         if not landed.happened:
             return
         remote = self.journal.remote(install.path)
@@ -463,14 +463,14 @@ class Carrier:
         base = Base(install.staged_digest, install.size, install.version, install.mode, install.modified)
         if install.agreed is not None and install.agreed_size is not None:
             base = replace(base, digest=install.agreed, size=install.agreed_size)
-            self.touched.append(install.path)
+            self._touched.append(install.path)
         self.journal.set_base(install.path, base)
         if placed.stands is not None:
             # Its bytes were hashed as they came: no need to read them again.
             self.journal.set_known(install.path, Known.proved(placed.stands, install.staged_digest))
             self.local.put_in_place(install.path, placed.stands)
             # Permission bits are no part of that: a scan would not see that they differ.
-            self.touched.append(install.path)
+            self._touched.append(install.path)
         device = remote.device if remote is not None and remote.version == install.version else None
         ledger.log(
             at_ns,
@@ -495,15 +495,17 @@ class Carrier:
 
     def begin_batch(self) -> None:
         """Before a transaction of `begin` and `finish`: forget what one that failed left."""
-        self._intents, self._written, self._clashing = [], [], []
+        self._intents, self._written, self._clashing, self._touched = [], [], [], []
 
     def end_batch(self) -> None:
-        """Write what they gathered, many rows at a time, and mark what clashes with objects that came and went. At the
-        end of the transaction.
+        """Write what they gathered, many rows at a time, and mark what clashes with objects that came and went, and what
+        finishing made: to be looked at like any change, of which nothing else tells. At the end of the transaction.
         """
         self.journal.ledger.intend(self._intents)
         self._record_written()
         self.remote.mark_clashes(self._clashing)
+        if self._touched:
+            self.journal.mark(self._touched)
         self.begin_batch()
 
     def _record_written(self) -> None:
@@ -593,7 +595,7 @@ class Carrier:
             self._clashing.append(path)
         if mode != local.mode or is_private(path):
             # A private file's own bits are no part of what was sent: they are looked at next.
-            self.touched.append(path)
+            self._touched.append(path)
         self._settled(path)
 
     def _deleted_remote(self, action: DeleteRemote, op: Op, *, counted: bool, kept: bool = True) -> None:
@@ -633,7 +635,7 @@ class Carrier:
         self.journal.set_base(download.path, base)
         self.journal.set_base(delete.path, None)
         self.remote.deleted_by.pop(delete.path, None)
-        self.touched.append(download.path)
+        self._touched.append(download.path)
         detail = f"from {delete.path!r}"
         self._log(
             "move",

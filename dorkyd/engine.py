@@ -981,7 +981,6 @@ class Engine:
             with self._recording(o):
                 o.carrier.landed(install, landed)
                 o.journal.mark([install.path], remote=True)
-            self._look_at_touched(o)
 
     # --- the remote side ----------------------------------------------------------------------------------------
 
@@ -1179,7 +1178,6 @@ class Engine:
             free = leaves(outcome.job.action) if outcome.failure is None else None
             if free is not None:
                 o.retries.place_is_free(free)
-        self._look_at_touched(o)
         self._warn_came_back(o.carrier.came_back)
         if failure is not None:
             o.contact.failed(failure, now)
@@ -1205,12 +1203,6 @@ class Engine:
                 what,
                 "delete again what nobody wants; `dorkyctl log` says who had deleted it",
             )
-
-    def _look_at_touched(self, o: _Open) -> None:
-        touched, o.carrier.touched = o.carrier.touched, []
-        if touched:
-            with o.journal.atomic():
-                o.journal.mark(touched)
 
     # --- halts --------------------------------------------------------------------------------------------------
 

@@ -497,3 +497,31 @@ def test_a_kill_at_every_effect(matrix: _Matrix, name: str, after: bool) -> None
         world, deaths = matrix.tell(lambda world, at=at: device(world).trap.set(at, after=after))  # type: ignore[misc]
         assert deaths == 1, (at, calls[at - 1])
         matrix.check(world, f"killed {'after' if after else 'before'} call {at} of {name}: {calls[at - 1]}")
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_bits_of_one_and_bytes_of_the_other(tmp_path: Path, after: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed at any commit, the file gets both. The files are old, so that no scan looks at them for being young."""
+    monkeypatch.setattr("dorkyd.journal.RACY_NS", -(10**15))
+    for at in range(1, 100):
+        base = tmp_path / str(at)
+        base.mkdir()
+        world = World(base)
+        one, two = world.device("A"), world.device("B")
+        world.begin({"f": "1"})
+        (two.root / "f").chmod(0o755)
+        two.settle()
+        one.write("f", "2")
+        with monkeypatch.context() as patch:
+            trap_commits(patch, {"A": one.trap})
+            one.trap.set(at, after=after, only=lambda name, _first: name == "commit")
+            try:
+                one.settle()
+            except Kill:
+                one.restart()
+            else:
+                return
+        world.settle()
+        assert one.tree() == two.tree() == world.objects() == {"f": "2"}, at
+        assert one.modes() == two.modes() == {"f": 0o755}, at
+    raise AssertionError("it never ends")
