@@ -853,9 +853,12 @@ class Engine:
             lost_sight = o.local.watcher is not None and not o.local.watcher.alive
             if self._vanished:
                 self.held = halts.stored(o.journal)
-            if self._vanished or lost_sight:
-                o.local.scan_due = now
+            # At the moment when it was to be watched it may have been no folder: nobody else would try again.
+            blind = o.local.watcher is None and o.local.scan_due == math.inf and self.project.mode is not Mode.BUCKET
+            if self._vanished or lost_sight or blind:
                 o.local.watch()
+                if self._vanished or lost_sight or o.local.watcher is not None:
+                    o.local.scan_due = now
             self._vanished = False
             return True
         o.deletions.clear()
@@ -958,6 +961,8 @@ class Engine:
         with o.journal.atomic():
             o.journal.mark([path for path in o.journal.known_paths() if o.keyring.covers(path)])
             o.journal.mark(o.journal.sealed_otherwise(epoch))
+            # What is on its way was coded by what held before, and of a new name nothing is known yet.
+            o.journal.mark(list(o.jobs.in_flight))
             o.journal.mark(stuck)
             o.journal.put("keys_applied", applied)
         o.retries.changed(set(stuck))
