@@ -154,7 +154,9 @@ class Decider:
         keyring = self.keyring
         if keyring is None or keyring.keys.current is None or self.journal.get(SECRETS_MET) is not None:
             return
-        new = {a.path for a in done.actions if isinstance(a, Upload) and a.replaces is None and not keyring.covers(a.path)}
+        new = {
+            a.path for a in done.actions if isinstance(a, Upload) and a.replaces is None and not keyring.covers(a.path)
+        }
         if not new:
             return
         covered = [p for p in self.journal.unread_dirty() if keyring.covers(p) and not self.local.rules.skip(p, False)]

@@ -223,7 +223,9 @@ class Engine:
 
     def _tell_stale(self, exc: Stale) -> None:
         """No cycle comes to its end: whoever looks at the status shall know why."""
-        found = Trouble(State.ERROR, str(exc), "make the folder one that can be listed; sync goes on by itself", exc.code)
+        found = Trouble(
+            State.ERROR, str(exc), "make the folder one that can be listed; sync goes on by itself", exc.code
+        )
         if self._open is not None:
             self._open.contact.trouble = found
         else:
