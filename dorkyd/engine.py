@@ -223,9 +223,8 @@ class Engine:
 
     def _tell_stale(self, exc: Stale) -> None:
         """No cycle comes to its end: whoever looks at the status shall know why."""
-        found = Trouble(
-            State.ERROR, str(exc), "make the folder one that can be listed; sync goes on by itself", exc.code
-        )
+        hint = "see that the folder can be listed; sync goes on by itself"
+        found = Trouble(State.ERROR, str(exc), hint, exc.code)
         if self._open is not None:
             self._open.contact.trouble = found
         else:
