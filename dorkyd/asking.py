@@ -178,7 +178,7 @@ class Asking:
                 if asked.size and keyring is not None and keyring.names(asked.path):
                     # A copy of it may be put under another name at the same time, or after this was refused.
                     self.journal.keep_sealed(asked.path, asked.digest)
-                secret = must_be_sealed(self.journal, asked.path, asked.digest, asked.size, new=new)
+                secret = must_be_sealed(self.journal, keyring, asked.path, asked.digest, asked.size, new=new)
                 return "put", lambda: self.storing.store(asked, op, judge, secret=secret), asked.size
             case Annotate():
                 return "patch", lambda: self.storing.annotate(asked, op, judge), 0

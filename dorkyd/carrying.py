@@ -196,7 +196,8 @@ class Carrier:
     def _is_secret(self, action: Upload) -> bool:
         """It is to be encrypted for what it is, though no pattern covers its name."""
         local, new = action.local, action.replaces is None
-        return must_be_sealed(self.journal, action.path, local.digest, local.size, new=new)
+        keyring = self.remote.keyring
+        return must_be_sealed(self.journal, keyring, action.path, local.digest, local.size, new=new)
 
     def _intend(
         self,

@@ -336,13 +336,13 @@ class Daemon:
             self._tcp.follow(self.loaded.settings.listen)
             scheduler.start()
             ends.callback(scheduler.shutdown, wait=False)
+            ends.callback(self._ending_now)
             _write_daemon_file(homes.state_dir / "daemon.json", api.path, stays=self.given is not None)
             self._wait_for(lambda runner: runner.opened, OPEN_S)
             self.notifier.ready()
             _log.info("verb=start pid=%d socket=%s", os.getpid(), api.path)
             # A keyring may wait for somebody who is asked to open it.
             threading.Thread(target=self._recall, name="recall", daemon=True).start()
-            ends.callback(self._ending_now)
             self._serve(self._tcp)
 
     def _ending_now(self) -> None:
@@ -405,10 +405,14 @@ class Daemon:
                     del self._limits[name]
             self.loaded, self._bad_edit, self._seen_text = loaded, "", loaded.text
             runners: dict[str, ProjectRunner] = {}
-            for name, project in wanted.items():
-                running = self._runners.get(name)
-                runners[name] = running or self._start(project, loaded.settings)
-            self._runners = runners
+            try:
+                for name, project in wanted.items():
+                    running = self._runners.get(name)
+                    runners[name] = running or self._start(project, loaded.settings)
+            finally:
+                # Where one cannot be started: whoever runs is known, or its folder would be locked against its successor.
+                others = {name: runner for name, runner in self._runners.items() if name not in runners}
+                self._runners = {**runners, **others}
             self._apply_bandwidth(loaded.settings)
 
     def _apply_bandwidth(self, settings: Settings) -> None:

@@ -42,7 +42,7 @@ from dorkyd.core.sealing import recognised
 from dorkyd.core.secrets import OWNER_BITS, is_private
 from dorkyd.core.settings import Mode, Project
 from dorkyd.errors import PathProblem, Stale
-from dorkyd.journal import Dirty, Journal
+from dorkyd.journal import SECRETS_MET, Dirty, Journal
 from dorkyd.keyring import Keyring
 from dorkyd.local_side import IGNORE_FILE, LocalSide
 from dorkyd.ports import ABSENT, Observation
@@ -52,6 +52,8 @@ from dorkyd.tripwire import Tripped
 _BELOW = 50
 """How many keys below a path are looked at to see whether its name is taken as a folder."""
 
+_ASKED_FIRST = 500
+"""How many encrypted objects are asked at once what they hold."""
 
 READ_BYTES = 1024 * 1024 * 1024
 """After reading so many a batch ends: what was hashed is remembered when it does, and large uploads begin meanwhile."""
@@ -130,6 +132,7 @@ class Decider:
         if unknown:
             self._hold_back_arrivals(done, unknown)
         self._keep_batches(done, at_ns, at_work, busy)
+        self._meet_secrets(done, at_ns, at_work, busy)
         done.actions = [
             action
             for paired in pair_moves(done.actions, in_bucket=copies_safe)
@@ -142,6 +145,32 @@ class Decider:
         if self.project.mode is Mode.MANUAL:
             self._remember_apart(done)
         return done
+
+    def _meet_secrets(self, done: Decisions, at_ns: int, at_work: Collection[Path], busy: Collection[Path]) -> None:
+        """Where nothing was known of the bucket, as after a lost journal: a new file whose name no pattern covers may be a copy
+        of a secret, or a secret under another name. Before the first is sent, all objects that are covered are asked what
+        they hold (`dorkyd.secrecy` compares). Nobody waits for one that cannot be asked.
+        """
+        keyring = self.keyring
+        if keyring is None or keyring.keys.current is None or self.journal.get(SECRETS_MET) is not None:
+            return
+        new = {
+            a.path for a in done.actions if isinstance(a, Upload) and a.replaces is None and not keyring.covers(a.path)
+        }
+        if not new:
+            return
+        covered = [p for p in self.journal.unread_dirty() if keyring.covers(p) and not self.local.rules.skip(p, False)]
+        if not covered:
+            self.journal.put(SECRETS_MET, "1")
+            return
+        stuck = {problem.path for problem, _ in self.journal.ledger.problems()}
+        unmet = [path for path in covered if path not in stuck]
+        if not unmet:
+            return
+        ask = [path for path in unmet if path not in done.rows and path not in busy][:_ASKED_FIRST]
+        self._decide_all(self.journal.dirty_rows(ask), done, at_ns, at_work)
+        done.actions = [action for action in done.actions if action.path not in new]
+        done.held_back += sorted(new)
 
     def _no_plain_copy(self, action: Action) -> Sequence[Action]:
         """A copy keeps its bytes as they are stored. A name that is to be encrypted, or whose object is, gets them anew, unless

@@ -53,7 +53,7 @@ from dorkyd.core.model import (
 )
 from dorkyd.core.pace import Pace
 from dorkyd.core.paths import is_under
-from dorkyd.core.report import Freeze, HaltReason
+from dorkyd.core.report import Freeze, HaltReason, State
 from dorkyd.core.settings import Mode, Project, TrashLimits
 from dorkyd.deciding import Decider, Decisions
 from dorkyd.deletions import Deletions
@@ -84,6 +84,8 @@ from dorkyd.upkeep import Upkeep
 
 STALE_S = 0.2
 """When a folder that moved under us is looked at again."""
+STALE_TOLD = 50
+"""So many cycles in a row that end so are a person's business."""
 REOPEN_S = 2.0
 """How often a missing folder is looked for."""
 REMEMBER_S = 10.0
@@ -172,6 +174,8 @@ class Engine:
     _reopen: float = -math.inf
     _doubtful: bool = False
     """A cycle ended in what nobody foresaw: the journal may be damaged where no quick look tells."""
+    _stale: int = 0
+    """Cycles in a row that met a folder which moved under them."""
     _outliving: Jobs | None = None
     """Jobs of before the last `close`."""
     recorded: Callable[[Event], None] = lambda _event: None
@@ -199,17 +203,32 @@ class Engine:
         self._answer()
         try:
             self._cycle(now)
-        except Stale:
+        except Stale as exc:
             # The folder moved under us: the next cycle looks at it anew.
             self._reopen = now + REOPEN_S
+            self._stale += 1
+            if self._stale >= STALE_TOLD:
+                self._tell_stale(exc)
             return now + STALE_S
         except (Transient, Blocked) as exc:
+            self._stale = 0
             if self._open is not None:
                 self._open.contact.failed(exc, now)
             else:
                 self._trouble = trouble_of(exc)
                 self.counters.bucket_tries += 1
+        else:
+            self._stale = 0
         return self._next_due(now)
+
+    def _tell_stale(self, exc: Stale) -> None:
+        """No cycle comes to its end: whoever looks at the status shall know why."""
+        hint = "see that the folder can be listed; sync goes on by itself"
+        found = Trouble(State.ERROR, str(exc), hint, exc.code)
+        if self._open is not None:
+            self._open.contact.trouble = found
+        else:
+            self._trouble = found
 
     def call(self, request: Callable[[], object]) -> Future[object]:
         """Have the engine's thread do something, between two cycles. Any thread."""
@@ -307,27 +326,32 @@ class Engine:
     @property
     def trouble(self) -> Trouble | None:
         """Why the project cannot go on by itself just now."""
-        return self._open.contact.trouble if self._open is not None else self._trouble
+        opened = self._open  # once: other threads ask, and the engine's may close it meanwhile
+        return opened.contact.trouble if opened is not None else self._trouble
 
     @property
     def journal(self) -> Journal | None:
         """None while the folder is not open."""
-        return self._open.journal if self._open is not None else None
+        opened = self._open
+        return opened.journal if opened is not None else None
 
     @property
     def met(self) -> bool:
         """The bucket was proved and is this project's."""
-        return self._open is not None and self._open.contact.met
+        opened = self._open
+        return opened is not None and opened.contact.met
 
     @property
     def bucket(self) -> Bucket | None:
         """None while the folder is not open."""
-        return self._open.contact.bucket if self._open is not None else None
+        opened = self._open
+        return opened.contact.bucket if opened is not None else None
 
     @property
     def keyring(self) -> Keyring | None:
         """None while the folder is not open, and where nothing can be encrypted."""
-        return self._open.keyring if self._open is not None else None
+        opened = self._open
+        return opened.keyring if opened is not None else None
 
     @property
     def jobs(self) -> list[Job]:
@@ -355,16 +379,14 @@ class Engine:
 
     def list_every_s(self) -> float:
         """Seconds between two full listings, as things are."""
-        return (
-            self._open.contact.list_every_s()
-            if self._open is not None
-            else Pace(self.project.list_every_s).interval_s(0)
-        )
+        opened = self._open
+        return opened.contact.list_every_s() if opened is not None else Pace(self.project.list_every_s).interval_s(0)
 
     def next_tries(self) -> dict[Path, float]:
         """Seconds until each path that failed is tried again."""
         now = self.clock.monotonic()
-        waits = dict(self._open.retries.waits) if self._open is not None else {}
+        opened = self._open
+        waits = dict(opened.retries.waits) if opened is not None else {}
         return {path: max(0.0, retry.due - now) for path, retry in waits.items()}
 
     def stuck(self) -> set[Path]:
@@ -431,7 +453,8 @@ class Engine:
 
     def waits_for_batch(self, path: Path) -> str | None:
         """Why this path waits for the rest of an atomic batch; None: it does not."""
-        return self._open.batches.told_of(path) if self._open is not None else None
+        opened = self._open
+        return opened.batches.told_of(path) if opened is not None else None
 
     def paused_until(self) -> int:
         """Wall clock nanoseconds; 0: not paused."""
@@ -492,7 +515,8 @@ class Engine:
     @property
     def copies_safe(self) -> bool:
         """The store's server-side copies keep their conditions."""
-        return self._open is not None and self._open.contact.copies_safe
+        opened = self._open
+        return opened is not None and opened.contact.copies_safe
 
     @contextmanager
     def recording(self) -> Iterator[Journal]:
@@ -853,9 +877,12 @@ class Engine:
             lost_sight = o.local.watcher is not None and not o.local.watcher.alive
             if self._vanished:
                 self.held = halts.stored(o.journal)
-            if self._vanished or lost_sight:
-                o.local.scan_due = now
+            # At the moment when it was to be watched it may have been no folder: nobody else would try again.
+            blind = o.local.watcher is None and o.local.scan_due == math.inf and self.project.mode is not Mode.BUCKET
+            if self._vanished or lost_sight or blind:
                 o.local.watch()
+                if self._vanished or lost_sight or o.local.watcher is not None:
+                    o.local.scan_due = now
             self._vanished = False
             return True
         o.deletions.clear()
@@ -958,6 +985,8 @@ class Engine:
         with o.journal.atomic():
             o.journal.mark([path for path in o.journal.known_paths() if o.keyring.covers(path)])
             o.journal.mark(o.journal.sealed_otherwise(epoch))
+            # What is on its way was coded by what held before, and of a new name nothing is known yet.
+            o.journal.mark(list(o.jobs.in_flight))
             o.journal.mark(stuck)
             o.journal.put("keys_applied", applied)
         o.retries.changed(set(stuck))

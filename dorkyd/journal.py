@@ -27,6 +27,8 @@ from dorkyd.repeats import Repeats
 from dorkyd.sessions import Sessions
 from dorkyd.sqlite import Database
 
+SECRETS_MET = "secrets_met"
+"""Here, once every encrypted object that a pattern covers was asked what it holds, since nothing was known of any."""
 RACY_NS = 2_000_000_000
 """A file whose stamps are within this of when it was hashed is looked at again by the next scan."""
 
@@ -408,7 +410,7 @@ class Journal:
 
     def ever_sealed(self) -> list[Digest]:
         """The same, and what such objects held before."""
-        rows = self._conn.execute("SELECT DISTINCT digest FROM once_sealed")
+        rows = self._conn.execute("SELECT DISTINCT digest FROM once_sealed WHERE digest IS NOT NULL")
         return [*self.sealed_contents(), *(Digest(digest) for (digest,) in rows)]
 
     def contents_here(self) -> list[Digest]:
@@ -423,8 +425,23 @@ class Journal:
         )
         return rows.fetchone() is not None
 
-    def keep_sealed(self, path: Path, digest: Digest) -> None:
-        """What comes back in this place is encrypted content of before."""
+    def tells_of_sealed(self, words: Collection[str]) -> bool:
+        """An encrypted object says one of these (`Remote.sealed`) of its content, which is not known otherwise."""
+        wanted = ", ".join("?" * len(words))
+        rows = self._conn.execute(
+            f"SELECT 1 FROM remote WHERE sealed IS NOT NULL AND digest IS NULL AND sealed IN ({wanted}) LIMIT 1",
+            tuple(words),
+        )
+        return rows.fetchone() is not None
+
+    def unread_dirty(self) -> Iterator[Path]:
+        """Objects that are to be decided and of which a listing alone told, so that nobody knows how they are stored."""
+        rows = self._conn.execute("SELECT d.path FROM dirty d JOIN remote r ON r.path = d.path WHERE r.looked = 0")
+        for (path,) in rows:
+            yield Path(path)
+
+    def keep_sealed(self, path: Path, digest: Digest | None) -> None:
+        """What comes back in this place is encrypted content of before; None: whatever it is."""
         self._conn.execute("INSERT OR IGNORE INTO once_sealed VALUES (?, ?)", (path, digest))
 
     def was_sealed(self, path: Path) -> bool:
@@ -492,6 +509,7 @@ class Journal:
         """
         self._ahead = _Ahead()
         self._keep_sealed([path for path, *_ in self._conn.execute("SELECT path FROM remote WHERE sealed IS NOT NULL")])
+        self.put(SECRETS_MET, None)
         self._conn.execute("DELETE FROM remote")
 
     # --- listing: temporary tables, so that a large one needs no memory ---------------------------------------------

@@ -18,8 +18,8 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -302,16 +302,16 @@ class KeyHome:
             raise Blocked(what, code="key-file", hint=hint) from exc
 
     def trust(self, project: str, trusted: Trust) -> None:
-        """From here on."""
-        make_private(self.folder)
-        make_private(self.folder / "trust")
+        """From here on. `Blocked` (`key-file`) when that cannot be remembered."""
         words = {
             "fingerprint": trusted.fingerprint,
             "number": trusted.number,
             "head": trusted.head,
             "encrypt": list(trusted.patterns),
         }
-        write_private(self.trust_file(project), json.dumps(words).encode())
+        with self._writing("what this machine trusts"):
+            make_private(self.folder / "trust")
+            write_private(self.trust_file(project), json.dumps(words).encode())
 
     def trust_file(self, project: str) -> Path:
         """Where it stands what is trusted of a project."""
@@ -327,10 +327,22 @@ class KeyHome:
         try:
             secret = file.read_bytes()
         except FileNotFoundError:
-            make_private(self.folder)
             secret = secrets.token_bytes(32)
-            write_private(file, secret)
+            with self._writing("a secret for the names of conflict copies"):
+                write_private(file, secret)
         return hmac.new(secret, digest.encode(), hashlib.sha256).hexdigest()
+
+    @contextmanager
+    def _writing(self, what: str) -> Iterator[None]:
+        try:
+            make_private(self.folder)
+            yield
+        except OSError as exc:
+            raise Blocked(
+                f"{what} cannot be written down in {self.folder}: {exc.strerror}",
+                code="key-file",
+                hint="make room there, or make it writable for the daemon's user; sync goes on by itself then",
+            ) from exc
 
 
 def write_private(file: Path, data: bytes) -> None:

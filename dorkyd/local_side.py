@@ -198,7 +198,7 @@ class LocalSide:
 
     def pending_marks(self) -> bool:
         """The watcher has noticed something that was not drained yet, or a scan was asked for."""
-        return (self.watcher is not None and self.watcher.pending) or not math.isinf(self.scan_due)
+        return (self.watcher is not None and self.watcher.pending) or self.scan_due < math.inf
 
     def next_due(self, now: float) -> float:
         """When there is something to look at without a mark from outside."""

@@ -278,7 +278,7 @@ class Pushes:
         there = journal.remote(row.path)
         if keyring.covers(row.path) or (there is not None and there.sealed is not None):
             return True
-        return must_be_sealed(journal, row.path, row.digest, row.size, new=there is None)
+        return must_be_sealed(journal, keyring, row.path, row.digest, row.size, new=there is None)
 
     def _prepare(
         self, parent: tuple[CommitId, Commit] | None, message: str | None, key: ContentKey | None

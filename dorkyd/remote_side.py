@@ -21,7 +21,7 @@ from dorkyd.core.logbook import (
     approvals,
 )
 from dorkyd.core.model import Base, Digest, Path, Problem, Remote, ReplicaId, Version
-from dorkyd.core.sealing import claims_content, keyed_of
+from dorkyd.core.sealing import KEYED, claims_content, keyed_of
 from dorkyd.core.settings import TrashLimits
 from dorkyd.errors import Stale
 from dorkyd.journal import Journal
@@ -228,6 +228,9 @@ class RemoteSide:
             for change in entry.changes:
                 self.buried.pop(change.path, None)
                 self.told_modes.pop(change.path, None)
+                if change.digest is not None and change.digest.startswith(KEYED):
+                    # A file of this name goes up again encrypted, though its object may be gone.
+                    self.journal.keep_sealed(change.path, None)
                 if change.verb == "delete":
                     self.buried[change.path] = entry.device
                 elif change.mode is not None:

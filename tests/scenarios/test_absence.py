@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -10,10 +10,11 @@ import pytest
 
 from dorkyd.buckets.memory import Fault, MemoryBucket
 from dorkyd.core import model
-from dorkyd.errors import Transient
+from dorkyd.core.report import State
+from dorkyd.errors import Stale, Transient
 from dorkyd.folder import LocalFolder
-from dorkyd.ports import ABSENT, Bucket, Identity, Known, Observation
-from tests.devices import Device, Kill, World, trap_commits
+from dorkyd.ports import ABSENT, Bucket, Entry, Identity, Known, Observation
+from tests.devices import Device, InlineEngine, Kill, World, trap_commits
 
 
 def steps(device: Device, count: int) -> None:
@@ -188,3 +189,85 @@ def test_an_edit_between_the_two_halves_of_a_move(tmp_path: Path) -> None:
         (one.root / "f").rename(one.root / "g")
         world.settle()
     world.all_hold({"f": "2", "g": "1", "stays": "s"})
+
+
+class Unlistable(LocalFolder):
+    """A folder whose marker can be read and whose names cannot, as one of mode 0311."""
+
+    shut = False
+
+    def scan(
+        self, skip: Callable[[model.Path, bool], bool], under: model.Path | None = None
+    ) -> Iterator[Entry | model.Problem]:
+        if self.shut:
+            raise Stale("the folder cannot be listed (Permission denied)")
+        return super().scan(skip, under)
+
+
+def test_a_folder_that_was_not_looked_at_since_the_start_is_not_in_sync(tmp_path: Path) -> None:
+    """However little the journal has left to do; and why it cannot be looked at is told before long."""
+    world = World(tmp_path)
+    folder = Unlistable(str(tmp_path / "A"))
+    one = world.device("A", wrap=lambda _folder: folder)
+    one.write("f", "1")
+    one.settle()
+    folder.shut = True
+    one.restart()
+    steps(one, 5)
+    assert one.engine.counters.listings_done
+    assert not one.engine.quiescent()
+    steps(one, 50)
+    assert one.engine.trouble is not None
+    assert (one.engine.trouble.state, "cannot be listed" in one.engine.trouble.detail) == (State.ERROR, True)
+    folder.shut = False
+    one.write("g", "2")
+    one.settle()
+    assert one.engine.trouble is None
+    assert world.objects() == {"f": "1", "g": "2"}
+
+
+def test_a_folder_that_could_not_be_watched_at_one_moment_is_watched_from_the_next_on(tmp_path: Path) -> None:
+    """It was no folder just then, and one again when it was scanned; nothing else would ever try again."""
+    world = World(tmp_path)
+    one = world.device("A")
+    one.write("f", "1")
+    one.settle()
+    one.write("g", "2")  # nobody sees it
+    one.watching = True
+    steps(one, 5)
+    assert len(one.watchers) == 1
+    assert world.objects() == {"f": "1", "g": "2"}
+
+
+class Closed(InlineEngine):
+    """Its own thread closes it while another one asks: right after the first look at what is open."""
+
+    closing = False
+
+    @property
+    def _open(self) -> object:
+        found = self.__dict__["opened"]
+        if self.closing:
+            self.__dict__["opened"] = None
+        return found
+
+    @_open.setter
+    def _open(self, opened: object) -> None:
+        self.__dict__["opened"] = opened
+
+
+@pytest.mark.parametrize(
+    "name", ["met", "trouble", "journal", "bucket", "keyring", "copies_safe", "list_every_s", "next_tries"]
+)
+def test_another_thread_asks_an_engine_that_is_being_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """The daemon's own thread does so while it starts: it would end with all projects."""
+    monkeypatch.setattr("tests.devices.InlineEngine", Closed)
+    engine = World(tmp_path).device("A").engine
+    engine.run_due(0.0)
+    assert isinstance(engine, Closed)
+    engine.closing = True
+    found = getattr(engine, name)
+    if callable(found):
+        found()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import pathlib
+import shutil
+from collections.abc import Callable
 from dataclasses import replace
 
 import pyrage
 import pytest
 
+from dorkyd import keys
 from dorkyd.buckets.memory import Fault, MemoryBucket
 from dorkyd.core import members, metadata
 from dorkyd.core.settings import Tripwire
@@ -17,7 +21,7 @@ from dorkyd.keys import new_identity, own_key
 from dorkyd.news import Bytes
 from dorkyd.sealing import Sealing
 from tests.devices import Device, Kill, World
-from tests.scenarios.test_encryption import LARGE, SECRET, dies_at, everything, founded, joined, person, share
+from tests.scenarios.test_encryption import LARGE, SECRET, dies_at, everything, founded, joined, meta, person, share
 from tests.scenarios.test_tripwire import SECRET as TOKEN
 
 SHA256 = hashlib.sha256(SECRET.encode()).hexdigest()
@@ -336,3 +340,121 @@ def test_what_waits_since_nobody_knows_what_is_covered_is_no_secret_for_that(wor
     bob.look()
     bob.settle()
     assert world.objects() == {"plain.txt": "nobody's secret\n"}
+
+
+def sent_meanwhile(world: World, ann: Device, change: Callable[[], object]) -> None:
+    """A new file is on its way while somebody changes the team's keys or patterns, which the engine follows at once."""
+    left = [change]
+
+    def meanwhile(who: str, verb: str, key: str) -> None:
+        if (who, verb, key) == ("ann", "PUT", "new.crt") and left:
+            left.pop()()
+            ann.engine.run_due(ann.clock.monotonic())
+
+    world.faults = meanwhile
+    ann.write("new.crt", SECRET)
+    ann.look()
+    for _ in range(20):
+        ann.step(0.5)  # no scan and no listing that would look at it again
+    assert left == []
+    assert ann.journal.dirty(1) == []
+
+
+def test_what_is_sent_while_a_pattern_comes_to_cover_it_is_encrypted(world: World) -> None:
+    """Nothing is known of a new file's object before it is recorded, so that no pattern could mark it."""
+    ann = founded(world)
+    sent_meanwhile(world, ann, lambda: ann.keyring.encrypt(("*.crt",)))
+    assert world.objects()["new.crt"].startswith("age-enc")
+
+
+def test_what_is_sent_while_somebody_leaves_is_encrypted_anew(world: World) -> None:
+    """And `team list` does not count it for ever."""
+    ann = founded(world, encrypt=("*.crt",))
+    joined(world, ann, "bob", encrypt=("*.crt",))
+    sent_meanwhile(world, ann, lambda: ann.keyring.remove("bob"))
+    assert ann.keyring.keys.current is not None
+    epoch = ann.keyring.keys.current.id
+    assert meta(world, "new.crt")["dorky-key"] == epoch
+    assert ann.journal.sealed_otherwise(epoch) == []
+
+
+def lost(device: Device) -> None:
+    """Its journal is gone."""
+    device.kill()
+    shutil.rmtree(device.journals)
+
+
+@pytest.mark.parametrize("many", [0, 3])
+def test_a_secret_that_was_renamed_while_the_journal_was_lost_goes_encrypted(
+    world: World, monkeypatch: pytest.MonkeyPatch, many: int
+) -> None:
+    """The object of the old name says what it holds. Whatever else is new is as it was, and waits no longer than that takes."""
+    monkeypatch.setattr("dorkyd.deciding._ASKED_FIRST", 2)
+    ann = founded(world)
+    for name in (".env", *(f".env.{n}" for n in range(many))):
+        ann.write(name, SECRET + name)
+    ann.settle()
+    lost(ann)
+    (ann.root / ".env").rename(ann.root / "config.txt")
+    ann.write("a.txt", "public\n")
+    ann.restart()
+    ann.settle()
+    assert world.objects()["config.txt"].startswith("age-enc")
+    assert world.objects()["a.txt"] == "public\n"
+    assert ann.read(".env") == ann.read("config.txt")
+    assert SECRET.encode() not in everything(world)
+
+
+def test_an_encrypted_object_that_cannot_be_asked_holds_nobody_up(world: World) -> None:
+    """After a lost journal: its path is a problem, and other files sync."""
+    ann = founded(world)
+    ann.write(".env", SECRET)
+    ann.settle()
+    lost(ann)
+    ann.write("a.txt", "public\n")
+    world.faults = lambda _who, verb, key: Fault(Denied("403")) if (verb, key) == ("HEAD", ".env") else None
+    ann.restart()
+    ann.settle()
+    assert ann.problems() == {".env": "denied"}
+    assert world.objects()["a.txt"] == "public\n"
+
+
+def test_a_secret_that_goes_up_again_after_the_journal_was_lost_is_encrypted(world: World) -> None:
+    """No pattern covers its name, and its object is gone: the log told of it by a keyed digest."""
+    ann = founded(world)
+    renamed(world, ann)
+    lost(ann)
+    world.remove("notes.txt")
+    ann.restart()
+    ann.settle()
+    assert world.objects()["notes.txt"].startswith("age-enc")
+
+
+def test_a_change_of_the_list_that_cannot_be_remembered_stops_no_other_file(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk with the keys is full: what is encrypted waits, by name, and goes on by itself."""
+    ann = founded(world)
+    bob = joined(world, ann, "bob")
+    world.settle()
+    write, full = keys.write_private, [True]
+
+    def fails(file: pathlib.Path, data: bytes) -> None:
+        if full[0] and bob.key_home is not None and bob.key_home.folder in file.parents:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(file, data)
+
+    monkeypatch.setattr(keys, "write_private", fails)
+    ann.keyring.encrypt(("*.pem",))
+    ann.write("readme", "public\n")
+    ann.settle()
+    bob.write("a.pem", SECRET)
+    bob.settle()
+    assert bob.read("readme") == "public\n"
+    assert bob.problems() == {"a.pem": "key-file"}
+    assert "a.pem" not in world.objects()
+    full[0] = False
+    for _ in range(40):
+        bob.step(2)
+    assert bob.problems() == {}
+    assert world.objects()["a.pem"].startswith("age-enc")
