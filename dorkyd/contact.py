@@ -175,6 +175,13 @@ class Contact:
             self.journal.put(_PROVED, f"{wall} {store}" if found == ORDINARY else None)
         return found
 
+    def is_back(self, now: float) -> bool:
+        """As `RemoteSide.is_back`, asked no more often than for news."""
+        if now < max(self._poll, self._quiet_until):
+            return False
+        self._poll = now + self.project.poll_s
+        return self.remote.is_back()
+
     def news(self, now: float) -> Emptied | Rewound | Listed | None:
         """Ask for what is due: the log, and a full listing page by page."""
         if self.remote.out_of_touch and (now < self._list or self.remote.listing):

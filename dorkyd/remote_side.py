@@ -136,6 +136,12 @@ class RemoteSide:
             self.keyring.met(document.project_id, told, promised=document.keys > 0)
         return document.project_id
 
+    def is_back(self) -> bool:
+        """A bucket that was `Emptied` holds the project again, with the past that this device has read: it was away."""
+        document = self.news.project()
+        known = self.journal.get("project_id")
+        return document is not None and document.project_id == known and self.catch_up() is None
+
     def found_again(self, project_id: str | None) -> None:
         """Write the project's document anew if it is gone, after a person decided about the bucket."""
         if self.news.project() is None and not self.read_only:

@@ -39,6 +39,7 @@ from dorkyd.buckets.counting import Counter
 from dorkyd.buckets.directory_files import (
     CHUNK_BYTES,
     FileState,
+    Root,
     converted,
     copy_bytes,
     folder,
@@ -46,7 +47,7 @@ from dorkyd.buckets.directory_files import (
     sync,
     write_all,
 )
-from dorkyd.buckets.directory_internals import INTERNALS, Locks, Sidecars, staged, sweep
+from dorkyd.buckets.directory_internals import INTERNALS, Locks, Sidecars, mark, staged, sweep
 from dorkyd.buckets.directory_place import Stage, clash, make_room, move_to_free, stamp
 from dorkyd.buckets.directory_walk import Walk
 from dorkyd.core.metadata import sha256
@@ -97,7 +98,8 @@ class _FileReading:
 class DirectoryBucket:
     """Objects as files below `path`. `create`: make a missing directory with all its parents, private to this user
     (the embedded bucket). Otherwise one is made only where its parent exists: a missing parent may be a disk that is
-    not mounted. Later nothing makes the directory again: while it is not there, everything is `Transient`, offline.
+    not mounted. Later nothing makes the directory again: while it is not there, or another one stands there (`Root`),
+    everything is `Transient`, offline.
     """
 
     versioned = False
@@ -105,23 +107,23 @@ class DirectoryBucket:
 
     def __init__(self, path: str | os.PathLike[str], create: bool = False) -> None:
         root = Path(path).absolute()
-        self._root = str(root)
+        self._root = Root(str(root))
         self._counter = Counter()
         self._locks = Locks(self._root)
         self._sidecars = Sidecars(self._root)
         self._swept = False
-        with converted(self._root):
+        with converted(str(root)):
             if create or root.parent.is_dir():
                 # When a file stands there `open_root` says so, at the first use.
                 with suppress(FileExistsError):
                     root.mkdir(0o700 if create else 0o777, parents=create)
-                    with folder(str(root.parent), []) as fd:
+                    with folder(Root(str(root.parent)), []) as fd:
                         sync(fd)
 
     @property
     def url(self) -> str:
         """As configured."""
-        return f"file://{self._root}"
+        return f"file://{self._root.path}"
 
     @property
     def requests(self) -> Requests:
@@ -303,6 +305,7 @@ class DirectoryBucket:
         if not self._swept:
             sweep(self._root)
             self._swept = True
+        mark(self._root)
         with staged(self._root) as (tmp, fd, name):
             yield Stage(tmp, fd, name)
 

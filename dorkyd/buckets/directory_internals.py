@@ -3,6 +3,7 @@
     meta/<2 hex>/<sha256 of the key>.json   metadata of a key, see `Sidecars`
     locks/<2 hex>                           shards of the keys, see `Locks`
     tmp/<32 hex>                            staged bodies, removed after a day if a crash left them
+    id                                      32 hex: this directory and no other, see `Root`
 
 Whoever needs a folder of these makes it, so a directory that was emptied heals with the next write.
 """
@@ -18,7 +19,8 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 
-from dorkyd.buckets.directory_files import FileState, folder, open_file, sync, write_all
+from dorkyd.buckets.directory_files import ID, FileState, Root, folder, open_file, sync, write_all
+from dorkyd.buckets.directory_place import Stage, move_to_free
 
 INTERNALS = b".dorky/directory"
 _PARTS = (b".dorky", b"directory")
@@ -35,7 +37,7 @@ _Entry = tuple[tuple[int, int, int], dict[str, str]]
 
 
 @contextmanager
-def staged(root: str) -> Iterator[tuple[int, int, bytes]]:
+def staged(root: Root) -> Iterator[tuple[int, int, bytes]]:
     """A new empty file in `tmp/`: its folder, itself, its name there. Gone at the end unless it was moved away."""
     with folder(root, TMP, make=True) as tmp:
         name = secrets.token_hex(16).encode()
@@ -48,7 +50,23 @@ def staged(root: str) -> Iterator[tuple[int, int, bytes]]:
                 os.unlink(name, dir_fd=tmp)
 
 
-def sweep(root: str) -> None:
+def mark(root: Root) -> None:
+    """Give the directory its id, before anything is written there. An emptied one gets the same again."""
+    with suppress(FileNotFoundError), folder(root, ID[:-1]) as ours:
+        os.stat(ID[-1], dir_fd=ours, follow_symlinks=False)
+        if root.id is None:
+            root.look_again()
+        return
+    with staged(root) as (tmp, fd, name):
+        write_all(fd, root.id or secrets.token_hex(16).encode())
+        sync(fd)
+        with suppress(FileExistsError), folder(root, ID[:-1], make=True) as ours:  # somebody else gave it one
+            move_to_free(Stage(tmp, fd, name), ours, ID[-1])
+            sync(ours)
+    root.look_again()
+
+
+def sweep(root: Root) -> None:
     """Remove staged files that a crash left. What they held, their writer still has or has sent again."""
     try:
         with folder(root, TMP) as tmp:
@@ -70,7 +88,7 @@ class Locks:
     process that dies lets go. Readers take none.
     """
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: Root) -> None:
         self._root = root
 
     @contextmanager
@@ -108,7 +126,7 @@ class Sidecars:
     matches none was written by another tool and has no metadata. Written under the key's lock, read without.
     """
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: Root) -> None:
         self._root = root
 
     def find(self, key: str, state: FileState) -> Mapping[str, str] | None:

@@ -17,8 +17,9 @@ from typing import Any, ClassVar
 import pytest
 
 from dorkyd.buckets.directory import DirectoryBucket
-from dorkyd.buckets.directory_files import FileState
+from dorkyd.buckets.directory_files import FileState, Root
 from dorkyd.buckets.directory_internals import Sidecars
+from dorkyd.buckets.directory_walk import Walk
 from dorkyd.errors import Blocked, DiskFull, Stale, Transient, Unsupported
 from tests.buckets.contract import BucketContract, BytesBody, content, create, keys, listed, look
 
@@ -398,6 +399,41 @@ def test_root_emptied(bucket: DirectoryBucket, root: Path) -> None:
     assert look(bucket, "d/k").meta == META
 
 
+def test_another_directory_in_its_place(bucket: DirectoryBucket, root: Path) -> None:
+    """The mount point that an unmounted disk leaves, or another disk there, is offline: neither read nor written."""
+    old = create(bucket, "k", b"x", META)
+    root.rename(root.with_name("away"))
+    root.mkdir()
+    for found in ("a mount point", "another bucket"):
+        for act in (
+            lambda: bucket.head("k"),
+            lambda: keys(bucket),
+            lambda: create(bucket, "new"),
+            lambda: bucket.delete("k", replaces=old.version),
+        ):
+            with pytest.raises(Transient) as caught:
+                act()
+            assert caught.value.offline, found
+        if found == "a mount point":
+            assert list(root.iterdir()) == []
+            create(DirectoryBucket(root), "k", b"other")
+    root.rename(root.with_name("other"))
+    shutil.copytree(root.with_name("away"), root)
+    assert content(bucket, "k") == b"x"
+
+
+def test_unmounted_while_it_is_listed(bucket: DirectoryBucket, root: Path) -> None:
+    """A listing that began in the bucket does not end in a mount point, as if nothing more were there."""
+    for key in ("a/k", "b/k"):
+        create(bucket, key)
+    walk = Walk(bucket._root, b"", b"").items()
+    assert next(walk).key == "a/k"
+    root.rename(root.with_name("away"))
+    root.mkdir()
+    with pytest.raises(Transient):
+        next(walk)
+
+
 def test_parent_missing(tmp_path: Path) -> None:
     """Without `create` no parents are made: they may be a disk that is not mounted."""
     bucket = DirectoryBucket(tmp_path / "disk/bucket")
@@ -554,7 +590,7 @@ class Overtaken(Sidecars):
     """Sidecars that are read only after the object was replaced twice since its file was opened."""
 
     def __init__(self, root: Path, replace: Callable[[], Any]) -> None:
-        super().__init__(str(root))
+        super().__init__(Root(str(root)))
         self.left = [replace, replace]
 
     def find(self, key: str, state: FileState) -> Mapping[str, str] | None:
