@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import os
 import stat
 import threading
@@ -15,7 +16,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from dorkyd.core.model import Version
+from dorkyd.core.metadata import sha256
+from dorkyd.core.model import Digest, Version
 from dorkyd.errors import Blocked, Denied, DiskFull, Transient, Unsupported
 
 CHUNK_BYTES = 1024 * 1024
@@ -272,6 +274,15 @@ def write_all(fd: int, data: bytes) -> None:
     left = memoryview(data)
     while left:
         left = left[os.write(fd, left) :]
+
+
+def digest_of(fd: int) -> Digest:
+    """SHA-256 of an open file's bytes, wherever it stands."""
+    seen, at = hashlib.sha256(), 0
+    while chunk := os.pread(fd, CHUNK_BYTES, at):
+        seen.update(chunk)
+        at += len(chunk)
+    return sha256(seen.hexdigest())
 
 
 def copy_bytes(source: int, target: int) -> None:
