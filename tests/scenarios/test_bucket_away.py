@@ -101,9 +101,11 @@ def test_another_disk_in_its_place(share: Share) -> None:
     assert a.tree() == share.objects() == {**THREE, "new": "new"}
 
 
-def test_a_daemon_that_starts_before_the_disk_is_there(share: Share) -> None:
-    """The halt ends by itself when the bucket is back: nobody need decide."""
+@pytest.mark.parametrize("days", [0, 8])
+def test_a_daemon_that_starts_before_the_disk_is_there(share: Share, days: int) -> None:
+    """The halt ends by itself when the bucket is back: nobody need decide. Nor is the mount point proved to be a store."""
     a, b = _begin(share)
+    a.clock.advance(days * 86_400)
     share.unmount()
     a.restart()
     a.write("new", "new")
