@@ -185,7 +185,9 @@ class Contact:
         if now < max(self._poll, self._quiet_until):
             return False
         self._poll = now + self.project.poll_s
-        return self.remote.is_back()
+        back = self.remote.is_back()
+        self.answered()
+        return back
 
     def news(self, now: float) -> Emptied | Rewound | Listed | None:
         """Ask for what is due: the log, and a full listing page by page."""

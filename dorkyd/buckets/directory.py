@@ -282,7 +282,7 @@ class DirectoryBucket:
 
     def _open(self, key: str) -> _FileReading | None:
         """Invariant: state and metadata belong together. A sidecar without an entry for the state may be one that was
-        written after the file was replaced, so "no metadata" is believed only if the state still stands afterwards.
+        written after the file was replaced, so "no metadata", or those of a copy, are believed only if the state still stands afterwards.
         """
         parts = _parts(key)
         for _ in range(_TRIES):
@@ -293,7 +293,8 @@ class DirectoryBucket:
             file = FileIO(fd)
             try:
                 recorded = self._sidecars.find(key, state, partial(digest_of, fd))
-                settled = recorded is not None or self._state(parts) == state
+                bound = recorded is not None and recorded.bond == state.bond
+                settled = bound or self._state(parts) == state
             except BaseException:
                 file.close()
                 raise
