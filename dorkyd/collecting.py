@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 
 from dorkyd.asking import Asking, settle_repeat
@@ -114,6 +115,10 @@ class Collector:
                 ledger.count_deletion(self.clock.time_ns(), "remote", row.path)
             journal.set_base(row.path, settled.base)
         for op, version in settled.effective:
+            if journal.sessions.has(op):
+                # Its process ended between the last reply and this.
+                with suppress(Stale, Transient, Blocked):  # then it goes at the next start
+                    self.carrier.transfer.forget(op)
             ledger.took_effect(op, version)
         for op in settled.dropped:
             ledger.dropped(op)

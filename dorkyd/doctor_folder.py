@@ -11,7 +11,7 @@ from dorkyd.core.report import Finding
 from dorkyd.core.settings import Mode, Project
 from dorkyd.errors import DorkyError
 from dorkyd.faults import faults
-from dorkyd.ports import Clock, Folder
+from dorkyd.ports import TRIED, Clock, Folder
 
 MiB = 1024 * 1024
 DISK_LOW_BYTES = 500 * MiB
@@ -57,7 +57,7 @@ def project_id_of(folder: Folder) -> str | None:
 
 
 def _staging(folder: Folder, clock: Clock) -> Iterator[Finding]:
-    name = f"doctor-{clock.random_id()}"
+    name = f"{TRIED}{clock.random_id()}"
     try:
         with folder.stage(name) as stream:
             stream.write(b"doctor")

@@ -152,6 +152,9 @@ class Opener:
                 halts.store(journal, held)
             journal.put("retired", None)
             journal.ask_again()
+        if journal.get("folder") is None:
+            # Whoever made it ended before it could say.
+            self._remember_place(journal)
         return Opened(journal, identity, warning, started_over=warning is not None)
 
     def _new(self, identity: Identity, warning: str | None) -> Opened:

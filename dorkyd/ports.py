@@ -372,6 +372,10 @@ class Trashed:
     """When it was displaced, wall clock."""
 
 
+TRIED = "doctor-"
+"""How names begin in staging of what is only tried: it is nobody's."""
+
+
 class Folder(Protocol):
     """A project's folder. Nothing outside it, nothing in a path component `.git` or `.dorky` (any case), nothing
     through a symlink is ever read or written, whatever other programs swap under it while we work.

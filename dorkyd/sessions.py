@@ -66,6 +66,10 @@ class Sessions:
         found = (row for row in reversed(self._select("WHERE path = ?", (upload.path,))) if row.fits(upload))
         return next(found, None)
 
+    def has(self, op: Op) -> bool:
+        """One that this op began is not over."""
+        return self._conn.execute("SELECT 1 FROM uploads WHERE op = ?", (op,)).fetchone() is not None
+
     def has_kept(self, upload: Upload) -> bool:
         """A session for other bytes of this path has kept the state that is replaced now: a file that changes faster than
         it is sent must not fill the bucket's trash.

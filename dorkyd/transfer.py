@@ -322,8 +322,12 @@ class Transfer:
     def abandon(self, begun: BegunUpload) -> None:
         """Give a session up; the store keeps nothing of it."""
         self._bucket.abandon(begun.path, begun.session)
+        self.forget(begun.op)
+
+    def forget(self, op: Op) -> None:
+        """What was made ready here for a session is wanted no more."""
         if self._sealing is not None:
-            self._sealing.forget(begun.op)
+            self._sealing.forget(op)
 
     def _meta_of(self, action: Upload, op: Op, *, secret: bool, batch: str | None) -> dict[str, str]:
         """What the object's metadata will be. Raises `Stale` when the object it replaces changed."""

@@ -18,7 +18,7 @@ from dorkyd.errors import Blocked, PathProblem, Stale, Transient
 from dorkyd.journal import Journal
 from dorkyd.ledger import NOBODYS, Displaced, Event, Fetched
 from dorkyd.local_side import LocalSide
-from dorkyd.ports import Clock, Folder, Trashed
+from dorkyd.ports import TRIED, Clock, Folder, Trashed
 from dorkyd.sealing import op_of
 from dorkyd.transfer import conflict_copy
 
@@ -63,7 +63,14 @@ class Upkeep:
                 # Usually most of the trash: a part in each cycle, so that sync need not wait for all of it.
                 self._since_start.append(displaced)
         self._drop_sealed()
+        self._drop_tried()
         self._adopt_strays()
+
+    def _drop_tried(self) -> None:
+        """What a doctor wrote who ended before it was gone again. Its name proves that it never came out of a folder."""
+        for name in self.folder.staged():
+            if name.startswith(TRIED):
+                self.folder.unstage(name)
 
     def _drop_sealed(self) -> None:
         """Ciphertext that no upload goes on with. Its name proves that it never came out of a folder (`dorkyd.sealing`)."""

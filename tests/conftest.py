@@ -17,6 +17,7 @@ from tests.servers import GcsProcess, Server
 T = TypeVar("T")
 
 scratch.choose()
+gc.disable()  # until all is collected
 
 # Machines are shared: how long an example takes says nothing.
 settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -34,8 +35,8 @@ def pytest_collection_finish() -> None:
     """What is here lasts as long as the run, some million objects: the collector need not look through them again, each time
     that a test asks it to, and else as often as a quarter has come anew.
     """
-    gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)

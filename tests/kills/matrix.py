@@ -172,9 +172,13 @@ def _s3_tools(server: servers.Server, place: Place) -> dict[str, Callable[..., A
 
     def uploads() -> list[str]:
         # One of no parts was begun by a process that died before it could note it: it costs nothing
-        # (docs/decisions/0021-upload-sessions.md).
+        # (docs/decisions/0021-upload-sessions.md). A probe's has one of a few bytes (docs/reliability.md).
         begun = [(upload["Key"], upload["UploadId"]) for upload in ask("list_multipart_uploads").get("Uploads", ())]
-        return [key for key, name in begun if ask("list_parts", Key=key, UploadId=name).get("Parts")]
+        return [
+            key
+            for key, name in begun
+            if "/.dorky/probe/" not in key and ask("list_parts", Key=key, UploadId=name).get("Parts")
+        ]
 
     return {
         "uploads": uploads,

@@ -91,6 +91,10 @@ UNREACHED: dict[Site, str] = {
     ("folder.unstage", "sealing.Sealing._encoded"): _SEALED,
     ("folder.unstage", "sealing.Sealing.stored_size"): _SEALED,
     ("folder.unstage", "upkeep.Upkeep._drop_sealed"): _SEALED,
+    (
+        "folder.unstage",
+        "upkeep.Upkeep._drop_tried",
+    ): "at a start, of what a doctor left that was killed itself: nobody's",
     ("folder.unstage", "transfer.Transfer._trusted"): _TAMPERED,
     ("os.unlink", "keys.write_private"): _ENDED,
     ("os.unlink", "keys.KeyHome.keep"): _RING,

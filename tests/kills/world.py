@@ -200,7 +200,16 @@ class World:
 
     def until(self, what: str, check: Callable[[], bool], deadline_s: float = REST_S) -> None:
         """Wait for it, or for the victim's death."""
-        wait_until(what, lambda: self.a.dead or check(), deadline_s)
+
+        def come() -> bool:
+            try:
+                return self.a.dead or check()
+            except Exception:
+                if self.has_died():  # while it was asked
+                    return True
+                raise
+
+        wait_until(what, come, deadline_s)
 
     # --- coming to rest -----------------------------------------------------------------------------------------
 

@@ -157,6 +157,40 @@ def test_a_folder_brought_from_elsewhere(tmp_path: Path) -> None:
     assert a.engine._identity.replica != old.replica
 
 
+def test_killed_before_the_place_was_remembered(tmp_path: Path) -> None:
+    """A process that ended while it made the journal leaves one that knows no place: the next start tells it, and a copy of
+    the folder is noticed later on.
+    """
+    _, a, _b = _world(tmp_path)
+    a.kill()
+    with sqlite3.connect(_journal(a)) as conn:
+        conn.execute("DELETE FROM meta WHERE key IN ('folder', 'marker_inode', 'bucket', 'counter')")
+    conn.close()
+    a.restart()
+    a.settle()
+    a.kill()
+    aside = a.root.with_name("aside")
+    a.root.rename(aside)
+    shutil.copytree(aside, a.root)
+    shutil.rmtree(aside)
+    a.restart()
+    a.step()
+    assert a.engine.held is not None
+    assert a.engine.held.halt.reason is HaltReason.FOLDER_COPIED
+
+
+def test_what_a_killed_doctor_left(tmp_path: Path) -> None:
+    """It is nobody's, and goes; what else no row explains is kept where a person finds it."""
+    _, a, _b = _world(tmp_path)
+    a.kill()
+    for name in ("doctor-1", "other"):
+        (a.root / ".dorky/tmp" / name).write_text("tried")
+    a.restart()
+    a.settle()
+    assert os.listdir(a.root / ".dorky/tmp") == [".clock"] or not os.listdir(a.root / ".dorky/tmp")
+    assert [item.path for item in a.engine.folder.trash()] == ["recovered-other"]
+
+
 def test_an_old_journal_came_back(tmp_path: Path) -> None:
     """A restored journal is behind the folder's counter: as a lost database."""
     world, a, b = _world(tmp_path)

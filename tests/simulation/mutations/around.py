@@ -26,8 +26,8 @@ MUTANTS = (
     Mutant(
         "older-listing-overwrites",
         "journal",
-        '            " WHERE r.path IS NULL OR r.row < ? AND (r.version != p.version OR r.modified != p.modified)"',
-        '            " WHERE r.path IS NULL OR r.row < ? + (1 << 60) AND (r.version != p.version OR r.modified != p.modified)"',
+        "                if learned >= began or (",
+        "                if (",
         "a listing overwrites what was learned since it began",
         "rule 3: a listing never overwrites a row learned since",
         also=(("            if learned < began and (", "            if ("),),
@@ -145,8 +145,8 @@ MUTANTS = (
     Mutant(
         "unreadable-folder-is-empty",
         "scanning",
-        "            found, below = [problem(Path(folder.path), exc)], []\n",
-        "            continue\n",
+        "                yield problem(Path(met.path), exc)\n                continue\n",
+        "                continue\n",
         "a folder that cannot be read is silence",
         "rule 3: unreadable is not absent",
         test="tests/test_scanning.py::test_an_unreadable_folder_is_one_problem",
