@@ -200,8 +200,7 @@ class ProjectRunner:
     @property
     def asked(self) -> bool:
         """The bucket answered for the first time, or there is a reason why not that status tells."""
-        engine = self._engine
-        return engine.met or engine.held is not None or engine.trouble is not None
+        return self._engine.met or self._status.state is not State.SYNCING
 
     def _run(self) -> None:
         engine = self._engine

@@ -30,7 +30,8 @@ _PR_SET_PDEATHSIG = 1
 _PRELOADED = (
     "boto3", "botocore.client", "obstore.store", "google.cloud.storage", "dorkyd.buckets.fastlane", "dorkyd.buckets.gcs",
     "dorkyd.buckets.probe", "dorkyd.cli", "dorkyd.daemon", "dorkyd.doctor", "tests.kills.launch",
-    "apscheduler.triggers.interval", "uvicorn.lifespan.off", "uvicorn.loops.asyncio",
+    "apscheduler.schedulers.background", "apscheduler.triggers.interval", "dorkyd.api.server", "dorkyd.api.tcp",
+    "uvicorn.lifespan.off", "uvicorn.loops.asyncio",
     "httpcore2", "httpx2", "rich.progress", "rich.table", "typer.main", "dorkyd.api.commit_calls", "dorkyd.api.freeze_calls",
     "dorkyd.api.history_calls", "dorkyd.api.manual_calls", "dorkyd.api.table_calls", "dorkyd.cli.app", "dorkyd.cli.glance",
     "dorkyd.cli.progress", "dorkyd.cli.targets", "dorkyd.cli.told", "dorkyd.client.blocking", "dorkyd.client.brief",

@@ -18,7 +18,8 @@ from dorkyd.cli.app import Exit, Failure, Json, Name, app, emit, say, show
 from dorkyd.cli.manual import write_down
 from dorkyd.cli.units import size
 from dorkyd.client import DorkyClient
-from dorkyd.core.lockfile import LOCK_FILE
+from dorkyd.core.lockfile import LOCK_FILE, decode_lock
+from dorkyd.errors import Refused
 
 SHOWN = 12
 """Digits of an id that people are shown."""
@@ -46,6 +47,8 @@ def commit(
     """
     if not message.strip():
         raise Failure("A commit needs a message.", hint='dorkyctl commit -m "what changed, and why"')
+    if file is not None:
+        _keep_others(file)
     with DorkyClient() as client:
         project = targets.project_name(client, name)
         if client.status(project).projects[0].manual is not None:
@@ -132,6 +135,8 @@ def lock(
     json: Json = False,
 ) -> None:
     """Write the lock file that git shall carry: the project, the commit, and what each file is."""
+    if file is not None and not json:
+        _keep_others(file)
     with DorkyClient() as client:
         project = targets.project_name(client, name)
         if json:
@@ -261,6 +266,20 @@ def _read_lock(file: Path) -> str:
         reason = exc.strerror if isinstance(exc, OSError) else "it is not UTF-8"
         raise Failure(
             f"Cannot read {file}: {reason}.", hint="`dorkyctl lock` writes it.", exit_code=Exit.ERROR
+        ) from exc
+
+
+def _keep_others(file: Path) -> None:
+    """Raise where a file stands that is no lock file."""
+    if file.name == LOCK_FILE or not os.path.lexists(file):
+        return
+    try:
+        decode_lock(file.read_text(encoding="utf-8"))
+    except (Refused, OSError, UnicodeDecodeError) as exc:
+        raise Failure(
+            f"{file} is there already, and is no lock file.",
+            hint="name another, or move it away first",
+            exit_code=Exit.GUARD,
         ) from exc
 
 

@@ -71,7 +71,7 @@ def push(
     """Send what is staged as one commit, which other devices see together.
 
     Exits 4 when the bucket has moved on since the last pull: pull first. Then nothing was sent, and
-    what is staged is staged still.
+    what is staged is staged still. Also when a path was changed in the bucket while it was sent.
     """
     with DorkyClient() as client:
         project = targets.project_name(client, name)
@@ -83,15 +83,17 @@ def push(
             if json:
                 emit(exc.body)
             raise Failure(str(exc), hint=exc.hint, exit_code=Exit.ATTENTION) from exc
+    pushed = reply.value
     if json:
         emit(reply.body)
-        return
-    pushed = reply.value
-    show(f"Pushed {plural(pushed.paths, 'path')} as commit {pushed.seq} ({pushed.id[:12]}).")
-    for path in pushed.lost:
-        complain(f"{path} was changed in the bucket meanwhile, and is as that change left it", "dorkyctl pull")
-    if not pushed.told:
-        say("The commit is made; the rest goes on by itself.")
+    else:
+        show(f"Pushed {plural(pushed.paths, 'path')} as commit {pushed.seq} ({pushed.id[:12]}).")
+        for path in pushed.lost:
+            complain(f"{path} was changed in the bucket meanwhile, and is as that change left it", "dorkyctl pull")
+        if not pushed.told:
+            say("The commit is made; the rest goes on by itself.")
+    if pushed.lost:
+        raise typer.Exit(Exit.ATTENTION)
 
 
 @app.command(epilog="Example: dorkyctl pull api")

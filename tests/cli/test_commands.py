@@ -53,6 +53,15 @@ def test_status_table(at_home: Served, ctl: Ctl) -> None:
     assert "\x1b" not in done.out
 
 
+@pytest.mark.parametrize("json_", [[], ["--json"]])
+def test_a_push_that_lost_a_path_wants_a_person(at_home: Served, ctl: Ctl, json_: list[str]) -> None:
+    """4, as for all that a person has to look at: what they staged is not what the bucket has there."""
+    at_home.project.manual = FakeManual()  # type: ignore[attr-defined]
+    done = ctl("push", "api", *json_)
+    assert done.code == 4
+    assert "l was changed in the bucket meanwhile" in done.err or json.loads(done.out)["lost"] == ["l"]
+
+
 @pytest.mark.parametrize(
     ("code", "ends"), [("symlink", 0), ("unreadable", 4), ("changing", 4)], ids=["no-file", "unreadable", "changing"]
 )
