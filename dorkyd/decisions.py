@@ -136,7 +136,8 @@ class Decisions:
     def resolve(self, text: str, keep: str, seen: ConflictSeen | None = None) -> None:
         """Settle a conflict, named by the original or a copy. `mine` is this device's edit where the copy came from
         here, else what stands under the name; `theirs` the other; `both` keeps the copy as an ordinary file. The bytes
-        not kept go to the trash. `seen`: nothing is done unless both sides are what was shown.
+        not kept go to the trash. `seen`: nothing is done unless both sides are what was shown. `Stale` (`busy-path`) while
+        one of them is being synced.
         """
         if keep not in ("mine", "theirs", "both"):
             raise Refused(f"keep {keep!r}?", hint="--keep mine, theirs or both")
@@ -144,6 +145,8 @@ class Decisions:
         copies = self._copies(path)
         if not copies:
             raise Refused(f"{text!r} has no conflict", code="no-conflict", hint="`dorkyctl conflicts` lists them")
+        names = [parse_conflict(copy) for copy in copies]
+        Placer(self.engine).check_free([*copies, *(name.original for name in names if name is not None)])
         for copy in copies:
             if seen is not None:
                 self._check_seen(copy, seen)

@@ -33,10 +33,8 @@ class Manual:
     """Has the status tell at once what a request changed. Engine thread."""
 
     def changes(self, after: str, limit: int) -> Sequence[ChangeItem]:
-        """What is staged or differs."""
-        if self.engine.journal is None:
-            return []
-        with closing(schema.connect_readonly(self.engine.journal_file)) as conn:
+        """What is staged or differs. Raises why nobody can tell."""
+        with closing(schema.connect_readonly(self.engine.open_journal())) as conn:
             return changes(conn, after, limit)
 
     def stage(self, paths: Sequence[str]) -> tuple[Sequence[ChangeItem], Sequence[SkippedItem]]:

@@ -14,7 +14,7 @@ Engine thread only. Staged bytes are written, verified and sealed by whoever fet
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal, TypeVar
@@ -105,6 +105,13 @@ class Placer:
         with self._journal().atomic():
             for name in gone:
                 self._journal().ledger.came_in(name)
+
+    def check_free(self, paths: Iterable[Path]) -> None:
+        """`Stale` (`busy-path`) while somebody works on one of them."""
+        busy = self._busy()
+        for path in paths:
+            if path in busy:
+                raise _is_busy(path)
 
     # --- effects --------------------------------------------------------------------------------------------------
 

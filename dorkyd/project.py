@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path as FilePath
 
-from dorkyd import doctor
+from dorkyd import doctor, reinstating
 from dorkyd.artifacts import Artifacts
 from dorkyd.buckets.probe import layers
 from dorkyd.commits import Commits
@@ -48,7 +48,7 @@ from dorkyd.core.speed import Pacing
 from dorkyd.core.states import NO_FILES
 from dorkyd.decisions import Decisions, checked
 from dorkyd.engine import Engine
-from dorkyd.errors import DorkyError, Refused
+from dorkyd.errors import DorkyError, Refused, Stale
 from dorkyd.freeze_desk import FreezeDesk
 from dorkyd.histories import Histories
 from dorkyd.manual import Manual, status_of, told_of
@@ -56,6 +56,7 @@ from dorkyd.manual import warn as warn_of_pushes
 from dorkyd.manual_push import Pushes
 from dorkyd.npm_history import HistoryImport
 from dorkyd.opening import retire
+from dorkyd.placing import BUSY
 from dorkyd.ports import Bucket, TellsIdentity, Throttle
 from dorkyd.reading import Reader
 from dorkyd.tables.desk import TableDesk
@@ -76,6 +77,8 @@ SETTLE_S = 600.0
 RESTART_S = 5.0
 WIND_DOWN_S = 8.0
 """How long a stop waits for transfers under way."""
+BUSY_TICK_S = 0.02
+"""How often a path is asked for again that is being synced."""
 _EVERYDAY = {State.IN_SYNC, State.SYNCING}
 """States whose coming and going is no news."""
 _BACKLOG_SHARE = 20
@@ -580,7 +583,15 @@ class ProjectRunner:
 
     def resolve(self, path: str, keep: str, seen: ConflictSeen | None = None) -> Sequence[ConflictItem]:
         """As `ProjectControl.resolve`."""
-        self._decide(lambda: self._decisions.resolve(path, keep, seen))
+        deadline = time.monotonic() + reinstating.BUSY_S
+        while True:
+            try:
+                self._decide(lambda: self._decisions.resolve(path, keep, seen))
+                break
+            except Stale as exc:
+                if exc.code != BUSY or time.monotonic() > deadline:
+                    raise
+            time.sleep(BUSY_TICK_S)
         return self._reader().conflicts(rules=self._engine.rules())
 
     def approve(self, token: str) -> ProjectStatus:

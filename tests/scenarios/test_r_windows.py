@@ -10,8 +10,9 @@ import pytest
 from dorkyd.core import model
 from dorkyd.core.paths import parse_conflict
 from dorkyd.core.report import ConflictSeen
-from dorkyd.errors import PathProblem, Refused
+from dorkyd.errors import PathProblem, Refused, Stale
 from dorkyd.folder import LocalFolder
+from dorkyd.placing import Placer
 from dorkyd.reading import Reader
 from tests.devices import Device, World
 
@@ -389,6 +390,21 @@ def test_resolve_settles_what_was_shown(tmp_path: Path, edited: str) -> None:
     a.decisions.resolve(copy, "theirs", shown())
     world.settle()
     assert a.tree() == b.tree() == {"f": "newer" if edited == "copy" else "mine-b"}
+
+
+def test_resolve_is_asked_again_while_a_side_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is begun then: no bytes are staged, and neither side changes."""
+    _, a, _, copy = _conflict(tmp_path)
+    before = a.tree()
+    for busy in ("f", copy):
+        with monkeypatch.context() as patch:
+            patch.setattr(Placer, "_busy", lambda _self, busy=busy: {busy})
+            with pytest.raises(Stale) as refused:
+                a.decisions.resolve("f", "theirs")
+        assert refused.value.code == "busy-path"
+    assert a.tree() == before
+    assert not a.engine.folder.staged()
+    a.decisions.resolve("f", "theirs")
 
 
 def test_resolve_when_the_original_is_gone(tmp_path: Path) -> None:
