@@ -36,6 +36,8 @@ _WINDOW_BYTES = 64 * 1024 * 1024
 _RATIO, _ROOM = 4000, 64 * 1024 * 1024
 """An object of so many bytes unpacks to at most this many times as many, and so many more."""
 TAMPERED = "tampered"
+AGE = b"age-encryption.org/v1\n"
+"""How every ciphertext of ours begins (https://age-encryption.org/v1, *Header*)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +156,15 @@ def opened(
     if coding.key is not None and coding.key.content.word(digest) != sealed:
         raise _tampered("its bytes are not what it claims to hold")
     told(digest)
+
+
+def stripped() -> Integrity:
+    """For ciphertext whose metadata say nothing of that."""
+    return Integrity(
+        "the object is encrypted, and its metadata, which say how, are gone: some tool copied it without them",
+        code=TAMPERED,
+        hint="copy it again with a tool that keeps metadata, or put the file again: dorkyctl put FILE NAME:PATH",
+    )
 
 
 def _tampered(why: str) -> Integrity:

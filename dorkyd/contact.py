@@ -147,13 +147,18 @@ class Contact:
     def meet(self, now: float) -> str | Emptied | Rewound:
         """First contact: prove that the store enforces its conditions, and that the prefix is this project's.
 
-        A mode that never writes needs no conditions, and an identity that may only read could not prove them.
+        A mode that never writes needs no conditions, and an identity that may only read could not prove them. One that was
+        met before is asked who it is first: nothing is written, for a proof neither, to what stands in its place.
         """
+        found = self.remote.meet() if self.journal.get("project_id") is not None else None
+        if isinstance(found, Emptied | Rewound):
+            return found
         if self.probed is None and self.project.mode is not Mode.PULL:
             self.probed = self._proof()
             if self.probed.warnings:
                 self.warnings["store"] = ("; ".join(self.probed.warnings), "")
-        found = self.remote.meet()
+        if found is None:
+            found = self.remote.meet()
         if isinstance(found, str):
             self.met = True
             self._poll = self._list = now
@@ -174,6 +179,15 @@ class Contact:
         with self.journal.atomic():
             self.journal.put(_PROVED, f"{wall} {store}" if found == ORDINARY else None)
         return found
+
+    def is_back(self, now: float) -> bool:
+        """As `RemoteSide.is_back`, asked no more often than for news."""
+        if now < max(self._poll, self._quiet_until):
+            return False
+        self._poll = now + self.project.poll_s
+        back = self.remote.is_back()
+        self.answered()
+        return back
 
     def news(self, now: float) -> Emptied | Rewound | Listed | None:
         """Ask for what is due: the log, and a full listing page by page."""

@@ -717,7 +717,7 @@ class Engine:
         self._collect(o, now)
         if self.paused_until() > self.clock.time_ns():
             return
-        if not self._folder_is_there(o, now) or self.held is not None:
+        if not self._folder_is_there(o, now) or (self.held is not None and not self._bucket_is_back(o, now)):
             return
         # Before what may take long: renewals that came during the last cycle were heard just now.
         o.freezing.expire()
@@ -1247,11 +1247,25 @@ class Engine:
             self._halt(o, halts.whole(HaltReason.REMOTE_REWOUND, met.detail, self.project.name, self._token()))
             return
         files, _ = o.journal.base_totals()
-        what = f"{met.detail}; {files} files were in sync with it"
+        what = f"{met.detail}; {files} files were in sync with it. If it comes back, sync goes on by itself"
         self._halt(o, halts.whole(HaltReason.REMOTE_EMPTIED, what, self.project.name, self._token()))
 
     def _token(self) -> str:
         return self.clock.random_id()[:8]
+
+    def _bucket_is_back(self, o: _Open, now: float) -> bool:
+        """The project waited for a bucket that was not there, as a disk that is not mounted: nobody need decide."""
+        held = self.held
+        if (
+            held is None
+            or held.halt.reason is not HaltReason.REMOTE_EMPTIED
+            or held.items
+            or not o.contact.is_back(now)
+        ):
+            return False
+        self.lift_halt()
+        self.look_again()
+        return True
 
     # --- inside -------------------------------------------------------------------------------------------------
 

@@ -246,7 +246,7 @@ def _forget_bucket(journal: Journal) -> None:
     journal.drop_all_remotes()
     journal.ledger.forget_bucket()
     journal.repeats.forget()
-    for key in ("project_id", "log_cursor", "log_version", "listed", "probed"):
+    for key in ("project_id", "log_cursor", "log_version", "log_said", "listed", "probed"):
         journal.put(key, None)
 
 

@@ -19,6 +19,7 @@ from dorkyd.core.logbook import (
     Entry,
     ProjectDocument,
     approvals,
+    encode_entry,
 )
 from dorkyd.core.model import Base, Digest, Path, Problem, Remote, ReplicaId, Version
 from dorkyd.core.sealing import KEYED, claims_content, keyed_of
@@ -27,7 +28,7 @@ from dorkyd.errors import Stale
 from dorkyd.journal import Journal
 from dorkyd.keyring import Keyring
 from dorkyd.ledger import Intent
-from dorkyd.news import Logged, News
+from dorkyd.news import Bytes, Logged, News
 from dorkyd.ports import Clock, Listed
 
 STALE_S = 86_400.0
@@ -44,6 +45,8 @@ _STRANGE = 10_000
 """Keys that can never be files here of which a listing tells; there may be any number."""
 _PASSED = "log_passed"
 """Where the journal keeps the number up to which entries were passed over unread."""
+_SAID = "log_said"
+"""Where the journal keeps what tells the last entry read from any other, by its content; None: it was not read."""
 _SHOWN = attrgetter("key", "version", "modified")
 _RACES = 50
 """How often an announcement yields to entries of others before it waits for the next cycle."""
@@ -136,6 +139,12 @@ class RemoteSide:
             self.keyring.met(document.project_id, told, promised=document.keys > 0)
         return document.project_id
 
+    def is_back(self) -> bool:
+        """A bucket that was `Emptied` holds the project again, with the past that this device has read: it was away."""
+        document = self.news.project()
+        known = self.journal.get("project_id")
+        return document is not None and document.project_id == known and self.catch_up() is None
+
     def found_again(self, project_id: str | None) -> None:
         """Write the project's document anew if it is gone, after a person decided about the bucket."""
         if self.news.project() is None and not self.read_only:
@@ -171,6 +180,7 @@ class RemoteSide:
         self.journal.put("project_id", None)
         self.journal.put("log_cursor", None)
         self.journal.put("log_version", None)
+        self.journal.put(_SAID, None)
         self.journal.put(_PASSED, None)
         self.journal.put("listed", None)
         self.journal.drop_all_remotes()
@@ -204,6 +214,8 @@ class RemoteSide:
             self._in_touch()
             return None
         known, there = self.journal.get("log_version"), state.at(cursor)
+        if there is not None and known is not None and self._said_so(there, known):
+            known = there.version
         if there is None or (known is not None and there.version != known):
             # Asked only now: the floor is raised before anything below it is removed.
             document = self.news.project() if there is None else None
@@ -218,6 +230,18 @@ class RemoteSide:
             self._pass_over(state.highest)
         self._in_touch()
         return None
+
+    def _said_so(self, there: Logged, known: str) -> bool:
+        """The last entry read says what it said then, though a copy of the bucket gave it another version."""
+        same, before = there.version == known, self.journal.get(_SAID)
+        if (same and before is not None) or (not same and not before):
+            return same
+        found = self.news.entry(there.number)
+        if found is None or found[1] != there.version or (not same and _said(found[0]) != before):
+            return same
+        with self.journal.atomic():
+            self._advance(there.number, there.version, found[0])
+        return True
 
     def _learn_from_last(self, last: int) -> None:
         for number in range(max(1, last - READ_AT_ONCE + 1), last + 1):
@@ -278,7 +302,7 @@ class RemoteSide:
             ledger.approve(approvals(theirs))
             self.journal.mark([change.path for change in theirs], remote=True)
             self._complete(entry)
-            self._advance(self.cursor + 1, version)
+            self._advance(self.cursor + 1, version, entry)
         if entry.keys > self.keys_told:
             self.keys_told = entry.keys
             if self.keyring is not None:
@@ -323,9 +347,10 @@ class RemoteSide:
         if self._unexplained:
             self._unexplained -= self._told
 
-    def _advance(self, number: int, version: Version) -> None:
+    def _advance(self, number: int, version: Version, entry: Entry | None = None) -> None:
         self.journal.put("log_cursor", str(number))
         self.journal.put("log_version", version)
+        self.journal.put(_SAID, None if entry is None else _said(entry))
 
     @property
     def keys_untold(self) -> bool:
@@ -360,7 +385,7 @@ class RemoteSide:
             with self.journal.atomic():
                 ledger.announced(intent.op for intent in pending)
                 self._complete(entry)
-                self._advance(number, version)
+                self._advance(number, version, entry)
             self._tell(intent.path for intent in pending)
             if self.keyring is not None and entry.keys >= self.keyring.made:
                 self.keyring.made = 0
@@ -523,6 +548,11 @@ def _after_unknown(looked: Remote, before: Remote, base: Base | None) -> Remote:
     if base is not None and base.digest != looked.digest:
         return looked
     return metadata.disowned(looked, None)
+
+
+def _said(entry: Entry) -> str:
+    """Empty for one that makes no sense: nothing tells it from another."""
+    return Bytes(encode_entry(entry)).digest if entry.whole else ""
 
 
 def _remote(listed: Listed) -> Remote:

@@ -106,6 +106,34 @@ class _Opened:
             left = 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Unsealed:
+    """A download of what is to be encrypted and by its metadata is not, as another tool may have stored it. Where it is
+    ciphertext all the same, a copy of the bucket lost what says so: taken for content it would replace everybody's secret.
+    """
+
+    reading: Reading
+
+    @property
+    def info(self) -> ObjectInfo:
+        """Of the object."""
+        return self.reading.info
+
+    def __iter__(self) -> Iterator[Chunk]:
+        head: Chunk | None = b""
+        for chunk in self.reading:
+            if head is not None:
+                head = bytes(head) + bytes(chunk) if head else chunk
+                if len(head) < len(codecs.AGE) and codecs.AGE.startswith(bytes(head)):
+                    continue
+                if bytes(head[: len(codecs.AGE)]) == codecs.AGE:
+                    raise codecs.stripped()
+                chunk, head = head, None  # noqa: PLW2901
+            yield chunk
+        if head:
+            yield head
+
+
 class Sealing(Wrapped):
     """See the module. From any thread. What one of the layers below is asked for past us is ciphertext, until `decoding` had
     it; `read`, for what is ours under `.dorky/`, is plain.
@@ -149,7 +177,8 @@ class Sealing(Wrapped):
                 return
             info = _shown(reading.info)
             if not info.stored_otherwise:
-                yield reading
+                secret = start == 0 and not key.startswith(_OURS) and self._keyring.covers(Path(key))
+                yield _Unsealed(reading) if secret else reading
                 return
             coding = self._coding_of(info.meta)
             if start or stop is not None:

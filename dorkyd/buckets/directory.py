@@ -31,6 +31,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from io import FileIO
 from itertools import islice
 from pathlib import Path
@@ -39,14 +40,16 @@ from dorkyd.buckets.counting import Counter
 from dorkyd.buckets.directory_files import (
     CHUNK_BYTES,
     FileState,
+    Root,
     converted,
     copy_bytes,
+    digest_of,
     folder,
     open_file,
     sync,
     write_all,
 )
-from dorkyd.buckets.directory_internals import INTERNALS, Locks, Sidecars, staged, sweep
+from dorkyd.buckets.directory_internals import INTERNALS, Locks, Recorded, Sidecars, mark, staged, sweep
 from dorkyd.buckets.directory_place import Stage, clash, make_room, move_to_free, stamp
 from dorkyd.buckets.directory_walk import Walk
 from dorkyd.core.metadata import sha256
@@ -68,6 +71,8 @@ class _FileReading:
     state: FileState
     file: FileIO
     counter: Counter
+    digest: Digest | None = None
+    """SHA-256 of the whole, where that is known."""
     wanted: int | None = None
     """How many bytes are wanted; None: all that there are."""
 
@@ -97,7 +102,8 @@ class _FileReading:
 class DirectoryBucket:
     """Objects as files below `path`. `create`: make a missing directory with all its parents, private to this user
     (the embedded bucket). Otherwise one is made only where its parent exists: a missing parent may be a disk that is
-    not mounted. Later nothing makes the directory again: while it is not there, everything is `Transient`, offline.
+    not mounted. Later nothing makes the directory again: while it is not there, or another one stands there (`Root`),
+    everything is `Transient`, offline.
     """
 
     versioned = False
@@ -105,23 +111,23 @@ class DirectoryBucket:
 
     def __init__(self, path: str | os.PathLike[str], create: bool = False) -> None:
         root = Path(path).absolute()
-        self._root = str(root)
+        self._root = Root(str(root))
         self._counter = Counter()
         self._locks = Locks(self._root)
         self._sidecars = Sidecars(self._root)
         self._swept = False
-        with converted(self._root):
+        with converted(str(root)):
             if create or root.parent.is_dir():
                 # When a file stands there `open_root` says so, at the first use.
                 with suppress(FileExistsError):
                     root.mkdir(0o700 if create else 0o777, parents=create)
-                    with folder(str(root.parent), []) as fd:
+                    with folder(Root(str(root.parent)), []) as fd:
                         sync(fd)
 
     @property
     def url(self) -> str:
         """As configured."""
-        return f"file://{self._root}"
+        return f"file://{self._root.path}"
 
     @property
     def requests(self) -> Requests:
@@ -188,7 +194,7 @@ class DirectoryBucket:
                 raise Stale(f"{key}: the bytes are not those observed")
             stamp(stage.file)
             with self._locks.held([key]):
-                return self._install(key, parts, stage, replaces, meta)
+                return self._install(key, parts, stage, replaces, meta, digest)
 
     def copy(
         self,
@@ -213,7 +219,8 @@ class DirectoryBucket:
                 found = self._state(_parts(source))
                 if found is None or found.version != source_version:
                     raise Stale(f"{source}: not the version expected")
-                return self._install(key, parts, stage, replaces, reading.info.meta if meta is None else meta)
+                told = reading.info.meta if meta is None else meta
+                return self._install(key, parts, stage, replaces, told, reading.digest)
 
     def delete(self, key: str, *, replaces: Version) -> None:
         """As `Bucket.delete`. Folders that this empties are removed."""
@@ -275,7 +282,7 @@ class DirectoryBucket:
 
     def _open(self, key: str) -> _FileReading | None:
         """Invariant: state and metadata belong together. A sidecar without an entry for the state may be one that was
-        written after the file was replaced, so "no metadata" is believed only if the state still stands afterwards.
+        written after the file was replaced, so "no metadata", or those of a copy, are believed only if the state still stands afterwards.
         """
         parts = _parts(key)
         for _ in range(_TRIES):
@@ -285,14 +292,16 @@ class DirectoryBucket:
             fd, state = found
             file = FileIO(fd)
             try:
-                meta = self._sidecars.find(key, state)
-                settled = meta is not None or self._state(parts) == state
+                recorded = self._sidecars.find(key, state, partial(digest_of, fd))
+                bound = recorded is not None and recorded.bond == state.bond
+                settled = bound or self._state(parts) == state
             except BaseException:
                 file.close()
                 raise
             if settled:
-                info = ObjectInfo(state.version, state.size, state.modified, meta or {})
-                return _FileReading(key, info, state, file, self._counter)
+                told = recorded or Recorded(state.bond, {})
+                info = ObjectInfo(state.version, state.size, state.modified, told.meta)
+                return _FileReading(key, info, state, file, self._counter, told.digest)
             file.close()
         raise Transient(f"{key}: changes all the time")
 
@@ -303,6 +312,7 @@ class DirectoryBucket:
         if not self._swept:
             sweep(self._root)
             self._swept = True
+        mark(self._root)
         with staged(self._root) as (tmp, fd, name):
             yield Stage(tmp, fd, name)
 
@@ -319,7 +329,13 @@ class DirectoryBucket:
         return size, sha256(seen.hexdigest())
 
     def _install(
-        self, key: str, parts: Sequence[bytes], stage: Stage, replaces: Version | None, meta: Mapping[str, str]
+        self,
+        key: str,
+        parts: Sequence[bytes],
+        stage: Stage,
+        replaces: Version | None,
+        meta: Mapping[str, str],
+        digest: Digest | None,
     ) -> Written:
         """Give the staged file the key's name, if the state there is the expected one. Under the key's lock.
 
@@ -329,14 +345,20 @@ class DirectoryBucket:
         try:
             for _ in range(_TRIES):
                 with suppress(FileNotFoundError, FileExistsError, IsADirectoryError):
-                    return self._try_install(key, parts, stage, replaces, meta)
+                    return self._try_install(key, parts, stage, replaces, meta, digest)
         except BaseException:
             self._drop_empty(parts)
             raise
         raise Transient(f"{key}: its folder changes all the time")
 
     def _try_install(
-        self, key: str, parts: Sequence[bytes], stage: Stage, replaces: Version | None, meta: Mapping[str, str]
+        self,
+        key: str,
+        parts: Sequence[bytes],
+        stage: Stage,
+        replaces: Version | None,
+        meta: Mapping[str, str],
+        digest: Digest | None,
     ) -> Written:
         present = self._state(parts)
         if (present.version if present else None) != replaces:
@@ -345,7 +367,7 @@ class DirectoryBucket:
             with folder(self._root, parts[:-1], make=present is None) as fd:
                 if present is None:
                     make_room(key, fd, parts[-1])
-                self._sidecars.record(key, FileState.of(os.fstat(stage.file)), meta, present=present)
+                self._sidecars.record(key, FileState.of(os.fstat(stage.file)), meta, digest, present=present)
                 if present is None:
                     move_to_free(stage, fd, parts[-1])
                 else:

@@ -8,16 +8,22 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import os
 import stat
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from dorkyd.core.model import Version
+from dorkyd.core.metadata import sha256
+from dorkyd.core.model import Digest, Version
 from dorkyd.errors import Blocked, Denied, DiskFull, Transient, Unsupported
 
 CHUNK_BYTES = 1024 * 1024
+ID = (b".dorky", b"directory", b"id")
+"""What tells a bucket's directory from any other that comes to stand at its path."""
+_ID_BYTES = 64
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # Not blocking: opening a FIFO would wait for its writer. Without NOCTTY a terminal would become ours.
@@ -110,14 +116,76 @@ def open_root(root: str) -> int:
         raise Blocked(f"the bucket's directory {root} is not a directory", hint="correct `bucket`") from exc
 
 
+class Root:
+    """The bucket's directory, by its path and by the id that lies in it.
+
+    Invariant: whatever this opens is the directory that was first opened, so far as that had an id. A disk is unmounted
+    and leaves its empty mount point, or another one is mounted in its place: what is written there would be hidden
+    or foreign, and every object seems deleted. The directory that comes back is known by its id, since its inode and
+    its device may be others.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.id: bytes | None = None
+        """Of the directory in use; None: none was read or written yet."""
+        self._at: tuple[int, int] | None = None
+        """Device and inode of what was last found to be it."""
+        self._looking = threading.Lock()
+
+    def open(self) -> int:
+        """Raises `Transient`, offline, while there is no directory or another one."""
+        fd = open_root(self.path)
+        try:
+            found = os.fstat(fd)
+            if (found.st_dev, found.st_ino) != self._at:
+                self._look(fd, (found.st_dev, found.st_ino))
+        except BaseException:
+            os.close(fd)
+            raise
+        return fd
+
+    def look_again(self) -> None:
+        """The id may be another than was read last: look at the next opening."""
+        self._at = None
+
+    def _look(self, fd: int, at: tuple[int, int]) -> None:
+        with self._looking:
+            found = _read_id(fd)
+            if self.id is not None and found != self.id:
+                hint = (
+                    "mount the disk it is on, or bring the directory back; if what stands there now shall be used, start"
+                    " the daemon again: `dorkyctl stop`, then `dorkyctl up`"
+                )
+                raise Transient(f"another directory stands at {self.path} than the bucket's", hint=hint, offline=True)
+            self.id, self._at = found, at
+
+
+def _read_id(root: int) -> bytes | None:
+    """The id in an open directory; None: it has none."""
+    opened: list[int] = []
+    try:
+        for part in ID[:-1]:
+            opened.append(os.open(part, _FOLDER, dir_fd=opened[-1] if opened else root))
+        opened.append(os.open(ID[-1], _FILE, dir_fd=opened[-1]))
+        return os.read(opened[-1], _ID_BYTES) or None
+    except OSError as exc:
+        if exc.errno in {errno.ENOENT, *_NOT_A_FOLDER, *_NOT_A_FILE}:
+            return None
+        raise
+    finally:
+        for fd in opened:
+            os.close(fd)
+
+
 @contextmanager
-def folder(root: str, parts: Sequence[bytes], *, make: bool = False) -> Iterator[int]:
+def folder(root: Root, parts: Sequence[bytes], *, make: bool = False) -> Iterator[int]:
     """A folder below the root, held open. `make` makes what is missing of it, durably.
 
     `FileNotFoundError`: there is none (with `make`: it was removed meanwhile, try again). `NotADirectoryError`: a file
     is in the way. `Unsupported`, code `special`: a symlink or something stranger is.
     """
-    fd = open_root(root)
+    fd = root.open()
     try:
         for depth, part in enumerate(parts, 1):
             below = _enter(fd, part, b"/".join(parts[:depth]), make=make)
@@ -206,6 +274,15 @@ def write_all(fd: int, data: bytes) -> None:
     left = memoryview(data)
     while left:
         left = left[os.write(fd, left) :]
+
+
+def digest_of(fd: int) -> Digest:
+    """SHA-256 of an open file's bytes, wherever it stands."""
+    seen, at = hashlib.sha256(), 0
+    while chunk := os.pread(fd, CHUNK_BYTES, at):
+        seen.update(chunk)
+        at += len(chunk)
+    return sha256(seen.hexdigest())
 
 
 def copy_bytes(source: int, target: int) -> None:

@@ -3,6 +3,7 @@
     meta/<2 hex>/<sha256 of the key>.json   metadata of a key, see `Sidecars`
     locks/<2 hex>                           shards of the keys, see `Locks`
     tmp/<32 hex>                            staged bodies, removed after a day if a crash left them
+    id                                      32 hex: this directory and no other, see `Root`
 
 Whoever needs a folder of these makes it, so a directory that was emptied heals with the next write.
 """
@@ -15,10 +16,13 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 
-from dorkyd.buckets.directory_files import FileState, folder, open_file, sync, write_all
+from dorkyd.buckets.directory_files import ID, FileState, Root, folder, open_file, sync, write_all
+from dorkyd.buckets.directory_place import Stage, move_to_free
+from dorkyd.core.model import Digest
 
 INTERNALS = b".dorky/directory"
 _PARTS = (b".dorky", b"directory")
@@ -30,12 +34,19 @@ _LEFTOVER_S = 24 * 3600
 
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 
-_Entry = tuple[tuple[int, int, int], dict[str, str]]
-"""A file's bond and its metadata."""
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What is kept of one state of a data file."""
+
+    bond: tuple[int, int, int]
+    meta: Mapping[str, str]
+    digest: Digest | None = None
+    """SHA-256 of its bytes; None: a server-side copy of what another tool wrote, which nobody read."""
 
 
 @contextmanager
-def staged(root: str) -> Iterator[tuple[int, int, bytes]]:
+def staged(root: Root) -> Iterator[tuple[int, int, bytes]]:
     """A new empty file in `tmp/`: its folder, itself, its name there. Gone at the end unless it was moved away."""
     with folder(root, TMP, make=True) as tmp:
         name = secrets.token_hex(16).encode()
@@ -48,7 +59,23 @@ def staged(root: str) -> Iterator[tuple[int, int, bytes]]:
                 os.unlink(name, dir_fd=tmp)
 
 
-def sweep(root: str) -> None:
+def mark(root: Root) -> None:
+    """Give the directory its id, before anything is written there. An emptied one gets the same again."""
+    with suppress(FileNotFoundError), folder(root, ID[:-1]) as ours:
+        os.stat(ID[-1], dir_fd=ours, follow_symlinks=False)
+        if root.id is None:
+            root.look_again()
+        return
+    with staged(root) as (tmp, fd, name):
+        write_all(fd, root.id or secrets.token_hex(16).encode())
+        sync(fd)
+        with suppress(FileExistsError), folder(root, ID[:-1], make=True) as ours:  # somebody else gave it one
+            move_to_free(Stage(tmp, fd, name), ours, ID[-1])
+            sync(ours)
+    root.look_again()
+
+
+def sweep(root: Root) -> None:
     """Remove staged files that a crash left. What they held, their writer still has or has sent again."""
     try:
         with folder(root, TMP) as tmp:
@@ -70,7 +97,7 @@ class Locks:
     process that dies lets go. Readers take none.
     """
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: Root) -> None:
         self._root = root
 
     @contextmanager
@@ -104,22 +131,36 @@ class Sidecars:
 
     Invariant: the sidecar of a key holds the metadata of the data file that is there, and perhaps that of the file
     about to replace it. It is written before the data file gets its name, so a crash in between leaves the old state
-    with its metadata or the new one with its own. Each entry is bound to inode, size and mtime: a data file that
-    matches none was written by another tool and has no metadata. Written under the key's lock, read without.
+    with its metadata or the new one with its own. Each entry is bound to inode, size and mtime. A data file that
+    matches none was written by another tool. If it has the bytes of an entry it is a copy, as when the bucket moved to
+    another disk or came back from a backup, and has that metadata: without it nobody could tell what is encrypted. Any other
+    has none. Written under the key's lock, read without.
     """
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: Root) -> None:
         self._root = root
 
-    def find(self, key: str, state: FileState) -> Mapping[str, str] | None:
-        """The metadata of this state; None when nothing is recorded for it."""
-        return next((meta for bond, meta in self._entries(key) if bond == state.bond), None)
+    def find(self, key: str, state: FileState, digest: Callable[[], Digest]) -> Recorded | None:
+        """What is recorded of this state; None: nothing is. `digest` reads the bytes, which is done for a copy alone."""
+        entries = self._entries(key)
+        bound = next((entry for entry in entries if entry.bond == state.bond), None)
+        likely = [entry for entry in entries if entry.bond[1] == state.size and entry.digest is not None]
+        if bound is not None or not likely:
+            return bound
+        seen = digest()
+        return next((entry for entry in likely if entry.digest == seen), None)
 
-    def record(self, key: str, new: FileState, meta: Mapping[str, str], *, present: FileState | None) -> None:
-        """Durably add what the new state will carry, keeping only the entry of the `present` one beside it."""
-        kept = [entry for entry in self._entries(key) if present and entry[0] == present.bond]
-        entries: list[_Entry] = [(new.bond, {name.lower(): value for name, value in meta.items()}), *kept]
-        states = [{"bond": list(bond), "meta": said} for bond, said in entries]
+    def record(
+        self, key: str, new: FileState, meta: Mapping[str, str], digest: Digest | None, *, present: FileState | None
+    ) -> None:
+        """Durably add what the new state will carry, keeping only what may be of the `present` one beside it."""
+        said = {name.lower(): value for name, value in meta.items()}
+        kept = [entry for entry in self._entries(key) if present and entry.bond[1] == present.size]
+        bound = [entry for entry in kept if present and entry.bond == present.bond]
+        states = [
+            {"bond": list(entry.bond), "meta": dict(entry.meta), "digest": entry.digest}
+            for entry in (Recorded(new.bond, said, digest), *(bound or kept))
+        ]
         text = json.dumps({"key": key, "states": states})
         with staged(self._root) as (tmp, fd, name), folder(self._root, _place(key)[0], make=True) as metas:
             write_all(fd, text.encode())
@@ -133,7 +174,7 @@ class Sidecars:
         with suppress(FileNotFoundError), folder(self._root, parts) as metas:
             os.unlink(name, dir_fd=metas)
 
-    def _entries(self, key: str) -> Sequence[_Entry]:
+    def _entries(self, key: str) -> Sequence[Recorded]:
         parts, name = _place(key)
         try:
             with folder(self._root, parts) as metas:
@@ -155,12 +196,16 @@ def _place(key: str) -> tuple[tuple[bytes, ...], bytes]:
     return (*_META, name[:2]), name + b".json"
 
 
-def _parse(data: bytes) -> Sequence[_Entry]:
+def _parse(data: bytes) -> Sequence[Recorded]:
     """Total: a sidecar that is not ours in form says nothing, and its file counts as another tool's."""
     try:
         states = json.loads(data)["states"]
         return [
-            ((int(inode), int(size), int(mtime_ns)), {str(name): str(value) for name, value in state["meta"].items()})
+            Recorded(
+                (int(inode), int(size), int(mtime_ns)),
+                {str(name): str(value) for name, value in state["meta"].items()},
+                Digest(state["digest"]) if isinstance(state.get("digest"), str) else None,
+            )
             for state in states
             for inode, size, mtime_ns in (state["bond"],)
         ]

@@ -13,7 +13,7 @@ from collections.abc import Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
-from dorkyd.buckets.directory_files import FileState, folder
+from dorkyd.buckets.directory_files import FileState, Root, folder
 from dorkyd.buckets.directory_internals import INTERNALS
 from dorkyd.ports import Listed
 
@@ -25,7 +25,7 @@ _QUIET_S = 1.0
 class Walk:
     """One listing. Bytes throughout: the order is that of UTF-8."""
 
-    root: str
+    root: Root
     prefix: bytes
     start_after: bytes
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import stat as modes
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from dorkyd.client import bodies, places
 from dorkyd.client.places import Target
 from dorkyd.client.plans import Ask, Patience, Pause, Plan, call, once, persistently
 from dorkyd.client.waiting import Until, until
+from dorkyd.core.model import Path as ArtifactPath
+from dorkyd.core.secrets import installed_mode
 
 BODY_S = 120.0
 """How long a body may stand still."""
@@ -155,15 +158,30 @@ def download(
         return _fetched(None, into)
     place = Path(dest)
     place = place / target.path.rpartition("/")[2] if place.is_dir() else place
-    staged, out = bodies.beside(place)
+    bits = _bits_for(place, target.path)
+    staged, out = bodies.beside(place, bits)
     with _staged(staged, out), contextlib.closing(bodies.FileDownload(out, counter)) as into:
         yield from _fetch(target, into, patience)
         try:
+            if bits is not None:
+                with contextlib.suppress(PermissionError):  # a file system that holds no such bits
+                    os.fchmod(out.fileno(), bits)
             os.fsync(out.fileno())
             staged.replace(place)
         except OSError as exc:
             raise Failed(f"{place} cannot be written: {exc.strerror}", code="unwritable-file") from exc
     return _fetched(place, into)
+
+
+def _bits_for(dest: Path, name: str) -> int | None:
+    """The permission bits of what takes the place of `dest`: those of the file that is there, else for its owner alone where the
+    artifact's name says that it holds secrets. None: as any new file.
+    """
+    try:
+        there = dest.stat()
+    except OSError:
+        return installed_mode(ArtifactPath(name), None)
+    return modes.S_IMODE(there.st_mode) & 0o777 if modes.S_ISREG(there.st_mode) else None
 
 
 @contextlib.contextmanager

@@ -369,11 +369,17 @@ def digest_of(headers: Mapping[str, str]) -> str | None:
     return None if found is None else f"sha256:{base64.b64decode(found[1]).hex()}"
 
 
-def beside(dest: Path) -> tuple[Path, FileIO]:
-    """A new file beside `dest`, under a name that sync ignores. `Failed` when there can be none."""
+def beside(dest: Path, bits: int | None = None) -> tuple[Path, FileIO]:
+    """A new file beside `dest`, under a name that sync ignores. `Failed` when there can be none. `bits`: those it will have;
+    nobody else reads it before. None: as any new file.
+    """
     staged = dest.with_name(f".{dest.name[:100]}.{secrets.token_hex(6)}.part")
     try:
-        fd = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        fd = os.open(
+            staged,
+            os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC,
+            0o666 if bits is None else 0o600,
+        )
     except OSError as exc:
         raise Failed(f"{dest} cannot be written: {exc.strerror}", code="unwritable-file") from exc
     return staged, FileIO(fd, "wb")

@@ -65,6 +65,8 @@ def merge(base: str, mine: str, theirs: str) -> Merged | None:
         token: entry.core for token, entry in chosen.items() if entry is not None
     }:
         return None
+    if not _stays_removed(*(_comments(side.rows) for side in (old, ours, other, result))):
+        return None
     return Merged(text, tuple(_changed(old, ours, other)), tuple(_changed(old, other, ours)))
 
 
@@ -215,6 +217,12 @@ def _split(rows: _Rows, anchors: Sequence[_Token]) -> list[_Rows]:
 
 def _comments(rows: _Rows) -> Counter[str]:
     return Counter(entry.core for token, entry in rows if token is None and entry.core)
+
+
+def _stays_removed(old: Counter[str], mine: Counter[str], theirs: Counter[str], made: Counter[str]) -> bool:
+    """A comment that one side removed is not there: the other may have moved it, which looks like a new one elsewhere."""
+    gone = [core for core, count in old.items() if min(mine[core], theirs[core]) < count]
+    return all(made[core] == min(mine[core], theirs[core]) for core in gone)
 
 
 def _shared_comments(*parts: _Rows) -> list[str]:

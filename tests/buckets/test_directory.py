@@ -9,7 +9,7 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable, ItemsView, Mapping
+from collections.abc import Callable, ItemsView
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, ClassVar
@@ -17,8 +17,10 @@ from typing import Any, ClassVar
 import pytest
 
 from dorkyd.buckets.directory import DirectoryBucket
-from dorkyd.buckets.directory_files import FileState
-from dorkyd.buckets.directory_internals import Sidecars
+from dorkyd.buckets.directory_files import FileState, Root
+from dorkyd.buckets.directory_internals import Recorded, Sidecars
+from dorkyd.buckets.directory_walk import Walk
+from dorkyd.core.model import Digest
 from dorkyd.errors import Blocked, DiskFull, Stale, Transient, Unsupported
 from tests.buckets.contract import BucketContract, BytesBody, content, create, keys, listed, look
 
@@ -57,6 +59,11 @@ class Meddling(dict[str, str]):
         if self.left:
             self.left.pop()()
         return super().items()
+
+
+def copy_of(root: Path) -> Path:
+    """Where a test copies the bucket to."""
+    return root.with_name("copy")
 
 
 def script(code: str, *argv: object, wrap: tuple[str, ...] = ()) -> subprocess.Popen[str]:
@@ -313,7 +320,7 @@ def test_crash_before_the_rename(bucket: DirectoryBucket, root: Path) -> None:
     """After a crash between metadata and data the old state has its own metadata, and can be replaced."""
     old = create(bucket, "k", b"old", {"note": "old"})
     present = FileState.of((root / "k").stat())
-    bucket._sidecars.record("k", FileState(1, 2, 3, 4), {"note": "never"}, present=present)
+    bucket._sidecars.record("k", FileState(1, 2, 3, 4), {"note": "never"}, None, present=present)
     assert look(bucket, "k").version == old.version
     assert look(bucket, "k").meta == {"note": "old"}
     bucket.put("k", BytesBody(b"new"), replaces=old.version, meta={"note": "new"})
@@ -326,7 +333,7 @@ def test_crash_after_the_rename(bucket: DirectoryBucket, root: Path) -> None:
     staged = root / ".dorky/directory/tmp/staged"
     staged.write_bytes(b"new")
     present = FileState.of((root / "k").stat())
-    bucket._sidecars.record("k", FileState.of(staged.stat()), {"note": "new"}, present=present)
+    bucket._sidecars.record("k", FileState.of(staged.stat()), {"note": "new"}, None, present=present)
     staged.rename(root / "k")
     assert look(bucket, "k").meta == {"note": "new"}
     assert content(bucket, "k") == b"new"
@@ -341,6 +348,28 @@ def test_crash_between_the_names(bucket: DirectoryBucket, root: Path) -> None:
     staged.unlink()
     assert look(bucket, "k").meta == {"note": "kept"}
     assert content(bucket, "k") == b"data"
+
+
+def test_copied(bucket: DirectoryBucket, root: Path) -> None:
+    """What another tool copied keeps its metadata, as long as it has its bytes; so does what the store copies then."""
+    create(bucket, "d/k", b"ours", META)
+    create(bucket, "other", b"ours!", META)
+    shutil.copytree(root, copy_of(root), copy_function=shutil.copyfile)
+    copy = DirectoryBucket(copy_of(root))
+    (copy_of(root) / "other").write_bytes(b"their")
+    assert look(copy, "d/k").meta == META
+    assert content(copy, "d/k") == b"ours"
+    assert look(copy, "other").meta == {}
+    written = copy.copy(
+        "d/k", "new", source_version=look(copy, "d/k").version, replaces=None, meta={"dorky-op": "1" * 32}
+    )
+    assert look(copy, "new").meta == {"dorky-op": "1" * 32}
+    # Killed while the copy is replaced: what stands there is still told of.
+    copy._sidecars.record("d/k", FileState(1, 2, 3, 4), {}, None, present=FileState.of((copy_of(root) / "d/k").stat()))
+    assert look(copy, "d/k").meta == META
+    shutil.copytree(copy_of(root), root.with_name("again"), copy_function=shutil.copyfile)
+    assert look(DirectoryBucket(root.with_name("again")), "new").meta == {"dorky-op": "1" * 32}
+    assert written.version == look(copy, "new").version
 
 
 def test_malformed_sidecar(bucket: DirectoryBucket, root: Path) -> None:
@@ -396,6 +425,41 @@ def test_root_emptied(bucket: DirectoryBucket, root: Path) -> None:
     assert keys(bucket) == []
     create(bucket, "d/k", b"again", META)
     assert look(bucket, "d/k").meta == META
+
+
+def test_another_directory_in_its_place(bucket: DirectoryBucket, root: Path) -> None:
+    """The mount point that an unmounted disk leaves, or another disk there, is offline: neither read nor written."""
+    old = create(bucket, "k", b"x", META)
+    root.rename(root.with_name("away"))
+    root.mkdir()
+    for found in ("a mount point", "another bucket"):
+        for act in (
+            lambda: bucket.head("k"),
+            lambda: keys(bucket),
+            lambda: create(bucket, "new"),
+            lambda: bucket.delete("k", replaces=old.version),
+        ):
+            with pytest.raises(Transient) as caught:
+                act()
+            assert caught.value.offline, found
+        if found == "a mount point":
+            assert list(root.iterdir()) == []
+            create(DirectoryBucket(root), "k", b"other")
+    root.rename(root.with_name("other"))
+    shutil.copytree(root.with_name("away"), root)
+    assert content(bucket, "k") == b"x"
+
+
+def test_unmounted_while_it_is_listed(bucket: DirectoryBucket, root: Path) -> None:
+    """A listing that began in the bucket does not end in a mount point, as if nothing more were there."""
+    for key in ("a/k", "b/k"):
+        create(bucket, key)
+    walk = Walk(bucket._root, b"", b"").items()
+    assert next(walk).key == "a/k"
+    root.rename(root.with_name("away"))
+    root.mkdir()
+    with pytest.raises(Transient):
+        next(walk)
 
 
 def test_parent_missing(tmp_path: Path) -> None:
@@ -554,13 +618,13 @@ class Overtaken(Sidecars):
     """Sidecars that are read only after the object was replaced twice since its file was opened."""
 
     def __init__(self, root: Path, replace: Callable[[], Any]) -> None:
-        super().__init__(str(root))
+        super().__init__(Root(str(root)))
         self.left = [replace, replace]
 
-    def find(self, key: str, state: FileState) -> Mapping[str, str] | None:
+    def find(self, key: str, state: FileState, digest: Callable[[], Digest]) -> Recorded | None:
         while self.left:
             self.left.pop()()
-        return super().find(key, state)
+        return super().find(key, state, digest)
 
 
 def test_overtaken_look(bucket: DirectoryBucket, root: Path) -> None:

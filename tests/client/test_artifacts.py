@@ -126,6 +126,18 @@ def test_there_and_back(client: Any, place: Place, tmp_path: Path) -> None:
     assert len(missing.value.request_id) == 16
 
 
+def test_bits_of_what_a_download_makes(client: Any, tmp_path: Path) -> None:
+    """A file that is replaced keeps its permission bits; a new one is for its owner alone where its name says so."""
+    for path, there, wanted in (("b/.env", None, 0o600), ("b/run", 0o700, 0o700), ("b/.env", 0o640, 0o640)):
+        client.upload(b"A=1", f"p:{path}")
+        dest = tmp_path / f"{wanted:o}"
+        if there is not None:
+            dest.write_bytes(b"old")
+            dest.chmod(there)
+        client.download(f"p:{path}", dest)
+        assert (dest.read_bytes(), dest.stat().st_mode & 0o777) == (b"A=1", wanted)
+
+
 @pytest.mark.parametrize("size", [0, 1, 1 << 20, (5 << 20) + 3])
 def test_sizes(client: Any, tmp_path: Path, size: int) -> None:
     """A file of any size comes back as it was, into a folder under its own name, or into an open file."""

@@ -178,3 +178,10 @@ def test_a_side_that_did_nothing_changes_nothing(base: list[str], theirs: list[s
     if found is not None:
         assert found.text == other
         assert found.mine == ()
+
+
+def test_a_comment_that_one_moved_and_the_other_removed() -> None:
+    """It does not come back: both files are kept."""
+    base = "A=1\n# TOKEN=old\nB=2\n"
+    assert merge(base, "A=1\nB=2\n# TOKEN=old\n", "A=1\nB=3\n") is None
+    assert merge(base, "A=1\nB=3\n", "# TOKEN=old\nA=1\nB=2\n") is None

@@ -26,7 +26,7 @@ def test_joining_asks_nothing_about_what_is_here(tmp_path: Path, seaweed: Server
         asked = b.requests()
         assert asked["bytes_up"] == asked["bytes_down"] == 0
         # What there is comes from the probe, the log and the project's document.
-        assert asked["HEAD"] + asked["GET"] < FILES / 4, asked
+        assert asked["HEAD"] + asked["GET"] < FILES / 3, asked
         (b.root / "f0").write_text("edited on b")
         b.sync()
         a.sync()

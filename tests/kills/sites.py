@@ -62,6 +62,10 @@ _SCRATCH = "a file without a name, for a look at a remote table"
 _EARLY = "told, but done before the story arms its victim"
 UNREACHED: dict[Site, str] = {
     ("sql COMMIT", "freezing.Freezing.at_start"): "a row that another version wrote; without it nothing is held back",
+    (
+        "sql COMMIT",
+        "remote_side.RemoteSide._said_so",
+    ): "it notes what an entry of the log says, which the next start reads again",
     ("sql COMMIT", "checkout.Checkout._observe"): "it fills a temporary table alone, and reads it",
     ("os.makedirs", "tables.filesystem.DorkyFileSystem.get_file"): "a client's own folder, wherever its caller says",
     ("os.mkdir", "npm_folder.retire"): _NPM,

@@ -11,7 +11,7 @@ import pytest
 
 from dorkyd.buckets.memory import Fault, MemoryBucket
 from dorkyd.core import members, metadata
-from dorkyd.core.model import Path
+from dorkyd.core.model import Path, Version
 from dorkyd.keys import new_identity, own_key
 from dorkyd.news import Bytes
 from tests.devices import Device, Kill, World, trap_commits
@@ -647,3 +647,33 @@ def test_a_kill_at_any_step_loses_and_betrays_nothing(
             device.kill()
         at += STRIDE
     assert steps > 20
+
+
+def test_ciphertext_that_lost_its_metadata_replaces_nothing(world: World) -> None:
+    """A tool that copies objects without their metadata makes a problem of each secret, not ciphertext of everybody's file."""
+    ann = founded(world)
+    bob = joined(world, ann, "bob")
+    ann.write(".env", SECRET)
+    world.settle()
+    bucket, kept = world.store.client(), meta(world, ".env")
+    with bucket.get(".env") as reading:
+        stored = b"".join(bytes(chunk) for chunk in reading)
+    bucket.put(".env", Bytes(stored), replaces=look(world, ".env"), meta={})
+    for device in (ann, bob, ann):
+        device.settle()
+        assert device.tree() == {".env": SECRET}
+        assert device.problems() == {".env": "tampered"}
+        device.restart()
+    # As the problem's hint says.
+    bucket.put(".env", Bytes(stored), replaces=look(world, ".env"), meta=kept)
+    for device in (ann, bob, ann):
+        device.settle()
+    assert ann.problems() == bob.problems() == {}
+    assert ann.tree() == bob.tree() == {".env": SECRET}
+
+
+def look(world: World, key: str) -> Version:
+    """An object's version."""
+    info = world.store.client().head(key)
+    assert info is not None
+    return info.version

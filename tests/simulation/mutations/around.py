@@ -62,7 +62,7 @@ MUTANTS = (
         "the news cursor and its dirty marks move in one transaction",
         also=(
             (
-                "            self._advance(self.cursor + 1, version)\n        if entry.keys > self.keys_told:",
+                "            self._advance(self.cursor + 1, version, entry)\n        if entry.keys > self.keys_told:",
                 "        if entry.keys > self.keys_told:",
             ),
         ),
