@@ -534,6 +534,8 @@ class Carrier:
                 device = "another device" if action.remote.proved else action.remote.device
                 self._log("adopt", action.path, device, action.local.digest)
             self.journal.set_base(action.path, _agreed(action.local, action.remote, action.mode))
+            if action.mode != action.local.mode:
+                self._touched.append(action.path)
         else:
             self.journal.set_base(action.path, None)
             self.journal.set_remote(action.path, None)

@@ -317,6 +317,8 @@ class Decider:
             and isinstance(action, Adopt | None)
         ):
             action = SetMode(path, local, remote, local.mode)
+        if manual and isinstance(action, PatchMode):
+            action = _agreed_but_for_bits(action, base)
         taken = manual and action is not None and allowed(action, self.mode) is None
         if taken and not self.pulling:
             # Before clashes are settled: nothing is to be settled for what does not happen.
@@ -509,3 +511,12 @@ def _without_copy(action: Action) -> Action:
     if isinstance(action, PatchMode):
         return Upload(action.path, action.local, action.remote, action.mode)
     return action
+
+
+def _agreed_but_for_bits(action: PatchMode, base: Base | None) -> PatchMode | Adopt:
+    """Mode manual sends no bits unasked. Where nobody knows yet that both sides hold the same bytes, that comes first."""
+    local, remote = action.local, action.remote
+    if base is not None and base.digest == local.digest and base.version == remote.version:
+        return action
+    told = remote.mode if remote.mode is not None else base.mode if base is not None else None
+    return action if told is None else Adopt(action.path, local, remote, told)

@@ -73,6 +73,28 @@ def test_equal_again_is_apart_no_more(quick_path: Path) -> None:
     assert apart(a) == {}
 
 
+def test_equal_but_for_the_bits_is_not_behind(quick_path: Path) -> None:
+    """The bytes that a teammate sent stand here already, under bits of this person's own: only those differ, and a push may
+    send them. It used to be told to pull first, for ever.
+    """
+    world, a, b = _world(quick_path, f="1", g="2")
+    b.write("f", "x")
+    b.settle()
+    a.write("f", "x")
+    (a.root / "f").chmod(0o700)
+    a.settle()
+    assert apart(a) == {"f": ("mode", "")}
+    a.engine.pull()
+    a.settle()
+    assert apart(a) == {"f": ("mode", "")}
+    assert (a.modes()["f"], b.modes()["f"]) == (0o700, 0o644)
+    a.stage.stage(["f"])
+    assert a.pushes.push("bits").paths == 1
+    world.settle()
+    assert a.modes()["f"] == b.modes()["f"] == 0o700
+    assert a.tree() == b.tree() == world.objects()
+
+
 def test_another_tools_object_is_behind_and_not_fetched(quick_path: Path) -> None:
     """Only its bytes could tell what it holds: they stay there until somebody pulls."""
     world, a, _ = _world(quick_path, f="1")

@@ -230,12 +230,10 @@ class Play:
                 self.mend(who)
             case Freeze():
                 self.say(str(step))
-                with suppress(DorkyError):
-                    self.device(who).engine.freezing.freeze("job", f"{who}'s job", 600, 3600)
-                    self.tally.faults["a freeze"] += 1
+                self._alive(self.device(who), lambda: self._freeze(who))
             case Release():
                 self.say(str(step))
-                self.release(who)
+                self._alive(self.device(who), lambda: self.release(who))
             case Skew():
                 self.say(str(step))
                 self.device(who).clock.wall_ns += step.seconds * 10**9
@@ -459,6 +457,11 @@ class Play:
         self.say(str(step))
 
     # --- coming to rest -----------------------------------------------------------------------------------------------
+
+    def _freeze(self, who: str) -> None:
+        with suppress(DorkyError):
+            self.device(who).engine.freezing.freeze("job", f"{who}'s job", 600, 3600)
+            self.tally.faults["a freeze"] += 1
 
     def release(self, who: str) -> bool:
         """Whatever is frozen there is let go. False: nothing was."""
