@@ -277,8 +277,9 @@ def _files_of(file: FilePath) -> int:
 
 
 def _is_busy(exc: sqlite3.DatabaseError) -> bool:
-    """Trouble that a later try may not have: no damage."""
-    return isinstance(exc, sqlite3.OperationalError) and getattr(exc, "sqlite_errorcode", 0) & 0xFF not in {
+    """Trouble that a later try may not have: no damage. What has no code of SQLite's is Python's own word of text that is none."""
+    code = getattr(exc, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
+    return isinstance(exc, sqlite3.OperationalError) and code & 0xFF not in {
         sqlite3.SQLITE_CORRUPT,
         sqlite3.SQLITE_NOTADB,
     }

@@ -85,7 +85,8 @@ def test_damage_anywhere(tmp_path: Path, how: str) -> None:
     needed unless the journal still says, readably, that something is wrong with the folder.
     """
     seen: Counter[str] = Counter()
-    for seed in range(SEED, SEED + (100 if FULL else 2)):
+    # The last: a digest that is no text, which read as a journal that somebody else has open.
+    for seed in (*range(SEED, SEED + (100 if FULL else 2)), *((20261162,) if how == "bytes" and not FULL else ())):
         rng = random.Random(f"{seed} {how}")
         world, a, b = _world(tmp_path / f"{how}{seed}")
         a.kill()
