@@ -22,6 +22,7 @@ from dorkyd.buckets.s3_errors import (
     refusal_of,
     region_of,
     retry_after_of,
+    status_of,
 )
 from dorkyd.buckets.s3_identity import Identity
 from dorkyd.errors import (
@@ -135,7 +136,8 @@ def _passing(meaning: Meaning, name: str, error: Exception, asked: Asked) -> Tra
     if meaning is Meaning.BUSY:
         return RateLimited(f"{asked.store} asks for fewer requests ({name}, {asked})", retry_after_s=wait)
     if meaning is Meaning.PASSING:
-        return Transient(f"{asked}: {name}", retry_after_s=wait)
+        told = f"{asked}: {name}" if status_of(error) else f"{asked.store} gave no whole answer ({name}, {asked})"
+        return Transient(told, retry_after_s=wait)
     hint = "check `endpoint_url:` if this does not pass" if asked.endpoint_url else ""
     if name == "SSLError":
         hint = "trust its certificate with AWS_CA_BUNDLE, or log in to this network"

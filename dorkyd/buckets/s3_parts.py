@@ -21,6 +21,7 @@ from dorkyd.buckets.retry import Patience, repeated
 from dorkyd.buckets.s3_body import Checked
 from dorkyd.buckets.s3_calls import Calls
 from dorkyd.buckets.s3_errors import code_of
+from dorkyd.buckets.s3_line import Line
 from dorkyd.buckets.s3_uploads import MIB, Guard, Sent, Upload, Uploads, crc32_of, md5_of, of_a_session, part_bytes_of
 from dorkyd.errors import SessionGone, Stale, Transient
 from dorkyd.ports import Body, Session
@@ -50,6 +51,7 @@ class Parts:
         self._uploads = uploads
         self._part_bytes = part_bytes
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="s3-part")
+        self._line = Line(workers)
         self._budget = Budget(held_bytes)
         self._patience = patience or Patience()
         self._sleep = sleep
@@ -142,16 +144,17 @@ class Parts:
 
         def send() -> Sent:
             try:
-                reply = self._calls.send(
-                    "PUT",
-                    "upload_part",
-                    upload.key,
-                    up=len(data),
-                    UploadId=upload.id,
-                    PartNumber=number,
-                    Body=data,
-                    **guard,
-                )
+                with self._line.turn(len(data)):
+                    reply = self._calls.send(
+                        "PUT",
+                        "upload_part",
+                        upload.key,
+                        up=len(data),
+                        UploadId=upload.id,
+                        PartNumber=number,
+                        Body=data,
+                        **guard,
+                    )
             except Stale as error:
                 if isinstance(error.__cause__, Exception) and code_of(error.__cause__) in DAMAGED:
                     raise Transient(f"{upload.key!r}: part {number} was damaged on its way") from error

@@ -74,7 +74,7 @@ def _use(one: Pair) -> dict[str, bytes]:
     return {"edited": b"second", "moved here": b"moved, and long enough", "bits": b"bits", "large": large}
 
 
-def _rest(one: Pair) -> None:
+def _rest(one: Pair, within_s: float = 120.0) -> None:
     """Both folders equal and at rest, without a word to either daemon: it must come by itself."""
 
     def same() -> bool:
@@ -83,7 +83,7 @@ def _rest(one: Pair) -> None:
         return at_rest and mine(one.a.root) == mine(one.b.root)
 
     try:
-        wait_until("the two are equal by themselves", same, 120)
+        wait_until("the two are equal by themselves", same, within_s)
     except AssertionError as late:
         logs = "\n".join(daemon.log.read_text()[-3000:] for daemon in (one.a, one.b))
         raise AssertionError(f"{late}: {one.a.status()} {one.b.status()}\n{logs}") from late
@@ -213,7 +213,7 @@ def test_a_slow_line(tmp_path: Path, seaweed: Server) -> None:
         before = one.a.requests()["bytes_up"]
         for path, data in expected.items():
             (one.a.root / path).write_bytes(data)
-        _rest(one)
+        _rest(one, 120 if not FULL else 3 * LARGE / 150_000)
         assert one.a.requests()["bytes_up"] - before == sum(map(len, expected.values())), "sent twice"
         one.whole()
         one.equal({**expected, "begin": b"begin"})
