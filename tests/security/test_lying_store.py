@@ -7,7 +7,7 @@ import gzip
 import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -139,9 +139,9 @@ def _doubled(pages: Iterator[Sequence[Listed]]) -> Iterator[Sequence[Listed]]:
 
 PAGES = {
     "keys-twice": _doubled,
-    "sizes": lambda pages: ([replace(each, size=2**62) for each in page] for page in pages),
-    "versions": lambda pages: ([replace(each, version=Version("x" * 5000)) for each in page] for page in pages),
-    "md5": lambda pages: ([replace(each, md5="0" * 32) for each in page] for page in pages),
+    "sizes": lambda pages: ([each._replace(size=2**62) for each in page] for page in pages),
+    "versions": lambda pages: ([each._replace(version=Version("x" * 5000)) for each in page] for page in pages),
+    "md5": lambda pages: ([each._replace(md5="0" * 32) for each in page] for page in pages),
     "ghosts": lambda pages: itertools.chain(pages, [[Listed(f"ghost-{n}", Version("1"), 1, None) for n in range(900)]]),
     "other-prefix": lambda pages: itertools.chain(pages, [[Listed("../../x", Version("1"), 1, None)]]),
     "empty-pages": lambda pages: itertools.chain([[]] * 50, pages, [[]] * 50),
