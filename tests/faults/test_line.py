@@ -214,7 +214,9 @@ def test_a_slow_line(tmp_path: Path, seaweed: Server) -> None:
         for path, data in expected.items():
             (one.a.root / path).write_bytes(data)
         _rest(one, 120 if not FULL else 3 * LARGE / 200_000)
-        assert one.a.requests()["bytes_up"] - before == sum(map(len, expected.values())), "sent twice"
+        again = one.a.requests()["bytes_up"] - before - sum(map(len, expected.values()))
+        # A part waits for its answer while the line still carries what the system took of it: one may be given up.
+        assert 0 <= again <= (8 * MiB if FULL else 0), "sent twice"
         one.whole()
         one.equal({**expected, "begin": b"begin"})
 
