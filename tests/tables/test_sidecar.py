@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,7 +40,8 @@ def start(made: list[RealDaemon], base: Path, name: str, **settings: Any) -> Rea
 def table(daemon: RealDaemon, path: str) -> Any:
     """What the folder has; None: nothing yet."""
     file = daemon.root / path
-    return pq.read_table(file).to_pydict() if file.exists() else None
+    # Read once: Arrow opens a path twice, and the file may be exchanged in between.
+    return pq.read_table(io.BytesIO(file.read_bytes())).to_pydict() if file.exists() else None
 
 
 def warnings(daemon: RealDaemon) -> dict[str, str]:
