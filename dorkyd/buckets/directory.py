@@ -99,6 +99,21 @@ class _FileReading:
             raise Stale(f"{self.key}: edited while it was read")
 
 
+@dataclass(frozen=True, slots=True)
+class _Coming:
+    """A state that a key is to get."""
+
+    key: str
+    parts: Sequence[bytes]
+    """The names the key is made of."""
+    stage: Stage
+    """Its bytes."""
+    replaces: Version | None
+    meta: Mapping[str, str]
+    digest: Digest | None
+    """As `Recorded.digest`."""
+
+
 class DirectoryBucket:
     """Objects as files below `path`. `create`: make a missing directory with all its parents, private to this user
     (the embedded bucket). Otherwise one is made only where its parent exists: a missing parent may be a disk that is
@@ -194,7 +209,7 @@ class DirectoryBucket:
                 raise Stale(f"{key}: the bytes are not those observed")
             stamp(stage.file)
             with self._locks.held([key]):
-                return self._install(key, parts, stage, replaces, meta, digest)
+                return self._install(_Coming(key, parts, stage, replaces, meta, digest))
 
     def copy(
         self,
@@ -220,7 +235,7 @@ class DirectoryBucket:
                 if found is None or found.version != source_version:
                     raise Stale(f"{source}: not the version expected")
                 told = reading.info.meta if meta is None else meta
-                return self._install(key, parts, stage, replaces, told, reading.digest)
+                return self._install(_Coming(key, parts, stage, replaces, told, reading.digest))
 
     def delete(self, key: str, *, replaces: Version) -> None:
         """As `Bucket.delete`. Folders that this empties are removed."""
@@ -328,15 +343,7 @@ class DirectoryBucket:
         self._counter.moved(key, up=size)
         return size, sha256(seen.hexdigest())
 
-    def _install(
-        self,
-        key: str,
-        parts: Sequence[bytes],
-        stage: Stage,
-        replaces: Version | None,
-        meta: Mapping[str, str],
-        digest: Digest | None,
-    ) -> Written:
+    def _install(self, new: _Coming) -> Written:
         """Give the staged file the key's name, if the state there is the expected one. Under the key's lock.
 
         Other writers make and remove the folders above at the same time, so a folder that vanished and a name that
@@ -345,29 +352,22 @@ class DirectoryBucket:
         try:
             for _ in range(_TRIES):
                 with suppress(FileNotFoundError, FileExistsError, IsADirectoryError):
-                    return self._try_install(key, parts, stage, replaces, meta, digest)
+                    return self._try_install(new)
         except BaseException:
-            self._drop_empty(parts)
+            self._drop_empty(new.parts)
             raise
-        raise Transient(f"{key}: its folder changes all the time")
+        raise Transient(f"{new.key}: its folder changes all the time")
 
-    def _try_install(
-        self,
-        key: str,
-        parts: Sequence[bytes],
-        stage: Stage,
-        replaces: Version | None,
-        meta: Mapping[str, str],
-        digest: Digest | None,
-    ) -> Written:
+    def _try_install(self, new: _Coming) -> Written:
+        key, parts, stage = new.key, new.parts, new.stage
         present = self._state(parts)
-        if (present.version if present else None) != replaces:
+        if (present.version if present else None) != new.replaces:
             raise Stale(f"{key}: not the version expected")
         try:
             with folder(self._root, parts[:-1], make=present is None) as fd:
                 if present is None:
                     make_room(key, fd, parts[-1])
-                self._sidecars.record(key, FileState.of(os.fstat(stage.file)), meta, digest, present=present)
+                self._sidecars.record(key, FileState.of(os.fstat(stage.file)), new.meta, new.digest, present=present)
                 if present is None:
                     move_to_free(stage, fd, parts[-1])
                 else:

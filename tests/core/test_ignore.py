@@ -246,6 +246,14 @@ def test_the_deciding_rule_is_named_with_its_place(path: str, rule: str | None) 
     assert rules.rule(Path(path), is_folder=False) == rule
 
 
+@pytest.mark.parametrize("pattern", ["d/.x", "d/*.csv", "/.[ab]", "!d/.x", "d/**", ".*", "x/\\.y"])
+@pytest.mark.parametrize("path", ["d/.x", "d/a.csv", ".a", "a/d", "abd", "d/abd", "d/y", "x/.y", "plain"])
+def test_a_walk_is_told_the_same(pattern: str, path: str) -> None:
+    """However little most names cost, the answer is the rules'."""
+    rules = IgnoreRules((pattern,))
+    assert rules.skip_entry(Path(path), False) == (rules._entry(Path(path), False) is not None)
+
+
 def test_a_walk_asks_about_the_entry_alone() -> None:
     """`skip_entry` trusts that the parents were asked before."""
     rules = IgnoreRules(synced="out\n")
