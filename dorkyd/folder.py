@@ -11,6 +11,7 @@ import io
 import os
 import stat
 import sys
+import time
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -64,17 +65,25 @@ def _nothing(_step: str) -> None:
 class LocalFolder:
     """The folder at `root`, an absolute path with symlinks resolved. Making one touches nothing.
 
-    `renames` is how names change hands; `between` is called with a step's name between looking and acting: tests put
-    there what another program could do at that moment.
+    `time_ns` is the wall clock, by which files in the trash are named. `renames` is how names change hands; `between` is
+    called with a step's name between looking and acting: tests put there what another program could do at that moment.
     """
 
-    def __init__(self, root: str, *, renames: Renames | None = None, between: Callable[[str], None] = _nothing) -> None:
+    def __init__(
+        self,
+        root: str,
+        *,
+        time_ns: Callable[[], int] = time.time_ns,
+        renames: Renames | None = None,
+        between: Callable[[str], None] = _nothing,
+    ) -> None:
         if sys.getfilesystemencoding().lower().replace("-", "") != "utf8":
             raise Configuration(
                 f"file names are read as {sys.getfilesystemencoding()}, and paths are UTF-8",
                 hint="start dorkyd in a UTF-8 locale, or with PYTHONUTF8=1",
             )
         self._path = root
+        self._time_ns = time_ns
         self._renames = renames if renames is not None else AtomicRenames()
         self._between = between
         self._probed: _Probed | None = None
@@ -408,7 +417,7 @@ class LocalFolder:
     def to_trash(self, name: str, path: Path) -> Trashed:
         """As the port says."""
         with self._root() as root, _staged(root, name) as staged, _trash(root) as bin_:
-            return trash.put(bin_, staged, paths.parse(path), self._renames)
+            return trash.put(bin_, staged, paths.parse(path), self._renames, self._time_ns())
 
     def trash(self) -> Sequence[Trashed]:
         """As the port says."""

@@ -12,7 +12,6 @@ import re
 import secrets
 import shutil
 import stat
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -34,10 +33,9 @@ _ID = re.compile(r"(?P<second>[0-9]{8}T[0-9]{6})\.(?P<ns>[0-9]{9})Z-[0-9a-f]{8}"
 _SECOND_FORMAT = "%Y%m%dT%H%M%S"
 
 
-def put(trash: int, staged: Spot, path: Path, renames: Renames) -> Trashed:
-    """Move a staged file into the trash, durably."""
+def put(trash: int, staged: Spot, path: Path, renames: Renames, at_ns: int) -> Trashed:
+    """Move a staged file into the trash, durably. `at_ns` is when, by the wall clock."""
     require(staged)
-    at_ns = time.time_ns()
     name = _id(at_ns)
     with open_spot(trash, f"{name}/{path}", folds=False, make=True) as spot, faults(path, "write"):
         renames.place(Place(staged.fd, staged.name), Place(spot.fd, spot.name))

@@ -161,6 +161,7 @@ class SimClock:
         self.now = 1000.0
         self.wall_ns = DAWN_NS
         self._ids = itertools.count(1)
+        self._asked = itertools.count()
         self._name = hashlib.sha256(name.encode()).hexdigest()[:24]
 
     def monotonic(self) -> float:
@@ -168,6 +169,10 @@ class SimClock:
 
     def time_ns(self) -> int:
         return self.wall_ns
+
+    def later_ns(self) -> int:
+        """As `time_ns`, and never twice the same, as a real clock."""
+        return self.wall_ns + next(self._asked)
 
     def random_id(self) -> str:
         return f"{self._name}{next(self._ids):08x}"
@@ -285,7 +290,7 @@ class Device:
     def _new_engine(self) -> Engine:
         return InlineEngine(
             project=self.project,
-            folder=self._trapped(self.wrap(LocalFolder(str(self.root))), FOLDER_EFFECTS),  # type: ignore[arg-type]
+            folder=self._trapped(self.wrap(LocalFolder(str(self.root), time_ns=self.clock.later_ns)), FOLDER_EFFECTS),  # type: ignore[arg-type]
             open_bucket=lambda _known: self._trapped(self.make_bucket(), BUCKET_EFFECTS),  # type: ignore[arg-type,return-value]
             journals=self.journals,
             clock=self.clock,

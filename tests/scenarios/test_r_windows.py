@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -14,14 +15,14 @@ from dorkyd.errors import PathProblem, Refused, Stale
 from dorkyd.folder import LocalFolder
 from dorkyd.placing import Placer
 from dorkyd.reading import Reader
-from tests.devices import Device, World
+from tests.devices import DAWN_NS, Device, World
 
 
 class Windowed(LocalFolder):
     """A folder in which a person acts between the last look of one kind of effect and its rename, once."""
 
     def __init__(self, root: str) -> None:
-        super().__init__(root, between=self._window)
+        super().__init__(root, time_ns=count(DAWN_NS).__next__, between=self._window)
         self.effect = ""
         self.act: Callable[[], object] = lambda: None
         self.refuse = ""
@@ -287,7 +288,8 @@ def test_trash_that_cannot_be_purged_keeps_nothing_else(tmp_path: Path) -> None:
             return super().trash_digest(name)
 
     world = World(tmp_path)
-    a, b = world.device("a"), world.device("b", wrap=lambda _folder: Stuck(str(tmp_path / "b")))
+    stuck = Stuck(str(tmp_path / "b"), time_ns=count(DAWN_NS).__next__)
+    a, b = world.device("a"), world.device("b", wrap=lambda _folder: stuck)
     world.begin({"a": "1", "f": "1", "g": "1"})
     for path in ("a", "f", "g"):
         a.write(path, "2")
