@@ -14,9 +14,10 @@ from dorkyd.buckets.probe import ORDINARY, PROBE, ProbeResult, probe
 from dorkyd.core.logbook import LAST_NUMBER, entry_key
 from dorkyd.core.model import Path, Problem, Version
 from dorkyd.core.pace import Pace
-from dorkyd.core.report import State
+from dorkyd.core.report import HaltReason, State
 from dorkyd.core.settings import Mode, Project
 from dorkyd.errors import AuthExpired, Blocked, Denied, DorkyError, RateLimited, Transient, UnsafeStore
+from dorkyd.halts import Held
 from dorkyd.journal import Journal
 from dorkyd.ports import Bucket, Clock, Pushed
 from dorkyd.remote_side import Emptied, RemoteSide, Rewound
@@ -180,14 +181,24 @@ class Contact:
             self.journal.put(_PROVED, f"{wall} {store}" if found == ORDINARY else None)
         return found
 
-    def is_back(self, now: float) -> bool:
-        """As `RemoteSide.is_back`, asked no more often than for news."""
-        if now < max(self._poll, self._quiet_until):
+    def ends(self, held: Held, now: float) -> bool:
+        """Whether nobody need decide any more: the bucket that was not there, as a disk that is not mounted, is back; or its
+        log tells by now of every deletion that is held back. Asked no more often than for news.
+        """
+        about_bucket = held.halt.reason is HaltReason.REMOTE_EMPTIED or held.items
+        if not about_bucket or now < max(self._poll, self._quiet_until):
             return False
         self._poll = now + self.project.poll_s
-        back = self.remote.is_back()
+        ends = self.remote.is_back() and self._all_told(held, now)
         self.answered()
-        return back
+        return ends
+
+    def _all_told(self, held: Held, now: float) -> bool:
+        if held.items and self.remote.poll():
+            self._poll = now
+        if held.untold and all(path in self.remote.deleted_by for path, _ in held.items):
+            return True
+        return all(self.journal.ledger.is_approved(key) for key in held.items)
 
     def news(self, now: float) -> Emptied | Rewound | Listed | None:
         """Ask for what is due: the log, and a full listing page by page."""

@@ -717,7 +717,7 @@ class Engine:
         self._collect(o, now)
         if self.paused_until() > self.clock.time_ns():
             return
-        if not self._folder_is_there(o, now) or (self.held is not None and not self._bucket_is_back(o, now)):
+        if not self._folder_is_there(o, now) or not self._halt_ended(o, now):
             return
         # Before what may take long: renewals that came during the last cycle were heard just now.
         o.freezing.expire()
@@ -1253,15 +1253,11 @@ class Engine:
     def _token(self) -> str:
         return self.clock.random_id()[:8]
 
-    def _bucket_is_back(self, o: _Open, now: float) -> bool:
-        """The project waited for a bucket that was not there, as a disk that is not mounted: nobody need decide."""
-        held = self.held
-        if (
-            held is None
-            or held.halt.reason is not HaltReason.REMOTE_EMPTIED
-            or held.items
-            or not o.contact.is_back(now)
-        ):
+    def _halt_ended(self, o: _Open, now: float) -> bool:
+        """The halt has ended by itself, if there was one: nobody need decide."""
+        if self.held is None:
+            return True
+        if not o.contact.ends(self.held, now):
             return False
         self.lift_halt()
         self.look_again()

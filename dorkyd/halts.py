@@ -30,6 +30,8 @@ class Held:
     halt: Halt
     items: tuple[tuple[Path, Version], ...]
     """Deletions held back, as approvals name them; empty: the halt is about the whole project."""
+    untold: bool = False
+    """They are held back because no device announced them, however few they are."""
 
 
 def deletions_held(name: str, held: Sequence[Delete], files: int, token: str) -> Held:
@@ -56,7 +58,7 @@ def remote_emptied(name: str, keys: Sequence[tuple[Path, Version]], files: int, 
         f" folder: {_names(sorted(path for path, _ in keys))}"
     )
     detail = f"{what}\n{_choices(name, token, HaltReason.REMOTE_EMPTIED)}"
-    return Held(Halt(HaltReason.REMOTE_EMPTIED, detail, token), tuple(keys))
+    return Held(Halt(HaltReason.REMOTE_EMPTIED, detail, token), tuple(keys), untold=True)
 
 
 def whole(reason: HaltReason, what: str, name: str, token: str) -> Held:
@@ -124,6 +126,7 @@ def store(journal: Journal, held: Held | None) -> None:
         "detail": held.halt.detail,
         "token": held.halt.token,
         "items": held.items,
+        "untold": held.untold,
     }
     journal.put(_KEY, json.dumps(document))
 
@@ -135,7 +138,11 @@ def stored(journal: Journal) -> Held | None:
         return None
     document = json.loads(text)
     items = tuple((Path(path), Version(version)) for path, version in document["items"])
-    return Held(Halt(HaltReason(document["reason"]), document["detail"], document["token"]), items)
+    return Held(
+        Halt(HaltReason(document["reason"]), document["detail"], document["token"]),
+        items,
+        document.get("untold", False),
+    )
 
 
 def check_token(held: Held | None, token: str, name: str) -> Held:

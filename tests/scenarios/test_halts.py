@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from dorkyd.buckets.memory import Fault
 from dorkyd.core.report import Halt, HaltReason
 from dorkyd.core.settings import Guard
-from dorkyd.errors import Refused
+from dorkyd.errors import Refused, Transient
 from tests.devices import Device, World
 
 TWENTY = {f"f{n:02d}": f"{n}" for n in range(20)}
@@ -357,6 +358,42 @@ def test_c16_all_objects_gone_but_ours(tmp_path: Path, approve: bool) -> None:
     assert a.tree() == world.objects() == ({} if approve else TWENTY)
     b.settle()
     assert b.tree() == TWENTY
+
+
+@pytest.mark.parametrize(
+    ("files", "reason"), [({"f": "1"}, HaltReason.REMOTE_EMPTIED), (TWENTY, HaltReason.MASS_DELETE)]
+)
+def test_a_halt_ends_when_the_log_tells_of_all_that_it_holds_back(
+    tmp_path: Path, files: dict[str, str], reason: HaltReason
+) -> None:
+    """A device that deleted them was cut off before it could say so: once it did, nobody need decide elsewhere."""
+    world, a, b = _world(tmp_path, files)
+    gone = ["f"] if "f" in files else [f"f{n:02d}" for n in range(11)]
+    left = {path: text for path, text in files.items() if path not in gone}
+    cut = [True]
+    world.faults = lambda who, verb, key: (
+        Fault(Transient("no route")) if cut[0] and who == "a" and verb == "PUT" and ".dorky/log/" in key else None
+    )
+    for path in gone:
+        (a.root / path).unlink()
+    a.look()
+    for _ in range(20):
+        a.step(1)
+        if a.engine.held is not None:
+            a.decisions.approve(_halt(a).token)
+    assert world.objects() == left
+    b.settle()
+    assert _halt(b).reason is reason
+    for _ in range(100):
+        b.step(1)
+    assert b.engine.held is not None
+    assert b.tree() == files
+    cut[0] = False
+    for _ in range(100):
+        a.step(1)
+        b.step(1)
+    assert b.engine.held is None
+    assert a.tree() == b.tree() == left
 
 
 def test_c16_a_listing_that_is_wrongly_empty(tmp_path: Path) -> None:
