@@ -171,6 +171,19 @@ def wrong_token() -> Response:
     return answer(401, "denied", "Who asks?", told, hint=_WHERE, code="token-wrong", headers=headers)
 
 
+def stopping() -> Response:
+    """The answer to a request that the daemon's end cuts off: it may have happened, and can be asked again."""
+    return answer(
+        503,
+        "temporary",
+        "Try again later",
+        "The daemon is stopping: it is not known how this request ended.",
+        hint="ask again when it runs; `dorkyctl up` starts it",
+        code="stopping",
+        headers={"Retry-After": str(LEAST_RETRY_S), "Connection": "close"},
+    )
+
+
 def too_large(most_bytes: int) -> Response:
     """The answer to a document past the limit."""
     return answer(

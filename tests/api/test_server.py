@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
 import socket
 import stat
@@ -11,7 +13,9 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from starlette.types import Message, Receive, Scope, Send
 
+from dorkyd.api.gate import Gate
 from dorkyd.api.server import ApiServer
 from dorkyd.errors import Busy, Configuration
 from dorkyd.peer import peer_uid
@@ -100,6 +104,34 @@ def test_stop_unlinks_and_ends_streams(served: Served) -> None:
     assert rest[0].startswith("data: ")
     assert not Path(served.socket).exists()
     assert served.daemon.listeners == []
+
+
+def test_a_request_that_the_end_cuts_off() -> None:
+    """A stopping server cancels what is under way: that is a problem document, and may be asked again."""
+    told: list[Message] = []
+
+    async def under_way(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        await asyncio.Event().wait()
+
+    async def said(message: Message) -> None:
+        told.append(message)
+
+    async def nothing() -> Message:
+        return {"type": "http.request"}
+
+    async def ask() -> None:
+        scope = {"type": "http", "method": "PUT", "raw_path": b"/", "query_string": b"", "headers": []}
+        asking = asyncio.create_task(Gate(under_way)(scope, nothing, said))
+        await asyncio.sleep(0)
+        asking.cancel()
+        await asking
+
+    asyncio.run(ask())
+    start, body = told
+    headers = dict(start["headers"])
+    assert (start["status"], headers[b"content-type"]) == (503, b"application/problem+json")
+    assert int(headers[b"retry-after"]) > 0
+    assert json.loads(body["body"])["code"] == "stopping"
 
 
 def test_a_successor_keeps_its_socket(served: Served) -> None:
