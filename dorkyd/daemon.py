@@ -62,12 +62,13 @@ from dorkyd.tables.harvesting import Workroom
 from dorkyd.watcher import OsWatcher
 
 if TYPE_CHECKING:
+    from dorkyd.api.server import SocketDoor
     from dorkyd.api.tcp import TcpDoor
 
 _log = logging.getLogger("dorkyd.daemon")
 
 TICK_S = 2.0
-"""How often the configuration file is looked at."""
+"""How often the configuration file and the socket are looked at."""
 BEAT_S = 1800.0
 """An engine whose last cycle is longer ago hangs, and the service manager should know."""
 PURGE_EVERY_S = 3600
@@ -319,7 +320,7 @@ class Daemon:
             self._wait_for(lambda runner: runner.asked, HEAD_START_S)
             from apscheduler.schedulers.background import BackgroundScheduler  # noqa: PLC0415
 
-            from dorkyd.api.server import ApiServer  # noqa: PLC0415
+            from dorkyd.api.server import SocketDoor  # noqa: PLC0415
             from dorkyd.api.tcp import TcpDoor  # noqa: PLC0415
 
             sys.setswitchinterval(SWITCH_S)
@@ -328,7 +329,7 @@ class Daemon:
             gc.enable()
             scheduler = BackgroundScheduler(daemon=True)
             scheduler.add_job(self._purge, "interval", seconds=PURGE_EVERY_S)
-            api = ApiServer(self, str(homes.socket), os.getuid(), given=self.given)
+            api = SocketDoor(self, str(homes.socket), os.getuid(), given=self.given)
             ends.callback(api.stop)
             self._tcp = TcpDoor(self, homes.state_dir / "token")
             ends.callback(self._tcp.close)
@@ -343,7 +344,7 @@ class Daemon:
             _log.info("verb=start pid=%d socket=%s", os.getpid(), api.path)
             # A keyring may wait for somebody who is asked to open it.
             threading.Thread(target=self._recall, name="recall", daemon=True).start()
-            self._serve(self._tcp)
+            self._serve(api, self._tcp)
 
     def _ending_now(self) -> None:
         self.notifier.stopping()
@@ -366,7 +367,7 @@ class Daemon:
         """Read the configuration again soon."""
         self._reload.set()
 
-    def _serve(self, tcp: TcpDoor) -> None:
+    def _serve(self, api: SocketDoor, tcp: TcpDoor) -> None:
         while not self._ending.is_set():
             asked = self._reload.wait(timeout=min(TICK_S, self.notifier.watchdog_interval_s or TICK_S))
             self._reload.clear()
@@ -374,6 +375,7 @@ class Daemon:
                 return
             self._look_at_configuration(asked=asked)
             # Here and not where settings are applied: that may be a thread of the very server that is to end.
+            api.follow()
             tcp.follow(self.loaded.settings.listen)
             if all(time.monotonic() - runner.beat < BEAT_S for runner in list(self._runners.values())):
                 self.notifier.watchdog()

@@ -16,7 +16,7 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from dorkyd.api.gate import Gate
-from dorkyd.api.server import ApiServer
+from dorkyd.api.server import ApiServer, SocketDoor
 from dorkyd.errors import Busy, Configuration
 from dorkyd.peer import peer_uid
 from tests.api.fakes import FakeDaemon, file_item
@@ -141,6 +141,27 @@ def test_a_successor_keeps_its_socket(served: Served) -> None:
         other.bind(served.socket)
         served.server.stop()
         assert Path(served.socket).exists()
+
+
+def test_a_socket_that_is_removed_comes_back(tmp_path: Path) -> None:
+    """A logout removes the runtime directory: a daemon that lives on must be found again, or nobody could even end it."""
+    path = tmp_path / "run" / "s"
+    door = SocketDoor(FakeDaemon(), str(path), os.getuid())
+    door.start()
+    try:
+        door.follow()
+        path.unlink()
+        path.parent.rmdir()
+        path.parent.write_text("in the way")
+        door.follow()
+        path.parent.unlink()
+        door.follow()
+        assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+        with http_client(str(path)) as http:
+            assert http.get("/v1/health").json()["status"] == "ok"
+    finally:
+        door.stop()
+    assert not path.exists()
 
 
 def test_many_at_once(served: Served) -> None:
