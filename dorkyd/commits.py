@@ -148,7 +148,7 @@ class Commits:
         commit = new_commit(
             snapshot.files,
             parent=parent[:2] if parent is not None else None,
-            author=self.engine.author,
+            author=self.engine.wiring.author,
             device=self.engine.device,
             time=self.now(),
             message=message,

@@ -26,13 +26,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path as FilePath
 
 from dorkyd import halts, schema
-from dorkyd.ahead import Paging
-from dorkyd.asking import Asking, check_reachable, check_ready
-from dorkyd.batches import Batches
-from dorkyd.bucket_upkeep import BucketUpkeep
-from dorkyd.carrying import Carrier, Job
-from dorkyd.collecting import Collector, leaves
-from dorkyd.contact import Contact, Counters, Listed, Trouble, trouble_of
+from dorkyd.asking import check_reachable, check_ready
+from dorkyd.carrying import Job
+from dorkyd.collecting import leaves
+from dorkyd.contact import Counters, Listed, Trouble, trouble_of
 from dorkyd.core.artifact import Asked, Store
 from dorkyd.core.ignore import IgnoreRules
 from dorkyd.core.model import (
@@ -54,33 +51,24 @@ from dorkyd.core.model import (
 from dorkyd.core.pace import Pace
 from dorkyd.core.paths import is_under
 from dorkyd.core.report import Freeze, HaltReason, State
-from dorkyd.core.settings import Mode, Project, TrashLimits
-from dorkyd.deciding import Decider, Decisions
-from dorkyd.deletions import Deletions
+from dorkyd.core.settings import Mode, Project
+from dorkyd.deciding import Decisions
 from dorkyd.errors import Blocked, DorkyError, Refused, Stale, Transient
 from dorkyd.freezing import Freezing
-from dorkyd.giving_up import GivingUp
-from dorkyd.jobs import Jobs, Pool, size_of
+from dorkyd.jobs import Jobs, size_of
 from dorkyd.journal import Dirty, Journal
 from dorkyd.keyring import KEY_PROBLEMS, Keyring
-from dorkyd.keys import KeyHome
 from dorkyd.ledger import Event
-from dorkyd.local_side import IGNORE_FILE, LocalSide
+from dorkyd.local_side import IGNORE_FILE
 from dorkyd.manual_rows import PULLING
-from dorkyd.merging import Merging
-from dorkyd.news import News
 from dorkyd.opening import Opened, Opener
-from dorkyd.ports import Bucket, Clock, Folder, Identity, Push, Watcher
+from dorkyd.ports import Bucket, Clock, Folder, Identity
 from dorkyd.recovery import settle_install
-from dorkyd.remote_side import Emptied, RemoteSide, Rewound
+from dorkyd.remote_side import Emptied, Rewound
 from dorkyd.repeats import Answered, Keyed
-from dorkyd.retries import Retries
-from dorkyd.sealing import Sealing
 from dorkyd.sessions import BegunUpload
-from dorkyd.storing import Storing
-from dorkyd.transfer import AtHand, Transfer
-from dorkyd.tripwire import Tripped
-from dorkyd.upkeep import Upkeep
+from dorkyd.transfer import AtHand
+from dorkyd.wiring import Wired, Wiring
 
 STALE_S = 0.2
 """When a folder that moved under us is looked at again."""
@@ -100,72 +88,30 @@ _KEY_CODES = frozenset({"unsafe-key", "reserved-name", "name-too-long", "bad-pat
 
 
 @dataclass(slots=True)
-class _Open:
-    """What there is to work with while a folder and its journal are open."""
-
-    journal: Journal
-    local: LocalSide
-    contact: Contact
-    batches: Batches
-    freezing: Freezing
-    decider: Decider
-    keyring: Keyring | None
-    carrier: Carrier
-    merging: Merging
-    transfer: Transfer
-    collector: Collector
-    asking: Asking
-    giving_up: GivingUp
-    deletions: Deletions
-    retries: Retries
-    jobs: Jobs
-    upkeep: Upkeep
-    bucket_upkeep: BucketUpkeep
-    push: Push | None
-
-    @property
-    def remote(self) -> RemoteSide:
-        return self.contact.remote
-
-
-@dataclass(slots=True)
 class Engine:
     """One project. See the module."""
 
-    project: Project
-    folder: Folder
-    open_bucket: Callable[[bool], Bucket]
-    """Makes the adapter; told whether this bucket was in use before, so that a missing one is not made anew."""
+    wiring: Wiring
+    """What its parts are made of."""
     journals: FilePath
-    clock: Clock
-    pool: Pool
-    device: str
-    make_watcher: Callable[[Callable[[Path, bool], bool]], Watcher | None]
-    make_push: Callable[[], Push | None] = lambda: None
-    """Hears of the bucket's own events; None: polls alone."""
-    key_home: KeyHome | None = None
-    """Where this machine's own key is. None: nothing can be encrypted."""
-    pinned: Callable[[], str | None] = lambda: None
-    """The fingerprint of the project's keys that the team's git repository tells."""
     wake: Callable[[], None] = lambda: None
-    random: Callable[[], float] = lambda: 0.5
-    """0 to 1, for jitter."""
-    author: str = ""
-    """The person who works here, as they call themselves; empty: nobody said."""
     at_once: int = 8
     """How many files are fetched, put in place or taken out together where a person asked for many; 1: one after the other, in
     the same order each time.
     """
-    paging: Paging = Paging()  # noqa: RUF009  a value
-    """How the pages of whole listings are asked for."""
 
+    project: Project = field(init=False)
+    folder: Folder = field(init=False)
+    clock: Clock = field(init=False)
+    device: str = field(init=False)
     held: halts.Held | None = None
     warnings: dict[str, tuple[str, str]] = field(default_factory=dict)
     """By code: detail and hint."""
     counters: Counters = field(default_factory=Counters)
     last_success_ns: int | None = None
     opener: Opener = field(init=False)
-    _open: _Open | None = None
+    opened: Wired | None = None
+    """None while the folder is not open. Engine thread, or read once."""
     _identity: Identity | None = None
     _vanished: bool = False
     """The folder or its marker is not there."""
@@ -194,6 +140,8 @@ class Engine:
     _requests: queue.SimpleQueue[tuple[Callable[[], object], Future[object]]] = field(default_factory=queue.SimpleQueue)
 
     def __post_init__(self) -> None:
+        self.project, self.folder = self.wiring.project, self.wiring.folder
+        self.clock, self.device = self.wiring.clock, self.wiring.device
         self.opener = Opener(self.project, self.folder, self.journals, self.clock)
 
     # --- being driven -------------------------------------------------------------------------------------------
@@ -212,8 +160,8 @@ class Engine:
             return now + STALE_S
         except (Transient, Blocked) as exc:
             self._stale = 0
-            if self._open is not None:
-                self._open.contact.failed(exc, now)
+            if self.opened is not None:
+                self.opened.contact.failed(exc, now)
             else:
                 self._trouble = trouble_of(exc)
                 self.counters.bucket_tries += 1
@@ -225,8 +173,8 @@ class Engine:
         """No cycle comes to its end: whoever looks at the status shall know why."""
         hint = "see that the folder can be listed; sync goes on by itself"
         found = Trouble(State.ERROR, str(exc), hint, exc.code)
-        if self._open is not None:
-            self._open.contact.trouble = found
+        if self.opened is not None:
+            self.opened.contact.trouble = found
         else:
             self._trouble = found
 
@@ -239,14 +187,14 @@ class Engine:
 
     def collect(self) -> None:
         """Record what finished, without beginning anything."""
-        if self._open is not None:
-            self._collect(self._open, self.clock.monotonic())
+        if self.opened is not None:
+            self._collect(self.opened, self.clock.monotonic())
 
     def close(self) -> None:
         """Let go of everything. What jobs still running will have done is recovered at the next start, which cannot be
         before the last of them has ended: until then the folder stays locked.
         """
-        opened, self._open = self._open, None
+        opened, self.opened = self.opened, None
         if opened is None:
             if not self.winding_down:
                 self.folder.unlock()
@@ -298,13 +246,13 @@ class Engine:
         self._begin_asked()
 
     def _next_due(self, now: float) -> float:
-        if self._open is None:
+        if self.opened is None:
             return self._reopen
         if self.paused_until() > self.clock.time_ns():
             return now + 1.0
         if self.held is not None:
             return now + REOPEN_S
-        o = self._open
+        o = self.opened
         soonest = [o.local.next_due(now), now + IDLE_S, o.jobs.next_due(), o.upkeep.next_due()]
         # What has waited long enough and is still dirty is work; nothing is decided while the bucket is left alone.
         waits = [
@@ -326,41 +274,41 @@ class Engine:
     @property
     def trouble(self) -> Trouble | None:
         """Why the project cannot go on by itself just now."""
-        opened = self._open  # once: other threads ask, and the engine's may close it meanwhile
+        opened = self.opened  # once: other threads ask, and the engine's may close it meanwhile
         return opened.contact.trouble if opened is not None else self._trouble
 
     @property
     def journal(self) -> Journal | None:
         """None while the folder is not open."""
-        opened = self._open
+        opened = self.opened
         return opened.journal if opened is not None else None
 
     @property
     def met(self) -> bool:
         """The bucket was proved and is this project's."""
-        opened = self._open
+        opened = self.opened
         return opened is not None and opened.contact.met
 
     @property
     def bucket(self) -> Bucket | None:
         """None while the folder is not open."""
-        opened = self._open
+        opened = self.opened
         return opened.contact.bucket if opened is not None else None
 
     @property
     def keyring(self) -> Keyring | None:
         """None while the folder is not open, and where nothing can be encrypted."""
-        opened = self._open
+        opened = self.opened
         return opened.keyring if opened is not None else None
 
     @property
     def jobs(self) -> list[Job]:
         """What is under way."""
-        return list({id(job): job for job in self._open.jobs.in_flight.values()}.values()) if self._open else []
+        return list({id(job): job for job in self.opened.jobs.in_flight.values()}.values()) if self.opened else []
 
     def at_hand(self, digest: Digest) -> AtHand:
         """Where this disk is remembered to hold a content: files of the folder, and of its trash. Engine thread."""
-        return self._open.carrier.at_hand(digest) if self._open is not None else AtHand()
+        return self.opened.carrier.at_hand(digest) if self.opened is not None else AtHand()
 
     @property
     def winding_down(self) -> bool:
@@ -370,40 +318,40 @@ class Engine:
     @property
     def unholdable(self) -> int:
         """Permission bits that this file system was seen not to hold."""
-        return self._open.carrier.unholdable if self._open is not None else 0
+        return self.opened.carrier.unholdable if self.opened is not None else 0
 
     @property
     def waiting(self) -> list[DeleteLocal | DeleteRemote]:
         """Deletions that wait."""
-        return [wait.action for wait in self._open.deletions.waiting.values()] if self._open is not None else []
+        return [wait.action for wait in self.opened.deletions.waiting.values()] if self.opened is not None else []
 
     def list_every_s(self) -> float:
         """Seconds between two full listings, as things are."""
-        opened = self._open
+        opened = self.opened
         return opened.contact.list_every_s() if opened is not None else Pace(self.project.list_every_s).interval_s(0)
 
     def next_tries(self) -> dict[Path, float]:
         """Seconds until each path that failed is tried again."""
         now = self.clock.monotonic()
-        opened = self._open
+        opened = self.opened
         waits = dict(opened.retries.waits) if opened is not None else {}
         return {path: max(0.0, retry.due - now) for path, retry in waits.items()}
 
     def stuck(self) -> set[Path]:
         """Paths that wait for a person. What failed in passing is still to be done."""
-        return self._open.retries.stuck() if self._open is not None else set()
+        return self.opened.retries.stuck() if self.opened is not None else set()
 
     @property
     def journal_file(self) -> FilePath:
         """The journal's place, for readers; it need not be there."""
-        opened = self._open
+        opened = self.opened
         return opened.journal.file if opened is not None else self.journals / "none.db"
 
     def open_journal(self) -> FilePath:
         """The journal's place, for whoever tells what there is. Raises why nobody can tell while it is not open: what is not known
         is not absent. Any thread.
         """
-        opened, held = self._open, self.held
+        opened, held = self.opened, self.held
         if opened is not None:
             return opened.journal.file
         name = self.project.name
@@ -415,30 +363,30 @@ class Engine:
 
     def rules(self) -> IgnoreRules:
         """The ignore rules in force."""
-        opened = self._open
+        opened = self.opened
         return opened.local.rules if opened is not None else IgnoreRules(self.project.ignore)
 
     def quiescent(self) -> bool:
         """Nothing is under way and nothing is left to do, problems and what is frozen apart."""
-        o = self._open
+        o = self.opened
         if o is None or o.jobs.in_flight or o.deletions.waiting or o.local.trees_due or self._hears(o):
             return False
         if o.contact.untold or o.local.pending_marks():
             return False
         return not o.journal.dirty(1, skip=o.retries.stuck() | o.batches.incomplete() | o.freezing.not_now())
 
-    def _hears(self, o: _Open) -> bool:
+    def _hears(self, o: Wired) -> bool:
         """There is more to be asked of the bucket: the rest of the log or of a listing, or what an entry passed over told."""
         return o.remote.listing or o.remote.unsure or o.remote.reading
 
     @property
     def half_here(self) -> set[Path]:
         """Objects of atomic batches that are not complete, for which this folder waits."""
-        return self._open.batches.incomplete() if self._open is not None else set()
+        return self.opened.batches.incomplete() if self.opened is not None else set()
 
     def half_there(self) -> set[Path]:
         """All of those in the bucket, as far as is known. The bucket is asked where its log was not read that far."""
-        o = self._open
+        o = self.opened
         if o is None:
             return set()
         if o.remote.passed_over and o.batches.half_there():
@@ -453,12 +401,12 @@ class Engine:
 
     def waits_for_batch(self, path: Path) -> str | None:
         """Why this path waits for the rest of an atomic batch; None: it does not."""
-        opened = self._open
+        opened = self.opened
         return opened.batches.told_of(path) if opened is not None else None
 
     def paused_until(self) -> int:
         """Wall clock nanoseconds; 0: not paused."""
-        text = self._open.journal.get("paused_until") if self._open is not None else None
+        text = self.opened.journal.get("paused_until") if self.opened is not None else None
         return int(text) if text is not None else 0
 
     # --- asked for by people (engine thread, through `call`) -------------------------------------------------------
@@ -469,17 +417,17 @@ class Engine:
         """
         now = self.clock.monotonic()
         self._reopen = now
-        if self._open is not None:
-            self._open.retries.waits.clear()
-            self._open.contact.ask_now(now, whole=scan)
+        if self.opened is not None:
+            self.opened.retries.waits.clear()
+            self.opened.contact.ask_now(now, whole=scan)
             if scan:
-                self._open.local.scan_due = now
+                self.opened.local.scan_due = now
         return self.counters.scans + 1, self.counters.listings_begun + 1
 
     @property
     def pulling(self) -> bool:
         """Mode manual: a person asked for what the bucket holds, and not all of it is here yet."""
-        return self._open is not None and self._open.journal.get(PULLING) is not None
+        return self.opened is not None and self.opened.journal.get(PULLING) is not None
 
     def pull(self) -> tuple[int, int]:
         """Mode manual: bring what the bucket holds, as mode pull does, until nothing is left to do; a restart goes on with
@@ -510,12 +458,12 @@ class Engine:
 
     def push_of(self, batch: str) -> bool:
         """Some of this batch is still to be told of in the bucket's log."""
-        return self._open is not None and self._open.journal.batches.ours(batch).committed
+        return self.opened is not None and self.opened.journal.batches.ours(batch).committed
 
     @property
     def copies_safe(self) -> bool:
         """The store's server-side copies keep their conditions."""
-        opened = self._open
+        opened = self.opened
         return opened is not None and opened.contact.copies_safe
 
     @contextmanager
@@ -525,7 +473,7 @@ class Engine:
         with self._recording(o):
             yield o.journal
 
-    def _finish_pushes(self, o: _Open, now: float) -> None:
+    def _finish_pushes(self, o: Wired, now: float) -> None:
         """Have what others or an earlier start left of pushes carried out, a moment after it was seen: whoever pushes is most
         likely still at it.
         """
@@ -550,9 +498,9 @@ class Engine:
                 self._finishing = False
                 self.wake()
 
-        self.pool.submit(finish)
+        self.wiring.pool.submit(finish)
 
-    def _end_pull(self, o: _Open) -> None:
+    def _end_pull(self, o: Wired) -> None:
         """Both sides were looked at since, and all that was found is done."""
         if not self.pulling or not self.quiescent():
             return
@@ -563,46 +511,46 @@ class Engine:
 
     def pause(self, until_ns: int) -> None:
         """Nothing moves until then (wall clock), across restarts. `Refused` while the folder is not open."""
-        if self._open is None:
+        if self.opened is None:
             raise Refused("the project is not open yet", code="not-open", hint="see `dorkyctl status`")
-        with self._open.journal.atomic():
-            self._open.journal.put("paused_until", str(until_ns) if until_ns else None)
+        with self.opened.journal.atomic():
+            self.opened.journal.put("paused_until", str(until_ns) if until_ns else None)
 
     def lift_halt(self) -> None:
         """A person decided."""
         self.held = None
-        if self._open is not None:
-            with self._open.journal.atomic():
-                halts.store(self._open.journal, None)
+        if self.opened is not None:
+            with self.opened.journal.atomic():
+                halts.store(self.opened.journal, None)
 
     def new_past(self) -> None:
         """Take the bucket's past as it is now: forget what was read of the log and known of the objects."""
-        assert self._open is not None
+        assert self.opened is not None
         # First what may fail: tried again, it is the same project still.
-        self._open.remote.found_again(self._open.journal.get("project_id"))
-        with self._open.journal.atomic():
-            self._open.remote.reset()
-        self._open.contact.met = False
-        self._open.contact.ask_now(self.clock.monotonic(), whole=True)
+        self.opened.remote.found_again(self.opened.journal.get("project_id"))
+        with self.opened.journal.atomic():
+            self.opened.remote.reset()
+        self.opened.contact.met = False
+        self.opened.contact.ask_now(self.clock.monotonic(), whole=True)
 
     def purge(self) -> None:
         """Slow upkeep: keep the trash, the bucket's log and its trash to their limits."""
-        if self._open is not None and self.held is None and self.same_folder():
-            self._open.upkeep.purge()
-            if not self._open.jobs.in_flight:
-                self._open.merging.purge()
-            if self._open.contact.met:
-                self._open.bucket_upkeep.run_due(self._open.remote.cursor, self.pool.submit)
+        if self.opened is not None and self.held is None and self.same_folder():
+            self.opened.upkeep.purge()
+            if not self.opened.jobs.in_flight:
+                self.opened.merging.purge()
+            if self.opened.contact.met:
+                self.opened.bucket_upkeep.run_due(self.opened.remote.cursor, self.wiring.pool.submit)
 
     def empty_trash(self, names: Sequence[str]) -> set[str]:
         """Remove these from the folder's trash for good. Returns those that are gone; others were written to since."""
-        if self._open is None or not self.same_folder():
+        if self.opened is None or not self.same_folder():
             raise Refused("the project is not open yet", code="not-open", hint="see `dorkyctl status`")
-        return self._open.upkeep.empty(names)
+        return self.opened.upkeep.empty(names)
 
     def open_now(self) -> None:
         """Open at once. `Refused` when the folder is still not what it should be."""
-        if not self._opened(self.clock.monotonic()):
+        if not self._try_to_open(self.clock.monotonic()):
             raise Refused("the folder is still not what its journal remembers", hint="see `dorkyctl status`")
 
     # --- asked for by clients (engine thread, through `call`) -----------------------------------------------------
@@ -613,16 +561,16 @@ class Engine:
 
     def discard(self, staged: str) -> None:
         """A body is of no use any more."""
-        if self._open is not None:
-            self._open.asking.discard(staged)
+        if self.opened is not None:
+            self.opened.asking.discard(staged)
 
     def knows(self, key: str) -> bool:
         """Some request had this `Idempotency-Key`."""
-        return self._open is not None and self._open.journal.repeats.knows(key)
+        return self.opened is not None and self.opened.journal.repeats.knows(key)
 
     def repeated(self, keyed: Keyed) -> Answered | None:
         """What this very request was answered before, also while nothing may be written; None: it is new, and may begin."""
-        answered = self._open.asking.repeated(keyed) if self._open is not None else None
+        answered = self.opened.asking.repeated(keyed) if self.opened is not None else None
         if answered is None:
             self._ready()
         return answered
@@ -648,7 +596,7 @@ class Engine:
 
     def _begin_asked(self) -> None:
         """Begin all that clients asked for since the last time: one fsync for many."""
-        o = self._open
+        o = self.opened
         if o is None or not o.asking.waiting:
             return
         with self._recording(o):
@@ -661,10 +609,10 @@ class Engine:
         """Journal a client's session. From a thread of the pool, which waits for it."""
 
         def journalled() -> None:
-            if self._open is None:
+            if self.opened is None:
                 raise Transient("the project is started anew", code="restarting", retry_after_s=1)
-            with self._open.journal.atomic():
-                self._open.journal.sessions.begun(begun)
+            with self.opened.journal.atomic():
+                self.opened.journal.sessions.begun(begun)
 
         try:
             self.call(journalled).result(timeout=REMEMBER_S)
@@ -680,14 +628,14 @@ class Engine:
         """As `Freezing.renew`, also while the bucket may not be written: a pause, a halt or an outage ends no freeze whose
         holder lives.
         """
-        if self._open is None:
+        if self.opened is None:
             raise Transient(f"the project {self.project.name} is being opened", code="not-open", retry_after_s=1)
-        return self._open.freezing.renew(name)
+        return self.opened.freezing.renew(name)
 
     @property
     def frozen(self) -> tuple[str, str] | None:
         """What a person is told while changes wait for a freeze to be released; None: none does."""
-        return self._open.freezing.told() if self._open is not None and self._open.freezing.not_now() else None
+        return self.opened.freezing.told() if self.opened is not None and self.opened.freezing.not_now() else None
 
     def begin_batch(self) -> str:
         """The name of a new atomic batch."""
@@ -700,20 +648,20 @@ class Engine:
             raise Stale("a write of the batch is under way", code="busy-batch")
         return o.batches.commit(batch)
 
-    def _ready(self) -> _Open:
+    def _ready(self) -> Wired:
         """What there is to work with, if the bucket may be written now. Raises why it may not."""
         check_ready(self.project, self.held, self.trouble, paused=self.paused_until() > self.clock.time_ns())
-        if self._open is None or not self._open.contact.met:
+        if self.opened is None or not self.opened.contact.met:
             raise Transient(f"the project {self.project.name} is being opened", code="not-open", retry_after_s=1)
-        return self._open
+        return self.opened
 
     # --- the cycle ----------------------------------------------------------------------------------------------
 
     def _cycle(self, now: float) -> None:
-        if self._open is None and not self._opened(now):
+        if self.opened is None and not self._try_to_open(now):
             return
-        assert self._open is not None
-        o = self._open
+        assert self.opened is not None
+        o = self.opened
         self._collect(o, now)
         if self.paused_until() > self.clock.time_ns():
             return
@@ -749,7 +697,7 @@ class Engine:
         self._warn_of_open_batches(o)
         o.contact.answered()
 
-    def _opened(self, now: float) -> bool:
+    def _try_to_open(self, now: float) -> bool:
         if now < self._reopen:
             return False
         self._reopen = now + REOPEN_S
@@ -764,112 +712,42 @@ class Engine:
         try:
             self._begin(found)
         except BaseException:
-            if self._open is None:
+            if self.opened is None:
                 found.journal.close()
             self.close()
             raise
         return True
 
-    def _begin(self, opened: Opened) -> None:
+    def _begin(self, found: Opened) -> None:
         """Work with this folder and journal from here on: first find what happened while nobody looked."""
-        journal = opened.journal
+        journal = found.journal
         journal.ledger.heard = self.recorded
-        self._identity = opened.identity
-        store = self.open_bucket(journal.get("project_id") is not None)
-        bucket, keyring, sealing = store, None, None
-        if self.key_home is not None:
-            keyring = Keyring(store, self.key_home, self.clock, self.project.encrypt, self.pinned)
-            keyring.opens(opened.identity.project_id)
-            bucket = sealing = Sealing(store, keyring, self.folder, self.clock, self.project.compress)
-        remote = RemoteSide(
-            News(store, self.paging),
-            journal,
-            self.clock,
-            self.device,
-            opened.identity.replica,
-            read_only=self.project.mode is Mode.PULL,
-            journal_lost=opened.warning is not None,
-            trash=self.project.bucket_trash or TrashLimits(),
-            keyring=keyring,
-            author=self.author,
-        )
-        local = LocalSide(self.folder, journal, self.project, self.make_watcher)
-        transfer = Transfer(bucket, self.folder, self.clock, self.device, sealing)
-        merging = Merging(journal, self.folder, self.project, self.clock)
-        carrier = Carrier(journal, local, remote, transfer, self.clock, self.device, merging)
-        retries = Retries(journal)
-        stages = self.project.mode not in {Mode.PUSH, Mode.BUCKET}
-        storing = Storing(bucket, self.folder, transfer, self.device, stages=stages, remember=self._remember)
-        batches = Batches(journal, self.clock)
-        freezing = Freezing(journal, self.clock, batches)
-        remote.store_told = batches.store_told
-        asking = Asking(journal, remote, storing, self.folder, self.clock, self.device)
-        self._open = _Open(
-            journal=journal,
-            local=local,
-            contact=Contact(
-                self.project,
-                bucket,
-                remote,
-                journal,
-                self.clock,
-                self.random,
-                self.counters,
-                self.folder.now_ns,
-                warnings=self.warnings,
-            ),
-            batches=batches,
-            freezing=freezing,
-            decider=Decider(
-                *(
-                    journal,
-                    local,
-                    self.project,
-                    self.device,
-                    batches,
-                    Tripped(journal, self.folder, self.project),
-                    keyring,
-                ),
-                told_modes=remote.told_modes,
-            ),
-            keyring=keyring,
-            carrier=carrier,
-            merging=merging,
-            transfer=transfer,
-            collector=Collector(journal, carrier, remote, retries, asking, self.clock),
-            asking=asking,
-            giving_up=GivingUp(journal, transfer, self.warnings),
-            deletions=Deletions(journal, self.project),
-            retries=retries,
-            jobs=Jobs(self.pool, lambda: self.wake()),  # noqa: PLW0108 - wake may be set later
-            upkeep=Upkeep(journal, self.folder, local, self.project, self.clock, self.device, transfer.blinded),
-            bucket_upkeep=BucketUpkeep(self.project, bucket, remote.news, journal, self.clock, self.random),
-            push=self.make_push(),
-        )
+        self._identity = found.identity
+        wake = lambda: self.wake()  # noqa: PLW0108 - it may be set later
+        o = self.opened = self.wiring.join(found, self.counters, self.warnings, wake, self._remember)
         self._trouble = None
         self._vanished = self._doubtful = False
         self.held = halts.stored(journal)
-        if opened.warning is not None:
-            self.warnings["started-over"] = (opened.warning, "")
-        if local.load_rules():
-            self._rules_changed(self._open)
+        if found.warning is not None:
+            self.warnings["started-over"] = (found.warning, "")
+        if o.local.load_rules():
+            self._rules_changed(o)
         if journal.get("mode") != self.project.mode:
             self._mode_changed(journal)
-        if opened.started_over:
-            self._settle_installs(self._open, self.clock.monotonic())
+        if found.started_over:
+            self._settle_installs(o, self.clock.monotonic())
             with journal.atomic():
                 journal.drop_all_bases()
-        asking.at_start(started_over=opened.started_over)
-        batches.at_start()
-        freezing.at_start()
-        carrier.batch_of = freezing.batch_of
-        self._open.upkeep.at_start()
-        merging.at_start()
-        self._open.giving_up.at_start(f"{self.project.bucket} {self.project.endpoint_url or ''}")
-        if self._open.push is not None:
-            self._open.push.start(lambda: self.wake())  # noqa: PLW0108 - wake may be set later
+        o.asking.at_start(started_over=found.started_over)
+        o.batches.at_start()
+        o.freezing.at_start()
+        o.upkeep.at_start()
+        o.merging.at_start()
+        o.giving_up.at_start(f"{self.project.bucket} {self.project.endpoint_url or ''}")
+        if o.push is not None:
+            o.push.start(wake)
 
-    def _folder_is_there(self, o: _Open, now: float) -> bool:
+    def _folder_is_there(self, o: Wired, now: float) -> bool:
         """The marker is read every cycle: an absence counts only in a folder that is really there."""
         assert self._identity is not None
         identity = self.folder.identity()
@@ -900,7 +778,7 @@ class Engine:
 
     # --- the local side -----------------------------------------------------------------------------------------
 
-    def _scan(self, o: _Open, now: float) -> None:
+    def _scan(self, o: Wired, now: float) -> None:
         local = o.local
         if now >= local.scan_due:
             if local.load_rules():
@@ -924,7 +802,7 @@ class Engine:
                 local.touched([tree], now)
             local.trees_due.clear()
 
-    def _hear(self, o: _Open, now: float) -> None:
+    def _hear(self, o: Wired, now: float) -> None:
         """Take in what the bucket's own events told."""
         if o.push is None:
             return
@@ -943,7 +821,7 @@ class Engine:
         else:
             self.warnings.pop("degraded", None)
 
-    def _rules_changed(self, o: _Open) -> None:
+    def _rules_changed(self, o: Wired) -> None:
         """Other files are ignored now: look at all of them, and delete nothing in this cycle. What was ignored until now
         was not asked about, whatever became of it.
         """
@@ -967,7 +845,7 @@ class Engine:
             journal.put(PULLING, None)
             journal.manual.forget_apart()
 
-    def _follow_keys(self, o: _Open) -> None:
+    def _follow_keys(self, o: Wired) -> None:
         """Other keys or patterns are in force: look at what they concern again, and say what is wrong with them."""
         if o.keyring is None or not o.contact.met:
             return
@@ -991,7 +869,7 @@ class Engine:
             o.journal.put("keys_applied", applied)
         o.retries.changed(set(stuck))
 
-    def _settle_installs(self, o: _Open, now: float) -> None:
+    def _settle_installs(self, o: Wired, now: float) -> None:
         """Installs left open, by a kill or by a failure midway, are settled before their paths are decided."""
         running = o.jobs.staged_names()
         waiting = o.retries.not_now(now)
@@ -1013,7 +891,7 @@ class Engine:
 
     # --- the remote side ----------------------------------------------------------------------------------------
 
-    def _asked_bucket(self, o: _Open, now: float) -> DorkyError | None:
+    def _asked_bucket(self, o: Wired, now: float) -> DorkyError | None:
         """Ask for news. Returns why that failed: the folder is looked at all the same."""
         try:
             self._ask_bucket(o, now)
@@ -1021,7 +899,7 @@ class Engine:
             return exc
         return None
 
-    def _ask_bucket(self, o: _Open, now: float) -> None:
+    def _ask_bucket(self, o: Wired, now: float) -> None:
         if not o.contact.met:
             found = o.contact.meet(now)
             if not isinstance(found, str):
@@ -1036,7 +914,7 @@ class Engine:
         elif news is not None:
             self._halt_remote(o, news)
 
-    def _listed(self, o: _Open, listed: Listed) -> None:
+    def _listed(self, o: Wired, listed: Listed) -> None:
         journal = o.journal
         files, _ = journal.base_totals()
         # Nothing is left, and not all of it was announced: an accident looks like that.
@@ -1055,22 +933,22 @@ class Engine:
 
     # --- deciding -----------------------------------------------------------------------------------------------
 
-    def _not_now(self, o: _Open, now: float) -> set[Path]:
+    def _not_now(self, o: Wired, now: float) -> set[Path]:
         """Dirty paths that are not to be decided yet."""
         return (
             self._busy(o, now) | o.batches.not_now(now) | o.freezing.not_now() | o.deletions.not_now(now, self._seen(o))
         )
 
-    def _busy(self, o: _Open, now: float) -> set[Path]:
+    def _busy(self, o: Wired, now: float) -> set[Path]:
         """Paths in somebody's hands: a job's, an unsettled install's, or a person's who is still writing."""
         unsettled = {install.path for install in o.journal.ledger.open_installs()}
         return {*o.jobs.in_flight, *o.retries.not_now(now), *o.local.unsettled(now), *unsettled}
 
-    def _seen(self, o: _Open) -> set[Path]:
+    def _seen(self, o: Wired) -> set[Path]:
         """Dirty paths that were looked at since they were marked."""
         return {*o.jobs.in_flight, *o.retries.waits, *o.retries.queued, *o.batches.held, *o.freezing.held}
 
-    def _decide(self, o: _Open, now: float) -> None:
+    def _decide(self, o: Wired, now: float) -> None:
         room = o.jobs.room
         if not room:
             return
@@ -1119,14 +997,14 @@ class Engine:
         identity = self.folder.identity()
         return identity is not None and self._identity is not None and identity.replica == self._identity.replica
 
-    def _same_bucket(self, o: _Open) -> bool:
+    def _same_bucket(self, o: Wired) -> bool:
         """Absences were seen: was it the project's bucket that they were seen in?"""
         found = o.remote.meet()
         if not isinstance(found, str):
             self._halt_remote(o, found)
         return isinstance(found, str)
 
-    def _thaw(self, o: _Open, now: float) -> None:
+    def _thaw(self, o: Wired, now: float) -> None:
         """Let a freeze go that is over, once the folder was looked at again and all of it has been quiet."""
         freezing = o.freezing
         if freezing.released_at is not None and freezing.seen_with is None:
@@ -1143,7 +1021,7 @@ class Engine:
         else:
             self.warnings.pop("frozen", None)
 
-    def _carry_out(self, o: _Open, decided: Decisions, actions: tuple[Action, ...], now: float) -> None:
+    def _carry_out(self, o: Wired, decided: Decisions, actions: tuple[Action, ...], now: float) -> None:
         """Journal everything that is about to happen, then let it happen."""
         jobs: list[Job] = []
         room, of_size = o.jobs.room, o.jobs.room_by_size()
@@ -1190,7 +1068,7 @@ class Engine:
 
     # --- collecting ---------------------------------------------------------------------------------------------
 
-    def _collect(self, o: _Open, now: float) -> None:
+    def _collect(self, o: Wired, now: float) -> None:
         """Record what finished, a batch at a time."""
         outcomes = o.jobs.finished(now)
         if not outcomes:
@@ -1211,7 +1089,7 @@ class Engine:
         if failure is not None:
             o.contact.failed(failure, now)
 
-    def _warn_of_open_batches(self, o: _Open) -> None:
+    def _warn_of_open_batches(self, o: Wired) -> None:
         told = o.batches.told()
         if told is not None:
             self.warnings["batch-open"] = told
@@ -1235,13 +1113,13 @@ class Engine:
 
     # --- halts --------------------------------------------------------------------------------------------------
 
-    def _halt(self, o: _Open, held: halts.Held) -> None:
+    def _halt(self, o: Wired, held: halts.Held) -> None:
         self.held = held
         o.deletions.clear()
         with o.journal.atomic():
             halts.store(o.journal, held)
 
-    def _halt_remote(self, o: _Open, met: Emptied | Rewound) -> None:
+    def _halt_remote(self, o: Wired, met: Emptied | Rewound) -> None:
         """The bucket is not what it was."""
         if isinstance(met, Rewound):
             self._halt(o, halts.whole(HaltReason.REMOTE_REWOUND, met.detail, self.project.name, self._token()))
@@ -1253,7 +1131,7 @@ class Engine:
     def _token(self) -> str:
         return self.clock.random_id()[:8]
 
-    def _halt_ended(self, o: _Open, now: float) -> bool:
+    def _halt_ended(self, o: Wired, now: float) -> bool:
         """The halt has ended by itself, if there was one: nobody need decide."""
         if self.held is None:
             return True
@@ -1266,7 +1144,7 @@ class Engine:
     # --- inside -------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def _recording(self, o: _Open) -> Iterator[None]:
+    def _recording(self, o: Wired) -> Iterator[None]:
         """One transaction, and one step of the counter: the folder's first, then the journal's own."""
         assert self._identity is not None
         # From the journal's count: a recording that failed leaves the folder one ahead, never two.

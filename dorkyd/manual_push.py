@@ -337,7 +337,7 @@ class Pushes:
         commit = new_commit(
             files.values(),
             parent=(parent[1].header.seq, parent[0]) if parent is not None else None,
-            author=engine.author,
+            author=engine.wiring.author,
             device=engine.device,
             time=_rfc3339(engine.clock.time_ns()),
             message=said,

@@ -39,6 +39,7 @@ from dorkyd.news import Bytes
 from dorkyd.ports import Bucket, Folder, Marks
 from dorkyd.restoring import Restoring
 from dorkyd.undoing import Undoing
+from dorkyd.wiring import Wiring
 
 
 class Kill(BaseException):
@@ -288,20 +289,19 @@ class Device:
         return engine
 
     def _new_engine(self) -> Engine:
-        return InlineEngine(
+        wiring = Wiring(
             project=self.project,
             folder=self._trapped(self.wrap(LocalFolder(str(self.root), time_ns=self.clock.later_ns)), FOLDER_EFFECTS),  # type: ignore[arg-type]
             open_bucket=lambda _known: self._trapped(self.make_bucket(), BUCKET_EFFECTS),  # type: ignore[arg-type,return-value]
-            journals=self.journals,
             clock=self.clock,
             pool=self.pool,
             device=self.name,
             author=f"{self.name}'s owner",
             make_watcher=lambda _skip: self._watcher(),
             key_home=self.key_home,
-            at_once=1,
             paging=self.paging,
         )
+        return InlineEngine(wiring, self.journals, at_once=1)
 
     def _watcher(self) -> FakeWatcher | None:
         if not self.watching:
@@ -340,7 +340,7 @@ class Device:
             if self.engine.held is not None:
                 return
             done = self.engine.counters
-            opened = self.engine._open
+            opened = self.engine.opened
             # Sessions that nothing wants are given up one a cycle, which nobody waits for but a test that counts them.
             idle = self.engine.quiescent() and opened is not None and not opened.giving_up.next((), self.clock.now)
             if idle and done.scans >= scan and done.listings_done >= listing:
@@ -376,9 +376,9 @@ class Device:
     @property
     def keyring(self) -> Keyring:
         """Of a device that was made with `keys`."""
-        assert self.engine._open is not None
-        assert self.engine._open.keyring is not None
-        return self.engine._open.keyring
+        assert self.engine.opened is not None
+        assert self.engine.opened.keyring is not None
+        return self.engine.opened.keyring
 
     @property
     def decisions(self) -> Decisions:

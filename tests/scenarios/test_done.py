@@ -52,7 +52,7 @@ def test_a_release_of_a_single_change(world: World, change: Callable[[Device], N
         two.step(0.5)
     assert two.tree() == one.tree()
     assert two.modes() == one.modes()
-    assert not one.engine._open.contact.untold
+    assert not one.engine.opened.contact.untold
 
 
 def test_an_edit_of_a_member_that_waits(quick_path: FilePath) -> None:

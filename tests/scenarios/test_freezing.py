@@ -358,7 +358,7 @@ def test_a_batch_that_took_too_long_is_told_of_all_the_same(world: World) -> Non
     one.engine.freezing.release("job")
     for _ in steps(one, 30, 1):
         pass
-    [(began, _)] = one.engine._open.batches._open.values()  # type: ignore[union-attr]
+    [(began, _)] = one.engine.opened.batches._open.values()  # type: ignore[union-attr]
     cut[0] = False
     one.step(began + OPEN_S - 0.1 - one.clock.monotonic())  # it is looked at
     one.step(0.2)  # given up, and sent
