@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 import queue
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -30,7 +30,6 @@ from dorkyd.asking import check_reachable, check_ready
 from dorkyd.carrying import Job
 from dorkyd.collecting import leaves
 from dorkyd.contact import Counters, Listed, Trouble, trouble_of
-from dorkyd.core.artifact import Asked, Store
 from dorkyd.core.ignore import IgnoreRules
 from dorkyd.core.model import (
     Action,
@@ -50,11 +49,10 @@ from dorkyd.core.model import (
 )
 from dorkyd.core.pace import Pace
 from dorkyd.core.paths import is_under
-from dorkyd.core.report import Freeze, HaltReason, State
+from dorkyd.core.report import HaltReason, State
 from dorkyd.core.settings import Mode, Project
 from dorkyd.deciding import Decisions
 from dorkyd.errors import Blocked, DorkyError, Refused, Stale, Transient
-from dorkyd.freezing import Freezing
 from dorkyd.jobs import Jobs, size_of
 from dorkyd.journal import Dirty, Journal
 from dorkyd.keyring import KEY_PROBLEMS, Keyring
@@ -65,7 +63,6 @@ from dorkyd.opening import Opened, Opener
 from dorkyd.ports import Bucket, Clock, Folder, Identity
 from dorkyd.recovery import settle_install
 from dorkyd.remote_side import Emptied, Rewound
-from dorkyd.repeats import Answered, Keyed
 from dorkyd.sessions import BegunUpload
 from dorkyd.transfer import AtHand
 from dorkyd.wiring import Wired, Wiring
@@ -369,15 +366,11 @@ class Engine:
     def quiescent(self) -> bool:
         """Nothing is under way and nothing is left to do, problems and what is frozen apart."""
         o = self.opened
-        if o is None or o.jobs.in_flight or o.deletions.waiting or o.local.trees_due or self._hears(o):
+        if o is None or o.jobs.in_flight or o.deletions.waiting or o.local.trees_due or o.remote.tells_more:
             return False
         if o.contact.untold or o.local.pending_marks():
             return False
         return not o.journal.dirty(1, skip=o.retries.stuck() | o.batches.incomplete() | o.freezing.not_now())
-
-    def _hears(self, o: Wired) -> bool:
-        """There is more to be asked of the bucket: the rest of the log or of a listing, or what an entry passed over told."""
-        return o.remote.listing or o.remote.unsure or o.remote.reading
 
     @property
     def half_here(self) -> set[Path]:
@@ -435,30 +428,12 @@ class Engine:
         """
         if self.pushing:
             raise Transient("a push is under way", code="pushing", hint="try again when it is over", retry_after_s=1)
-        o = self._ready()
+        o = self.ready()
         with o.journal.atomic():
             o.journal.put(PULLING, "1")
             o.journal.mark(o.journal.manual.behind())
         self._pulled_with = self.look_again()
         return self._pulled_with
-
-    def look_for_news(self) -> int:
-        """Read the bucket's news now. Returns what `at_rest` wants to be told."""
-        self._ready()
-        self.look_again(scan=False)
-        return self.counters.bucket_tries
-
-    def at_rest(self, tries: int) -> bool:
-        """The news were read since, and all that they told of was looked at. Raises why that cannot be, for now."""
-        if self.counters.bucket_tries <= tries:
-            return False
-        o = self._ready()
-        stuck = o.retries.stuck() | o.batches.incomplete()
-        return not (o.jobs.in_flight or self._hears(o) or o.remote.out_of_touch or o.journal.manual.unsure(stuck))
-
-    def push_of(self, batch: str) -> bool:
-        """Some of this batch is still to be told of in the bucket's log."""
-        return self.opened is not None and self.opened.journal.batches.ours(batch).committed
 
     @property
     def copies_safe(self) -> bool:
@@ -469,7 +444,7 @@ class Engine:
     @contextmanager
     def recording(self) -> Iterator[Journal]:
         """One transaction that changes what both sides agreed on, for whoever decides beside the cycle. Engine thread."""
-        o = self._ready()
+        o = self.ready()
         with self._recording(o):
             yield o.journal
 
@@ -523,16 +498,6 @@ class Engine:
             with self.opened.journal.atomic():
                 halts.store(self.opened.journal, None)
 
-    def new_past(self) -> None:
-        """Take the bucket's past as it is now: forget what was read of the log and known of the objects."""
-        assert self.opened is not None
-        # First what may fail: tried again, it is the same project still.
-        self.opened.remote.found_again(self.opened.journal.get("project_id"))
-        with self.opened.journal.atomic():
-            self.opened.remote.reset()
-        self.opened.contact.met = False
-        self.opened.contact.ask_now(self.clock.monotonic(), whole=True)
-
     def purge(self) -> None:
         """Slow upkeep: keep the trash, the bucket's log and its trash to their limits."""
         if self.opened is not None and self.held is None and self.same_folder():
@@ -542,57 +507,12 @@ class Engine:
             if self.opened.contact.met:
                 self.opened.bucket_upkeep.run_due(self.opened.remote.cursor, self.wiring.pool.submit)
 
-    def empty_trash(self, names: Sequence[str]) -> set[str]:
-        """Remove these from the folder's trash for good. Returns those that are gone; others were written to since."""
-        if self.opened is None or not self.same_folder():
-            raise Refused("the project is not open yet", code="not-open", hint="see `dorkyctl status`")
-        return self.opened.upkeep.empty(names)
-
     def open_now(self) -> None:
         """Open at once. `Refused` when the folder is still not what it should be."""
         if not self._try_to_open(self.clock.monotonic()):
             raise Refused("the folder is still not what its journal remembers", hint="see `dorkyctl status`")
 
     # --- asked for by clients (engine thread, through `call`) -----------------------------------------------------
-
-    def receive(self) -> str:
-        """A name in staging for a body that a client sends. What may not be stored is refused before it is sent."""
-        return self._ready().asking.receive()
-
-    def discard(self, staged: str) -> None:
-        """A body is of no use any more."""
-        if self.opened is not None:
-            self.opened.asking.discard(staged)
-
-    def knows(self, key: str) -> bool:
-        """Some request had this `Idempotency-Key`."""
-        return self.opened is not None and self.opened.journal.repeats.knows(key)
-
-    def repeated(self, keyed: Keyed) -> Answered | None:
-        """What this very request was answered before, also while nothing may be written; None: it is new, and may begin."""
-        answered = self.opened.asking.repeated(keyed) if self.opened is not None else None
-        if answered is None:
-            self._ready()
-        return answered
-
-    def ask(self, asked: Asked, keyed: Keyed | None = None) -> Future[object]:
-        """Do what a client asks of one object. `Stale` (`busy-path`) while somebody works on the path. It is `Answered`
-        when this very request was answered before.
-        """
-        o = self._ready()
-        answer: Future[object] = Future()
-        before = o.asking.repeated(keyed) if keyed is not None else None
-        if before is not None:
-            answer.set_result(before)
-            return answer
-        o.freezing.check()
-        o.asking.check_free(asked.path, o.jobs.in_flight.keys())
-        if isinstance(asked, Store):
-            o.asking.check_room(asked.path)
-            if asked.batch is not None:
-                o.batches.check(asked.batch)
-        o.asking.waiting[asked.path] = (asked, keyed, answer)
-        return answer
 
     def _begin_asked(self) -> None:
         """Begin all that clients asked for since the last time: one fsync for many."""
@@ -620,36 +540,12 @@ class Engine:
             raise Transient("the engine is busy and has not answered", code="busy", retry_after_s=1) from exc
 
     @property
-    def freezing(self) -> Freezing:
-        """What is frozen. Raises why the bucket may not be written now in any case."""
-        return self._ready().freezing
-
-    def renew_freeze(self, name: str) -> Freeze:
-        """As `Freezing.renew`, also while the bucket may not be written: a pause, a halt or an outage ends no freeze whose
-        holder lives.
-        """
-        if self.opened is None:
-            raise Transient(f"the project {self.project.name} is being opened", code="not-open", retry_after_s=1)
-        return self.opened.freezing.renew(name)
-
-    @property
     def frozen(self) -> tuple[str, str] | None:
         """What a person is told while changes wait for a freeze to be released; None: none does."""
         return self.opened.freezing.told() if self.opened is not None and self.opened.freezing.not_now() else None
 
-    def begin_batch(self) -> str:
-        """The name of a new atomic batch."""
-        return self._ready().batches.begin()
-
-    def commit_batch(self, batch: str) -> bool:
-        """See `Batches.commit`."""
-        o = self._ready()
-        if any(isinstance(asked, Store) and asked.batch == batch for asked, _, _ in o.asking.waiting.values()):
-            raise Stale("a write of the batch is under way", code="busy-batch")
-        return o.batches.commit(batch)
-
-    def _ready(self) -> Wired:
-        """What there is to work with, if the bucket may be written now. Raises why it may not."""
+    def ready(self) -> Wired:
+        """What there is to work with, if the bucket may be written now. Raises why it may not. Engine thread."""
         check_ready(self.project, self.held, self.trouble, paused=self.paused_until() > self.clock.time_ns())
         if self.opened is None or not self.opened.contact.met:
             raise Transient(f"the project {self.project.name} is being opened", code="not-open", retry_after_s=1)

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from dorkyd.artifacts import discard
 from dorkyd.asking import NOT_KEPT
 from dorkyd.commit_cache import CommitCache
 from dorkyd.commit_store import CommitStore, Standing
@@ -122,8 +123,8 @@ class Finishing:
             transfer=Transfer(bucket, engine.folder, engine.clock, engine.device),
             device=plan.device,
             copies_safe=engine.copies_safe,
-            reserve=lambda: ask(engine, engine.receive),
-            drop=lambda staged: ask(engine, lambda: engine.discard(staged)),
+            reserve=lambda: ask(engine, lambda: engine.ready().asking.receive()),  # noqa: PLW0108 - all of it on that thread
+            drop=lambda staged: ask(engine, lambda: discard(engine, staged)),
             stands=lambda: engine.clock.monotonic() < alone_until or bucket.head(plan.key) is not None,
         )
         carried: list[Carried] = []
@@ -136,7 +137,7 @@ class Finishing:
     def is_over(self, plan: Plan) -> bool:
         """If the log names all of it, its plan goes. False: not yet."""
         names = [name for name, _ in plan.batches()]
-        if ask(self.engine, lambda: any(self.engine.push_of(name) for name in names)):
+        if ask(self.engine, lambda: any(self.journal().batches.ours(name).committed for name in names)):
             return False
         self.forget(plan)
         return True

@@ -166,11 +166,25 @@ class Pushes:
     def _at_rest(self) -> None:
         """Read the news to their end, and let the engine look at all that they tell of."""
         deadline = self.engine.clock.monotonic() + REST_S
-        tries = ask(self.engine, self.engine.look_for_news)
-        while not ask(self.engine, lambda: self.engine.at_rest(tries)):
+        tries = ask(self.engine, self._look_for_news)
+        while not ask(self.engine, lambda: self._is_at_rest(tries)):
             if self.engine.clock.monotonic() > deadline:
                 raise Transient("there is still something to look at", code="busy", hint="try again", retry_after_s=5)
             self.tick()
+
+    def _look_for_news(self) -> int:
+        """Read the bucket's news now. Returns what `_is_at_rest` wants to be told. Engine thread."""
+        self.engine.ready()
+        self.engine.look_again(scan=False)
+        return self.engine.counters.bucket_tries
+
+    def _is_at_rest(self, tries: int) -> bool:
+        """The news were read since, and all that they told of was looked at. Raises why that cannot be, for now. Engine thread."""
+        if self.engine.counters.bucket_tries <= tries:
+            return False
+        o = self.engine.ready()
+        stuck = o.retries.stuck() | o.batches.incomplete()
+        return not (o.jobs.in_flight or o.remote.tells_more or o.remote.out_of_touch or o.journal.manual.unsure(stuck))
 
     def _newest(self, store: CommitStore) -> tuple[CommitId, Commit] | None:
         newest = store.newest()

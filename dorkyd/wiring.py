@@ -139,7 +139,8 @@ class Wiring:
         freezing = Freezing(journal, clock, batches)
         remote.store_told = batches.store_told
         carrier.batch_of = freezing.batch_of
-        asking = Asking(journal, remote, storing, folder, clock, self.device)
+        jobs = Jobs(self.pool, wake)
+        asking = Asking(journal, remote, storing, folder, clock, self.device, batches, freezing, jobs)
         tripped = Tripped(journal, folder, project)
         return Wired(
             journal=journal,
@@ -161,7 +162,7 @@ class Wiring:
             giving_up=GivingUp(journal, transfer, warnings),
             deletions=Deletions(journal, project),
             retries=retries,
-            jobs=Jobs(self.pool, wake),
+            jobs=jobs,
             upkeep=Upkeep(journal, folder, local, project, clock, self.device, transfer.blinded),
             bucket_upkeep=BucketUpkeep(project, bucket, remote.news, journal, clock, self.random),
             push=self.make_push(),

@@ -61,7 +61,7 @@ def put(world: World, device: Device, batch: str, path: str, text: str) -> None:
 
 def write(world: World, device: Device, files: dict[str, str] | None = None) -> str:
     """Store the members of a batch, and do not complete it."""
-    batch = device.engine.begin_batch()
+    batch = device.engine.ready().batches.begin()
     for path, text in (files or {path: NEW[path] for path in MEMBERS}).items():
         put(world, device, batch, path, text)
     return batch
@@ -70,7 +70,7 @@ def write(world: World, device: Device, files: dict[str, str] | None = None) -> 
 def publish(device: Device, batch: str) -> None:
     """Complete it, and go on until it is told of."""
     for _ in range(20):
-        if device.engine.commit_batch(batch):
+        if device.engine.ready().asking.commit_batch(batch):
             return
         device.step(0.1)
     raise AssertionError("it was never told of")
@@ -312,10 +312,10 @@ def test_completed_twice(world: World) -> None:
     one = world.devices[0]
     batch = write(world, one)
     publish(one, batch)
-    assert one.engine.commit_batch(batch)
+    assert one.engine.ready().asking.commit_batch(batch)
     one.restart()
     one.settle()
-    assert one.engine.commit_batch(batch)
+    assert one.engine.ready().asking.commit_batch(batch)
 
 
 def test_what_is_refused(world: World) -> None:
@@ -326,14 +326,14 @@ def test_what_is_refused(world: World) -> None:
             one.clock.advance(OPEN_S + 1)
             one.step(0.1)
         with pytest.raises(Refused) as refused:
-            one.engine.commit_batch(batch)
+            one.engine.ready().asking.commit_batch(batch)
         assert refused.value.code == "no-such-batch"
         with pytest.raises(Refused):
-            one.engine.ask(replace(storing(one, "n", "x", None), batch=batch))
-    batch = one.engine.begin_batch()
-    one.engine.ask(replace(storing(one, "m", "x", None), batch=batch))
+            one.engine.ready().asking.ask(replace(storing(one, "n", "x", None), batch=batch))
+    batch = one.engine.ready().batches.begin()
+    one.engine.ready().asking.ask(replace(storing(one, "m", "x", None), batch=batch))
     with pytest.raises(Stale) as busy:
-        one.engine.commit_batch(batch)
+        one.engine.ready().asking.commit_batch(batch)
     assert busy.value.code == "busy-batch"
     assert ENTRY_CHANGES == 500
 

@@ -460,13 +460,13 @@ class Play:
 
     def _freeze(self, who: str) -> None:
         with suppress(DorkyError):
-            self.device(who).engine.freezing.freeze("job", f"{who}'s job", 600, 3600)
+            self.device(who).engine.ready().freezing.freeze("job", f"{who}'s job", 600, 3600)
             self.tally.faults["a freeze"] += 1
 
     def release(self, who: str) -> bool:
         """Whatever is frozen there is let go. False: nothing was."""
         with suppress(DorkyError):
-            self.device(who).engine.freezing.release(None)
+            self.device(who).engine.ready().freezing.release(None)
             return True
         return False
 
