@@ -7,8 +7,11 @@
 It owns the order of things and no rule. What to do is `deciding` (over `core`), what waits `deletions` and `retries`,
 how it is done `transfer` (as `jobs`), what must be remembered around it `carrying`, how it ended `collecting`, what
 leftovers mean `recovery`, which uploads nobody wants any more `giving_up`, what the two sides are `local_side` and
-`remote_side`, when the bucket is asked `contact`. It is level-triggered: every mark only says *look again*, and a failure
-leaves its paths dirty.
+`remote_side`, when the bucket is asked `contact`, what other rules, modes or keys mean `in_force`, and how all of these are
+joined `wiring`. It is level-triggered: every mark only says *look again*, and a failure leaves its paths dirty.
+
+What people and clients ask for beside the cycle comes from desks of their own (`decisions`, `artifacts`, `freeze_desk`,
+`manual` and others): through `call` they are on the engine's thread, and `ready` gives them the parts, or why not.
 
 `run_due(now)` does what is due and returns when it wants to be called next, so that a thread or a simulation can drive
 it. All of it runs on one thread, the only writer of the journal.
@@ -25,7 +28,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path as FilePath
 
-from dorkyd import halts, schema
+from dorkyd import halts, in_force, schema
 from dorkyd.asking import check_reachable, check_ready
 from dorkyd.carrying import Job
 from dorkyd.collecting import leaves
@@ -35,7 +38,6 @@ from dorkyd.core.model import (
     Action,
     DeleteLocal,
     DeleteRemote,
-    Digest,
     Download,
     Fetch,
     KeepBoth,
@@ -47,7 +49,6 @@ from dorkyd.core.model import (
     Upload,
     Version,
 )
-from dorkyd.core.pace import Pace
 from dorkyd.core.paths import is_under
 from dorkyd.core.report import HaltReason, State
 from dorkyd.core.settings import Mode, Project
@@ -55,16 +56,16 @@ from dorkyd.deciding import Decisions
 from dorkyd.errors import Blocked, DorkyError, Refused, Stale, Transient
 from dorkyd.jobs import Jobs, size_of
 from dorkyd.journal import Dirty, Journal
-from dorkyd.keyring import KEY_PROBLEMS, Keyring
+from dorkyd.keyring import Keyring
 from dorkyd.ledger import Event
 from dorkyd.local_side import IGNORE_FILE
+from dorkyd.manual_cycle import ManualCycle
 from dorkyd.manual_rows import PULLING
 from dorkyd.opening import Opened, Opener
 from dorkyd.ports import Bucket, Clock, Folder, Identity
 from dorkyd.recovery import settle_install
 from dorkyd.remote_side import Emptied, Rewound
 from dorkyd.sessions import BegunUpload
-from dorkyd.transfer import AtHand
 from dorkyd.wiring import Wired, Wiring
 
 STALE_S = 0.2
@@ -75,8 +76,6 @@ REOPEN_S = 2.0
 """How often a missing folder is looked for."""
 REMEMBER_S = 10.0
 """How long a thread of the pool waits for the engine's to journal something."""
-PUSH_GRACE_S, PUSH_AGAIN_S = 5.0, 1.0
-"""How long a push of another device's is left to whoever began it; when it is tried again to end what is known here."""
 IDLE_S = 60.0
 """A cycle runs at least this often."""
 UNWATCHED_HINT = "sudo sysctl fs.inotify.max_user_watches=524288 fs.inotify.max_user_instances=512"
@@ -101,6 +100,7 @@ class Engine:
     folder: Folder = field(init=False)
     clock: Clock = field(init=False)
     device: str = field(init=False)
+    manual: ManualCycle = field(init=False)
     held: halts.Held | None = None
     warnings: dict[str, tuple[str, str]] = field(default_factory=dict)
     """By code: detail and hint."""
@@ -123,22 +123,12 @@ class Engine:
     """Jobs of before the last `close`."""
     recorded: Callable[[Event], None] = lambda _event: None
     """Told of each thing done, as `Ledger.heard`."""
-    finish_pushes: Callable[[], None] = lambda: None
-    """Carries out what is left of pushes that were cut short, ours and others' (`dorkyd.manual_push`); on the pool."""
-    _finishing: bool = False
-    _finish_due: float = math.inf
-    _finish_tries: int = 0
-    stuck_pushes: frozenset[str] = frozenset()
-    """Commits of pushes that cannot be brought to their end here, as far as was last tried."""
-    pushing: bool = False
-    """Mode manual: a push works with what is staged (`dorkyd.manual_push`)."""
-    _pulled_with: tuple[int, int] = (1, 1)
-    """The scan and the listing that a pull waits for; a start has one of each."""
     _requests: queue.SimpleQueue[tuple[Callable[[], object], Future[object]]] = field(default_factory=queue.SimpleQueue)
 
     def __post_init__(self) -> None:
         self.project, self.folder = self.wiring.project, self.wiring.folder
         self.clock, self.device = self.wiring.clock, self.wiring.device
+        self.manual = ManualCycle(self.project.mode, self.wiring.pool, lambda: self.wake())  # noqa: PLW0108 - it may be set later
         self.opener = Opener(self.project, self.folder, self.journals, self.clock)
 
     # --- being driven -------------------------------------------------------------------------------------------
@@ -262,8 +252,7 @@ class Engine:
         decide = min((due for due in waits if due > now), default=math.inf)
         if o.jobs.room > 0 and o.journal.dirty(1, skip=self._not_now(o, now)):
             decide = now
-        if not self._finishing and not self.pushing:
-            decide = min(decide, self._finish_due)
+        decide = min(decide, self.manual.next_due())
         return max(now, min(*soonest, o.contact.next_due(now, decide=decide)))
 
     # --- what others may see (engine thread, but for `rules` and `journal_file`) ------------------------------------
@@ -279,12 +268,6 @@ class Engine:
         """None while the folder is not open."""
         opened = self.opened
         return opened.journal if opened is not None else None
-
-    @property
-    def met(self) -> bool:
-        """The bucket was proved and is this project's."""
-        opened = self.opened
-        return opened is not None and opened.contact.met
 
     @property
     def bucket(self) -> Bucket | None:
@@ -303,10 +286,6 @@ class Engine:
         """What is under way."""
         return list({id(job): job for job in self.opened.jobs.in_flight.values()}.values()) if self.opened else []
 
-    def at_hand(self, digest: Digest) -> AtHand:
-        """Where this disk is remembered to hold a content: files of the folder, and of its trash. Engine thread."""
-        return self.opened.carrier.at_hand(digest) if self.opened is not None else AtHand()
-
     @property
     def winding_down(self) -> bool:
         """Jobs of before the last `close` are still under way, and nothing begins before they have ended."""
@@ -316,27 +295,6 @@ class Engine:
     def unholdable(self) -> int:
         """Permission bits that this file system was seen not to hold."""
         return self.opened.carrier.unholdable if self.opened is not None else 0
-
-    @property
-    def waiting(self) -> list[DeleteLocal | DeleteRemote]:
-        """Deletions that wait."""
-        return [wait.action for wait in self.opened.deletions.waiting.values()] if self.opened is not None else []
-
-    def list_every_s(self) -> float:
-        """Seconds between two full listings, as things are."""
-        opened = self.opened
-        return opened.contact.list_every_s() if opened is not None else Pace(self.project.list_every_s).interval_s(0)
-
-    def next_tries(self) -> dict[Path, float]:
-        """Seconds until each path that failed is tried again."""
-        now = self.clock.monotonic()
-        opened = self.opened
-        waits = dict(opened.retries.waits) if opened is not None else {}
-        return {path: max(0.0, retry.due - now) for path, retry in waits.items()}
-
-    def stuck(self) -> set[Path]:
-        """Paths that wait for a person. What failed in passing is still to be done."""
-        return self.opened.retries.stuck() if self.opened is not None else set()
 
     @property
     def journal_file(self) -> FilePath:
@@ -373,36 +331,23 @@ class Engine:
         return not o.journal.dirty(1, skip=o.retries.stuck() | o.batches.incomplete() | o.freezing.not_now())
 
     @property
-    def half_here(self) -> set[Path]:
-        """Objects of atomic batches that are not complete, for which this folder waits."""
-        return self.opened.batches.incomplete() if self.opened is not None else set()
-
-    def half_there(self) -> set[Path]:
-        """All of those in the bucket, as far as is known. The bucket is asked where its log was not read that far."""
-        o = self.opened
-        if o is None:
-            return set()
-        if o.remote.passed_over and o.batches.half_there():
-            o.remote.read_back()
-        return o.batches.half_there()
-
-    @property
-    def half_told(self) -> str | None:
-        """What a person is told while files of an atomic batch that is not complete are left out here; None: none are."""
-        half = self.half_here
-        return self.waits_for_batch(min(half)) if half else None
-
-    def waits_for_batch(self, path: Path) -> str | None:
-        """Why this path waits for the rest of an atomic batch; None: it does not."""
-        opened = self.opened
-        return opened.batches.told_of(path) if opened is not None else None
+    def pulling(self) -> bool:
+        """Mode manual: a person asked for what the bucket holds, and not all of it is here yet."""
+        return self.opened is not None and self.opened.journal.get(PULLING) is not None
 
     def paused_until(self) -> int:
         """Wall clock nanoseconds; 0: not paused."""
         text = self.opened.journal.get("paused_until") if self.opened is not None else None
         return int(text) if text is not None else 0
 
-    # --- asked for by people (engine thread, through `call`) -------------------------------------------------------
+    # --- asked for (engine thread, through `call`) ------------------------------------------------------------------
+
+    def ready(self) -> Wired:
+        """What there is to work with, if the bucket may be written now. Raises why it may not. Engine thread."""
+        check_ready(self.project, self.held, self.trouble, paused=self.paused_until() > self.clock.time_ns())
+        if self.opened is None or not self.opened.contact.met:
+            raise Transient(f"the project {self.project.name} is being opened", code="not-open", retry_after_s=1)
+        return self.opened
 
     def look_again(self, *, scan: bool = True) -> tuple[int, int]:
         """Look at both sides now: a whole scan and a whole listing (`scan` False: only ask for news). Returns the scan
@@ -417,72 +362,12 @@ class Engine:
                 self.opened.local.scan_due = now
         return self.counters.scans + 1, self.counters.listings_begun + 1
 
-    @property
-    def pulling(self) -> bool:
-        """Mode manual: a person asked for what the bucket holds, and not all of it is here yet."""
-        return self.opened is not None and self.opened.journal.get(PULLING) is not None
-
-    def pull(self) -> tuple[int, int]:
-        """Mode manual: bring what the bucket holds, as mode pull does, until nothing is left to do; a restart goes on with
-        it. Returns as `look_again`. `Transient` (`pushing`) while a push works: its own files would meet edits made since.
-        """
-        if self.pushing:
-            raise Transient("a push is under way", code="pushing", hint="try again when it is over", retry_after_s=1)
-        o = self.ready()
-        with o.journal.atomic():
-            o.journal.put(PULLING, "1")
-            o.journal.mark(o.journal.manual.behind())
-        self._pulled_with = self.look_again()
-        return self._pulled_with
-
-    @property
-    def copies_safe(self) -> bool:
-        """The store's server-side copies keep their conditions."""
-        opened = self.opened
-        return opened is not None and opened.contact.copies_safe
-
     @contextmanager
     def recording(self) -> Iterator[Journal]:
         """One transaction that changes what both sides agreed on, for whoever decides beside the cycle. Engine thread."""
         o = self.ready()
         with self._recording(o):
             yield o.journal
-
-    def _finish_pushes(self, o: Wired, now: float) -> None:
-        """Have what others or an earlier start left of pushes carried out, a moment after it was seen: whoever pushes is most
-        likely still at it.
-        """
-        if self.project.mode is Mode.PULL or self.pushing or self._finishing:
-            return
-        if not o.remote.news.plans and not o.journal.manual.pushes():
-            self._finish_due, self._finish_tries = math.inf, 0
-            return
-        if math.isinf(self._finish_due):
-            self._finish_due = now + (PUSH_GRACE_S if not o.journal.manual.pushes() else 0.0)
-        if now < self._finish_due:
-            return
-        own = bool(o.journal.manual.pushes())
-        self._finish_tries += 1
-        self._finish_due = now + min((PUSH_AGAIN_S if own else PUSH_GRACE_S) * 2 ** (self._finish_tries - 1), IDLE_S)
-        self._finishing = True
-
-        def finish() -> None:
-            try:
-                self.finish_pushes()
-            finally:
-                self._finishing = False
-                self.wake()
-
-        self.wiring.pool.submit(finish)
-
-    def _end_pull(self, o: Wired) -> None:
-        """Both sides were looked at since, and all that was found is done."""
-        if not self.pulling or not self.quiescent():
-            return
-        scan, listing = self._pulled_with
-        if self.counters.scans >= scan and self.counters.listings_done >= listing:
-            with o.journal.atomic():
-                o.journal.put(PULLING, None)
 
     def pause(self, until_ns: int) -> None:
         """Nothing moves until then (wall clock), across restarts. `Refused` while the folder is not open."""
@@ -512,7 +397,7 @@ class Engine:
         if not self._try_to_open(self.clock.monotonic()):
             raise Refused("the folder is still not what its journal remembers", hint="see `dorkyctl status`")
 
-    # --- asked for by clients (engine thread, through `call`) -----------------------------------------------------
+    # --- for clients ------------------------------------------------------------------------------------------------
 
     def _begin_asked(self) -> None:
         """Begin all that clients asked for since the last time: one fsync for many."""
@@ -538,18 +423,6 @@ class Engine:
             self.call(journalled).result(timeout=REMEMBER_S)
         except TimeoutError as exc:
             raise Transient("the engine is busy and has not answered", code="busy", retry_after_s=1) from exc
-
-    @property
-    def frozen(self) -> tuple[str, str] | None:
-        """What a person is told while changes wait for a freeze to be released; None: none does."""
-        return self.opened.freezing.told() if self.opened is not None and self.opened.freezing.not_now() else None
-
-    def ready(self) -> Wired:
-        """What there is to work with, if the bucket may be written now. Raises why it may not. Engine thread."""
-        check_ready(self.project, self.held, self.trouble, paused=self.paused_until() > self.clock.time_ns())
-        if self.opened is None or not self.opened.contact.met:
-            raise Transient(f"the project {self.project.name} is being opened", code="not-open", retry_after_s=1)
-        return self.opened
 
     # --- the cycle ----------------------------------------------------------------------------------------------
 
@@ -577,7 +450,7 @@ class Engine:
             raise failure
         if not o.contact.due(now):
             return
-        self._follow_keys(o)
+        in_force.follow_keys(o, self.warnings)
         if not o.asking.waiting:
             o.batches.expire(now)
         if self.held is None and o.contact.met and o.journal.get("listed") is not None:
@@ -588,9 +461,10 @@ class Engine:
             self._thaw(o, now)
             o.contact.announce(now, more_coming=bool(o.jobs.in_flight))
             o.giving_up.run_due(o.jobs.in_flight.keys(), now)
-            self._end_pull(o)
-            self._finish_pushes(o, now)
-        self._warn_of_open_batches(o)
+            if self.pulling and self.quiescent():
+                self.manual.end_pull(o.journal, self.counters)
+            self.manual.finish_pushes(o.journal, o.remote.news.plans, now)
+        self._warn("batch-open", o.batches.told())
         o.contact.answered()
 
     def _try_to_open(self, now: float) -> bool:
@@ -627,9 +501,9 @@ class Engine:
         if found.warning is not None:
             self.warnings["started-over"] = (found.warning, "")
         if o.local.load_rules():
-            self._rules_changed(o)
+            in_force.rules_changed(o, self.warnings)
         if journal.get("mode") != self.project.mode:
-            self._mode_changed(journal)
+            in_force.mode_changed(journal, self.project.mode)
         if found.started_over:
             self._settle_installs(o, self.clock.monotonic())
             with journal.atomic():
@@ -678,7 +552,7 @@ class Engine:
         local = o.local
         if now >= local.scan_due:
             if local.load_rules():
-                self._rules_changed(o)
+                in_force.rules_changed(o, self.warnings)
                 local.unwatch()
             if local.watcher is None:
                 local.watch()
@@ -690,7 +564,7 @@ class Engine:
             local.scan_due = math.inf
             local.trees_due.clear()
             self.counters.scans += 1
-            self._warn_unwatched(len(local.watcher.unwatched) if local.watcher is not None else 0)
+            self._warn("degraded", _told_unwatched(len(local.watcher.unwatched) if local.watcher is not None else 0))
         elif local.trees_due:
             for tree in sorted(local.trees_due):
                 if not local.rules.skip(tree, True) and not any(is_under(tree, other) for other in local.trees_due):
@@ -702,68 +576,10 @@ class Engine:
         """Take in what the bucket's own events told."""
         if o.push is None:
             return
-        if o.push.trouble is not None:
-            self.warnings["push"] = o.push.trouble
-        else:
-            self.warnings.pop("push", None)
+        self._warn("push", o.push.trouble)
         told = o.push.drain()
         if told:
             o.contact.pushed(told, now)
-
-    def _warn_unwatched(self, count: int) -> None:
-        if count:
-            what = f"degraded: the system refuses to watch {count} folders, which are scanned instead"
-            self.warnings["degraded"] = (what, UNWATCHED_HINT)
-        else:
-            self.warnings.pop("degraded", None)
-
-    def _rules_changed(self, o: Wired) -> None:
-        """Other files are ignored now: look at all of them, and delete nothing in this cycle. What was ignored until now
-        was not asked about, whatever became of it.
-        """
-        o.deletions.clear()
-        with o.journal.atomic():
-            o.journal.mark(o.journal.unagreed(), remote=True)
-            o.local.rules_applied()
-        bad = o.local.rules.bad_lines
-        if bad:
-            lines = ", ".join(str(line.line) for line in bad)
-            self.warnings["ignore-file"] = (f".dorkyignore: line {lines} is not understood and left out", "correct it")
-        else:
-            self.warnings.pop("ignore-file", None)
-
-    def _mode_changed(self, journal: Journal) -> None:
-        """What another mode left undone is decided again: no change of a file or object would mark it."""
-        with journal.atomic():
-            journal.mark(journal.unagreed())
-            journal.mark(list(journal.base_paths()))
-            journal.put("mode", self.project.mode)
-            journal.put(PULLING, None)
-            journal.manual.forget_apart()
-
-    def _follow_keys(self, o: Wired) -> None:
-        """Other keys or patterns are in force: look at what they concern again, and say what is wrong with them."""
-        if o.keyring is None or not o.contact.met:
-            return
-        keys = o.keyring.keys
-        if keys.why is not None and o.keyring.in_use:
-            self.warnings["keys"] = (keys.why.detail, keys.why.hint)
-        else:
-            self.warnings.pop("keys", None)
-        epoch = keys.current.id if keys.current is not None else ""
-        applied = repr((keys.listed.number, o.keyring.chosen, epoch, sorted(keys.opened)))
-        if o.journal.get("keys_applied") == applied or not o.keyring.in_use:
-            return
-        # A store that refuses a look at the list gives a code of its own.
-        stuck = [p.path for p, _ in o.journal.ledger.problems() if p.code in KEY_PROBLEMS or o.keyring.covers(p.path)]
-        with o.journal.atomic():
-            o.journal.mark([path for path in o.journal.known_paths() if o.keyring.covers(path)])
-            o.journal.mark(o.journal.sealed_otherwise(epoch))
-            # What is on its way was coded by what held before, and of a new name nothing is known yet.
-            o.journal.mark(list(o.jobs.in_flight))
-            o.journal.mark(stuck)
-            o.journal.put("keys_applied", applied)
-        o.retries.changed(set(stuck))
 
     def _settle_installs(self, o: Wired, now: float) -> None:
         """Installs left open, by a kill or by a failure midway, are settled before their paths are decided."""
@@ -867,7 +683,7 @@ class Engine:
                 rows, at_ns=at_ns, busy=busy, failing=o.retries.waits.keys(), copies_safe=o.contact.copies_safe
             )
         if ignore_rows and o.local.load_rules():
-            self._rules_changed(o)
+            in_force.rules_changed(o, self.warnings)
             o.local.watch()
             o.local.scan_due = now
             return
@@ -911,11 +727,7 @@ class Engine:
             waits = {*freezing.not_now(), *o.retries.stuck(), *o.batches.incomplete()}
             freezing.thaw(all_seen=seen and not o.jobs.in_flight and not o.journal.dirty(1, skip=waits))
         freezing.settle(o.jobs.in_flight.keys(), o.retries.stuck())
-        told = freezing.told()
-        if told is not None:
-            self.warnings["frozen"] = told
-        else:
-            self.warnings.pop("frozen", None)
+        self._warn("frozen", freezing.told())
 
     def _carry_out(self, o: Wired, decided: Decisions, actions: tuple[Action, ...], now: float) -> None:
         """Journal everything that is about to happen, then let it happen."""
@@ -985,13 +797,6 @@ class Engine:
         if failure is not None:
             o.contact.failed(failure, now)
 
-    def _warn_of_open_batches(self, o: Wired) -> None:
-        told = o.batches.told()
-        if told is not None:
-            self.warnings["batch-open"] = told
-        else:
-            self.warnings.pop("batch-open", None)
-
     def _warn_late(self, paths: list[Path]) -> None:
         if paths:
             some = ", ".join(repr(path) for path in paths[:5]) + (", …" if len(paths) > 5 else "")
@@ -1039,6 +844,13 @@ class Engine:
 
     # --- inside -------------------------------------------------------------------------------------------------
 
+    def _warn(self, code: str, told: tuple[str, str] | None) -> None:
+        """None: no longer."""
+        if told is not None:
+            self.warnings[code] = told
+        else:
+            self.warnings.pop(code, None)
+
     @contextmanager
     def _recording(self, o: Wired) -> Iterator[None]:
         """One transaction, and one step of the counter: the folder's first, then the journal's own."""
@@ -1061,6 +873,11 @@ class Engine:
     def _write_identity(self, identity: Identity) -> None:
         self.folder.update_identity(identity)
         self._identity = identity
+
+
+def _told_unwatched(count: int) -> tuple[str, str] | None:
+    what = f"degraded: the system refuses to watch {count} folders, which are scanned instead"
+    return (what, UNWATCHED_HINT) if count else None
 
 
 def _rows_of(action: Action, rows: dict[Path, Dirty]) -> tuple[Dirty, ...]:

@@ -71,7 +71,7 @@ class Finishing:
                 _log.warning("verb=finish-push seq=%d outcome=%s", plan.seq, exc.code)
                 what = f"the push of {plan.device}, commit {plan.seq}, cannot be brought to its end: {exc}"
                 troubles[plan.commit] = (what, exc.hint)
-        self.engine.stuck_pushes = frozenset(troubles)
+        self.engine.manual.stuck = frozenset(troubles)
         if troubles:
             self.engine.warnings[UNFINISHED] = next(iter(troubles.values()))
         else:
@@ -122,7 +122,7 @@ class Finishing:
             folder=engine.folder,
             transfer=Transfer(bucket, engine.folder, engine.clock, engine.device),
             device=plan.device,
-            copies_safe=engine.copies_safe,
+            copies_safe=self.copies_safe,
             reserve=lambda: ask(engine, lambda: engine.ready().asking.receive()),  # noqa: PLW0108 - all of it on that thread
             drop=lambda staged: ask(engine, lambda: discard(engine, staged)),
             stands=lambda: engine.clock.monotonic() < alone_until or bucket.head(plan.key) is not None,
@@ -161,6 +161,12 @@ class Finishing:
         if bucket is None:
             raise Transient("the project is not open", code="not-open", retry_after_s=1)
         return bucket
+
+    @property
+    def copies_safe(self) -> bool:
+        """The store's server-side copies keep their conditions."""
+        opened = self.engine.opened
+        return opened is not None and opened.contact.copies_safe
 
     def store(self) -> CommitStore:
         """The commits in the bucket."""

@@ -94,11 +94,11 @@ class Pushes:
         """
         with self._alone():
             ask(self.engine, lambda: self._check(self.left.journal()))
-            self.engine.pushing = True
+            self.engine.manual.pushing = True
             try:
                 return self._push(message)
             finally:
-                self.engine.pushing = False
+                self.engine.manual.pushing = False
 
     def settle(self) -> None:
         """Carry out what is left of pushes, our own first. Raises nothing that will pass, or that status tells of anyway."""
@@ -151,7 +151,7 @@ class Pushes:
         clock = self.engine.clock
         began, tried = clock.monotonic(), -math.inf
         while store.is_under_way(commit.header):
-            now, stuck = clock.monotonic(), commit_id in self.engine.stuck_pushes
+            now, stuck = clock.monotonic(), commit_id in self.engine.manual.stuck
             if now > began + REST_S:
                 what = f"commit {commit.header.seq} is still being copied to the plain paths"
                 raise Transient(what, code="pushing", hint="try again", retry_after_s=5)
@@ -196,7 +196,7 @@ class Pushes:
         text = pushes.encode(plan)
         opened = OpenPush(plan.commit, plan.seq, pushes.encode(plan, here=True).decode(), "begun")
         self.left.note(lambda journal: journal.manual.push_begins(opened))
-        sources = prepared.sources if self.engine.copies_safe else {}
+        sources = prepared.sources if self.left.copies_safe else {}
         body = lambda file: self._body(file, prepared.staged)
         committer = Committer(store, parent, sources, body, self.engine.clock.time_ns)
         try:

@@ -284,7 +284,7 @@ class Device:
     def _engine(self) -> Engine:
         engine = self._new_engine()
         self.pushes = Pushes(engine, tick=lambda: self.step(0.5), at_once=1)
-        engine.finish_pushes = self.pushes.settle
+        engine.manual.finish = self.pushes.settle
         self.stage = Stage(engine)
         return engine
 

@@ -65,6 +65,9 @@ ENGINE = [
     *(
         "engine",
         "wiring",
+        "in_force",
+        "manual_cycle",
+        "standing",
         "collecting",
         "giving_up",
         "secrecy",

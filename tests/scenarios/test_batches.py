@@ -16,6 +16,7 @@ from dorkyd.core.batches import OPEN_S, WAIT_S
 from dorkyd.core.logbook import ENTRY_CHANGES
 from dorkyd.core.model import Path, Version
 from dorkyd.errors import Refused, Stale, Transient
+from dorkyd.standing import Standing
 from tests.devices import Device, Kill, World, trap_commits
 from tests.scenarios.test_artifacts import ask, no_leftovers, storing, version_of
 
@@ -170,13 +171,13 @@ def test_a_batch_that_is_being_put_together_is_told_of(world: World) -> None:
         f"3 files of an atomic batch by A that is not complete: it is being put together since {began},"
         f" and given up at {at(one.clock.wall_ns, WAIT_S)}"
     )
-    assert two.engine.waits_for_batch(Path("d/a")) == theirs
-    assert two.engine.waits_for_batch(Path("other")) is None
+    assert Standing(two.engine).waits_for_batch(Path("d/a")) == theirs
+    assert Standing(two.engine).waits_for_batch(Path("other")) is None
     publish(one, batch)
     world.settle()
     for device in (one, two):
         assert "batch-open" not in device.engine.warnings
-    assert two.engine.waits_for_batch(Path("d/a")) is None
+    assert Standing(two.engine).waits_for_batch(Path("d/a")) is None
 
 
 def at(now_ns: int, later_s: float = 0) -> str:

@@ -17,6 +17,7 @@ from dorkyd.core.report import Thawed
 from dorkyd.errors import Refused, Transient
 from dorkyd.freeze_desk import FreezeDesk
 from dorkyd.local_side import LocalSide
+from dorkyd.standing import Standing
 from tests.devices import Device, Kill, World, trap_commits
 from tests.scenarios.test_artifacts import ask, no_leftovers, version_of
 from tests.scenarios.test_batches import MEMBERS, NEW, OLD, make, steps, whole
@@ -75,7 +76,7 @@ def test_all_of_it_together(world: World) -> None:
         whole(two)
     assert whole(two)
     assert no_leftovers(one, two)
-    assert one.engine.frozen is None
+    assert Standing(one.engine).frozen is None
 
 
 def test_what_was_written_last_is_of_it(world: World) -> None:
