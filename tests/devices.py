@@ -350,7 +350,7 @@ class Device:
 
     def modes(self) -> dict[str, int]:
         """Permission bits of every file outside `.dorky`."""
-        return {path: (self.root / path).stat().st_mode & 0o777 for path in self.tree()}
+        return {path: os.stat(f"{self.root}/{path}").st_mode & 0o777 for path, _ in self._walk()}
 
     def _dirty(self) -> object:
         return self.engine.journal and self.engine.journal.dirty(10)
@@ -419,13 +419,16 @@ class Device:
         return dict(self._walk())
 
     def _walk(self) -> Iterator[tuple[str, str]]:
-        for folder, folders, files in os.walk(self.root):
+        # Strings throughout: this is done all the time, and objects for paths take most of what it takes then.
+        above = len(f"{self.root}/")
+        for folder, folders, files in os.walk(str(self.root)):
             folders[:] = sorted(f for f in folders if f != ".dorky")
             for file in sorted(files):
-                full = Path(folder) / file
-                if not full.is_file():
+                full = f"{folder}/{file}"
+                if not os.path.isfile(full):
                     continue  # opening a FIFO would wait for ever
-                yield str(full.relative_to(self.root)), full.read_text(errors="replace")
+                with open(full, errors="replace") as reading:
+                    yield full[above:], reading.read()
 
     def problems(self) -> dict[str, str]:
         assert self.engine.journal is not None
