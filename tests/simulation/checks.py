@@ -11,7 +11,7 @@ from dorkyd.core.commits import commit_seq, decode, id_of, object_content
 from dorkyd.core.ignore import IgnoreRules
 from dorkyd.core.metadata import hex_of
 from dorkyd.core.model import Path
-from dorkyd.core.paths import is_under
+from dorkyd.core.paths import fold, is_under
 from dorkyd.core.pushes import plan_number
 from dorkyd.core.secrets import installed_mode
 from dorkyd.core.settings import Mode
@@ -108,7 +108,8 @@ def _isolated(play: Play, stuck: set[str]) -> None:
 
 def _related(path: Path, other: Path) -> bool:
     original = Path(_COPY.sub("", path))
-    return other in {path, original} or is_under(path, other) or is_under(other, path)
+    # Of two names that clash only one is sent, and a file is told of that waits for the other.
+    return fold(other) in {fold(path), fold(original)} or is_under(path, other) or is_under(other, path)
 
 
 def _check(play: Play, mine: Shape | None) -> None:
