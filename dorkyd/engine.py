@@ -24,7 +24,7 @@ import queue
 import sqlite3
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path as FilePath
 
@@ -79,6 +79,8 @@ REMEMBER_S = 10.0
 IDLE_S = 60.0
 """A cycle runs at least this often."""
 UNWATCHED_HINT = "sudo sysctl fs.inotify.max_user_watches=524288 fs.inotify.max_user_instances=512"
+_SUCCESS = "last_success"
+"""Where the journal keeps when both sides last agreed, wall clock nanoseconds."""
 _LOCAL_CODES = frozenset({"symlink", "special", "unreadable", "mount", "bad-name"})
 _KEY_CODES = frozenset({"unsafe-key", "reserved-name", "name-too-long", "bad-path"})
 
@@ -106,6 +108,7 @@ class Engine:
     """By code: detail and hint."""
     counters: Counters = field(default_factory=Counters)
     last_success_ns: int | None = None
+    """When both sides were last seen to agree, wall clock."""
     opener: Opener = field(init=False)
     opened: Wired | None = None
     """None while the folder is not open. Engine thread, or read once."""
@@ -376,6 +379,18 @@ class Engine:
         with self.opened.journal.atomic():
             self.opened.journal.put("paused_until", str(until_ns) if until_ns else None)
 
+    def remember_success(self) -> None:
+        """Have the next start know when both sides last agreed. It is only told to people: so not once a cycle, but when
+        something comes in between, and a journal that cannot be written says so when it matters.
+        """
+        if self.opened is None or self.last_success_ns is None:
+            return
+        journal, told = self.opened.journal, str(self.last_success_ns)
+        with suppress(sqlite3.Error):
+            if journal.get(_SUCCESS) != told:
+                with journal.atomic():
+                    journal.put(_SUCCESS, told)
+
     def lift_halt(self) -> None:
         """A person decided."""
         self.held = None
@@ -500,6 +515,7 @@ class Engine:
         self.held = halts.stored(journal)
         if found.warning is not None:
             self.warnings["started-over"] = (found.warning, "")
+        self.last_success_ns = self.last_success_ns or int(journal.get(_SUCCESS) or 0) or None
         if o.local.load_rules():
             in_force.rules_changed(o, self.warnings)
         if journal.get("mode") != self.project.mode:

@@ -256,6 +256,7 @@ class ProjectRunner:
             except (DorkyError, sqlite3.Error):
                 _log.warning("project=%s outcome=not-recorded", engine.project.name, exc_info=True)
                 return
+        engine.remember_success()
 
     def _observe(self) -> None:
         """Publish what a cycle left, and answer those who wait for it."""
@@ -324,6 +325,8 @@ class ProjectRunner:
         engine = self._engine
         project = engine.project
         state, detail, hint = self._state()
+        if state not in {State.IN_SYNC, State.SYNCING}:
+            engine.remember_success()
         now = engine.clock.monotonic()
         changes = engine.journal.changes if engine.journal is not None else -1
         self._recount = math.inf

@@ -215,7 +215,7 @@ def prepare(db: Database, file: str) -> None:
     migrations.apply(db)
 
 
-_NUMBERS = ("counter", "log_cursor", "marker_inode", "paused_until", "listed")
+_NUMBERS = ("counter", "log_cursor", "marker_inode", "paused_until", "listed", "last_success")
 """What `meta` holds as text and is a number."""
 _DOCUMENTS = ("halt",)
 """What it holds in JSON."""

@@ -371,11 +371,14 @@ def test_pause(one: RealDaemon, bucket: Path) -> None:
     """S05: nothing moves while paused, across a restart; `--for` ends by itself; resume merges."""
     shown = _ok(one, "pause", "p").out
     assert "dorkyctl resume p" in shown
+    wait_until("paused", lambda: one.state() == "paused")
+    agreed = one.status().last_success
     (one.root / "new.txt").write_text("new")
     (bucket / "theirs.txt").write_text("theirs")
     one.stop()
     one.start()
     wait_until("paused still", lambda: one.state() == "paused")
+    assert one.status().last_success == agreed is not None
     status = ctl(one, "status")
     assert status.code == 0
     assert "paused; go on with: dorkyctl resume p" in status.out
