@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 import sqlite3
 import stat
@@ -13,6 +14,7 @@ import pytest
 
 from dorkyd import schema
 from dorkyd.core.model import Base, Digest, Op, Path, Problem, Remote, StatTuple, Version
+from dorkyd.dirfd import stat_tuple
 from dorkyd.errors import NewerSchema
 from dorkyd.journal import IS_SEALED, RACY_NS, Dirty, Journal
 from dorkyd.ledger import Displaced, Event, Fetched, Install, Intent
@@ -87,6 +89,17 @@ def test_everything_is_there_after_reopening(file: pathlib.Path) -> None:
     assert again.ledger.problems() == [(Problem(G, "symlink", "is a link", "replace it"), 1)]
     assert again.ledger.is_approved((F, Version("1")))
     assert again.ledger.deletions_since(4, "local") == 1
+
+
+@pytest.mark.parametrize("inode", [2**63 - 1, 2**63, 2**64 - 1])
+def test_whatever_a_file_system_calls_its_files_is_remembered(journal: Journal, inode: int) -> None:
+    """Inodes of 64 bits, as of mergerfs, where half of them are beyond what a database takes for a number."""
+    info = os.stat_result((0o644, inode, 1, 1, 0, 0, 3, 1, 1, 1), {"st_mtime_ns": 2**70, "st_ctime_ns": 7})
+    other = os.stat_result((0o644, inode - 1, 1, 1, 0, 0, 3, 1, 1, 1), {"st_mtime_ns": 2**70, "st_ctime_ns": 7})
+    known = Known(stat_tuple(info), A, 9)
+    journal.set_known(F, known)
+    assert journal.known(F) == known
+    assert stat_tuple(info) != stat_tuple(other)
 
 
 def test_unknown_fields_come_back_unknown(journal: Journal) -> None:
