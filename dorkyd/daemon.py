@@ -62,6 +62,7 @@ from dorkyd.tables.harvesting import Workroom
 from dorkyd.watcher import OsWatcher
 
 if TYPE_CHECKING:
+    from dorkyd.api.server import ApiServer
     from dorkyd.api.tcp import TcpDoor
 
 _log = logging.getLogger("dorkyd.daemon")
@@ -127,6 +128,10 @@ class Daemon:
     """Made once: it holds an opened key."""
     _tcp: TcpDoor | None = None
     """Once it runs."""
+    _api: ApiServer | None = None
+    """Once it runs."""
+    _mute: bool = False
+    """The socket cannot be made anew, which was told."""
     _sampling: Sampling = field(default_factory=Sampling)
     _workroom: Workroom = field(init=False)
     _bad_edit: str = ""
@@ -320,8 +325,9 @@ class Daemon:
             self._wait_for(lambda runner: runner.asked, HEAD_START_S)
             from apscheduler.schedulers.background import BackgroundScheduler  # noqa: PLC0415
 
-            from dorkyd.api.server import ApiServer  # noqa: PLC0415
             from dorkyd.api.tcp import TcpDoor  # noqa: PLC0415
+
+            api = self._make_api()
 
             sys.setswitchinterval(SWITCH_S)
             # What was loaded stays: nobody needs to look for garbage among it.
@@ -329,11 +335,11 @@ class Daemon:
             gc.enable()
             scheduler = BackgroundScheduler(daemon=True)
             scheduler.add_job(self._purge, "interval", seconds=PURGE_EVERY_S)
-            api = ApiServer(self, str(homes.socket), os.getuid(), given=self.given)
-            ends.callback(api.stop)
+            ends.callback(self._stop_api)
             self._tcp = TcpDoor(self, homes.state_dir / "token")
             ends.callback(self._tcp.close)
             api.start()
+            self._api = api
             self._tcp.follow(self.loaded.settings.listen)
             scheduler.start()
             ends.callback(scheduler.shutdown, wait=False)
@@ -345,6 +351,34 @@ class Daemon:
             # A keyring may wait for somebody who is asked to open it.
             threading.Thread(target=self._recall, name="recall", daemon=True).start()
             self._serve(self._tcp)
+
+    def _make_api(self) -> ApiServer:
+        from dorkyd.api.server import ApiServer  # noqa: PLC0415
+
+        return ApiServer(self, str(self.loaded.homes.socket), os.getuid(), given=self.given)
+
+    def _stop_api(self) -> None:
+        if self._api is not None:
+            self._api.stop()
+
+    def _answer_again(self) -> None:
+        """The socket went with its directory, as a runtime directory does when its user's last session ends: nobody could
+        reach this daemon, nor start another beside it.
+        """
+        former = self._api
+        if former is None or not former.lost:
+            return
+        api = self._make_api()
+        try:
+            api.start()
+        except (DorkyError, OSError) as exc:
+            if not self._mute:
+                _log.warning("verb=answer outcome=failed detail=%s", exc)
+            self._mute = True
+            return
+        self._api, self._mute = api, False
+        former.stop()
+        _log.info("verb=answer socket=%s detail=it was gone", api.path)
 
     def _ending_now(self) -> None:
         self.notifier.stopping()
@@ -374,6 +408,7 @@ class Daemon:
             if self._ending.is_set():
                 return
             self._look_at_configuration(asked=asked)
+            self._answer_again()
             # Here and not where settings are applied: that may be a thread of the very server that is to end.
             tcp.follow(self.loaded.settings.listen)
             if all(time.monotonic() - runner.beat < BEAT_S for runner in list(self._runners.values())):

@@ -136,6 +136,11 @@ class ApiServer(Serving):
         self._identity = _identity(self._socket_path)
         return bound
 
+    @property
+    def lost(self) -> bool:
+        """Nothing stands any more where clients connect: nobody can reach this server."""
+        return self._identity is not None and _identity(self._socket_path) is None
+
     def closed(self) -> None:
         """Unlink it. Whatever stands there now and is not ours belongs to a daemon that started since."""
         if self._given is None and _identity(self._socket_path) == self._identity:
@@ -219,6 +224,6 @@ def _clear_stale(path: str) -> None:
 def _identity(path: str) -> tuple[int, int] | None:
     try:
         seen = os.lstat(path)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     return seen.st_dev, seen.st_ino
