@@ -472,13 +472,13 @@ class Transfer:
         return replace(placed, unheld=unheld, stands=stands)
 
     def place(self, install: Install) -> Placed:
-        """Find a place for what came out of an exchange: the trash when it is what was expected, else a conflict
-        copy. Also called at start, for an exchange whose outcome was not recorded.
+        """Find a place for what came out of an exchange: the trash when it is what was expected, or what was put in, else a
+        conflict copy. Also called at start, for an exchange whose outcome was not recorded.
         """
         digest = self._folder.staged_digest(install.staged)
         if digest is None:
             return Placed()
-        if digest == install.expected and not install.keep_both:
+        if digest == install.staged_digest or (digest == install.expected and not install.keep_both):
             return Placed(trashed=self._folder.to_trash(install.staged, install.path), trashed_digest=digest)
         copy, reused = self._conflict_copy(install, digest)
         if reused:
