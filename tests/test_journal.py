@@ -18,7 +18,7 @@ from dorkyd.dirfd import stat_tuple
 from dorkyd.errors import NewerSchema
 from dorkyd.journal import IS_SEALED, RACY_NS, Dirty, Journal
 from dorkyd.ledger import Displaced, Event, Fetched, Install, Intent
-from dorkyd.ports import Entry, Known
+from dorkyd.ports import AHEAD_NS, Entry, Known
 
 A, B, C = (Digest("sha256:" + letter * 64) for letter in "abc")
 F, G, H = Path("d/f"), Path("d/g"), Path("h")
@@ -458,6 +458,15 @@ def test_a_racy_stat_is_looked_at_again(journal: Journal) -> None:
     journal.set_known(F, Known(KNOWN.stat, A, 2 + RACY_NS))
     journal.set_known(G, Known(KNOWN.stat, A, 3 + RACY_NS))
     assert scanned(journal, entry(), entry(G)) == ([F], [])
+
+
+def test_an_mtime_of_the_far_future_is_not_looked_at_in_each_scan(journal: Journal) -> None:
+    """No write leaves it: a scan compares it as it compares an old one."""
+    agreed(journal, F, G)
+    for path, ahead_ns in ((F, AHEAD_NS), (G, AHEAD_NS - 1)):
+        journal.set_known(path, Known(KNOWN.stat._replace(mtime_ns=KNOWN.at_ns + ahead_ns), A, KNOWN.at_ns))
+    met = [entry(path, mtime_ns=KNOWN.at_ns + ahead_ns) for path, ahead_ns in ((F, AHEAD_NS), (G, AHEAD_NS - 1))]
+    assert scanned(journal, *met) == ([G], [])
 
 
 def test_what_was_never_agreed_is_a_change(journal: Journal) -> None:
