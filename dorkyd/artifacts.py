@@ -86,7 +86,7 @@ class Incoming:
             self._small += data
             return
         if self._out is None:
-            self._staged = _of_engine(self._engine, self._engine.receive)
+            self._staged = _of_engine(self._engine, lambda: self._engine.ready().asking.receive())  # noqa: PLW0108 - all of it on that thread
             self._out = self._engine.folder.stage(self._staged)
             self._out.write(self._small)
             self._small = bytearray()
@@ -102,7 +102,7 @@ class Incoming:
             self._out.close()
         if self._staged is not None:
             staged, self._staged = self._staged, None
-            self._engine.call(lambda: self._engine.discard(staged))
+            self._engine.call(lambda: discard(self._engine, staged))
 
     def body(self, new_name: str) -> tuple[str, bytes | None]:
         """All of it is here: where it is staged, or what it is."""
@@ -280,14 +280,14 @@ class Artifacts:
 
     def begin_batch(self) -> str:
         """The name of a new atomic batch."""
-        return _of_engine(self.engine, self.engine.begin_batch)
+        return _of_engine(self.engine, lambda: self.engine.ready().batches.begin())  # noqa: PLW0108 - all of it on that thread
 
     def commit_batch(self, batch: str) -> None:
         """Complete it; returns once the bucket's log names it. May be repeated."""
         deadline = time.monotonic() + BUSY_S
         while True:
             try:
-                if _of_engine(self.engine, lambda: self.engine.commit_batch(batch)):
+                if _of_engine(self.engine, lambda: self.engine.ready().asking.commit_batch(batch)):
                     return
                 what = "the batch is complete, and the bucket's log does not name it yet"
                 waits = Transient(what, code="not-told-yet", retry_after_s=RETRY_S)
@@ -299,7 +299,8 @@ class Artifacts:
 
     def knows(self, key: str) -> bool:
         """Some request had this key: what it asks for may be done already."""
-        return _of_engine(self.engine, lambda: self.engine.knows(key))
+        engine = self.engine
+        return _of_engine(engine, lambda: engine.journal is not None and engine.journal.repeats.knows(key))
 
     def delete(self, text: str, condition: Condition, key: str | None) -> None:
         """Delete the object. `Refused` (`no-such-artifact`, `precondition-failed`)."""
@@ -367,7 +368,7 @@ class Artifacts:
         deadline = time.monotonic() + OPENING_S
         while True:
             try:
-                told = _of_engine(self.engine, lambda: self.engine.repeated(keyed))
+                told = _of_engine(self.engine, lambda: repeated(self.engine, keyed))
             except Transient as exc:
                 if exc.code != "not-open" or time.monotonic() > deadline:
                     raise
@@ -390,7 +391,7 @@ class Artifacts:
         deadline = time.monotonic() + BUSY_S
         while True:
             try:
-                answer: Future[object] = _of_engine(self.engine, lambda: self.engine.ask(asked, keyed))
+                answer: Future[object] = _of_engine(self.engine, lambda: self.engine.ready().asking.ask(asked, keyed))
             except (Stale, Transient) as exc:
                 if exc.code not in ("busy-path", "not-open"):
                     raise
@@ -410,6 +411,24 @@ class Artifacts:
             if self.engine.held is not None or time.monotonic() > deadline:
                 raise Transient("the project is not open", code="not-open", retry_after_s=RETRY_S)
             time.sleep(_TICK_S)
+
+
+def repeated(engine: Engine, keyed: Keyed) -> Answered | None:
+    """What this very request was answered before, also while nothing may be written; None: it is new, and may begin. Engine
+    thread.
+    """
+    answered = engine.opened.asking.repeated(keyed) if engine.opened is not None else None
+    if answered is None:
+        engine.ready()
+    return answered
+
+
+def discard(engine: Engine, staged: str) -> None:
+    """A body that came in is of no use any more. Of one that is staged while the project is not open, the next start knows.
+    Engine thread.
+    """
+    if engine.opened is not None:
+        engine.opened.asking.discard(staged)
 
 
 def _of_engine(engine: Engine, request: Callable[[], T]) -> T:

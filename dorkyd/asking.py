@@ -6,11 +6,12 @@ A failure is known to nobody but the journal: the path is looked at again, and t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import cast
 
+from dorkyd.batches import Batches
 from dorkyd.carrying import Job
 from dorkyd.contact import Trouble
 from dorkyd.core.artifact import Annotate, Asked, Remove, Store, artifact_of_remote, as_text
@@ -19,8 +20,9 @@ from dorkyd.core.paths import ancestors
 from dorkyd.core.report import State
 from dorkyd.core.settings import Mode, Project
 from dorkyd.errors import AuthExpired, Blocked, DorkyError, Refused, Stale, Transient
+from dorkyd.freezing import Freezing
 from dorkyd.halts import Held
-from dorkyd.jobs import Outcome
+from dorkyd.jobs import Jobs, Outcome
 from dorkyd.journal import Journal
 from dorkyd.ledger import Event, Fetched, Intent, IntentVerb
 from dorkyd.ports import Clock, Folder
@@ -46,6 +48,9 @@ class Asking:
     folder: Folder
     clock: Clock
     device: str
+    batches: Batches
+    freezing: Freezing
+    jobs: Jobs
     waiting: dict[Path, tuple[Asked, Keyed | None, Future[object]]] = field(default_factory=dict)
     """Asked for and not begun yet."""
     _asked: dict[Op, Future[object]] = field(default_factory=dict)
@@ -79,29 +84,30 @@ class Asking:
             with self.journal.atomic():
                 self.journal.ledger.came_in(staged)
 
-    def check_free(self, path: Path, in_flight: Collection[Path]) -> None:
-        """`Stale` (`busy-path`) while somebody works on the path, `Refused` (`clash`) where it cannot be beside what is
-        known to be in the bucket.
+    def ask(self, asked: Asked, keyed: Keyed | None = None) -> Future[object]:
+        """Do what a client asks of one object, soon. `Stale` (`busy-path`) while somebody works on the path, `Refused` (`clash`)
+        where it cannot be beside what is known to be in the bucket. The answer is `Answered` when this very request was answered
+        before.
         """
-        ledger = self.journal.ledger
-        if path in in_flight or path in self.waiting or any(install.path == path for install in ledger.open_installs()):
-            raise Stale(f"{path}: it is being synced", code="busy-path")
-        if ledger.open_intents(path):
-            # How an earlier write ended is not known yet: that look comes first.
-            if not any(row.remote for row in self.journal.dirty_rows([path])):
-                with self.journal.atomic():
-                    self.journal.mark([path], remote=True)
-            raise Stale(f"{path}: an earlier write is being settled", code="busy-path")
+        answer: Future[object] = Future()
+        before = self.repeated(keyed) if keyed is not None else None
+        if before is not None:
+            answer.set_result(before)
+            return answer
+        self.freezing.check()
+        self._check_free(asked.path)
+        if isinstance(asked, Store):
+            self._check_room(asked.path)
+            if asked.batch is not None:
+                self.batches.check(asked.batch)
+        self.waiting[asked.path] = (asked, keyed, answer)
+        return answer
 
-    def check_room(self, path: Path) -> None:
-        """`Refused` (`clash`) for a new object where a file or folder of that name is known to be in the bucket."""
-        if self.journal.remote(path) is not None:
-            return
-        other = next((above for above in ancestors(path) if self.journal.remote(above) is not None), None)
-        below = self.journal.remotes_below(path, 1)
-        if other is not None or below:
-            what = f"{other!r} is a file" if other is not None else f"it is a folder that holds {below[0][0]!r}"
-            raise Refused(f"{path!r} cannot be stored: {what}", code="clash", hint="choose another path")
+    def commit_batch(self, batch: str) -> bool:
+        """As `Batches.commit`, which does not know of writes that have not begun."""
+        if any(isinstance(asked, Store) and asked.batch == batch for asked, _, _ in self.waiting.values()):
+            raise Stale("a write of the batch is under way", code="busy-batch")
+        return self.batches.commit(batch)
 
     def repeated(self, keyed: Keyed) -> Answered | None:
         """What this very request was answered before (`Repeats.answer`)."""
@@ -169,6 +175,27 @@ class Asking:
             future.set_exception(Transient("the project is started anew", code="restarting", retry_after_s=1))
 
     # --- inside -------------------------------------------------------------------------------------------------
+
+    def _check_free(self, path: Path) -> None:
+        ledger, in_flight = self.journal.ledger, self.jobs.in_flight
+        if path in in_flight or path in self.waiting or any(install.path == path for install in ledger.open_installs()):
+            raise Stale(f"{path}: it is being synced", code="busy-path")
+        if ledger.open_intents(path):
+            # How an earlier write ended is not known yet: that look comes first.
+            if not any(row.remote for row in self.journal.dirty_rows([path])):
+                with self.journal.atomic():
+                    self.journal.mark([path], remote=True)
+            raise Stale(f"{path}: an earlier write is being settled", code="busy-path")
+
+    def _check_room(self, path: Path) -> None:
+        """For a new object."""
+        if self.journal.remote(path) is not None:
+            return
+        other = next((above for above in ancestors(path) if self.journal.remote(above) is not None), None)
+        below = self.journal.remotes_below(path, 1)
+        if other is not None or below:
+            what = f"{other!r} is a file" if other is not None else f"it is a folder that holds {below[0][0]!r}"
+            raise Refused(f"{path!r} cannot be stored: {what}", code="clash", hint="choose another path")
 
     def _work(self, asked: Asked, op: Op) -> tuple[IntentVerb, Callable[[], object], int]:
         judge = self.remote.judge(asked.path)

@@ -118,9 +118,9 @@ class Commits:
         for waited in range(PUSH_S):
             if not store.is_under_way(commit.header):
                 return waited > 0
-            if waited >= STUCK_S and commit_id in self.engine.stuck_pushes:
+            if waited >= STUCK_S and commit_id in self.engine.manual.stuck:
                 return False  # the status tells of it
-            self.engine.finish_pushes()
+            self.engine.manual.finish()
             self.settle()  # the log tells of it; whether both sides agree is asked when it is over
             self.wait(1.0)
         what = f"commit {commit.header.seq} is still being copied to the plain paths"
@@ -148,7 +148,7 @@ class Commits:
         commit = new_commit(
             snapshot.files,
             parent=parent[:2] if parent is not None else None,
-            author=self.engine.author,
+            author=self.engine.wiring.author,
             device=self.engine.device,
             time=self.now(),
             message=message,
@@ -336,9 +336,21 @@ def snapshot_of(engine: Engine) -> Snapshot:
     return Snapshot(files, conflicts, project_of(engine), unseen)
 
 
+def _half_there(engine: Engine) -> set[Path]:
+    """Objects in the bucket of atomic batches that are not complete, as far as is known. The bucket is asked where its log was
+    not read that far.
+    """
+    o = engine.opened
+    if o is None:
+        return set()
+    if o.remote.passed_over and o.batches.half_there():
+        o.remote.read_back()
+    return o.batches.half_there()
+
+
 def refuse_half(engine: Engine, files: Iterable[CommitFile]) -> None:
     """`Transient` (`busy-batch`) when one of a commit's files is of an atomic batch that is not complete. Engine thread."""
-    half = engine.half_there()
+    half = _half_there(engine)
     some = next((file.path for file in files if file.path in half), None)
     if some is not None:
         raise Transient(

@@ -135,7 +135,11 @@ class Contents:
     def _prepared(self, wanted: Sequence[Wanted]) -> list[_Job]:
         """What this disk is remembered to hold of each, and a name for each. Engine thread."""
         wanted = self._recognised(wanted)
-        hands = [self.engine.at_hand(one.digest) if one.digest is not None else AtHand() for one in wanted]
+        opened = self.engine.opened
+        hands = [
+            opened.carrier.at_hand(one.digest) if opened is not None and one.digest is not None else AtHand()
+            for one in wanted
+        ]
         names = Placer(self.engine).reserve_many(len(wanted))
         return [
             _Job(one, name, hand, self._is_secret(one)) for one, name, hand in zip(wanted, names, hands, strict=True)

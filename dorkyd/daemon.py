@@ -60,6 +60,7 @@ from dorkyd.push import QueuePush
 from dorkyd.sampling import Sampling
 from dorkyd.tables.harvesting import Workroom
 from dorkyd.watcher import OsWatcher
+from dorkyd.wiring import Wiring
 
 if TYPE_CHECKING:
     from dorkyd.api.server import ApiServer
@@ -466,11 +467,10 @@ class Daemon:
         folderless = project.mode is Mode.BUCKET
         if folderless:
             make_private(FilePath(project.path))
-        engine = Engine(
+        wiring = Wiring(
             project=project,
             folder=LocalFolder(project.path),
             open_bucket=lambda known: self._open_bucket(project, limits, known=known),
-            journals=self.loaded.homes.state_dir / "journals",
             clock=SystemClock(),
             pool=self._pool.lane(),
             device=settings.device,
@@ -482,6 +482,7 @@ class Daemon:
             pinned=lambda: config.pinned_fingerprint(project.path),
             paging=_paging(project),
         )
+        engine = Engine(wiring, self.loaded.homes.state_dir / "journals")
         runner = ProjectRunner(engine, self._published, limits, self._workroom)
         threading.Thread(target=prepare, args=(project,), name="prepare", daemon=True).start()
         runner.start()

@@ -45,9 +45,9 @@ class Decisions:
                 self._approve_all(token)
             case HaltReason.REMOTE_EMPTIED if not held.items:
                 self._approve_all(token)
-                self.engine.new_past()
+                self._new_past()
             case HaltReason.REMOTE_REWOUND:
-                self.engine.new_past()
+                self._new_past()
             case HaltReason.FOLDER_REWOUND:
                 pass
             case _:
@@ -78,10 +78,10 @@ class Decisions:
                 self._start_over()
             case HaltReason.REMOTE_EMPTIED if not held.items:
                 self._start_over()
-                self.engine.new_past()
+                self._new_past()
             case HaltReason.REMOTE_REWOUND | HaltReason.FOLDER_REWOUND:
                 self._start_over()
-                self.engine.new_past()
+                self._new_past()
             case _:
                 journal = self._journal()
                 with journal.atomic():
@@ -121,6 +121,17 @@ class Decisions:
             paths = list(journal.base_paths())
             journal.drop_all_bases()
             journal.mark(paths, remote=True)
+
+    def _new_past(self) -> None:
+        """Take the bucket's past as it is now: forget what was read of the log and known of the objects."""
+        opened = self.engine.opened
+        assert opened is not None
+        # First what may fail: tried again, it is the same project still.
+        opened.remote.found_again(opened.journal.get("project_id"))
+        with opened.journal.atomic():
+            opened.remote.reset()
+        opened.contact.met = False
+        opened.contact.ask_now(self.engine.clock.monotonic(), whole=True)
 
     def _lift(self, verb: str, held: halts.Held) -> None:
         self.engine.lift_halt()

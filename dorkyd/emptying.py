@@ -59,10 +59,16 @@ class Emptying:
         removed = freed = 0
         for start in range(0, len(meant), SLICE):
             names = [item.name for item in meant[start : start + SLICE]]
-            gone = Contents(self.engine).ask(lambda names=names: self.engine.empty_trash(names))  # type: ignore[misc]
+            gone = Contents(self.engine).ask(lambda names=names: self._removed(names))  # type: ignore[misc]
             removed += len(gone)
             freed += sum(item.size for item in meant[start : start + SLICE] if item.name in gone)
         return Emptied(removed, freed, len(meant) - removed)
+
+    def _removed(self, names: Sequence[str]) -> set[str]:
+        """Remove these from the folder's trash for good. Returns those that are gone; others were written to since. Engine thread."""
+        if self.engine.opened is None or not self.engine.same_folder():
+            raise Refused("the project is not open yet", code="not-open", hint="see `dorkyctl status`")
+        return self.engine.opened.upkeep.empty(names)
 
     def _empty_bucket(self, path: str | None, before_ns: int) -> Emptied:
         project = self.engine.project

@@ -7,8 +7,11 @@
 It owns the order of things and no rule. What to do is `deciding` (over `core`), what waits `deletions` and `retries`,
 how it is done `transfer` (as `jobs`), what must be remembered around it `carrying`, how it ended `collecting`, what
 leftovers mean `recovery`, which uploads nobody wants any more `giving_up`, what the two sides are `local_side` and
-`remote_side`, when the bucket is asked `contact`. It is level-triggered: every mark only says *look again*, and a failure
-leaves its paths dirty.
+`remote_side`, when the bucket is asked `contact`, what other rules, modes or keys mean `in_force`, and how all of these are
+joined `wiring`. It is level-triggered: every mark only says *look again*, and a failure leaves its paths dirty.
+
+What people and clients ask for beside the cycle comes from desks of their own (`decisions`, `artifacts`, `freeze_desk`,
+`manual` and others): through `call` they are on the engine's thread, and `ready` gives them the parts, or why not.
 
 `run_due(now)` does what is due and returns when it wants to be called next, so that a thread or a simulation can drive
 it. All of it runs on one thread, the only writer of the journal.
@@ -19,27 +22,22 @@ from __future__ import annotations
 import math
 import queue
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path as FilePath
 
-from dorkyd import halts, schema
-from dorkyd.ahead import Paging
-from dorkyd.asking import Asking, check_reachable, check_ready
-from dorkyd.batches import Batches
-from dorkyd.bucket_upkeep import BucketUpkeep
-from dorkyd.carrying import Carrier, Job
-from dorkyd.collecting import Collector, leaves
-from dorkyd.contact import Contact, Counters, Listed, Trouble, trouble_of
-from dorkyd.core.artifact import Asked, Store
+from dorkyd import halts, in_force, schema
+from dorkyd.asking import check_reachable, check_ready
+from dorkyd.carrying import Job
+from dorkyd.collecting import leaves
+from dorkyd.contact import Counters, Listed, Trouble, trouble_of
 from dorkyd.core.ignore import IgnoreRules
 from dorkyd.core.model import (
     Action,
     DeleteLocal,
     DeleteRemote,
-    Digest,
     Download,
     Fetch,
     KeepBoth,
@@ -51,36 +49,24 @@ from dorkyd.core.model import (
     Upload,
     Version,
 )
-from dorkyd.core.pace import Pace
 from dorkyd.core.paths import is_under
-from dorkyd.core.report import Freeze, HaltReason, State
-from dorkyd.core.settings import Mode, Project, TrashLimits
-from dorkyd.deciding import Decider, Decisions
-from dorkyd.deletions import Deletions
+from dorkyd.core.report import HaltReason, State
+from dorkyd.core.settings import Mode, Project
+from dorkyd.deciding import Decisions
 from dorkyd.errors import Blocked, DorkyError, Refused, Stale, Transient
-from dorkyd.freezing import Freezing
-from dorkyd.giving_up import GivingUp
-from dorkyd.jobs import Jobs, Pool, size_of
+from dorkyd.jobs import Jobs, size_of
 from dorkyd.journal import Dirty, Journal
-from dorkyd.keyring import KEY_PROBLEMS, Keyring
-from dorkyd.keys import KeyHome
+from dorkyd.keyring import Keyring
 from dorkyd.ledger import Event
-from dorkyd.local_side import IGNORE_FILE, LocalSide
+from dorkyd.local_side import IGNORE_FILE
+from dorkyd.manual_cycle import ManualCycle
 from dorkyd.manual_rows import PULLING
-from dorkyd.merging import Merging
-from dorkyd.news import News
 from dorkyd.opening import Opened, Opener
-from dorkyd.ports import Bucket, Clock, Folder, Identity, Push, Watcher
+from dorkyd.ports import Bucket, Clock, Folder, Identity
 from dorkyd.recovery import settle_install
-from dorkyd.remote_side import Emptied, RemoteSide, Rewound
-from dorkyd.repeats import Answered, Keyed
-from dorkyd.retries import Retries
-from dorkyd.sealing import Sealing
+from dorkyd.remote_side import Emptied, Rewound
 from dorkyd.sessions import BegunUpload
-from dorkyd.storing import Storing
-from dorkyd.transfer import AtHand, Transfer
-from dorkyd.tripwire import Tripped
-from dorkyd.upkeep import Upkeep
+from dorkyd.wiring import Wired, Wiring
 
 STALE_S = 0.2
 """When a folder that moved under us is looked at again."""
@@ -90,8 +76,6 @@ REOPEN_S = 2.0
 """How often a missing folder is looked for."""
 REMEMBER_S = 10.0
 """How long a thread of the pool waits for the engine's to journal something."""
-PUSH_GRACE_S, PUSH_AGAIN_S = 5.0, 1.0
-"""How long a push of another device's is left to whoever began it; when it is tried again to end what is known here."""
 IDLE_S = 60.0
 """A cycle runs at least this often."""
 UNWATCHED_HINT = "sudo sysctl fs.inotify.max_user_watches=524288 fs.inotify.max_user_instances=512"
@@ -100,72 +84,31 @@ _KEY_CODES = frozenset({"unsafe-key", "reserved-name", "name-too-long", "bad-pat
 
 
 @dataclass(slots=True)
-class _Open:
-    """What there is to work with while a folder and its journal are open."""
-
-    journal: Journal
-    local: LocalSide
-    contact: Contact
-    batches: Batches
-    freezing: Freezing
-    decider: Decider
-    keyring: Keyring | None
-    carrier: Carrier
-    merging: Merging
-    transfer: Transfer
-    collector: Collector
-    asking: Asking
-    giving_up: GivingUp
-    deletions: Deletions
-    retries: Retries
-    jobs: Jobs
-    upkeep: Upkeep
-    bucket_upkeep: BucketUpkeep
-    push: Push | None
-
-    @property
-    def remote(self) -> RemoteSide:
-        return self.contact.remote
-
-
-@dataclass(slots=True)
 class Engine:
     """One project. See the module."""
 
-    project: Project
-    folder: Folder
-    open_bucket: Callable[[bool], Bucket]
-    """Makes the adapter; told whether this bucket was in use before, so that a missing one is not made anew."""
+    wiring: Wiring
+    """What its parts are made of."""
     journals: FilePath
-    clock: Clock
-    pool: Pool
-    device: str
-    make_watcher: Callable[[Callable[[Path, bool], bool]], Watcher | None]
-    make_push: Callable[[], Push | None] = lambda: None
-    """Hears of the bucket's own events; None: polls alone."""
-    key_home: KeyHome | None = None
-    """Where this machine's own key is. None: nothing can be encrypted."""
-    pinned: Callable[[], str | None] = lambda: None
-    """The fingerprint of the project's keys that the team's git repository tells."""
     wake: Callable[[], None] = lambda: None
-    random: Callable[[], float] = lambda: 0.5
-    """0 to 1, for jitter."""
-    author: str = ""
-    """The person who works here, as they call themselves; empty: nobody said."""
     at_once: int = 8
     """How many files are fetched, put in place or taken out together where a person asked for many; 1: one after the other, in
     the same order each time.
     """
-    paging: Paging = Paging()  # noqa: RUF009  a value
-    """How the pages of whole listings are asked for."""
 
+    project: Project = field(init=False)
+    folder: Folder = field(init=False)
+    clock: Clock = field(init=False)
+    device: str = field(init=False)
+    manual: ManualCycle = field(init=False)
     held: halts.Held | None = None
     warnings: dict[str, tuple[str, str]] = field(default_factory=dict)
     """By code: detail and hint."""
     counters: Counters = field(default_factory=Counters)
     last_success_ns: int | None = None
     opener: Opener = field(init=False)
-    _open: _Open | None = None
+    opened: Wired | None = None
+    """None while the folder is not open. Engine thread, or read once."""
     _identity: Identity | None = None
     _vanished: bool = False
     """The folder or its marker is not there."""
@@ -180,20 +123,12 @@ class Engine:
     """Jobs of before the last `close`."""
     recorded: Callable[[Event], None] = lambda _event: None
     """Told of each thing done, as `Ledger.heard`."""
-    finish_pushes: Callable[[], None] = lambda: None
-    """Carries out what is left of pushes that were cut short, ours and others' (`dorkyd.manual_push`); on the pool."""
-    _finishing: bool = False
-    _finish_due: float = math.inf
-    _finish_tries: int = 0
-    stuck_pushes: frozenset[str] = frozenset()
-    """Commits of pushes that cannot be brought to their end here, as far as was last tried."""
-    pushing: bool = False
-    """Mode manual: a push works with what is staged (`dorkyd.manual_push`)."""
-    _pulled_with: tuple[int, int] = (1, 1)
-    """The scan and the listing that a pull waits for; a start has one of each."""
     _requests: queue.SimpleQueue[tuple[Callable[[], object], Future[object]]] = field(default_factory=queue.SimpleQueue)
 
     def __post_init__(self) -> None:
+        self.project, self.folder = self.wiring.project, self.wiring.folder
+        self.clock, self.device = self.wiring.clock, self.wiring.device
+        self.manual = ManualCycle(self.project.mode, self.wiring.pool, lambda: self.wake())  # noqa: PLW0108 - it may be set later
         self.opener = Opener(self.project, self.folder, self.journals, self.clock)
 
     # --- being driven -------------------------------------------------------------------------------------------
@@ -212,8 +147,8 @@ class Engine:
             return now + STALE_S
         except (Transient, Blocked) as exc:
             self._stale = 0
-            if self._open is not None:
-                self._open.contact.failed(exc, now)
+            if self.opened is not None:
+                self.opened.contact.failed(exc, now)
             else:
                 self._trouble = trouble_of(exc)
                 self.counters.bucket_tries += 1
@@ -225,8 +160,8 @@ class Engine:
         """No cycle comes to its end: whoever looks at the status shall know why."""
         hint = "see that the folder can be listed; sync goes on by itself"
         found = Trouble(State.ERROR, str(exc), hint, exc.code)
-        if self._open is not None:
-            self._open.contact.trouble = found
+        if self.opened is not None:
+            self.opened.contact.trouble = found
         else:
             self._trouble = found
 
@@ -239,14 +174,14 @@ class Engine:
 
     def collect(self) -> None:
         """Record what finished, without beginning anything."""
-        if self._open is not None:
-            self._collect(self._open, self.clock.monotonic())
+        if self.opened is not None:
+            self._collect(self.opened, self.clock.monotonic())
 
     def close(self) -> None:
         """Let go of everything. What jobs still running will have done is recovered at the next start, which cannot be
         before the last of them has ended: until then the folder stays locked.
         """
-        opened, self._open = self._open, None
+        opened, self.opened = self.opened, None
         if opened is None:
             if not self.winding_down:
                 self.folder.unlock()
@@ -298,13 +233,13 @@ class Engine:
         self._begin_asked()
 
     def _next_due(self, now: float) -> float:
-        if self._open is None:
+        if self.opened is None:
             return self._reopen
         if self.paused_until() > self.clock.time_ns():
             return now + 1.0
         if self.held is not None:
             return now + REOPEN_S
-        o = self._open
+        o = self.opened
         soonest = [o.local.next_due(now), now + IDLE_S, o.jobs.next_due(), o.upkeep.next_due()]
         # What has waited long enough and is still dirty is work; nothing is decided while the bucket is left alone.
         waits = [
@@ -317,8 +252,7 @@ class Engine:
         decide = min((due for due in waits if due > now), default=math.inf)
         if o.jobs.room > 0 and o.journal.dirty(1, skip=self._not_now(o, now)):
             decide = now
-        if not self._finishing and not self.pushing:
-            decide = min(decide, self._finish_due)
+        decide = min(decide, self.manual.next_due())
         return max(now, min(*soonest, o.contact.next_due(now, decide=decide)))
 
     # --- what others may see (engine thread, but for `rules` and `journal_file`) ------------------------------------
@@ -326,41 +260,31 @@ class Engine:
     @property
     def trouble(self) -> Trouble | None:
         """Why the project cannot go on by itself just now."""
-        opened = self._open  # once: other threads ask, and the engine's may close it meanwhile
+        opened = self.opened  # once: other threads ask, and the engine's may close it meanwhile
         return opened.contact.trouble if opened is not None else self._trouble
 
     @property
     def journal(self) -> Journal | None:
         """None while the folder is not open."""
-        opened = self._open
+        opened = self.opened
         return opened.journal if opened is not None else None
-
-    @property
-    def met(self) -> bool:
-        """The bucket was proved and is this project's."""
-        opened = self._open
-        return opened is not None and opened.contact.met
 
     @property
     def bucket(self) -> Bucket | None:
         """None while the folder is not open."""
-        opened = self._open
+        opened = self.opened
         return opened.contact.bucket if opened is not None else None
 
     @property
     def keyring(self) -> Keyring | None:
         """None while the folder is not open, and where nothing can be encrypted."""
-        opened = self._open
+        opened = self.opened
         return opened.keyring if opened is not None else None
 
     @property
     def jobs(self) -> list[Job]:
         """What is under way."""
-        return list({id(job): job for job in self._open.jobs.in_flight.values()}.values()) if self._open else []
-
-    def at_hand(self, digest: Digest) -> AtHand:
-        """Where this disk is remembered to hold a content: files of the folder, and of its trash. Engine thread."""
-        return self._open.carrier.at_hand(digest) if self._open is not None else AtHand()
+        return list({id(job): job for job in self.opened.jobs.in_flight.values()}.values()) if self.opened else []
 
     @property
     def winding_down(self) -> bool:
@@ -370,40 +294,19 @@ class Engine:
     @property
     def unholdable(self) -> int:
         """Permission bits that this file system was seen not to hold."""
-        return self._open.carrier.unholdable if self._open is not None else 0
-
-    @property
-    def waiting(self) -> list[DeleteLocal | DeleteRemote]:
-        """Deletions that wait."""
-        return [wait.action for wait in self._open.deletions.waiting.values()] if self._open is not None else []
-
-    def list_every_s(self) -> float:
-        """Seconds between two full listings, as things are."""
-        opened = self._open
-        return opened.contact.list_every_s() if opened is not None else Pace(self.project.list_every_s).interval_s(0)
-
-    def next_tries(self) -> dict[Path, float]:
-        """Seconds until each path that failed is tried again."""
-        now = self.clock.monotonic()
-        opened = self._open
-        waits = dict(opened.retries.waits) if opened is not None else {}
-        return {path: max(0.0, retry.due - now) for path, retry in waits.items()}
-
-    def stuck(self) -> set[Path]:
-        """Paths that wait for a person. What failed in passing is still to be done."""
-        return self._open.retries.stuck() if self._open is not None else set()
+        return self.opened.carrier.unholdable if self.opened is not None else 0
 
     @property
     def journal_file(self) -> FilePath:
         """The journal's place, for readers; it need not be there."""
-        opened = self._open
+        opened = self.opened
         return opened.journal.file if opened is not None else self.journals / "none.db"
 
     def open_journal(self) -> FilePath:
         """The journal's place, for whoever tells what there is. Raises why nobody can tell while it is not open: what is not known
         is not absent. Any thread.
         """
-        opened, held = self._open, self.held
+        opened, held = self.opened, self.held
         if opened is not None:
             return opened.journal.file
         name = self.project.name
@@ -415,53 +318,36 @@ class Engine:
 
     def rules(self) -> IgnoreRules:
         """The ignore rules in force."""
-        opened = self._open
+        opened = self.opened
         return opened.local.rules if opened is not None else IgnoreRules(self.project.ignore)
 
     def quiescent(self) -> bool:
         """Nothing is under way and nothing is left to do, problems and what is frozen apart."""
-        o = self._open
-        if o is None or o.jobs.in_flight or o.deletions.waiting or o.local.trees_due or self._hears(o):
+        o = self.opened
+        if o is None or o.jobs.in_flight or o.deletions.waiting or o.local.trees_due or o.remote.tells_more:
             return False
         if o.contact.untold or o.local.pending_marks():
             return False
         return not o.journal.dirty(1, skip=o.retries.stuck() | o.batches.incomplete() | o.freezing.not_now())
 
-    def _hears(self, o: _Open) -> bool:
-        """There is more to be asked of the bucket: the rest of the log or of a listing, or what an entry passed over told."""
-        return o.remote.listing or o.remote.unsure or o.remote.reading
-
     @property
-    def half_here(self) -> set[Path]:
-        """Objects of atomic batches that are not complete, for which this folder waits."""
-        return self._open.batches.incomplete() if self._open is not None else set()
-
-    def half_there(self) -> set[Path]:
-        """All of those in the bucket, as far as is known. The bucket is asked where its log was not read that far."""
-        o = self._open
-        if o is None:
-            return set()
-        if o.remote.passed_over and o.batches.half_there():
-            o.remote.read_back()
-        return o.batches.half_there()
-
-    @property
-    def half_told(self) -> str | None:
-        """What a person is told while files of an atomic batch that is not complete are left out here; None: none are."""
-        half = self.half_here
-        return self.waits_for_batch(min(half)) if half else None
-
-    def waits_for_batch(self, path: Path) -> str | None:
-        """Why this path waits for the rest of an atomic batch; None: it does not."""
-        opened = self._open
-        return opened.batches.told_of(path) if opened is not None else None
+    def pulling(self) -> bool:
+        """Mode manual: a person asked for what the bucket holds, and not all of it is here yet."""
+        return self.opened is not None and self.opened.journal.get(PULLING) is not None
 
     def paused_until(self) -> int:
         """Wall clock nanoseconds; 0: not paused."""
-        text = self._open.journal.get("paused_until") if self._open is not None else None
+        text = self.opened.journal.get("paused_until") if self.opened is not None else None
         return int(text) if text is not None else 0
 
-    # --- asked for by people (engine thread, through `call`) -------------------------------------------------------
+    # --- asked for (engine thread, through `call`) ------------------------------------------------------------------
+
+    def ready(self) -> Wired:
+        """What there is to work with, if the bucket may be written now. Raises why it may not. Engine thread."""
+        check_ready(self.project, self.held, self.trouble, paused=self.paused_until() > self.clock.time_ns())
+        if self.opened is None or not self.opened.contact.met:
+            raise Transient(f"the project {self.project.name} is being opened", code="not-open", retry_after_s=1)
+        return self.opened
 
     def look_again(self, *, scan: bool = True) -> tuple[int, int]:
         """Look at both sides now: a whole scan and a whole listing (`scan` False: only ask for news). Returns the scan
@@ -469,186 +355,53 @@ class Engine:
         """
         now = self.clock.monotonic()
         self._reopen = now
-        if self._open is not None:
-            self._open.retries.waits.clear()
-            self._open.contact.ask_now(now, whole=scan)
+        if self.opened is not None:
+            self.opened.retries.waits.clear()
+            self.opened.contact.ask_now(now, whole=scan)
             if scan:
-                self._open.local.scan_due = now
+                self.opened.local.scan_due = now
         return self.counters.scans + 1, self.counters.listings_begun + 1
-
-    @property
-    def pulling(self) -> bool:
-        """Mode manual: a person asked for what the bucket holds, and not all of it is here yet."""
-        return self._open is not None and self._open.journal.get(PULLING) is not None
-
-    def pull(self) -> tuple[int, int]:
-        """Mode manual: bring what the bucket holds, as mode pull does, until nothing is left to do; a restart goes on with
-        it. Returns as `look_again`. `Transient` (`pushing`) while a push works: its own files would meet edits made since.
-        """
-        if self.pushing:
-            raise Transient("a push is under way", code="pushing", hint="try again when it is over", retry_after_s=1)
-        o = self._ready()
-        with o.journal.atomic():
-            o.journal.put(PULLING, "1")
-            o.journal.mark(o.journal.manual.behind())
-        self._pulled_with = self.look_again()
-        return self._pulled_with
-
-    def look_for_news(self) -> int:
-        """Read the bucket's news now. Returns what `at_rest` wants to be told."""
-        self._ready()
-        self.look_again(scan=False)
-        return self.counters.bucket_tries
-
-    def at_rest(self, tries: int) -> bool:
-        """The news were read since, and all that they told of was looked at. Raises why that cannot be, for now."""
-        if self.counters.bucket_tries <= tries:
-            return False
-        o = self._ready()
-        stuck = o.retries.stuck() | o.batches.incomplete()
-        return not (o.jobs.in_flight or self._hears(o) or o.remote.out_of_touch or o.journal.manual.unsure(stuck))
-
-    def push_of(self, batch: str) -> bool:
-        """Some of this batch is still to be told of in the bucket's log."""
-        return self._open is not None and self._open.journal.batches.ours(batch).committed
-
-    @property
-    def copies_safe(self) -> bool:
-        """The store's server-side copies keep their conditions."""
-        opened = self._open
-        return opened is not None and opened.contact.copies_safe
 
     @contextmanager
     def recording(self) -> Iterator[Journal]:
         """One transaction that changes what both sides agreed on, for whoever decides beside the cycle. Engine thread."""
-        o = self._ready()
+        o = self.ready()
         with self._recording(o):
             yield o.journal
 
-    def _finish_pushes(self, o: _Open, now: float) -> None:
-        """Have what others or an earlier start left of pushes carried out, a moment after it was seen: whoever pushes is most
-        likely still at it.
-        """
-        if self.project.mode is Mode.PULL or self.pushing or self._finishing:
-            return
-        if not o.remote.news.plans and not o.journal.manual.pushes():
-            self._finish_due, self._finish_tries = math.inf, 0
-            return
-        if math.isinf(self._finish_due):
-            self._finish_due = now + (PUSH_GRACE_S if not o.journal.manual.pushes() else 0.0)
-        if now < self._finish_due:
-            return
-        own = bool(o.journal.manual.pushes())
-        self._finish_tries += 1
-        self._finish_due = now + min((PUSH_AGAIN_S if own else PUSH_GRACE_S) * 2 ** (self._finish_tries - 1), IDLE_S)
-        self._finishing = True
-
-        def finish() -> None:
-            try:
-                self.finish_pushes()
-            finally:
-                self._finishing = False
-                self.wake()
-
-        self.pool.submit(finish)
-
-    def _end_pull(self, o: _Open) -> None:
-        """Both sides were looked at since, and all that was found is done."""
-        if not self.pulling or not self.quiescent():
-            return
-        scan, listing = self._pulled_with
-        if self.counters.scans >= scan and self.counters.listings_done >= listing:
-            with o.journal.atomic():
-                o.journal.put(PULLING, None)
-
     def pause(self, until_ns: int) -> None:
         """Nothing moves until then (wall clock), across restarts. `Refused` while the folder is not open."""
-        if self._open is None:
+        if self.opened is None:
             raise Refused("the project is not open yet", code="not-open", hint="see `dorkyctl status`")
-        with self._open.journal.atomic():
-            self._open.journal.put("paused_until", str(until_ns) if until_ns else None)
+        with self.opened.journal.atomic():
+            self.opened.journal.put("paused_until", str(until_ns) if until_ns else None)
 
     def lift_halt(self) -> None:
         """A person decided."""
         self.held = None
-        if self._open is not None:
-            with self._open.journal.atomic():
-                halts.store(self._open.journal, None)
-
-    def new_past(self) -> None:
-        """Take the bucket's past as it is now: forget what was read of the log and known of the objects."""
-        assert self._open is not None
-        # First what may fail: tried again, it is the same project still.
-        self._open.remote.found_again(self._open.journal.get("project_id"))
-        with self._open.journal.atomic():
-            self._open.remote.reset()
-        self._open.contact.met = False
-        self._open.contact.ask_now(self.clock.monotonic(), whole=True)
+        if self.opened is not None:
+            with self.opened.journal.atomic():
+                halts.store(self.opened.journal, None)
 
     def purge(self) -> None:
         """Slow upkeep: keep the trash, the bucket's log and its trash to their limits."""
-        if self._open is not None and self.held is None and self.same_folder():
-            self._open.upkeep.purge()
-            if not self._open.jobs.in_flight:
-                self._open.merging.purge()
-            if self._open.contact.met:
-                self._open.bucket_upkeep.run_due(self._open.remote.cursor, self.pool.submit)
-
-    def empty_trash(self, names: Sequence[str]) -> set[str]:
-        """Remove these from the folder's trash for good. Returns those that are gone; others were written to since."""
-        if self._open is None or not self.same_folder():
-            raise Refused("the project is not open yet", code="not-open", hint="see `dorkyctl status`")
-        return self._open.upkeep.empty(names)
+        if self.opened is not None and self.held is None and self.same_folder():
+            self.opened.upkeep.purge()
+            if not self.opened.jobs.in_flight:
+                self.opened.merging.purge()
+            if self.opened.contact.met:
+                self.opened.bucket_upkeep.run_due(self.opened.remote.cursor, self.wiring.pool.submit)
 
     def open_now(self) -> None:
         """Open at once. `Refused` when the folder is still not what it should be."""
-        if not self._opened(self.clock.monotonic()):
+        if not self._try_to_open(self.clock.monotonic()):
             raise Refused("the folder is still not what its journal remembers", hint="see `dorkyctl status`")
 
-    # --- asked for by clients (engine thread, through `call`) -----------------------------------------------------
-
-    def receive(self) -> str:
-        """A name in staging for a body that a client sends. What may not be stored is refused before it is sent."""
-        return self._ready().asking.receive()
-
-    def discard(self, staged: str) -> None:
-        """A body is of no use any more."""
-        if self._open is not None:
-            self._open.asking.discard(staged)
-
-    def knows(self, key: str) -> bool:
-        """Some request had this `Idempotency-Key`."""
-        return self._open is not None and self._open.journal.repeats.knows(key)
-
-    def repeated(self, keyed: Keyed) -> Answered | None:
-        """What this very request was answered before, also while nothing may be written; None: it is new, and may begin."""
-        answered = self._open.asking.repeated(keyed) if self._open is not None else None
-        if answered is None:
-            self._ready()
-        return answered
-
-    def ask(self, asked: Asked, keyed: Keyed | None = None) -> Future[object]:
-        """Do what a client asks of one object. `Stale` (`busy-path`) while somebody works on the path. It is `Answered`
-        when this very request was answered before.
-        """
-        o = self._ready()
-        answer: Future[object] = Future()
-        before = o.asking.repeated(keyed) if keyed is not None else None
-        if before is not None:
-            answer.set_result(before)
-            return answer
-        o.freezing.check()
-        o.asking.check_free(asked.path, o.jobs.in_flight.keys())
-        if isinstance(asked, Store):
-            o.asking.check_room(asked.path)
-            if asked.batch is not None:
-                o.batches.check(asked.batch)
-        o.asking.waiting[asked.path] = (asked, keyed, answer)
-        return answer
+    # --- for clients ------------------------------------------------------------------------------------------------
 
     def _begin_asked(self) -> None:
         """Begin all that clients asked for since the last time: one fsync for many."""
-        o = self._open
+        o = self.opened
         if o is None or not o.asking.waiting:
             return
         with self._recording(o):
@@ -661,59 +414,23 @@ class Engine:
         """Journal a client's session. From a thread of the pool, which waits for it."""
 
         def journalled() -> None:
-            if self._open is None:
+            if self.opened is None:
                 raise Transient("the project is started anew", code="restarting", retry_after_s=1)
-            with self._open.journal.atomic():
-                self._open.journal.sessions.begun(begun)
+            with self.opened.journal.atomic():
+                self.opened.journal.sessions.begun(begun)
 
         try:
             self.call(journalled).result(timeout=REMEMBER_S)
         except TimeoutError as exc:
             raise Transient("the engine is busy and has not answered", code="busy", retry_after_s=1) from exc
 
-    @property
-    def freezing(self) -> Freezing:
-        """What is frozen. Raises why the bucket may not be written now in any case."""
-        return self._ready().freezing
-
-    def renew_freeze(self, name: str) -> Freeze:
-        """As `Freezing.renew`, also while the bucket may not be written: a pause, a halt or an outage ends no freeze whose
-        holder lives.
-        """
-        if self._open is None:
-            raise Transient(f"the project {self.project.name} is being opened", code="not-open", retry_after_s=1)
-        return self._open.freezing.renew(name)
-
-    @property
-    def frozen(self) -> tuple[str, str] | None:
-        """What a person is told while changes wait for a freeze to be released; None: none does."""
-        return self._open.freezing.told() if self._open is not None and self._open.freezing.not_now() else None
-
-    def begin_batch(self) -> str:
-        """The name of a new atomic batch."""
-        return self._ready().batches.begin()
-
-    def commit_batch(self, batch: str) -> bool:
-        """See `Batches.commit`."""
-        o = self._ready()
-        if any(isinstance(asked, Store) and asked.batch == batch for asked, _, _ in o.asking.waiting.values()):
-            raise Stale("a write of the batch is under way", code="busy-batch")
-        return o.batches.commit(batch)
-
-    def _ready(self) -> _Open:
-        """What there is to work with, if the bucket may be written now. Raises why it may not."""
-        check_ready(self.project, self.held, self.trouble, paused=self.paused_until() > self.clock.time_ns())
-        if self._open is None or not self._open.contact.met:
-            raise Transient(f"the project {self.project.name} is being opened", code="not-open", retry_after_s=1)
-        return self._open
-
     # --- the cycle ----------------------------------------------------------------------------------------------
 
     def _cycle(self, now: float) -> None:
-        if self._open is None and not self._opened(now):
+        if self.opened is None and not self._try_to_open(now):
             return
-        assert self._open is not None
-        o = self._open
+        assert self.opened is not None
+        o = self.opened
         self._collect(o, now)
         if self.paused_until() > self.clock.time_ns():
             return
@@ -733,7 +450,7 @@ class Engine:
             raise failure
         if not o.contact.due(now):
             return
-        self._follow_keys(o)
+        in_force.follow_keys(o, self.warnings)
         if not o.asking.waiting:
             o.batches.expire(now)
         if self.held is None and o.contact.met and o.journal.get("listed") is not None:
@@ -744,12 +461,13 @@ class Engine:
             self._thaw(o, now)
             o.contact.announce(now, more_coming=bool(o.jobs.in_flight))
             o.giving_up.run_due(o.jobs.in_flight.keys(), now)
-            self._end_pull(o)
-            self._finish_pushes(o, now)
-        self._warn_of_open_batches(o)
+            if self.pulling and self.quiescent():
+                self.manual.end_pull(o.journal, self.counters)
+            self.manual.finish_pushes(o.journal, o.remote.news.plans, now)
+        self._warn("batch-open", o.batches.told())
         o.contact.answered()
 
-    def _opened(self, now: float) -> bool:
+    def _try_to_open(self, now: float) -> bool:
         if now < self._reopen:
             return False
         self._reopen = now + REOPEN_S
@@ -764,112 +482,42 @@ class Engine:
         try:
             self._begin(found)
         except BaseException:
-            if self._open is None:
+            if self.opened is None:
                 found.journal.close()
             self.close()
             raise
         return True
 
-    def _begin(self, opened: Opened) -> None:
+    def _begin(self, found: Opened) -> None:
         """Work with this folder and journal from here on: first find what happened while nobody looked."""
-        journal = opened.journal
+        journal = found.journal
         journal.ledger.heard = self.recorded
-        self._identity = opened.identity
-        store = self.open_bucket(journal.get("project_id") is not None)
-        bucket, keyring, sealing = store, None, None
-        if self.key_home is not None:
-            keyring = Keyring(store, self.key_home, self.clock, self.project.encrypt, self.pinned)
-            keyring.opens(opened.identity.project_id)
-            bucket = sealing = Sealing(store, keyring, self.folder, self.clock, self.project.compress)
-        remote = RemoteSide(
-            News(store, self.paging),
-            journal,
-            self.clock,
-            self.device,
-            opened.identity.replica,
-            read_only=self.project.mode is Mode.PULL,
-            journal_lost=opened.warning is not None,
-            trash=self.project.bucket_trash or TrashLimits(),
-            keyring=keyring,
-            author=self.author,
-        )
-        local = LocalSide(self.folder, journal, self.project, self.make_watcher)
-        transfer = Transfer(bucket, self.folder, self.clock, self.device, sealing)
-        merging = Merging(journal, self.folder, self.project, self.clock)
-        carrier = Carrier(journal, local, remote, transfer, self.clock, self.device, merging)
-        retries = Retries(journal)
-        stages = self.project.mode not in {Mode.PUSH, Mode.BUCKET}
-        storing = Storing(bucket, self.folder, transfer, self.device, stages=stages, remember=self._remember)
-        batches = Batches(journal, self.clock)
-        freezing = Freezing(journal, self.clock, batches)
-        remote.store_told = batches.store_told
-        asking = Asking(journal, remote, storing, self.folder, self.clock, self.device)
-        self._open = _Open(
-            journal=journal,
-            local=local,
-            contact=Contact(
-                self.project,
-                bucket,
-                remote,
-                journal,
-                self.clock,
-                self.random,
-                self.counters,
-                self.folder.now_ns,
-                warnings=self.warnings,
-            ),
-            batches=batches,
-            freezing=freezing,
-            decider=Decider(
-                *(
-                    journal,
-                    local,
-                    self.project,
-                    self.device,
-                    batches,
-                    Tripped(journal, self.folder, self.project),
-                    keyring,
-                ),
-                told_modes=remote.told_modes,
-            ),
-            keyring=keyring,
-            carrier=carrier,
-            merging=merging,
-            transfer=transfer,
-            collector=Collector(journal, carrier, remote, retries, asking, self.clock),
-            asking=asking,
-            giving_up=GivingUp(journal, transfer, self.warnings),
-            deletions=Deletions(journal, self.project),
-            retries=retries,
-            jobs=Jobs(self.pool, lambda: self.wake()),  # noqa: PLW0108 - wake may be set later
-            upkeep=Upkeep(journal, self.folder, local, self.project, self.clock, self.device, transfer.blinded),
-            bucket_upkeep=BucketUpkeep(self.project, bucket, remote.news, journal, self.clock, self.random),
-            push=self.make_push(),
-        )
+        self._identity = found.identity
+        wake = lambda: self.wake()  # noqa: PLW0108 - it may be set later
+        o = self.opened = self.wiring.join(found, self.counters, self.warnings, wake, self._remember)
         self._trouble = None
         self._vanished = self._doubtful = False
         self.held = halts.stored(journal)
-        if opened.warning is not None:
-            self.warnings["started-over"] = (opened.warning, "")
-        if local.load_rules():
-            self._rules_changed(self._open)
+        if found.warning is not None:
+            self.warnings["started-over"] = (found.warning, "")
+        if o.local.load_rules():
+            in_force.rules_changed(o, self.warnings)
         if journal.get("mode") != self.project.mode:
-            self._mode_changed(journal)
-        if opened.started_over:
-            self._settle_installs(self._open, self.clock.monotonic())
+            in_force.mode_changed(journal, self.project.mode)
+        if found.started_over:
+            self._settle_installs(o, self.clock.monotonic())
             with journal.atomic():
                 journal.drop_all_bases()
-        asking.at_start(started_over=opened.started_over)
-        batches.at_start()
-        freezing.at_start()
-        carrier.batch_of = freezing.batch_of
-        self._open.upkeep.at_start()
-        merging.at_start()
-        self._open.giving_up.at_start(f"{self.project.bucket} {self.project.endpoint_url or ''}")
-        if self._open.push is not None:
-            self._open.push.start(lambda: self.wake())  # noqa: PLW0108 - wake may be set later
+        o.asking.at_start(started_over=found.started_over)
+        o.batches.at_start()
+        o.freezing.at_start()
+        o.upkeep.at_start()
+        o.merging.at_start()
+        o.giving_up.at_start(f"{self.project.bucket} {self.project.endpoint_url or ''}")
+        if o.push is not None:
+            o.push.start(wake)
 
-    def _folder_is_there(self, o: _Open, now: float) -> bool:
+    def _folder_is_there(self, o: Wired, now: float) -> bool:
         """The marker is read every cycle: an absence counts only in a folder that is really there."""
         assert self._identity is not None
         identity = self.folder.identity()
@@ -900,11 +548,11 @@ class Engine:
 
     # --- the local side -----------------------------------------------------------------------------------------
 
-    def _scan(self, o: _Open, now: float) -> None:
+    def _scan(self, o: Wired, now: float) -> None:
         local = o.local
         if now >= local.scan_due:
             if local.load_rules():
-                self._rules_changed(o)
+                in_force.rules_changed(o, self.warnings)
                 local.unwatch()
             if local.watcher is None:
                 local.watch()
@@ -916,7 +564,7 @@ class Engine:
             local.scan_due = math.inf
             local.trees_due.clear()
             self.counters.scans += 1
-            self._warn_unwatched(len(local.watcher.unwatched) if local.watcher is not None else 0)
+            self._warn("degraded", _told_unwatched(len(local.watcher.unwatched) if local.watcher is not None else 0))
         elif local.trees_due:
             for tree in sorted(local.trees_due):
                 if not local.rules.skip(tree, True) and not any(is_under(tree, other) for other in local.trees_due):
@@ -924,74 +572,16 @@ class Engine:
                 local.touched([tree], now)
             local.trees_due.clear()
 
-    def _hear(self, o: _Open, now: float) -> None:
+    def _hear(self, o: Wired, now: float) -> None:
         """Take in what the bucket's own events told."""
         if o.push is None:
             return
-        if o.push.trouble is not None:
-            self.warnings["push"] = o.push.trouble
-        else:
-            self.warnings.pop("push", None)
+        self._warn("push", o.push.trouble)
         told = o.push.drain()
         if told:
             o.contact.pushed(told, now)
 
-    def _warn_unwatched(self, count: int) -> None:
-        if count:
-            what = f"degraded: the system refuses to watch {count} folders, which are scanned instead"
-            self.warnings["degraded"] = (what, UNWATCHED_HINT)
-        else:
-            self.warnings.pop("degraded", None)
-
-    def _rules_changed(self, o: _Open) -> None:
-        """Other files are ignored now: look at all of them, and delete nothing in this cycle. What was ignored until now
-        was not asked about, whatever became of it.
-        """
-        o.deletions.clear()
-        with o.journal.atomic():
-            o.journal.mark(o.journal.unagreed(), remote=True)
-            o.local.rules_applied()
-        bad = o.local.rules.bad_lines
-        if bad:
-            lines = ", ".join(str(line.line) for line in bad)
-            self.warnings["ignore-file"] = (f".dorkyignore: line {lines} is not understood and left out", "correct it")
-        else:
-            self.warnings.pop("ignore-file", None)
-
-    def _mode_changed(self, journal: Journal) -> None:
-        """What another mode left undone is decided again: no change of a file or object would mark it."""
-        with journal.atomic():
-            journal.mark(journal.unagreed())
-            journal.mark(list(journal.base_paths()))
-            journal.put("mode", self.project.mode)
-            journal.put(PULLING, None)
-            journal.manual.forget_apart()
-
-    def _follow_keys(self, o: _Open) -> None:
-        """Other keys or patterns are in force: look at what they concern again, and say what is wrong with them."""
-        if o.keyring is None or not o.contact.met:
-            return
-        keys = o.keyring.keys
-        if keys.why is not None and o.keyring.in_use:
-            self.warnings["keys"] = (keys.why.detail, keys.why.hint)
-        else:
-            self.warnings.pop("keys", None)
-        epoch = keys.current.id if keys.current is not None else ""
-        applied = repr((keys.listed.number, o.keyring.chosen, epoch, sorted(keys.opened)))
-        if o.journal.get("keys_applied") == applied or not o.keyring.in_use:
-            return
-        # A store that refuses a look at the list gives a code of its own.
-        stuck = [p.path for p, _ in o.journal.ledger.problems() if p.code in KEY_PROBLEMS or o.keyring.covers(p.path)]
-        with o.journal.atomic():
-            o.journal.mark([path for path in o.journal.known_paths() if o.keyring.covers(path)])
-            o.journal.mark(o.journal.sealed_otherwise(epoch))
-            # What is on its way was coded by what held before, and of a new name nothing is known yet.
-            o.journal.mark(list(o.jobs.in_flight))
-            o.journal.mark(stuck)
-            o.journal.put("keys_applied", applied)
-        o.retries.changed(set(stuck))
-
-    def _settle_installs(self, o: _Open, now: float) -> None:
+    def _settle_installs(self, o: Wired, now: float) -> None:
         """Installs left open, by a kill or by a failure midway, are settled before their paths are decided."""
         running = o.jobs.staged_names()
         waiting = o.retries.not_now(now)
@@ -1013,7 +603,7 @@ class Engine:
 
     # --- the remote side ----------------------------------------------------------------------------------------
 
-    def _asked_bucket(self, o: _Open, now: float) -> DorkyError | None:
+    def _asked_bucket(self, o: Wired, now: float) -> DorkyError | None:
         """Ask for news. Returns why that failed: the folder is looked at all the same."""
         try:
             self._ask_bucket(o, now)
@@ -1021,7 +611,7 @@ class Engine:
             return exc
         return None
 
-    def _ask_bucket(self, o: _Open, now: float) -> None:
+    def _ask_bucket(self, o: Wired, now: float) -> None:
         if not o.contact.met:
             found = o.contact.meet(now)
             if not isinstance(found, str):
@@ -1036,7 +626,7 @@ class Engine:
         elif news is not None:
             self._halt_remote(o, news)
 
-    def _listed(self, o: _Open, listed: Listed) -> None:
+    def _listed(self, o: Wired, listed: Listed) -> None:
         journal = o.journal
         files, _ = journal.base_totals()
         # Nothing is left, and not all of it was announced: an accident looks like that.
@@ -1055,22 +645,22 @@ class Engine:
 
     # --- deciding -----------------------------------------------------------------------------------------------
 
-    def _not_now(self, o: _Open, now: float) -> set[Path]:
+    def _not_now(self, o: Wired, now: float) -> set[Path]:
         """Dirty paths that are not to be decided yet."""
         return (
             self._busy(o, now) | o.batches.not_now(now) | o.freezing.not_now() | o.deletions.not_now(now, self._seen(o))
         )
 
-    def _busy(self, o: _Open, now: float) -> set[Path]:
+    def _busy(self, o: Wired, now: float) -> set[Path]:
         """Paths in somebody's hands: a job's, an unsettled install's, or a person's who is still writing."""
         unsettled = {install.path for install in o.journal.ledger.open_installs()}
         return {*o.jobs.in_flight, *o.retries.not_now(now), *o.local.unsettled(now), *unsettled}
 
-    def _seen(self, o: _Open) -> set[Path]:
+    def _seen(self, o: Wired) -> set[Path]:
         """Dirty paths that were looked at since they were marked."""
         return {*o.jobs.in_flight, *o.retries.waits, *o.retries.queued, *o.batches.held, *o.freezing.held}
 
-    def _decide(self, o: _Open, now: float) -> None:
+    def _decide(self, o: Wired, now: float) -> None:
         room = o.jobs.room
         if not room:
             return
@@ -1093,7 +683,7 @@ class Engine:
                 rows, at_ns=at_ns, busy=busy, failing=o.retries.waits.keys(), copies_safe=o.contact.copies_safe
             )
         if ignore_rows and o.local.load_rules():
-            self._rules_changed(o)
+            in_force.rules_changed(o, self.warnings)
             o.local.watch()
             o.local.scan_due = now
             return
@@ -1119,14 +709,14 @@ class Engine:
         identity = self.folder.identity()
         return identity is not None and self._identity is not None and identity.replica == self._identity.replica
 
-    def _same_bucket(self, o: _Open) -> bool:
+    def _same_bucket(self, o: Wired) -> bool:
         """Absences were seen: was it the project's bucket that they were seen in?"""
         found = o.remote.meet()
         if not isinstance(found, str):
             self._halt_remote(o, found)
         return isinstance(found, str)
 
-    def _thaw(self, o: _Open, now: float) -> None:
+    def _thaw(self, o: Wired, now: float) -> None:
         """Let a freeze go that is over, once the folder was looked at again and all of it has been quiet."""
         freezing = o.freezing
         if freezing.released_at is not None and freezing.seen_with is None:
@@ -1137,13 +727,9 @@ class Engine:
             waits = {*freezing.not_now(), *o.retries.stuck(), *o.batches.incomplete()}
             freezing.thaw(all_seen=seen and not o.jobs.in_flight and not o.journal.dirty(1, skip=waits))
         freezing.settle(o.jobs.in_flight.keys(), o.retries.stuck())
-        told = freezing.told()
-        if told is not None:
-            self.warnings["frozen"] = told
-        else:
-            self.warnings.pop("frozen", None)
+        self._warn("frozen", freezing.told())
 
-    def _carry_out(self, o: _Open, decided: Decisions, actions: tuple[Action, ...], now: float) -> None:
+    def _carry_out(self, o: Wired, decided: Decisions, actions: tuple[Action, ...], now: float) -> None:
         """Journal everything that is about to happen, then let it happen."""
         jobs: list[Job] = []
         room, of_size = o.jobs.room, o.jobs.room_by_size()
@@ -1190,7 +776,7 @@ class Engine:
 
     # --- collecting ---------------------------------------------------------------------------------------------
 
-    def _collect(self, o: _Open, now: float) -> None:
+    def _collect(self, o: Wired, now: float) -> None:
         """Record what finished, a batch at a time."""
         outcomes = o.jobs.finished(now)
         if not outcomes:
@@ -1211,13 +797,6 @@ class Engine:
         if failure is not None:
             o.contact.failed(failure, now)
 
-    def _warn_of_open_batches(self, o: _Open) -> None:
-        told = o.batches.told()
-        if told is not None:
-            self.warnings["batch-open"] = told
-        else:
-            self.warnings.pop("batch-open", None)
-
     def _warn_late(self, paths: list[Path]) -> None:
         if paths:
             some = ", ".join(repr(path) for path in paths[:5]) + (", …" if len(paths) > 5 else "")
@@ -1235,13 +814,13 @@ class Engine:
 
     # --- halts --------------------------------------------------------------------------------------------------
 
-    def _halt(self, o: _Open, held: halts.Held) -> None:
+    def _halt(self, o: Wired, held: halts.Held) -> None:
         self.held = held
         o.deletions.clear()
         with o.journal.atomic():
             halts.store(o.journal, held)
 
-    def _halt_remote(self, o: _Open, met: Emptied | Rewound) -> None:
+    def _halt_remote(self, o: Wired, met: Emptied | Rewound) -> None:
         """The bucket is not what it was."""
         if isinstance(met, Rewound):
             self._halt(o, halts.whole(HaltReason.REMOTE_REWOUND, met.detail, self.project.name, self._token()))
@@ -1253,7 +832,7 @@ class Engine:
     def _token(self) -> str:
         return self.clock.random_id()[:8]
 
-    def _halt_ended(self, o: _Open, now: float) -> bool:
+    def _halt_ended(self, o: Wired, now: float) -> bool:
         """The halt has ended by itself, if there was one: nobody need decide."""
         if self.held is None:
             return True
@@ -1265,8 +844,15 @@ class Engine:
 
     # --- inside -------------------------------------------------------------------------------------------------
 
+    def _warn(self, code: str, told: tuple[str, str] | None) -> None:
+        """None: no longer."""
+        if told is not None:
+            self.warnings[code] = told
+        else:
+            self.warnings.pop(code, None)
+
     @contextmanager
-    def _recording(self, o: _Open) -> Iterator[None]:
+    def _recording(self, o: Wired) -> Iterator[None]:
         """One transaction, and one step of the counter: the folder's first, then the journal's own."""
         assert self._identity is not None
         # From the journal's count: a recording that failed leaves the folder one ahead, never two.
@@ -1287,6 +873,11 @@ class Engine:
     def _write_identity(self, identity: Identity) -> None:
         self.folder.update_identity(identity)
         self._identity = identity
+
+
+def _told_unwatched(count: int) -> tuple[str, str] | None:
+    what = f"degraded: the system refuses to watch {count} folders, which are scanned instead"
+    return (what, UNWATCHED_HINT) if count else None
 
 
 def _rows_of(action: Action, rows: dict[Path, Dirty]) -> tuple[Dirty, ...]:

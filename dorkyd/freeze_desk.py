@@ -34,19 +34,21 @@ class FreezeDesk:
         if project.mode not in {Mode.TWO_WAY, Mode.PUSH}:
             what = f"{project.name} has mode {project.mode.value}, in which nothing leaves by itself"
             raise Refused(what, code="mode", hint="write without freezing it")
-        return self._of_engine(lambda: self.engine.freezing.freeze(name, holder, lease_s, limit_s))
+        return self._of_engine(lambda: self.engine.ready().freezing.freeze(name, holder, lease_s, limit_s))
 
     def renew(self, name: str) -> Freeze:
-        """As `FreezeControl.renew`."""
-        return self._of_engine(lambda: self.engine.renew_freeze(name))
+        """As `FreezeControl.renew`, also while the bucket may not be written: a pause, a halt or an outage ends no freeze whose
+        holder lives.
+        """
+        return self._of_engine(lambda: self._renewed(name))
 
     def release(self, name: str | None) -> Thawed:
         """As `FreezeControl.release`."""
         deadline = time.monotonic() + TOLD_S
         if name is None:
-            frozen = self._of_engine(lambda: self.engine.freezing.frozen)
+            frozen = self._of_engine(lambda: self.engine.ready().freezing.frozen)
             name = frozen.name if frozen is not None else None
-        let_go = lambda: self.engine.freezing.release(name)
+        let_go = lambda: self.engine.ready().freezing.release(name)
         while True:
             done = self._of_engine(let_go)
             if done is not None:
@@ -59,6 +61,13 @@ class FreezeDesk:
                     retry_after_s=RETRY_S,
                 )
             time.sleep(_TICK_S)
+
+    def _renewed(self, name: str) -> Freeze:
+        opened = self.engine.opened
+        if opened is None:
+            project = self.engine.project.name
+            raise Transient(f"the project {project} is being opened", code="not-open", retry_after_s=RETRY_S)
+        return opened.freezing.renew(name)
 
     def _of_engine(self, request: Callable[[], T]) -> T:
         try:

@@ -15,7 +15,7 @@ from dorkyd.engine import Engine
 from dorkyd.errors import Refused
 from dorkyd.manual_push import Pushes
 from dorkyd.manual_reading import changes, changes_of
-from dorkyd.manual_rows import MESSAGE, PUSH_LOST
+from dorkyd.manual_rows import MESSAGE, PULLING, PUSH_LOST
 from dorkyd.manual_staging import Stage, ask
 
 Wait = Callable[[Callable[[], tuple[int, int]], float | None], SyncResult]
@@ -80,13 +80,27 @@ class Manual:
         ask(self.engine, Stage(self.engine).check_mode)
         # First what others began: a pull in the middle of a push would bring half of it.
         self.pushes.settle()
-        return self.wait(self.engine.pull, timeout_s)
+        return self.wait(lambda: begin_pull(self.engine), timeout_s)
 
     # --- inside -------------------------------------------------------------------------------------------------
 
     def _told(self, paths: Sequence[Path]) -> list[ChangeItem]:
         with closing(schema.connect_readonly(self.engine.journal_file)) as conn:
             return changes_of(conn, paths)
+
+
+def begin_pull(engine: Engine) -> tuple[int, int]:
+    """Bring what the bucket holds, as mode pull does, until nothing is left to do; a restart goes on with it. Returns as
+    `Engine.look_again`. Raises as `ManualCycle.check_not_pushing` and `Engine.ready`. Engine thread.
+    """
+    engine.manual.check_not_pushing()
+    journal = engine.ready().journal
+    with journal.atomic():
+        journal.put(PULLING, "1")
+        journal.mark(journal.manual.behind())
+    seen = engine.look_again()
+    engine.manual.pull_ends_with(*seen)
+    return seen
 
 
 def status_of(engine: Engine) -> ManualStatus | None:
@@ -101,7 +115,7 @@ def status_of(engine: Engine) -> ManualStatus | None:
         behind=totals.behind,
         message=journal.get(MESSAGE) or "",
         pulling=engine.pulling,
-        pushing=engine.pushing,
+        pushing=engine.manual.pushing,
     )
 
 

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from dorkyd.artifacts import discard
 from dorkyd.asking import NOT_KEPT
 from dorkyd.commit_cache import CommitCache
 from dorkyd.commit_store import CommitStore, Standing
@@ -70,7 +71,7 @@ class Finishing:
                 _log.warning("verb=finish-push seq=%d outcome=%s", plan.seq, exc.code)
                 what = f"the push of {plan.device}, commit {plan.seq}, cannot be brought to its end: {exc}"
                 troubles[plan.commit] = (what, exc.hint)
-        self.engine.stuck_pushes = frozenset(troubles)
+        self.engine.manual.stuck = frozenset(troubles)
         if troubles:
             self.engine.warnings[UNFINISHED] = next(iter(troubles.values()))
         else:
@@ -121,9 +122,9 @@ class Finishing:
             folder=engine.folder,
             transfer=Transfer(bucket, engine.folder, engine.clock, engine.device),
             device=plan.device,
-            copies_safe=engine.copies_safe,
-            reserve=lambda: ask(engine, engine.receive),
-            drop=lambda staged: ask(engine, lambda: engine.discard(staged)),
+            copies_safe=self.copies_safe,
+            reserve=lambda: ask(engine, lambda: engine.ready().asking.receive()),  # noqa: PLW0108 - all of it on that thread
+            drop=lambda staged: ask(engine, lambda: discard(engine, staged)),
             stands=lambda: engine.clock.monotonic() < alone_until or bucket.head(plan.key) is not None,
         )
         carried: list[Carried] = []
@@ -136,7 +137,7 @@ class Finishing:
     def is_over(self, plan: Plan) -> bool:
         """If the log names all of it, its plan goes. False: not yet."""
         names = [name for name, _ in plan.batches()]
-        if ask(self.engine, lambda: any(self.engine.push_of(name) for name in names)):
+        if ask(self.engine, lambda: any(self.journal().batches.ours(name).committed for name in names)):
             return False
         self.forget(plan)
         return True
@@ -160,6 +161,12 @@ class Finishing:
         if bucket is None:
             raise Transient("the project is not open", code="not-open", retry_after_s=1)
         return bucket
+
+    @property
+    def copies_safe(self) -> bool:
+        """The store's server-side copies keep their conditions."""
+        opened = self.engine.opened
+        return opened is not None and opened.contact.copies_safe
 
     def store(self) -> CommitStore:
         """The commits in the bucket."""

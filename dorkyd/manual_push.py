@@ -94,11 +94,11 @@ class Pushes:
         """
         with self._alone():
             ask(self.engine, lambda: self._check(self.left.journal()))
-            self.engine.pushing = True
+            self.engine.manual.pushing = True
             try:
                 return self._push(message)
             finally:
-                self.engine.pushing = False
+                self.engine.manual.pushing = False
 
     def settle(self) -> None:
         """Carry out what is left of pushes, our own first. Raises nothing that will pass, or that status tells of anyway."""
@@ -151,7 +151,7 @@ class Pushes:
         clock = self.engine.clock
         began, tried = clock.monotonic(), -math.inf
         while store.is_under_way(commit.header):
-            now, stuck = clock.monotonic(), commit_id in self.engine.stuck_pushes
+            now, stuck = clock.monotonic(), commit_id in self.engine.manual.stuck
             if now > began + REST_S:
                 what = f"commit {commit.header.seq} is still being copied to the plain paths"
                 raise Transient(what, code="pushing", hint="try again", retry_after_s=5)
@@ -166,11 +166,25 @@ class Pushes:
     def _at_rest(self) -> None:
         """Read the news to their end, and let the engine look at all that they tell of."""
         deadline = self.engine.clock.monotonic() + REST_S
-        tries = ask(self.engine, self.engine.look_for_news)
-        while not ask(self.engine, lambda: self.engine.at_rest(tries)):
+        tries = ask(self.engine, self._look_for_news)
+        while not ask(self.engine, lambda: self._is_at_rest(tries)):
             if self.engine.clock.monotonic() > deadline:
                 raise Transient("there is still something to look at", code="busy", hint="try again", retry_after_s=5)
             self.tick()
+
+    def _look_for_news(self) -> int:
+        """Read the bucket's news now. Returns what `_is_at_rest` wants to be told. Engine thread."""
+        self.engine.ready()
+        self.engine.look_again(scan=False)
+        return self.engine.counters.bucket_tries
+
+    def _is_at_rest(self, tries: int) -> bool:
+        """The news were read since, and all that they told of was looked at. Raises why that cannot be, for now. Engine thread."""
+        if self.engine.counters.bucket_tries <= tries:
+            return False
+        o = self.engine.ready()
+        stuck = o.retries.stuck() | o.batches.incomplete()
+        return not (o.jobs.in_flight or o.remote.tells_more or o.remote.out_of_touch or o.journal.manual.unsure(stuck))
 
     def _newest(self, store: CommitStore) -> tuple[CommitId, Commit] | None:
         newest = store.newest()
@@ -182,7 +196,7 @@ class Pushes:
         text = pushes.encode(plan)
         opened = OpenPush(plan.commit, plan.seq, pushes.encode(plan, here=True).decode(), "begun")
         self.left.note(lambda journal: journal.manual.push_begins(opened))
-        sources = prepared.sources if self.engine.copies_safe else {}
+        sources = prepared.sources if self.left.copies_safe else {}
         body = lambda file: self._body(file, prepared.staged)
         committer = Committer(store, parent, sources, body, self.engine.clock.time_ns)
         try:
@@ -337,7 +351,7 @@ class Pushes:
         commit = new_commit(
             files.values(),
             parent=(parent[1].header.seq, parent[0]) if parent is not None else None,
-            author=engine.author,
+            author=engine.wiring.author,
             device=engine.device,
             time=_rfc3339(engine.clock.time_ns()),
             message=said,

@@ -113,7 +113,7 @@ class Stage:
 
     def check_free(self) -> None:
         """`Transient` (`pushing`) while a push works with what is staged."""
-        if self.engine.pushing:
+        if self.engine.manual.pushing:
             raise Transient("a push is under way", code="pushing", hint="try again when it is over", retry_after_s=1)
 
     def _sides(self, paths: Sequence[Path]) -> dict[Path, _Sides]:

@@ -59,6 +59,7 @@ from dorkyd.opening import retire
 from dorkyd.placing import BUSY
 from dorkyd.ports import Bucket, TellsIdentity, Throttle
 from dorkyd.reading import Reader
+from dorkyd.standing import Standing
 from dorkyd.tables.desk import TableDesk
 from dorkyd.tables.harvesting import Workroom
 from dorkyd.tables.looking import Tables
@@ -116,6 +117,7 @@ class ProjectRunner:
         self._engine = engine
         self._throttle = throttle
         self._publish = publish
+        self._standing = Standing(engine)
         self._decisions = Decisions(engine)
         self._artifacts = Artifacts.of(engine)
         self._team = TeamDesk(engine)
@@ -129,7 +131,7 @@ class ProjectRunner:
         self._committing = Committing(engine, lambda: self.sync(wait=True, timeout_s=SETTLE_S))
         self._pushes = Pushes(engine)
         self._manual = Manual(engine, self._pushes, self._wait_for, self._tell_now)
-        engine.finish_pushes = self._pushes.settle
+        engine.manual.finish = self._pushes.settle
         self._sidecar = Sidecar(engine, self._artifacts) if engine.project.convert else None
         self._sidecar_told = -1
         self._wake = threading.Event()
@@ -203,7 +205,7 @@ class ProjectRunner:
     @property
     def asked(self) -> bool:
         """The bucket answered for the first time, or there is a reason why not that status tells."""
-        return self._engine.met or self._status.state is not State.SYNCING
+        return self._standing.met or self._status.state is not State.SYNCING
 
     def _run(self) -> None:
         engine = self._engine
@@ -295,7 +297,7 @@ class ProjectRunner:
         """Nothing is left to do for now: both sides agree, unless some file could not be carried, is frozen, or waits for the
         rest of its batch.
         """
-        frozen, half = self._engine.frozen, self._engine.half_told
+        frozen, half = self._standing.frozen, self._standing.half_told
         if frozen is not None:
             return SyncResult(False, self._status.state, *frozen)
         if half is not None:
@@ -375,7 +377,8 @@ class ProjectRunner:
             ),
             identity=self._asked_as(now)[0],
             credentials_until=self._asked_as(now)[1],
-            manual=self._apart and dataclasses.replace(self._apart, pulling=engine.pulling, pushing=engine.pushing),
+            manual=self._apart
+            and dataclasses.replace(self._apart, pulling=engine.pulling, pushing=engine.manual.pushing),
         )
 
     def _asked_as(self, now: float) -> tuple[str, str | None]:
@@ -389,7 +392,7 @@ class ProjectRunner:
     def _cost(self, counts: RequestCounts, uptime_s: float) -> Cost:
         project = self._engine.project
         schedule = costs.Schedule(
-            project.poll_s, self._engine.list_every_s(), self._totals[0], project.push is not None
+            project.poll_s, self._standing.list_every_s(), self._totals[0], project.push is not None
         )
         scheme = project.bucket.partition(":")[0]
         return costs.estimate(counts, uptime_s, schedule, scheme=scheme, own_endpoint=project.endpoint_url is not None)
@@ -402,9 +405,9 @@ class ProjectRunner:
             return State.PAUSED, "", f"dorkyctl resume {engine.project.name}"
         if engine.trouble is not None:
             return engine.trouble.state, engine.trouble.detail, engine.trouble.hint
-        if engine.frozen is not None:
-            return State.SYNCING, *engine.frozen
-        half = engine.half_told
+        frozen, half = self._standing.frozen, self._standing.half_told
+        if frozen is not None:
+            return State.SYNCING, *frozen
         if half is not None:
             return State.SYNCING, half, ""
         if engine.counters.listings_done and engine.quiescent():
@@ -429,13 +432,13 @@ class ProjectRunner:
         now = engine.clock.monotonic()
         if now >= self._backlog_due or not journal.dirty(1):
             begun = time.perf_counter()
-            self._backlog = journal.backlog(engine.stuck())
+            self._backlog = journal.backlog(self._standing.stuck)
             # Counting a long backlog in every cycle would take longer than working it off.
             self._backlog_due = now + _BACKLOG_SHARE * (time.perf_counter() - begun)
         else:
             self._recount = min(self._recount, self._backlog_due)
         upload, download = self._backlog
-        deletes = engine.waiting
+        deletes = self._standing.deletions
         deletes += [job.action for job in under_way if isinstance(job.action, DeleteLocal | DeleteRemote)]
         down = (Download, Fetch, KeepBoth, MoveLocal)
         moving = sum(job.bytes for job in under_way)
@@ -557,10 +560,10 @@ class ProjectRunner:
 
     def why(self, path: str) -> Why:
         """As `ProjectControl.why`."""
-        waits = self._engine.waits_for_batch(Path(path)) or ""
+        waits = self._standing.waits_for_batch(Path(path)) or ""
         keyring = self._engine.keyring
         covers = (lambda _path: False) if keyring is None else keyring.covers
-        return self._reader().why(path, self._engine.rules(), self._next_tries(), stopped=waits, covers=covers)
+        return self._reader().why(path, self._engine.rules(), self._standing.next_tries(), stopped=waits, covers=covers)
 
     def check_ignore(self, paths: Sequence[str]) -> Sequence[IgnoreItem]:
         """As `ProjectControl.check_ignore`."""
@@ -573,7 +576,7 @@ class ProjectRunner:
 
     def problems(self) -> Sequence[ProblemItem]:
         """As `ProjectControl.problems`."""
-        return self._reader().problems(self._next_tries())
+        return self._reader().problems(self._standing.next_tries())
 
     def log(self, after: int, limit: int, wanted: Filter = EVERYTHING) -> Sequence[LogItem]:
         """As `ProjectControl.log`."""
@@ -634,9 +637,6 @@ class ProjectRunner:
     def _reader(self) -> Reader:
         """Raises why nobody can tell what there is, while the journal is not open."""
         return Reader(self._engine.open_journal(), self._engine.project, self._engine.device)
-
-    def _next_tries(self) -> dict[Path, float]:
-        return self._engine.next_tries()
 
     def _ask(self, request: Callable[[], object]) -> object:
         """Have the engine's thread do it, and answer with what came of it."""

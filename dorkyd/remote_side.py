@@ -427,6 +427,11 @@ class RemoteSide:
     # --- the listing --------------------------------------------------------------------------------------------
 
     @property
+    def tells_more(self) -> bool:
+        """There is more to be asked of the bucket: the rest of the log or of a listing, or what an entry passed over told."""
+        return self.listing or self.unsure or self.reading
+
+    @property
     def listing(self) -> bool:
         """A full listing is under way."""
         return self._listing is not None

@@ -39,6 +39,7 @@ from dorkyd.news import Bytes
 from dorkyd.ports import Bucket, Folder, Marks
 from dorkyd.restoring import Restoring
 from dorkyd.undoing import Undoing
+from dorkyd.wiring import Wiring
 
 
 class Kill(BaseException):
@@ -283,25 +284,24 @@ class Device:
     def _engine(self) -> Engine:
         engine = self._new_engine()
         self.pushes = Pushes(engine, tick=lambda: self.step(0.5), at_once=1)
-        engine.finish_pushes = self.pushes.settle
+        engine.manual.finish = self.pushes.settle
         self.stage = Stage(engine)
         return engine
 
     def _new_engine(self) -> Engine:
-        return InlineEngine(
+        wiring = Wiring(
             project=self.project,
             folder=self._trapped(self.wrap(LocalFolder(str(self.root), time_ns=self.clock.later_ns)), FOLDER_EFFECTS),  # type: ignore[arg-type]
             open_bucket=lambda _known: self._trapped(self.make_bucket(), BUCKET_EFFECTS),  # type: ignore[arg-type,return-value]
-            journals=self.journals,
             clock=self.clock,
             pool=self.pool,
             device=self.name,
             author=f"{self.name}'s owner",
             make_watcher=lambda _skip: self._watcher(),
             key_home=self.key_home,
-            at_once=1,
             paging=self.paging,
         )
+        return InlineEngine(wiring, self.journals, at_once=1)
 
     def _watcher(self) -> FakeWatcher | None:
         if not self.watching:
@@ -340,7 +340,7 @@ class Device:
             if self.engine.held is not None:
                 return
             done = self.engine.counters
-            opened = self.engine._open
+            opened = self.engine.opened
             # Sessions that nothing wants are given up one a cycle, which nobody waits for but a test that counts them.
             idle = self.engine.quiescent() and opened is not None and not opened.giving_up.next((), self.clock.now)
             if idle and done.scans >= scan and done.listings_done >= listing:
@@ -350,7 +350,7 @@ class Device:
 
     def modes(self) -> dict[str, int]:
         """Permission bits of every file outside `.dorky`."""
-        return {path: (self.root / path).stat().st_mode & 0o777 for path in self.tree()}
+        return {path: os.stat(f"{self.root}/{path}").st_mode & 0o777 for path, _ in self._walk()}
 
     def _dirty(self) -> object:
         return self.engine.journal and self.engine.journal.dirty(10)
@@ -376,9 +376,9 @@ class Device:
     @property
     def keyring(self) -> Keyring:
         """Of a device that was made with `keys`."""
-        assert self.engine._open is not None
-        assert self.engine._open.keyring is not None
-        return self.engine._open.keyring
+        assert self.engine.opened is not None
+        assert self.engine.opened.keyring is not None
+        return self.engine.opened.keyring
 
     @property
     def decisions(self) -> Decisions:
@@ -419,13 +419,16 @@ class Device:
         return dict(self._walk())
 
     def _walk(self) -> Iterator[tuple[str, str]]:
-        for folder, folders, files in os.walk(self.root):
+        # Strings throughout: this is done all the time, and objects for paths take most of what it takes then.
+        above = len(f"{self.root}/")
+        for folder, folders, files in os.walk(str(self.root)):
             folders[:] = sorted(f for f in folders if f != ".dorky")
             for file in sorted(files):
-                full = Path(folder) / file
-                if not full.is_file():
+                full = f"{folder}/{file}"
+                if not os.path.isfile(full):
                     continue  # opening a FIFO would wait for ever
-                yield str(full.relative_to(self.root)), full.read_text(errors="replace")
+                with open(full, errors="replace") as reading:
+                    yield full[above:], reading.read()
 
     def problems(self) -> dict[str, str]:
         assert self.engine.journal is not None

@@ -64,6 +64,10 @@ ENGINE = [
     ),
     *(
         "engine",
+        "wiring",
+        "in_force",
+        "manual_cycle",
+        "standing",
         "collecting",
         "giving_up",
         "secrecy",
@@ -112,7 +116,10 @@ MAY_IMPORT: dict[str, list[str]] = {
     "sealing": [*PORTS, "keys", "keyring", "codecs", "buckets.wrapped"],
     "team": [*PORTS, *STORES, "engine", "keyring", "news"],
     # First contact with a bucket was taken out of the engine, and proves its conditions.
-    **{name: [*PORTS, *STORES, *KEYS, *ENGINE, "news", "ahead", "buckets.probe"] for name in ("engine", "contact")},
+    **{
+        name: [*PORTS, *STORES, *KEYS, *ENGINE, "news", "ahead", "buckets.probe"]
+        for name in ("engine", "wiring", "contact")
+    },
     # It looks for the layer of a bucket that keeps versions.
     "contents": [*PORTS, *STORES, *KEYS, *ENGINE, "bucket_trash", "buckets.probe"],
     "auditing": [*PORTS, *STORES, *KEYS, *ENGINE, "news", "compaction"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path as FilePath
 
 import pytest
@@ -114,7 +115,7 @@ def _hearing(tmp_path: FilePath, **settings: object) -> tuple[World, Device, Dev
     a, b = world.device("a"), world.device("b", poll_s=3600.0, list_every_s=86_400.0, **settings)
     heard = queue()
     heard.start = lambda wake: None  # type: ignore[method-assign]  # the test hands messages over
-    b.engine.make_push = lambda: heard
+    b.engine.wiring = replace(b.engine.wiring, make_push=lambda: heard)
     world.begin({"f": "0"})
     return world, a, b, heard
 

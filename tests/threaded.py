@@ -24,6 +24,7 @@ from dorkyd.pool import TransferPool
 from dorkyd.ports import Bucket
 from dorkyd.project import ProjectRunner
 from dorkyd.watcher import OsWatcher
+from dorkyd.wiring import Wiring
 from tests.daemons import DEADLINE_S, folder_tree
 
 
@@ -40,17 +41,17 @@ class ThreadedDevice:
             **{"name": "p", "path": str(self.root), "bucket": "mem://", "poll_s": 0.3, "settle_s": 0.2, **settings}
         )
         limits = Limits(Pair(), Pair())
-        self.engine = Engine(
+        wiring = Wiring(
             project=project,
             folder=LocalFolder(project.path),
             open_bucket=lambda _known: Retrying(Limited(open_bucket(project), limits), Patience()),
-            journals=self.journals,
             clock=SystemClock(),
             pool=self.pool.lane(),
             device=name,
             make_watcher=lambda skip: OsWatcher(project.path, skip=skip, wake=lambda: self.engine.wake()),  # noqa: PLW0108
             random=random.random,
         )
+        self.engine = Engine(wiring, self.journals)
         self.runner = ProjectRunner(self.engine, lambda _status: None, limits)
 
     def start(self) -> None:

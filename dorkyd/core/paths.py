@@ -160,6 +160,11 @@ def _fault(text: str) -> tuple[str, str, str] | None:
         return None
     if not text:
         return "bad-path", "the path is empty", ""
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError:
+        # Before all else: what tells of another fault would quote it.
+        return "bad-name", "the name is not valid UTF-8, so it cannot be a key", "rename it to UTF-8"
     if "\0" in text:
         return "bad-path", "the path holds a NUL character, which no file system can hold", ""
     if text[0] == "/":
@@ -171,10 +176,6 @@ def _fault(text: str) -> tuple[str, str, str] | None:
             return "bad-path", f"the path has {what}", ""
         if is_reserved(component):
             return "reserved-name", f"`{component}` is reserved and never synced", "rename it to sync it"
-    try:
-        size = len(text.encode())
-    except UnicodeEncodeError:
-        return "bad-name", "the name is not valid UTF-8, so it cannot be a key", "rename it to UTF-8"
     # Short texts cannot hold a long component: the usual path costs one encoding.
     if size > NAME_BYTES and any(len(component.encode()) > NAME_BYTES for component in components):
         return "name-too-long", f"a name is over {NAME_BYTES} bytes", "shorten it"

@@ -130,7 +130,7 @@ UNREACHED: dict[Site, str] = {
     ("os.unlink", "api.tcp.token_in"): _TCP,
     ("os.unlink", "daemon._write_daemon_file"): "only what a process that died there left",
     ("folder.unstage", "transfer.Transfer._receive"): _RACE,
-    ("sql COMMIT", "asking.Asking.check_free"): _NEW,
+    ("sql COMMIT", "asking.Asking._check_free"): _NEW,
     ("sql COMMIT", "asking.Asking.discard"): _NEW,
     ("sql COMMIT", "asking.Asking.at_start"): _NEW,
     ("folder.unstage", "asking.Asking.discard"): _NEW,

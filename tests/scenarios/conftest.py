@@ -10,6 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from tests import journals
+
+
+@pytest.fixture(autouse=True)
+def _copied_journals(monkeypatch: pytest.MonkeyPatch) -> None:
+    journals.copied(monkeypatch)
+
 
 @pytest.fixture
 def quick_path() -> Iterator[Path]:

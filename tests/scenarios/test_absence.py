@@ -11,9 +11,12 @@ import pytest
 from dorkyd.buckets.memory import Fault, MemoryBucket
 from dorkyd.core import model
 from dorkyd.core.report import State
+from dorkyd.engine import Engine
 from dorkyd.errors import Stale, Transient
 from dorkyd.folder import LocalFolder
+from dorkyd.manual_finishing import Finishing
 from dorkyd.ports import ABSENT, Bucket, Entry, Identity, Known, Observation
+from dorkyd.standing import Standing
 from tests.devices import Device, InlineEngine, Kill, World, trap_commits
 
 
@@ -244,23 +247,36 @@ class Closed(InlineEngine):
 
     closing = False
 
-    @property
-    def _open(self) -> object:
+    @property  # type: ignore[override]
+    def opened(self) -> object:
         found = self.__dict__["opened"]
         if self.closing:
             self.__dict__["opened"] = None
         return found
 
-    @_open.setter
-    def _open(self, opened: object) -> None:
+    @opened.setter
+    def opened(self, opened: object) -> None:
         self.__dict__["opened"] = opened
 
 
-@pytest.mark.parametrize(
-    "name", ["met", "trouble", "journal", "bucket", "keyring", "copies_safe", "list_every_s", "next_tries"]
-)
+ASKED: dict[str, Callable[[Engine], object]] = {
+    "met": lambda engine: Standing(engine).met,
+    "trouble": lambda engine: engine.trouble,
+    "journal": lambda engine: engine.journal,
+    "bucket": lambda engine: engine.bucket,
+    "keyring": lambda engine: engine.keyring,
+    "rules": lambda engine: engine.rules(),
+    "copies_safe": lambda engine: Finishing(engine).copies_safe,
+    "list_every_s": lambda engine: Standing(engine).list_every_s(),
+    "next_tries": lambda engine: Standing(engine).next_tries(),
+    "waits_for_batch": lambda engine: Standing(engine).waits_for_batch(model.Path("f")),
+}
+"""What any thread may ask."""
+
+
+@pytest.mark.parametrize("ask", ASKED.values(), ids=ASKED)
 def test_another_thread_asks_an_engine_that_is_being_closed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ask: Callable[[Engine], object]
 ) -> None:
     """The daemon's own thread does so while it starts: it would end with all projects."""
     monkeypatch.setattr("tests.devices.InlineEngine", Closed)
@@ -268,6 +284,5 @@ def test_another_thread_asks_an_engine_that_is_being_closed(
     engine.run_due(0.0)
     assert isinstance(engine, Closed)
     engine.closing = True
-    found = getattr(engine, name)
-    if callable(found):
-        found()
+    ask(engine)
+    assert engine.opened is None

@@ -43,7 +43,7 @@ def storing(device: Device, path: str, text: str, replaces: Version | None, *, s
     """A body that came in, in memory or in staging."""
     data, name = text.encode(), device.clock.random_id()
     if staged:
-        name = device.engine.receive()
+        name = device.engine.ready().asking.receive()
         with device.engine.folder.stage(name) as out:
             out.write(data)
     digest = metadata.sha256(hashlib.sha256(data).hexdigest())
@@ -53,7 +53,7 @@ def storing(device: Device, path: str, text: str, replaces: Version | None, *, s
 
 def ask(device: Device, asked: Asked) -> Future[object]:
     """Begin, and go on until there is an answer."""
-    answer = device.engine.ask(asked)
+    answer = device.engine.ready().asking.ask(asked)
     for _ in range(STEPS):
         if answer.done():
             break
@@ -273,16 +273,16 @@ def test_what_may_not_be_stored(world: World) -> None:
     one, _ = world.begin({"f": "1", "d/x": "2"})
     for path in ("f/below", "d"):
         with pytest.raises(Refused, match="cannot be stored"):
-            one.engine.ask(storing(one, path, "x", None))
+            one.engine.ready().asking.ask(storing(one, path, "x", None))
     first = storing(one, "g", "1", None)
-    one.engine.ask(first)
+    one.engine.ready().asking.ask(first)
     with pytest.raises(Stale) as busy:
-        one.engine.ask(storing(one, "g", "2", None))
+        one.engine.ready().asking.ask(storing(one, "g", "2", None))
     assert busy.value.code == "busy-path"
     one.settle()
     one.engine.pause(one.clock.time_ns() + 10**12)
     with pytest.raises(Refused) as paused:
-        one.engine.ask(storing(one, "h", "x", None))
+        one.engine.ready().asking.ask(storing(one, "h", "x", None))
     assert paused.value.code == "paused"
 
 
@@ -292,16 +292,16 @@ def test_a_mode_that_only_reads(world: World) -> None:
     reader = world.device("C", mode=Mode.PULL)
     reader.settle()
     with pytest.raises(Refused) as refused:
-        reader.engine.ask(storing(reader, "g", "x", None))
+        reader.engine.ready().asking.ask(storing(reader, "g", "x", None))
     assert refused.value.code == "mode"
 
 
 def test_a_project_that_is_closed_while_it_works(world: World) -> None:
     """Whoever waits is told; what was sent is found at the next start."""
     one, _ = world.begin({})
-    answer = one.engine.ask(storing(one, "g", "x", None))
+    answer = one.engine.ready().asking.ask(storing(one, "g", "x", None))
     one.engine.run_due(one.clock.monotonic())
-    never = one.engine.ask(storing(one, "h", "x", None))
+    never = one.engine.ready().asking.ask(storing(one, "h", "x", None))
     one.engine.close()
     assert isinstance(never.exception(), Transient)
     assert isinstance(answer.exception(), Transient)
@@ -375,7 +375,7 @@ def test_a_full_disk_gets_no_half_of_what_was_stored(quick_path: FilePath) -> No
 def test_the_power_goes_after_the_answer(quick_path: FilePath, staged: bool) -> None:
     """What is recorded as staged is on the disk: a file never becomes what a power cut left of a body."""
     world, one, disk = on_a_disk(quick_path)
-    answer = one.engine.ask(storing(one, "f", "new text", version_of(world, "f"), staged=staged))
+    answer = one.engine.ready().asking.ask(storing(one, "f", "new text", version_of(world, "f"), staged=staged))
     one.engine.run_due(one.clock.monotonic())
     one.pool.run_all()
     one.engine.collect()

@@ -16,6 +16,7 @@ from dorkyd.core.batches import OPEN_S, WAIT_S
 from dorkyd.core.logbook import ENTRY_CHANGES
 from dorkyd.core.model import Path, Version
 from dorkyd.errors import Refused, Stale, Transient
+from dorkyd.standing import Standing
 from tests.devices import Device, Kill, World, trap_commits
 from tests.scenarios.test_artifacts import ask, no_leftovers, storing, version_of
 
@@ -61,7 +62,7 @@ def put(world: World, device: Device, batch: str, path: str, text: str) -> None:
 
 def write(world: World, device: Device, files: dict[str, str] | None = None) -> str:
     """Store the members of a batch, and do not complete it."""
-    batch = device.engine.begin_batch()
+    batch = device.engine.ready().batches.begin()
     for path, text in (files or {path: NEW[path] for path in MEMBERS}).items():
         put(world, device, batch, path, text)
     return batch
@@ -70,7 +71,7 @@ def write(world: World, device: Device, files: dict[str, str] | None = None) -> 
 def publish(device: Device, batch: str) -> None:
     """Complete it, and go on until it is told of."""
     for _ in range(20):
-        if device.engine.commit_batch(batch):
+        if device.engine.ready().asking.commit_batch(batch):
             return
         device.step(0.1)
     raise AssertionError("it was never told of")
@@ -170,13 +171,13 @@ def test_a_batch_that_is_being_put_together_is_told_of(world: World) -> None:
         f"3 files of an atomic batch by A that is not complete: it is being put together since {began},"
         f" and given up at {at(one.clock.wall_ns, WAIT_S)}"
     )
-    assert two.engine.waits_for_batch(Path("d/a")) == theirs
-    assert two.engine.waits_for_batch(Path("other")) is None
+    assert Standing(two.engine).waits_for_batch(Path("d/a")) == theirs
+    assert Standing(two.engine).waits_for_batch(Path("other")) is None
     publish(one, batch)
     world.settle()
     for device in (one, two):
         assert "batch-open" not in device.engine.warnings
-    assert two.engine.waits_for_batch(Path("d/a")) is None
+    assert Standing(two.engine).waits_for_batch(Path("d/a")) is None
 
 
 def at(now_ns: int, later_s: float = 0) -> str:
@@ -312,10 +313,10 @@ def test_completed_twice(world: World) -> None:
     one = world.devices[0]
     batch = write(world, one)
     publish(one, batch)
-    assert one.engine.commit_batch(batch)
+    assert one.engine.ready().asking.commit_batch(batch)
     one.restart()
     one.settle()
-    assert one.engine.commit_batch(batch)
+    assert one.engine.ready().asking.commit_batch(batch)
 
 
 def test_what_is_refused(world: World) -> None:
@@ -326,14 +327,14 @@ def test_what_is_refused(world: World) -> None:
             one.clock.advance(OPEN_S + 1)
             one.step(0.1)
         with pytest.raises(Refused) as refused:
-            one.engine.commit_batch(batch)
+            one.engine.ready().asking.commit_batch(batch)
         assert refused.value.code == "no-such-batch"
         with pytest.raises(Refused):
-            one.engine.ask(replace(storing(one, "n", "x", None), batch=batch))
-    batch = one.engine.begin_batch()
-    one.engine.ask(replace(storing(one, "m", "x", None), batch=batch))
+            one.engine.ready().asking.ask(replace(storing(one, "n", "x", None), batch=batch))
+    batch = one.engine.ready().batches.begin()
+    one.engine.ready().asking.ask(replace(storing(one, "m", "x", None), batch=batch))
     with pytest.raises(Stale) as busy:
-        one.engine.commit_batch(batch)
+        one.engine.ready().asking.commit_batch(batch)
     assert busy.value.code == "busy-batch"
     assert ENTRY_CHANGES == 500
 

@@ -61,8 +61,8 @@ def _begin(share: Share) -> tuple[Device, Device]:
 def _pass(device: Device, cycles: int = 40) -> None:
     """Time passes, and the folder is scanned again and again; the bucket is listed when that is due."""
     for _ in range(cycles):
-        if device.engine._open is not None:
-            device.engine._open.local.scan_due = device.clock.monotonic()
+        if device.engine.opened is not None:
+            device.engine.opened.local.scan_due = device.clock.monotonic()
         device.step(1)
 
 

@@ -10,6 +10,8 @@ import pytest
 from dorkyd import remote_side
 from dorkyd.core.settings import Mode
 from dorkyd.errors import Refused, Transient
+from dorkyd.manual import begin_pull
+from dorkyd.standing import Standing
 from tests.devices import Device, World
 from tests.scenarios.test_batches import NEW, OLD, make, publish, write
 from tests.scenarios.test_freezing import freeze, release
@@ -52,7 +54,7 @@ def test_a_release_of_a_single_change(world: World, change: Callable[[Device], N
         two.step(0.5)
     assert two.tree() == one.tree()
     assert two.modes() == one.modes()
-    assert not one.engine._open.contact.untold
+    assert not one.engine.opened.contact.untold
 
 
 def test_an_edit_of_a_member_that_waits(quick_path: FilePath) -> None:
@@ -62,7 +64,7 @@ def test_an_edit_of_a_member_that_waits(quick_path: FilePath) -> None:
     two.settle()
     write(world, one)
     two.settle()
-    assert two.engine.half_here
+    assert Standing(two.engine).half_here
     two.write("d/a", "mine")
     two.settle()
     assert "mine" in world.objects().values()
@@ -74,12 +76,12 @@ def test_a_push_reads_all_the_news(quick_path: FilePath, monkeypatch: pytest.Mon
     world, (b, a) = team(quick_path, {"f": "1"}, "a")
     c = world.device("c", mode=Mode.MANUAL, ignore=("n*",))
     c.engine.run_due(c.clock.monotonic())
-    c.engine.pull()
+    begin_pull(c.engine)
     c.settle()
     for number in range(3):
         b.write(f"n{number}", "x")
         b.settle()
-    a.engine.pull()
+    begin_pull(a.engine)
     a.settle()
     a.write("g", "a's")
     a.stage.stage(["g"])
@@ -123,10 +125,10 @@ def test_a_push_beside_half_a_batch(quick_path: FilePath) -> None:
     world = make(quick_path, "A", "B")
     b, a = world.devices[0], world.device("C", mode=Mode.MANUAL)
     a.settle()
-    a.engine.pull()
+    begin_pull(a.engine)
     a.settle()
     batch = write(world, b, {"d/a": "a2", "d/b": "b2"})
-    a.engine.pull()
+    begin_pull(a.engine)
     a.settle()
     assert a.tree() == OLD
     a.write("mine", "m")
@@ -134,7 +136,7 @@ def test_a_push_beside_half_a_batch(quick_path: FilePath) -> None:
     with pytest.raises(Transient, match="atomic batch"):
         a.pushes.push("half")
     publish(b, batch)
-    a.engine.pull()
+    begin_pull(a.engine)
     a.settle()
     a.pushes.push("whole")
     assert commits(world)[-1] == {**OLD, "d/a": "a2", "d/b": "b2", "mine": "m"}

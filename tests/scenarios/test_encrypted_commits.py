@@ -18,6 +18,7 @@ from dorkyd.core.lockfile import encode_lock, lock_of
 from dorkyd.core.model import Path
 from dorkyd.core.settings import Mode
 from dorkyd.errors import Blocked, Unsupported
+from dorkyd.manual import begin_pull
 from tests.bucketreader import untold, view
 from tests.devices import Device, Kill, World
 from tests.scenarios.test_encryption import SECRET, founded, joined, meta
@@ -285,7 +286,7 @@ def test_a_push_of_a_secret_under_another_name_is_encrypted(world: World) -> Non
     ann.write(".env", SECRET)
     ann.settle()
     bob.settle()
-    bob.engine.pull()
+    begin_pull(bob.engine)
     bob.settle()
     (bob.root / ".env").rename(bob.root / "notes.txt")
     bob.look()

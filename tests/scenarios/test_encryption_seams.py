@@ -332,7 +332,7 @@ def test_what_waits_since_nobody_knows_what_is_covered_is_no_secret_for_that(wor
     bob.settle()
     ann.keyring.add(members.member_of("bob", share(bob)))
     bob.restart()
-    bob.engine.pinned = lambda: "0" * 40
+    bob.engine.wiring = replace(bob.engine.wiring, pinned=lambda: "0" * 40)
     bob.write("plain.txt", "nobody's secret\n")
     bob.settle()
     assert bob.problems() == {"plain.txt": "key-list"}

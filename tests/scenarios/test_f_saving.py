@@ -209,7 +209,7 @@ def test_what_came_from_the_bucket_need_not_be_quiet(tmp_path: Path, *, early: b
         a.step(0.1)
     a.watchers[-1].saw("f")
     if early:
-        a.engine._open.local.drain(a.clock.now)  # type: ignore[union-attr]
+        a.engine.opened.local.drain(a.clock.now)  # type: ignore[union-attr]
     for _ in range(10):
         a.step(0.1)
     assert a.engine.quiescent()

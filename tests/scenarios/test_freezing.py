@@ -15,7 +15,9 @@ from dorkyd.core.batches import OPEN_S, WAIT_S
 from dorkyd.core.model import Path
 from dorkyd.core.report import Thawed
 from dorkyd.errors import Refused, Transient
+from dorkyd.freeze_desk import FreezeDesk
 from dorkyd.local_side import LocalSide
+from dorkyd.standing import Standing
 from tests.devices import Device, Kill, World, trap_commits
 from tests.scenarios.test_artifacts import ask, no_leftovers, version_of
 from tests.scenarios.test_batches import MEMBERS, NEW, OLD, make, steps, whole
@@ -32,13 +34,13 @@ def world(quick_path: FilePath) -> World:
 
 def freeze(device: Device, *, lease_s: float = 30.0, limit_s: float = 3600.0) -> None:
     """A job begins."""
-    device.engine.freezing.freeze("job", "a job", lease_s, limit_s)
+    device.engine.ready().freezing.freeze("job", "a job", lease_s, limit_s)
 
 
 def release(device: Device) -> Thawed:
     """It is done; go on until all of it is told of."""
     for _ in range(100):
-        done = device.engine.freezing.release("job")
+        done = device.engine.ready().freezing.release("job")
         if done is not None:
             return done
         device.step(0.5)
@@ -56,7 +58,7 @@ def quiet(world: World, device: Device, seconds: float = 20.0) -> None:
     before = world.objects()
     device.look()
     for _ in steps(device, seconds, 5):
-        device.engine.freezing.renew("job")
+        device.engine.ready().freezing.renew("job")
         assert world.objects() == before
 
 
@@ -74,7 +76,7 @@ def test_all_of_it_together(world: World) -> None:
         whole(two)
     assert whole(two)
     assert no_leftovers(one, two)
-    assert one.engine.frozen is None
+    assert Standing(one.engine).frozen is None
 
 
 def test_what_was_written_last_is_of_it(world: World) -> None:
@@ -127,7 +129,7 @@ def test_the_holder_died(world: World) -> None:
     world.settle()
     assert whole(two)
     with pytest.raises(Refused, match="over"):
-        one.engine.freezing.renew("job")
+        one.engine.ready().freezing.renew("job")
 
 
 def test_it_lasts_no_longer_than_it_may(world: World) -> None:
@@ -187,7 +189,7 @@ def test_a_freeze_that_another_version_wrote(world: World) -> None:
     world.settle()
     assert whole(two)
     with pytest.raises(Refused, match="over"):
-        one.engine.renew_freeze("job")
+        FreezeDesk(one.engine).renew("job")
 
 
 @pytest.mark.parametrize("after", [False, True])
@@ -254,9 +256,9 @@ def test_clients_are_refused(world: World) -> None:
     with pytest.raises(Refused, match="frozen by a job"):
         ask(one, Remove(Path("other"), version_of(world, "other")))
     with pytest.raises(Refused, match="frozen by a job"):
-        one.engine.freezing.freeze("second", "another job", 30, 60)
+        one.engine.ready().freezing.freeze("second", "another job", 30, 60)
     with pytest.raises(Refused, match="lease"):
-        one.engine.freezing.freeze("job2", "another job", 0.1, 60)
+        one.engine.ready().freezing.freeze("job2", "another job", 0.1, 60)
     release(one)
     assert ask(one, Remove(Path("other"), version_of(world, "other"))).exception() is None
 
@@ -292,7 +294,7 @@ def test_the_bucket_is_away_for_longer_than_the_lease(world: World) -> None:
     offline(world, gone=True)
     one.look()
     for _ in steps(one, 60, 5):
-        one.engine.renew_freeze("job")
+        FreezeDesk(one.engine).renew("job")
     assert one.engine.trouble is not None
     offline(world, gone=False)
     one.look()
@@ -310,7 +312,7 @@ def test_paused_for_longer_than_the_lease(world: World) -> None:
     write(one)
     one.engine.pause(one.clock.time_ns() + int(60e9))
     for _ in steps(one, 50, 5):
-        one.engine.renew_freeze("job")
+        FreezeDesk(one.engine).renew("job")
     one.engine.pause(0)
     one.look()
     for _ in steps(one, 5, 1):
@@ -331,7 +333,7 @@ def test_the_engine_is_busy_for_longer_than_the_lease(world: World, monkeypatch:
     def long(local: LocalSide, tree: Path | None, now: float) -> object:
         for _ in range(4):
             one.clock.advance(5)
-            said.append(one.engine.call(lambda: one.engine.renew_freeze("job")))
+            said.append(one.engine.call(lambda: FreezeDesk(one.engine).renew("job")))
         return scan(local, tree, now)
 
     monkeypatch.setattr(LocalSide, "scan", long)
@@ -342,7 +344,7 @@ def test_the_engine_is_busy_for_longer_than_the_lease(world: World, monkeypatch:
     for _ in steps(one, 5, 1):
         assert world.objects() == OLD
     assert [each.exception() for each in said] == [None] * len(said)
-    assert one.engine.freezing.frozen is not None
+    assert one.engine.ready().freezing.frozen is not None
 
 
 def test_a_batch_that_took_too_long_is_told_of_all_the_same(world: World) -> None:
@@ -355,10 +357,10 @@ def test_a_batch_that_took_too_long_is_told_of_all_the_same(world: World) -> Non
     cut = [True]
     fault = Fault(Transient("connection reset"), "before")
     world.faults = lambda who, what, key: fault if cut[0] and (who, what, key) == ("A", "PUT", "d/c") else None
-    one.engine.freezing.release("job")
+    one.engine.ready().freezing.release("job")
     for _ in steps(one, 30, 1):
         pass
-    [(began, _)] = one.engine._open.batches._open.values()  # type: ignore[union-attr]
+    [(began, _)] = one.engine.opened.batches._open.values()  # type: ignore[union-attr]
     cut[0] = False
     one.step(began + OPEN_S - 0.1 - one.clock.monotonic())  # it is looked at
     one.step(0.2)  # given up, and sent
@@ -385,11 +387,11 @@ def test_many_batches_on_a_slow_line(world: World, monkeypatch: pytest.MonkeyPat
         one.write(path, text)
     one.look()
     one.step(0.5)
-    one.engine.freezing.release("job")
+    one.engine.ready().freezing.release("job")
     for _ in steps(one, 3, 0.5):
         pass
     for _ in steps(one, OPEN_S * 3, OPEN_S / 3):
-        if (done := one.engine.freezing.release("job")) is not None:
+        if (done := one.engine.ready().freezing.release("job")) is not None:
             break
     assert done is not None
     rows = [one.journal.batches.members(batch) for batch in done.batches]
@@ -405,20 +407,20 @@ def test_the_next_job_does_not_hold_back_what_the_last_one_wrote(world: World) -
     write(one)
     one.look()
     one.step(1)
-    one.engine.freezing.release("job")
+    one.engine.ready().freezing.release("job")
     refused = 0
     for _ in range(100):
         try:
-            one.engine.freezing.freeze("second", "another job", 30, 60)
+            one.engine.ready().freezing.freeze("second", "another job", 30, 60)
             break
         except Refused as exc:
             refused += exc.code == "frozen"
             one.step(0.1)
     assert refused
-    assert one.engine.freezing.frozen is not None
+    assert one.engine.ready().freezing.frozen is not None
     for _ in steps(one, 5):
-        one.engine.renew_freeze("second")
-    assert one.engine.freezing.release("job") is not None
+        FreezeDesk(one.engine).renew("second")
+    assert one.engine.ready().freezing.release("job") is not None
     two.settle()
     assert whole(two)
 

@@ -11,6 +11,7 @@ from dorkyd.buckets.memory import Fault
 from dorkyd.core.paths import parse_conflict
 from dorkyd.errors import Stale, Transient
 from dorkyd.ports import Bucket
+from dorkyd.standing import Standing
 from tests.devices import Device, World
 
 
@@ -342,9 +343,9 @@ def test_nothing_steps_aside_for_our_own_put_that_lands_late(world: World) -> No
     one.look()
     for _ in range(20):
         one.step(0.1)
-        if one.engine.waiting:
+        if Standing(one.engine).deletions:
             break
-    assert [action.path for action in one.engine.waiting] == ["d"]
+    assert [action.path for action in Standing(one.engine).deletions] == ["d"]
     land()
     world.settle()
     world.all_hold({"d/b": "2", "stays": "s"})

@@ -223,7 +223,7 @@ def test_a_file_that_changes_while_it_is_read_proves_nothing(tmp_path: Path) -> 
     b.settle()
     local = b.engine.folder.observe(SyncPath("f"), None)
     b.write("f", "new")
-    side = b.engine._open.local  # type: ignore[union-attr]
+    side = b.engine.opened.local  # type: ignore[union-attr]
     assert not side.has_md5(SyncPath("f"), local, "22af645d1859cb5ca6da0c484f1f37ea")  # type: ignore[arg-type]
 
 

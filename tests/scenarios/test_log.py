@@ -23,7 +23,7 @@ def _away(tmp_path: Path) -> tuple[Months, Device, Device]:
     world = Months(tmp_path)
     a, b = world.device("a"), world.device("b")
     world.begin({"f": "0", "g": "0", "h": "0"})
-    read = b.engine._open.remote.cursor if b.engine._open else 0  # type: ignore[union-attr]
+    read = b.engine.opened.remote.cursor if b.engine.opened else 0  # type: ignore[union-attr]
     b.kill()
     world.edit(a, "1", "2", "3", "4")
     (a.root / "h").unlink()
@@ -85,7 +85,7 @@ def test_a_machine_that_slept(tmp_path: Path, monotonic: bool) -> None:
     else:
         b.clock.wall_ns += int(100 * DAY * 1e9)
     b.write("g", "b's")
-    b.engine._open.local.touched(["g"], b.clock.now)  # type: ignore[union-attr,list-item]
+    b.engine.opened.local.touched(["g"], b.clock.now)  # type: ignore[union-attr,list-item]
     for _ in range(20):
         b.step(0.5)
     assert b.engine.held is None

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dorkyd.core.apart import Apart, Differs
 from dorkyd.core.settings import Mode
+from dorkyd.manual import begin_pull
 from tests.devices import Device, World
 
 
@@ -84,7 +85,7 @@ def test_equal_but_for_the_bits_is_not_behind(quick_path: Path) -> None:
     (a.root / "f").chmod(0o700)
     a.settle()
     assert apart(a) == {"f": ("mode", "")}
-    a.engine.pull()
+    begin_pull(a.engine)
     a.settle()
     assert apart(a) == {"f": ("mode", "")}
     assert (a.modes()["f"], b.modes()["f"]) == (0o700, 0o644)
@@ -102,7 +103,7 @@ def test_another_tools_object_is_behind_and_not_fetched(quick_path: Path) -> Non
     a.settle()
     assert apart(a) == {"f": ("", "modified")}
     assert world.moved("a") == {}
-    a.engine.pull()
+    begin_pull(a.engine)
     a.settle()
     assert a.tree() == {"f": "by another tool"}
     assert apart(a) == {}
@@ -121,7 +122,7 @@ def test_a_pull_brings_everything_and_keeps_what_is_mine(quick_path: Path) -> No
     (a.root / "i").unlink()
     a.settle()
     objects = world.objects()
-    a.engine.pull()
+    begin_pull(a.engine)
     a.settle()
     copy = next(path for path in a.tree() if path.startswith("j (conflict a "))
     assert a.tree() == {"f": "theirs", "h": "mine", "j": "b's", "d/new": "n", copy: "a's"}
@@ -141,7 +142,7 @@ def test_an_edit_here_of_what_was_deleted_there_is_not_behind(quick_path: Path) 
     a.write("f", "mine")
     a.settle()
     assert a.journal.manual.apart() == {"f": Apart(Differs.MODIFIED, Differs.NOT)}
-    a.engine.pull()
+    begin_pull(a.engine)
     a.settle()
     assert a.tree() == {"f": "mine"}
     assert world.objects() == {}
@@ -154,7 +155,7 @@ def test_a_pull_goes_on_after_a_kill(quick_path: Path) -> None:
     b.write("g", "y")
     b.settle()
     a.settle()
-    a.engine.pull()
+    begin_pull(a.engine)
     a.restart()
     a.settle()
     assert a.tree() == {"f": "x", "g": "y"}

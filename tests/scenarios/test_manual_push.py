@@ -17,7 +17,7 @@ from dorkyd.core.metadata import SHA256
 from dorkyd.core.pushes import PLANS
 from dorkyd.core.settings import Mode
 from dorkyd.errors import DorkyError, Refused, Transient, Unsupported
-from dorkyd.manual import warn
+from dorkyd.manual import begin_pull, warn
 from dorkyd.manual_staging import Stage
 from dorkyd.news import Bytes
 from tests.devices import Device, Kill, Trap, World, trap_commits
@@ -34,7 +34,7 @@ def team(quick_path: Path, files: dict[str, str], *names: str) -> tuple[World, l
     manual = [world.device(name, mode=Mode.MANUAL) for name in names]
     for one in manual:
         one.settle()
-        one.engine.pull()
+        begin_pull(one.engine)
     world.settle()
     world.forget()
     return world, [b, *manual]
@@ -109,7 +109,7 @@ def test_a_push_that_is_over_between_two_looks_of_another(quick_path: Path) -> N
     with pytest.raises(Refused) as told:
         a.pushes.push("a")
     assert told.value.code == "remote-moved"
-    a.engine.pull()
+    begin_pull(a.engine)
     world.settle()
     a.pushes.push("a again")
     assert commits(world) == [{"f": "1", "yours": "c's"}, {"f": "1", "yours": "c's", "mine": "a's"}]
@@ -133,7 +133,7 @@ def test_two_that_push_at_once(quick_path: Path) -> None:
     assert commits(world) == [{"f": "c's", "g": "2", "h": "c's"}]
     assert world.objects() == {"f": "c's", "g": "2", "h": "c's"}
     assert set(a.journal.manual.staged()) == {"f", "g"}
-    a.engine.pull()
+    begin_pull(a.engine)
     a.settle()
     copy = next(path for path in a.tree() if path.startswith("f (conflict a "))
     assert a.tree() == {"f": "c's", "g": "a's", "h": "c's", copy: "a's"}
@@ -166,7 +166,7 @@ def test_a_two_way_edit_while_a_push_is_carried_out(quick_path: Path) -> None:
     world.settle()
     assert world.objects() == b.tree() == {"f": "b's", "g": "a's"}
     assert apart(a) == {"f": ("modified", "modified")}
-    a.engine.pull()
+    begin_pull(a.engine)
     a.settle()
     assert sorted(a.tree().values()) == ["a's", "a's", "b's"]
 
@@ -182,7 +182,7 @@ def test_refused_while_anything_is_behind(quick_path: Path) -> None:
         a.pushes.push("too early")
     assert refused.value.code == "remote-moved"
     assert world.keys(COMMITS) == []
-    a.engine.pull()
+    begin_pull(a.engine)
     a.settle()
     a.pushes.push("now")
     assert commits(world) == [{"f": "a's", "g": "b's"}]
@@ -401,7 +401,7 @@ def test_what_another_tool_wrote_is_kept_when_it_is_deleted(quick_path: Path) ->
     world, (_, a) = team(quick_path, {"f": "1"}, "a")
     world.put("g", "by another tool")
     a.settle()
-    a.engine.pull()
+    begin_pull(a.engine)
     a.settle()
     (a.root / "g").unlink()
     a.stage.stage(["g"])
@@ -478,7 +478,7 @@ def test_no_pull_in_the_middle_of_a_push(quick_path: Path) -> None:
 
     def pull() -> None:
         try:
-            a.engine.pull()
+            begin_pull(a.engine)
             a.settle()
         except Transient as exc:
             refused.append(exc.code)
@@ -543,7 +543,7 @@ def test_a_push_waits_for_the_end_of_the_one_before_it(quick_path: Path) -> None
     assert commits(world) == [first]
     assert world.objects() == first
     world.faults = lambda _device, _verb, _key: None
-    c.engine.pull()
+    begin_pull(c.engine)
     c.settle()
     c.pushes.push("c's, on top of it")
     world.settle()
@@ -559,7 +559,7 @@ def test_what_claims_to_be_the_same_is_kept_all_the_same(quick_path: Path) -> No
     assert there is not None
     claim = hashlib.sha256(b"mine").hexdigest()
     client.put("f", Bytes(b"a tool's"), replaces=there.version, meta={**there.meta, SHA256: claim})
-    a.engine.pull()
+    begin_pull(a.engine)
     a.settle()
     assert a.tree() == {"f": "a tool's"}
     a.write("f", "mine")
@@ -602,7 +602,7 @@ def test_a_push_whose_commit_was_collected_is_told_of(quick_path: Path) -> None:
     assert "commit 1" in a.engine.warnings["push-lost"][0]
     assert list(a.journal.manual.staged()) == ["f"]
     assert a.journal.manual.pushes() == []
-    a.engine.pull()
+    begin_pull(a.engine)
     a.settle()
     a.pushes.push("again")
     warn(a.engine)
@@ -620,7 +620,7 @@ def test_a_pull_before_the_log_was_ever_read(quick_path: Path) -> None:
     a.write("d/g", "2")
     a.stage.stage(["."])
     a.pushes.push("first")
-    c.engine.pull()
+    begin_pull(c.engine)
     for _ in range(50):
         c.step(0.5)
         if not c.engine.pulling:
@@ -637,7 +637,7 @@ def test_what_a_device_that_pushes_ignores_is_not_said_to_be_gone(quick_path: Pa
     world, (b,) = team(quick_path, {"f": "1", "data/x": "2"})
     a = world.device("a", mode=Mode.MANUAL, ignore=("data/",))
     a.settle()
-    a.engine.pull()
+    begin_pull(a.engine)
     a.settle()
     a.write("f", "a's")
     a.stage.stage(["f"])
@@ -683,7 +683,7 @@ def test_who_comes_back_after_others_ended_the_push_brings_nothing_back(quick_pa
     world.settle()
     assert world.objects() == b.tree() == later
     assert a.journal.manual.pushes() == []
-    a.engine.pull()
+    begin_pull(a.engine)
     a.settle()
     assert a.tree() == later
     assert "n" in a.trashed()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from dorkyd.core.lockfile import encode_lock, lock_of
 from dorkyd.core.settings import Mode
+from dorkyd.manual import begin_pull
 from tests.devices import World
 
 TEXT = "the same words again and again\n" * 300
@@ -49,7 +50,7 @@ def test_a_push_over_a_packed_object_says_how_its_own_bytes_are_stored(quick_pat
     bob = world.device("bob", keys=True, compress=("*.txt",))
     bob.write("f.txt", TEXT)
     world.settle()
-    ann.engine.pull()
+    begin_pull(ann.engine)
     ann.settle()
     ann.write("f.txt", "other words")
     ann.look()

@@ -8,6 +8,7 @@ from pathlib import Path as FilePath
 
 import pytest
 
+from dorkyd.artifacts import repeated
 from dorkyd.buckets.memory import Fault, MemoryBucket
 from dorkyd.core import metadata
 from dorkyd.core.artifact import Remove, Store, from_text
@@ -36,7 +37,7 @@ def put(world: World, device: Device, path: str = "f", text: str = "2", keyed: K
     """As a client's request goes: answered already, or looked at and written. Waits for what is under way."""
     for _ in range(STEPS):
         try:
-            before = device.engine.repeated(keyed)
+            before = repeated(device.engine, keyed)
             if before is not None:
                 return before
             there = world.store.client().head(path)
@@ -55,7 +56,7 @@ def put(world: World, device: Device, path: str = "f", text: str = "2", keyed: K
                 None,
                 data,
             )
-            answer = device.engine.ask(asked, keyed)
+            answer = device.engine.ready().asking.ask(asked, keyed)
         except (Transient, Stale):
             device.step(0.5)
             continue
@@ -90,13 +91,13 @@ def test_a_repeat_is_answered_from_memory(world: World) -> None:
     assert not again.creates
     assert world.moved() == {}
     with pytest.raises(Refused) as reused:
-        one.engine.repeated(Keyed(KEY.key, "put f 3"))
+        repeated(one.engine, Keyed(KEY.key, "put f 3"))
     assert reused.value.code == "key-reused"
     one.restart()
     one.settle()
     assert isinstance(put(world, one), Answered)
     one.clock.wall_ns += LIVES_NS + 1
-    assert one.engine.repeated(KEY) is None
+    assert repeated(one.engine, KEY) is None
 
 
 def test_one_under_way(world: World) -> None:
@@ -106,12 +107,12 @@ def test_one_under_way(world: World) -> None:
     asked = Store(
         Path("g"), "0" * 32, metadata.sha256(hashlib.sha256(data).hexdigest()), 1, None, 0, None, {}, None, data
     )
-    one.engine.ask(asked, KEY)
+    one.engine.ready().asking.ask(asked, KEY)
     with pytest.raises(Transient) as busy:
-        one.engine.repeated(KEY)
+        repeated(one.engine, KEY)
     assert (busy.value.code, busy.value.retry_after_s) == ("key-in-use", 1)
     one.settle()
-    assert one.engine.repeated(KEY) is not None
+    assert repeated(one.engine, KEY) is not None
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
@@ -180,10 +181,10 @@ def test_a_deletion_is_repeated(world: World) -> None:
     one, _ = world.begin({"f": "1", "g": "2"})
     there = world.store.client().head("f")
     assert there is not None
-    answer = one.engine.ask(Remove(Path("f"), there.version), KEY)
+    answer = one.engine.ready().asking.ask(Remove(Path("f"), there.version), KEY)
     one.settle()
     assert answer.result() is True
-    assert one.engine.repeated(KEY) == Answered("{}", False)
+    assert repeated(one.engine, KEY) == Answered("{}", False)
 
 
 @pytest.mark.parametrize("known", [True, False])
@@ -195,13 +196,13 @@ def test_another_bucket(world: World, known: bool) -> None:
     else:
         data = b"2"
         digest = metadata.sha256(hashlib.sha256(data).hexdigest())
-        one.engine.ask(Store(Path("g"), "0" * 32, digest, 1, None, 0, None, {}, None, data), KEY)
+        one.engine.ready().asking.ask(Store(Path("g"), "0" * 32, digest, 1, None, 0, None, {}, None, data), KEY)
     other = MemoryBucket()
     one.project = replace(one.project, bucket="mem://other")
     one.make_bucket = other.client
     one.restart()
     one.settle()
-    assert one.engine.repeated(KEY) is None
+    assert repeated(one.engine, KEY) is None
 
 
 def test_clients_that_ask_again_and_again_do_not_stop_sync(world: World) -> None:

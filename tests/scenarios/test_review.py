@@ -406,7 +406,7 @@ def test_permission_bits_of_an_object_too_large_to_copy_are_sent_with_it(tmp_pat
 def test_permission_bits_are_not_copied_where_copies_are_unsafe(tmp_path: Path) -> None:
     """A store that ignores a copy's conditions is never asked to copy over an object."""
     world, a, b = _two(tmp_path, {"f": "1"})
-    contact = a.engine._open.contact  # type: ignore[union-attr]
+    contact = a.engine.opened.contact  # type: ignore[union-attr]
     contact.probed = replace(contact.probed, copies_safe=False)  # type: ignore[type-var]
     (a.root / "f").chmod(0o755)
     a.settle()

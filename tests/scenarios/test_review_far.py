@@ -42,7 +42,7 @@ def test_a_disk_that_is_full_once(pair: tuple[World, Device, Device], monkeypatc
     whole = Journal.clean
 
     def clean(journal: Journal, rows: object) -> None:
-        if not failed and a.engine.jobs and a.engine._open is not None and journal is a.engine.journal:
+        if not failed and a.engine.jobs and a.engine.opened is not None and journal is a.engine.journal:
             failed.append(True)
             raise sqlite3.OperationalError("database or disk is full")
         whole(journal, rows)  # type: ignore[arg-type]
@@ -67,7 +67,7 @@ def test_killed_while_it_passes_over_entries(
     world, a, b = pair
     b.kill()
     news = News(world.store.client())
-    last = a.engine._open.remote.cursor  # type: ignore[union-attr]
+    last = a.engine.opened.remote.cursor  # type: ignore[union-attr]
     for number in range(last + 1, last + 5):
         news.create(number, replace(THEIRS, device=str(number)))
     monkeypatch.setattr("dorkyd.remote_side.BEHIND", 2)
@@ -165,7 +165,7 @@ def test_entries_removed_while_they_are_read(pair: tuple[World, Device, Device])
     """A number that is free below the highest one seen was removed: nothing is written there."""
     world, a, _ = pair
     news = News(world.store.client())
-    remote = a.engine._open.remote  # type: ignore[union-attr]
+    remote = a.engine.opened.remote  # type: ignore[union-attr]
     last = remote.cursor
     for number in range(last + 1, last + 5):
         news.create(number, replace(THEIRS, device=str(number)))
@@ -264,7 +264,7 @@ def test_a_large_file_that_changes_faster_than_it_is_sent(tmp_path: Path) -> Non
 def test_asleep_amid_a_listing(pair: tuple[World, Device, Device], monkeypatch: pytest.MonkeyPatch) -> None:
     """A device that slept for days with a listing under way lists the log before it asks for its next entry."""
     _, a, _ = pair
-    contact = a.engine._open.contact  # type: ignore[union-attr]
+    contact = a.engine.opened.contact  # type: ignore[union-attr]
     contact.remote.begin_listing()
     a.clock.advance(5 * 86_400.0)
     caught_up: list[bool] = []

@@ -145,10 +145,10 @@ def test_a_secret_that_a_client_puts_under_two_names_is_encrypted_under_both(wor
     ann = founded(world)
     who = ann if keys else person(world, "bob")
     who.settle()
-    puts = [who.engine.ask(storing(who, ".env", SECRET, None))]
+    puts = [who.engine.ready().asking.ask(storing(who, ".env", SECRET, None))]
     if not keys:
         who.step(0.1)
-    puts.append(who.engine.ask(storing(who, "copy.txt", SECRET, None)))
+    puts.append(who.engine.ready().asking.ask(storing(who, "copy.txt", SECRET, None)))
     who.settle()
     assert [put.exception() is None for put in puts] == [keys, keys]
     assert set(world.objects()) == ({".env", "copy.txt"} if keys else set())

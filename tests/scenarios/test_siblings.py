@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path as FilePath
@@ -14,9 +15,7 @@ from typing import Any, cast
 import pytest
 
 from dorkyd.artifacts import Artifacts
-from dorkyd.core.artifact import Asked
 from dorkyd.core.settings import Converting
-from dorkyd.repeats import Keyed
 from dorkyd.tables.shortfalls import KEPT
 from dorkyd.tables.sidecar import Sidecar
 from dorkyd.tables.supervisor import Workshop
@@ -46,15 +45,16 @@ class Converter:
     def __init__(self, device: Device) -> None:
         self.device, self.shop = device, Shop()
         self.sidecar = Sidecar(device.engine, Artifacts.of(device.engine), cast("Workshop", self.shop))
-        ask = device.engine.ask
+        call = device.engine.call
 
-        def answered(asked: Asked, keyed: Keyed | None = None) -> Future[object]:
-            answer = ask(asked, keyed)
-            while not answer.done():
+        def answered(request: Callable[[], object]) -> Future[object]:
+            called = call(request)
+            answer = None if called.exception() else called.result()
+            while isinstance(answer, Future) and not answer.done():
                 device.step(0.1)
-            return answer
+            return called
 
-        device.engine.ask = answered  # type: ignore[method-assign]
+        device.engine.call = answered  # type: ignore[method-assign]
 
     def round(self) -> None:
         """Sync, look at what history tells, do all of it, and sync."""

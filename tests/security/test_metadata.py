@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -92,7 +93,7 @@ def test_a_devices_name_in_a_conflict_copy(quick_path: Path, device: str) -> Non
     """Whatever a device calls itself, its copy is one ordinary file beside the one it lost to, on every machine."""
     world = World(quick_path)
     a, b = world.device("a"), world.device("b")
-    b.engine.device = device
+    b.engine.wiring = replace(b.engine.wiring, device=device)
     a.write("d/f.txt", "0")
     world.settle()
     a.write("d/f.txt", "one")

@@ -112,7 +112,7 @@ ENTRIES = {
 def test_an_entry_that_lies(hostile: Hostile, text: bytes) -> None:
     """The log only says where to look: nothing is written, deleted or believed because an entry says so."""
     text = text or _entry([_change("ghost")], replica=hostile.a.engine.journal and hostile.a.engine._identity.replica)  # type: ignore[union-attr]
-    hostile.put(entry_key(hostile.a.engine._open.remote.cursor + 1), text)  # type: ignore[union-attr]
+    hostile.put(entry_key(hostile.a.engine.opened.remote.cursor + 1), text)  # type: ignore[union-attr]
     hostile.goes_on()
     assert hostile.a.tree()[KEPT] == hostile.b.tree()[KEPT] == "kept"
     assert hostile.world.objects().keys() == hostile.a.tree().keys()
@@ -204,11 +204,11 @@ def test_keys_among_ours(hostile: Hostile, key: str) -> None:
 
 def test_deletions_that_are_only_told_of_are_not_remembered_for_ever(hostile: Hostile) -> None:
     """A writer who announces deletions of what never was cannot fill a device's memory."""
-    number = hostile.a.engine._open.remote.cursor  # type: ignore[union-attr]
+    number = hostile.a.engine.opened.remote.cursor  # type: ignore[union-attr]
     for more in range(1, 13):
         ghosts = [_change(f"{more}-{n}", "delete") for n in range(9_000)]
         hostile.put(entry_key(number + more), _entry(ghosts))
-    remote = hostile.a.engine._open.remote  # type: ignore[union-attr]
+    remote = hostile.a.engine.opened.remote  # type: ignore[union-attr]
     while remote.poll():
         pass
     assert remote.cursor == number + 12

@@ -15,6 +15,7 @@ from dorkyd.core.paths import is_under
 from dorkyd.core.pushes import plan_number
 from dorkyd.core.secrets import installed_mode
 from dorkyd.core.settings import Mode
+from dorkyd.standing import Standing
 from tests.devices import Device
 from tests.simulation import committing, sealed
 from tests.simulation.people import SHARED, is_shared
@@ -53,7 +54,7 @@ def settle(play: Play) -> None:
         for device in play.devices:
             device.clock.advance(61.0)
         settle_all(play)
-    if any(device.engine.half_here for device in play.devices):
+    if any(Standing(device.engine).half_here for device in play.devices):
         # Of a batch whose device died: nobody waits for it longer.
         for device in play.devices:
             device.clock.advance(WAIT_S + 1)

@@ -12,6 +12,7 @@ from dorkyd.buckets.memory import MemoryBucket
 from dorkyd.core.commits import commit_seq
 from dorkyd.core.settings import Guard, Mode
 from dorkyd.errors import DorkyError
+from dorkyd.manual import begin_pull
 from dorkyd.manual_rows import OpenPush
 from dorkyd.news import Bytes
 from tests.devices import DAWN_NS, Device, Kill
@@ -321,7 +322,7 @@ class Play:
                 case Push():
                     device.pushes.push(None)
                 case Pull():
-                    device.engine.pull()
+                    begin_pull(device.engine)
                     self._busy(device, 40)
         except DorkyError as exc:
             self.say(f"   ({device.name}: {exc.code})")
@@ -460,13 +461,13 @@ class Play:
 
     def _freeze(self, who: str) -> None:
         with suppress(DorkyError):
-            self.device(who).engine.freezing.freeze("job", f"{who}'s job", 600, 3600)
+            self.device(who).engine.ready().freezing.freeze("job", f"{who}'s job", 600, 3600)
             self.tally.faults["a freeze"] += 1
 
     def release(self, who: str) -> bool:
         """Whatever is frozen there is let go. False: nothing was."""
         with suppress(DorkyError):
-            self.device(who).engine.freezing.release(None)
+            self.device(who).engine.ready().freezing.release(None)
             return True
         return False
 

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import gc
 import sqlite3
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import cast
 
 import pytest
 
 from dorkyd import codecs, reinstating, schema
-from dorkyd.journal import Journal
 from tests.devices import Trap, trap_commits
+from tests.journals import template
 from tests.simulation import beginnings
 from tests.simulation.checks import settle
 from tests.simulation.play import Play
@@ -143,7 +141,7 @@ _connected: dict[Path, sqlite3.Connection] = {}
 def _connect(file: Path) -> sqlite3.Connection:
     """No process but this one, and no power to be lost."""
     if not file.exists() or not file.stat().st_size:
-        file.write_bytes(_template())
+        file.write_bytes(template())
     if file in _connected:
         _connected[file].close()  # whoever was killed while it opened could not
     conn = _connected[file] = sqlite3.connect(file, isolation_level=None)
@@ -172,19 +170,7 @@ def _connect_readonly(file: Path) -> sqlite3.Connection:
     return _whole_connect_readonly(file)
 
 
-_whole_connect, _whole_prepare = schema.connect, schema.prepare
 _whole_connect_readonly = schema.connect_readonly
-
-
-@cache
-def _template() -> bytes:
-    """A journal that holds nothing yet."""
-    with tempfile.TemporaryDirectory() as where, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(schema, "connect", _whole_connect)
-        patch.setattr(schema, "prepare", _whole_prepare)
-        file = Path(where) / "template.db"
-        Journal(file).close()
-        return file.read_bytes()
 
 
 @contextmanager

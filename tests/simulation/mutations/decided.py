@@ -155,7 +155,7 @@ MUTANTS = (
     Mutant(
         "ignore-file-not-applied",
         "engine",
-        "        if ignore_rows and o.local.load_rules():\n            self._rules_changed(o)\n"
+        "        if ignore_rows and o.local.load_rules():\n            in_force.rules_changed(o, self.warnings)\n"
         "            o.local.watch()\n            o.local.scan_due = now\n            return\n",
         "",
         "an ignore file that changes is not applied before the next whole scan",
