@@ -51,17 +51,6 @@ def conflict(path: str, device: str = "pc", mtime_ns: int = MTIME_NS, digits: in
         "a\\b",
     ],
 )
-def test_another_projects_own_objects_are_not_to_be_renamed() -> None:
-    """A project at a prefix inside this one's: whoever follows the hint for other names would break it."""
-    inner, other = paths.key_problem("sub/.dorky/log/000000000001.json"), paths.key_problem("sub/.git/config")
-    assert inner is not None
-    assert other is not None
-    assert (inner.code, other.code) == ("reserved-name", "reserved-name")
-    assert "prefix" in inner.hint
-    assert "rename" not in inner.hint
-    assert "rename" in other.hint
-
-
 def test_what_a_file_system_holds_is_kept_exactly(text: str) -> None:
     """A path that a Linux folder can hold comes out of `parse` as it went in (J08)."""
     assert paths.parse(text) == text
@@ -128,6 +117,17 @@ def test_the_longest_names_and_keys_are_good() -> None:
 def test_a_good_key_has_no_problem() -> None:
     """`key_problem` of an ordinary key is None."""
     assert paths.key_problem("data/a.csv") is None
+
+
+def test_another_projects_own_objects_are_not_to_be_renamed() -> None:
+    """A project at a prefix inside this one's: whoever follows the hint for other names would break it."""
+    inner, other = paths.key_problem("sub/.dorky/log/000000000001.json"), paths.key_problem("sub/.git/config")
+    assert inner is not None
+    assert other is not None
+    assert (inner.code, other.code) == ("reserved-name", "reserved-name")
+    assert "prefix" in inner.hint
+    assert "rename" not in inner.hint
+    assert "rename" in other.hint
 
 
 @given(st.lists(some_keys, max_size=4))
