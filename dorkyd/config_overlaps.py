@@ -34,11 +34,11 @@ def refuse_overlaps(read: Read, own: Sequence[Path], *, embedded: Path) -> None:
 
 def _refuse_equal_names(read: Read) -> None:
     """Names that differ in case alone would share an embedded bucket on some disks, and confuse people on all."""
-    seen: dict[str, str] = {}
+    seen: set[str] = set()
     for table, project in read:
-        other = seen.setdefault(fold(project.name), project.name)
-        if other is not project.name:
+        if fold(project.name) in seen:
             raise table.wrong("name", f"two projects are named `{project.name}`; give this one another `name:`")
+        seen.add(fold(project.name))
 
 
 def _refuse_nested_prefixes(read: Read) -> None:

@@ -63,13 +63,13 @@ from dorkyd.watcher import OsWatcher
 from dorkyd.wiring import Wiring
 
 if TYPE_CHECKING:
-    from dorkyd.api.server import ApiServer
+    from dorkyd.api.server import SocketDoor
     from dorkyd.api.tcp import TcpDoor
 
 _log = logging.getLogger("dorkyd.daemon")
 
 TICK_S = 2.0
-"""How often the configuration file is looked at."""
+"""How often the configuration file and the socket are looked at."""
 BEAT_S = 1800.0
 """An engine whose last cycle is longer ago hangs, and the service manager should know."""
 PURGE_EVERY_S = 3600
@@ -129,10 +129,6 @@ class Daemon:
     """Made once: it holds an opened key."""
     _tcp: TcpDoor | None = None
     """Once it runs."""
-    _api: ApiServer | None = None
-    """Once it runs."""
-    _mute: bool = False
-    """The socket cannot be made anew, which was told."""
     _sampling: Sampling = field(default_factory=Sampling)
     _workroom: Workroom = field(init=False)
     _bad_edit: str = ""
@@ -326,9 +322,8 @@ class Daemon:
             self._wait_for(lambda runner: runner.asked, HEAD_START_S)
             from apscheduler.schedulers.background import BackgroundScheduler  # noqa: PLC0415
 
+            from dorkyd.api.server import SocketDoor  # noqa: PLC0415
             from dorkyd.api.tcp import TcpDoor  # noqa: PLC0415
-
-            api = self._make_api()
 
             sys.setswitchinterval(SWITCH_S)
             # What was loaded stays: nobody needs to look for garbage among it.
@@ -336,11 +331,11 @@ class Daemon:
             gc.enable()
             scheduler = BackgroundScheduler(daemon=True)
             scheduler.add_job(self._purge, "interval", seconds=PURGE_EVERY_S)
-            ends.callback(self._stop_api)
+            api = SocketDoor(self, str(homes.socket), os.getuid(), given=self.given)
+            ends.callback(api.stop)
             self._tcp = TcpDoor(self, homes.state_dir / "token")
             ends.callback(self._tcp.close)
             api.start()
-            self._api = api
             self._tcp.follow(self.loaded.settings.listen)
             scheduler.start()
             ends.callback(scheduler.shutdown, wait=False)
@@ -351,35 +346,7 @@ class Daemon:
             _log.info("verb=start pid=%d socket=%s", os.getpid(), api.path)
             # A keyring may wait for somebody who is asked to open it.
             threading.Thread(target=self._recall, name="recall", daemon=True).start()
-            self._serve(self._tcp)
-
-    def _make_api(self) -> ApiServer:
-        from dorkyd.api.server import ApiServer  # noqa: PLC0415
-
-        return ApiServer(self, str(self.loaded.homes.socket), os.getuid(), given=self.given)
-
-    def _stop_api(self) -> None:
-        if self._api is not None:
-            self._api.stop()
-
-    def _answer_again(self) -> None:
-        """The socket went with its directory, as a runtime directory does when its user's last session ends: nobody could
-        reach this daemon, nor start another beside it.
-        """
-        former = self._api
-        if former is None or not former.lost:
-            return
-        api = self._make_api()
-        try:
-            api.start()
-        except (DorkyError, OSError) as exc:
-            if not self._mute:
-                _log.warning("verb=answer outcome=failed detail=%s", exc)
-            self._mute = True
-            return
-        self._api, self._mute = api, False
-        former.stop()
-        _log.info("verb=answer socket=%s detail=it was gone", api.path)
+            self._serve(api, self._tcp)
 
     def _ending_now(self) -> None:
         self.notifier.stopping()
@@ -402,15 +369,15 @@ class Daemon:
         """Read the configuration again soon."""
         self._reload.set()
 
-    def _serve(self, tcp: TcpDoor) -> None:
+    def _serve(self, api: SocketDoor, tcp: TcpDoor) -> None:
         while not self._ending.is_set():
             asked = self._reload.wait(timeout=min(TICK_S, self.notifier.watchdog_interval_s or TICK_S))
             self._reload.clear()
             if self._ending.is_set():
                 return
             self._look_at_configuration(asked=asked)
-            self._answer_again()
             # Here and not where settings are applied: that may be a thread of the very server that is to end.
+            api.follow()
             tcp.follow(self.loaded.settings.listen)
             if all(time.monotonic() - runner.beat < BEAT_S for runner in list(self._runners.values())):
                 self.notifier.watchdog()

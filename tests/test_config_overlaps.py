@@ -20,7 +20,7 @@ def read(text: str, homes: config.Homes) -> Settings:
     return config.read_settings(text, homes, host="host")
 
 
-@pytest.mark.parametrize("names", [("api", "api"), ("api", "API")])
+@pytest.mark.parametrize("names", [("api", "api"), ("api", "API"), ("x", "x")])
 def test_equal_names_are_refused(names: tuple[str, str], homes: config.Homes) -> None:
     """Names are unique, case aside."""
     items = [f"  - {{name: {name}, path: /p/{at}, bucket: 's3://acme/{at}'}}\n" for at, name in enumerate(names)]

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
@@ -12,19 +9,11 @@ import pytest
 
 from dorkyd import config
 from dorkyd.buckets.limits import Limits, Pair
-from dorkyd.client import DorkyClient
 from dorkyd.core.settings import Project, Settings
 from dorkyd.daemon import Daemon
 from dorkyd.errors import Configuration
 from dorkyd.notify import Notifier
 from dorkyd.project import ProjectRunner
-
-
-@pytest.fixture
-def short_path() -> Iterator[Path]:
-    """A folder whose name leaves room for a socket's."""
-    with tempfile.TemporaryDirectory(prefix="dorkyd-") as found:
-        yield Path(found)
 
 
 class _Starting(Daemon):
@@ -113,33 +102,6 @@ def test_a_configuration_that_is_gone_ends_no_project(tmp_path: Path, text: str 
     file.write_text("projects: []\n")
     daemon._look_at_configuration(asked=False)
     assert daemon.projects() == []
-
-
-def test_a_socket_that_was_taken_away_is_made_anew(short_path: Path) -> None:
-    """With its directory, as when a session ends: nobody could reach the daemon, and none could be started beside it."""
-    file = short_path / "config.yaml"
-    file.write_text("projects: []\n")
-    environ = {"DORKY_HOME": str(short_path)}
-    daemon = Daemon(environ, "here", config.load(environ, host="here"), Notifier({}))
-    daemon._api = daemon._make_api()
-    daemon._api.start()
-    try:
-        socket = short_path / "run" / "dorkyd.sock"
-        shutil.rmtree(socket.parent)
-        # Where it cannot be made yet: later.
-        socket.parent.write_text("in the way")
-        daemon._answer_again()
-        assert not socket.exists()
-        socket.parent.unlink()
-        daemon._answer_again()
-        with DorkyClient(str(socket)) as client:
-            assert client.health() is not None
-        now = daemon._api
-        daemon._answer_again()
-        assert daemon._api is now
-    finally:
-        daemon._api.stop()
-    assert not socket.exists()
 
 
 def test_what_was_started_before_another_project_could_not_be_is_known(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from dorkyd.core.artifact import ANY, Artifact, Condition
 from dorkyd.errors import Refused
 
 METADATA = "Dorky-Metadata"
-"""A JSON object of texts, ASCII with JSON's own escapes."""
+"""A JSON object of texts: ASCII with JSON's own escapes, or UTF-8."""
 BATCH = "Dorky-Batch"
 """The atomic batch that an artifact is put into."""
 _TAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"|([^\s,"]+)')
@@ -133,7 +133,7 @@ def metadata_of(headers: Mapping[str, str]) -> dict[str, str] | None:
     if said is None:
         return None
     try:
-        found = json.loads(said)
+        found = json.loads(_as_utf8(said))
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
@@ -141,6 +141,16 @@ def metadata_of(headers: Mapping[str, str]) -> dict[str, str] | None:
             f"{METADATA} is not a JSON object of texts", code="bad-metadata", hint=f'write {METADATA}: {{"note": "x"}}'
         )
     return found
+
+
+def _as_utf8(said: str) -> str:
+    """A field's value, which comes as Latin-1, as what its bytes are in UTF-8: JSON is (RFC 8259), and what `curl` in a
+    terminal sends. Bytes that are no UTF-8 stay what HTTP says they are: Node's.
+    """
+    try:
+        return said.encode("latin-1").decode()
+    except UnicodeError:
+        return said
 
 
 def key_of(headers: Mapping[str, str]) -> str | None:

@@ -3,6 +3,7 @@
 A target is decoded leniently further in, where what is not UTF-8 becomes a replacement character: another name than the one
 that was asked for. So it is refused here. The id is the client's own or a new one; an answer carries it, and so does the
 log where we failed, so that a person's report leads to what happened. Bodies of routes are small documents; the one that streams is a PUT.
+A request that the daemon's end cuts off is told so.
 """
 
 from __future__ import annotations
@@ -39,7 +40,16 @@ class Gate:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        send = _identified(scope, send)
+        send = _Sending(_identified(scope, send))
+        try:
+            await self._ask(scope, receive, send)
+        except asyncio.CancelledError:
+            # Only a server that stops cancels a request. What was asked may have happened or not, as when a connection is lost.
+            if send.begun:
+                raise
+            await problems.stopping()(scope, receive, send)
+
+    async def _ask(self, scope: Scope, receive: Receive, send: Send) -> None:
         if not _is_text(scope["raw_path"]) or not _is_text(scope["query_string"]):
             await problems.not_text()(scope, receive, send)
         elif scope["method"] == "PUT":
@@ -48,6 +58,18 @@ class Gate:
             await problems.too_large(MOST_BODY_BYTES)(scope, receive, send)
         else:
             await self._app(scope, _bounded(receive, self._body_s), send)
+
+
+class _Sending:
+    """`send`, and whether an answer has begun."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.begun = False
+
+    async def __call__(self, message: Message) -> None:
+        self.begun = True
+        await self._send(message)
 
 
 def _identified(scope: Scope, send: Send) -> Send:

@@ -15,6 +15,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from dorkyd.api.failures import TYPE_PREFIX
 from dorkyd.api.messages import Problem
@@ -171,6 +172,19 @@ def wrong_token() -> Response:
     return answer(401, "denied", "Who asks?", told, hint=_WHERE, code="token-wrong", headers=headers)
 
 
+def stopping() -> Response:
+    """The answer to a request that the daemon's end cuts off: it may have happened, and can be asked again."""
+    return answer(
+        503,
+        "temporary",
+        "Try again later",
+        "The daemon is stopping: it is not known how this request ended.",
+        hint="ask again when it runs; `dorkyctl up` starts it",
+        code="stopping",
+        headers={"Retry-After": str(LEAST_RETRY_S), "Connection": "close"},
+    )
+
+
 def too_large(most_bytes: int) -> Response:
     """The answer to a document past the limit."""
     return answer(
@@ -248,8 +262,18 @@ def _http(request: Request, exc: Exception) -> Response:
         detail or f"{request.method} {request.url.path[:LONGEST_ECHO]}: {phrase.lower()}.",
         hint="GET /openapi.json lists what there is.",
         code=code,
-        headers=exc.headers,
+        headers={"Allow": _allowed(request)} if exc.status_code == HTTPStatus.METHOD_NOT_ALLOWED else exc.headers,
     )
+
+
+_METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
+
+
+def _allowed(request: Request) -> str:
+    """Every method of the target (RFC 9110, section 15.5.6): the router names those of its first route that fits."""
+    asked = ({**request.scope, "method": method} for method in _METHODS)
+    fits = (any(route.matches(scope)[0] is Match.FULL for route in request.app.routes) for scope in asked)
+    return ", ".join(method for method, fit in zip(_METHODS, fits, strict=True) if fit)
 
 
 def _unforeseen(_request: Request, _exc: Exception) -> Response:

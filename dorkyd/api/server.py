@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import logging
 import os
 import socket
 import stat
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from starlette.types import ASGIApp
@@ -26,6 +28,8 @@ from dorkyd.api.streams import Feeds
 from dorkyd.control import DaemonControl
 from dorkyd.errors import Busy, Configuration, DorkyError
 from dorkyd.private import make_private
+
+_log = logging.getLogger("dorkyd.api")
 
 LONGEST_SOCKET_BYTES = 100
 """The kernel refuses paths over about 107 bytes (104 on macOS), with a message that helps nobody."""
@@ -137,14 +141,56 @@ class ApiServer(Serving):
         return bound
 
     @property
-    def lost(self) -> bool:
-        """Nothing stands any more where clients connect: nobody can reach this server."""
-        return self._identity is not None and _identity(self._socket_path) is None
+    def is_there(self) -> bool:
+        """Whether clients find it where they look. A service manager sees to its own."""
+        return self._given is not None or _identity(self._socket_path) == self._identity
 
     def closed(self) -> None:
         """Unlink it. Whatever stands there now and is not ours belongs to a daemon that started since."""
         if self._given is None and _identity(self._socket_path) == self._identity:
             Path(self._socket_path).unlink()
+
+
+class SocketDoor:
+    """The server on the socket, which comes back when its file is removed: a logout takes the runtime directory along, and a cleaner
+    what it thinks old. Without it nobody could reach the daemon, nor end it, nor start another. From one thread.
+    """
+
+    def __init__(
+        self, control: DaemonControl, socket_path: str, allowed_uid: int, *, given: socket.socket | None = None
+    ) -> None:
+        self._make = partial(ApiServer, control, socket_path, allowed_uid, given=given)
+        self._server = self._make()
+        self._trouble = ""
+
+    @property
+    def path(self) -> str:
+        """Where clients connect."""
+        return self._server.path
+
+    def start(self) -> None:
+        """As `Serving.start`."""
+        self._server.start()
+
+    def stop(self) -> None:
+        """As `Serving.stop`."""
+        self._server.stop()
+
+    def follow(self) -> None:
+        """Serve where clients look. What failed is told in the log once, and tried again with the next call."""
+        if self._server.is_there:
+            return
+        former, successor = self._server, self._make()
+        try:
+            successor.start()
+        except (DorkyError, OSError) as exc:
+            if str(exc) != self._trouble:
+                _log.warning("verb=serve outcome=failed detail=%s", exc)
+            self._trouble = str(exc)
+            return
+        self._server, self._trouble = successor, ""
+        _log.warning("verb=serve outcome=again socket=%s detail=its file was removed", successor.path)
+        former.stop()
 
 
 class _Announcing(Server):
@@ -224,6 +270,6 @@ def _clear_stale(path: str) -> None:
 def _identity(path: str) -> tuple[int, int] | None:
     try:
         seen = os.lstat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
+    except OSError:
+        return None  # whoever looks for it does not find it either
     return seen.st_dev, seen.st_ino

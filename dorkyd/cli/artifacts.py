@@ -11,12 +11,12 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from dorkyd.api.failures import ApiError, NotFound
+from dorkyd.api.failures import ApiError, Failed, NotFound
 from dorkyd.api.messages import ArtifactItem, ProjectStatus
 from dorkyd.cli import targets
 from dorkyd.cli.app import Exit, Failure, Json, app, complain, emit, say, show
 from dorkyd.cli.progress import shown
-from dorkyd.cli.telling import OF_ERRORS
+from dorkyd.cli.telling import OF_ERRORS, leave_quietly, piped
 from dorkyd.cli.units import pairs, size
 from dorkyd.client import DorkyClient, Fetched
 from dorkyd.client.bodies import Source
@@ -55,7 +55,7 @@ def put(
         found = list(_sources(sources, to))
         if if_match is not None and (len(found) != 1 or to is None):
             raise Failure("--if-match is for one file and its NAME:PATH.")
-        with shown("storing", len(found)) as totals:
+        with shown("storing", len(found), client) as totals:
             if if_match is not None:
                 ((source, place),) = found
                 send: Callable[[], Sequence[ArtifactItem | ApiError]] = lambda: [
@@ -92,7 +92,7 @@ def _sources(words: Sequence[str], to: Target | None) -> Iterator[tuple[Source, 
         if word == PIPE:
             if to is None or into or not to.path or to.path.endswith("/"):
                 raise Failure("A pipe has no name.", hint="Write: dorkyctl put - NAME:PATH")
-            yield sys.stdin.buffer, str(to)
+            yield piped().buffer, str(to)
             continue
         path = Path(word)
         if not path.is_dir():
@@ -152,7 +152,7 @@ def get(
             return
         if not force:
             _keep_what_differs(client, wanted)
-        with shown("fetching", len(wanted)) as totals:
+        with shown("fetching", len(wanted), client) as totals:
             outcomes = client.download_many(wanted, concurrency=jobs, progress=totals, return_exceptions=True)
     told = lambda fetched, target: f"Fetched {target} ({size(fetched.size)}) to {fetched.path}."
     _tell(outcomes, [target for target, _ in wanted], told, _fetched, json=json)
@@ -202,8 +202,13 @@ def _below_prefix(client: DorkyClient, target: Target) -> Iterator[str]:
 def _to_pipe(client: DorkyClient, wanted: Sequence[tuple[str, Path]], *, json: bool) -> None:
     if len(wanted) != 1 or json:
         raise Failure("A pipe takes one artifact, and no --json.")
-    with shown("fetching", 1) as totals:
-        client.download(wanted[0][0], sys.stdout.buffer, progress=totals)
+    with shown("fetching", 1, client) as totals:
+        try:
+            client.download(wanted[0][0], sys.stdout.buffer, progress=totals)
+        except Failed as exc:
+            if isinstance(exc.__cause__, BrokenPipeError):
+                leave_quietly()
+            raise
         sys.stdout.buffer.flush()
 
 

@@ -18,6 +18,7 @@ from typing import Annotated, NamedTuple
 import typer
 
 from dorkyd.cli.app import Exit, Failure, Json, app, emit, say, show
+from dorkyd.cli.telling import piped
 from dorkyd.core.dotenv import MASK, Document, decode, expand, parse
 from dorkyd.errors import Refused
 from dorkyd.exchanging import replaced
@@ -192,7 +193,7 @@ def _warn(path: Path, document: Document) -> None:
 def _asked(key: str) -> str:
     if sys.stdin.isatty():
         return getpass.getpass(f"{key}: ")
-    return sys.stdin.read().removesuffix("\n").removesuffix("\r")
+    return piped().read().removesuffix("\n").removesuffix("\r")
 
 
 def _replaced(path: Path, data: bytes, before: _Read) -> bool:

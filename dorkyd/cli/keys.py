@@ -19,6 +19,7 @@ from dorkyd.api import calls
 from dorkyd.api.failures import ApiError
 from dorkyd.cli import targets
 from dorkyd.cli.app import Exit, Failure, Json, Name, app, emit, say, show
+from dorkyd.cli.telling import piped
 from dorkyd.client import DorkyClient, Reply
 from dorkyd.errors import DorkyError
 
@@ -65,7 +66,7 @@ def _new_phrase(*, wanted: bool) -> str | None:
 
 def _asked(prompt: str) -> str:
     """From a terminal unseen, else the first line of standard input: never from an argument, which others can see."""
-    return getpass.getpass(prompt) if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
+    return getpass.getpass(prompt) if sys.stdin.isatty() else piped().readline().rstrip("\n")
 
 
 @key_app.command("init", epilog="Example: dorkyctl key init")
@@ -164,7 +165,7 @@ def import_key(
 ) -> None:
     """Use a key that you have: your own of another machine, an SSH key, or a recovery key. The one of before stays beside."""
     try:
-        data = sys.stdin.buffer.read() if file == "-" else Path(file).expanduser().read_bytes()
+        data = piped().buffer.read() if file == "-" else Path(file).expanduser().read_bytes()
     except OSError as exc:
         raise Failure(f"{file} cannot be read: {exc.strerror}") from exc
     home = _home()

@@ -34,7 +34,7 @@ def up(
     """
     path = folder_argument(folder)
     told = None if bucket else _team_file(path)
-    if told is not None and not yes and not asking.is_person() and not _is_synced(path):
+    if told is not None and not yes and not asking.is_person() and not _may_be_synced(path):
         raise _nobody(told)  # before a daemon is started for nothing
     with processes.running_daemon() as client:
         project = there(client, path)
@@ -93,12 +93,13 @@ def _team_file(path: str) -> TeamFile | None:
         raise Failure(str(exc), hint=exc.hint, exit_code=Exit.CONFIGURATION) from exc
 
 
-def _is_synced(path: str) -> bool:
+def _may_be_synced(path: str) -> bool:
+    """Where no daemon runs, our marker says that the folder was a project once: only a daemon knows whether it still is."""
     with DorkyClient() as client:
         try:
             return there(client, path) is not None
         except NotRunning:
-            return False
+            return os.path.lexists(os.path.join(path, ".dorky", "folder.json"))
 
 
 def _join(client: DorkyClient, path: str, told: TeamFile, *, yes: bool) -> None:

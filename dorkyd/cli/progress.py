@@ -19,7 +19,7 @@ from dorkyd.cli.units import plural, size
 from dorkyd.core.printable import printable
 
 if TYPE_CHECKING:
-    from dorkyd.client import Progress
+    from dorkyd.client import DorkyClient, Progress
 
 T = TypeVar("T")
 
@@ -99,13 +99,16 @@ class Totals:
 
 
 @contextlib.contextmanager
-def shown(verb: str, files: int) -> Iterator[Totals]:
-    """Progress for the length of a block. Ctrl-C ends the transfers under way as well."""
+def shown(verb: str, files: int, client: DorkyClient) -> Iterator[Totals]:
+    """Progress for the length of a block. Ctrl-C ends the client's transfers under way as well, also those that only wait for
+    the daemon's answer.
+    """
     with _bar() if sys.stderr.isatty() else _lines() as draw:
         totals = Totals(verb, files, draw)
 
         def stop(_signal: int, _frame: FrameType | None) -> None:
             totals.stopped = True
+            client.interrupt()
             raise KeyboardInterrupt
 
         before = signal.signal(signal.SIGINT, stop)

@@ -6,9 +6,12 @@ Everything said on the way goes to standard error. An error is one line saying w
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from collections.abc import Callable, Iterable
 from enum import IntEnum
+from typing import NoReturn, TextIO
 
 from dorkyd.api.failures import (
     ApiError,
@@ -68,8 +71,12 @@ class Failure(Exception):
         self.exit_code = exit_code
 
 
+_OF_OUTPUT = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF}
+
+
 def guarded(command: Callable[[], object], *, json: bool) -> None:
     """Run a command; an error ends the process with its code, told as it should be."""
+    _fill_closed_streams()
     # A name that the terminal's encoding cannot show must not end a listing.
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
@@ -84,6 +91,39 @@ def guarded(command: Callable[[], object], *, json: bool) -> None:
     except Failure as exc:
         complain(str(exc), exc.hint)
         sys.exit(exc.exit_code)
+    except BrokenPipeError:
+        leave_quietly()
+    except OSError as exc:
+        if exc.filename is not None or exc.errno not in _OF_OUTPUT:
+            raise
+        complain(f"The output cannot be written: {exc.strerror}.")
+        leave_quietly()
+
+
+def leave_quietly() -> NoReturn:
+    """End after standard output broke. Whoever read has had enough (`head`), or has been told; what is still in the buffer must
+    not raise once more at the very end.
+    """
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    os.close(null)
+    sys.exit(Exit.ERROR)
+
+
+def _fill_closed_streams() -> None:
+    """Python has None for a stream that was closed by whoever started us (`2>&-`), and `print` to None goes to standard output.
+    Nothing can be read where there was no input: an empty file is not what was meant.
+    """
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - for as long as the process lives
+
+
+def piped() -> TextIO:
+    """Standard input, to be read."""
+    if not sys.stdin.readable():
+        raise Failure("Standard input is closed: there is nothing to read.")
+    return sys.stdin
 
 
 def complain(message: str, hint: str = "") -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import socket
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
+from weakref import ref
 
 import httpx2
 
@@ -22,7 +23,7 @@ from dorkyd.api import manual_messages as mm
 from dorkyd.api import messages as m
 from dorkyd.api import table_messages as t
 from dorkyd.api.calls import Call
-from dorkyd.api.failures import ApiError
+from dorkyd.api.failures import ApiError, Failed
 from dorkyd.api.freeze_messages import LEASE_S, LIMIT_S
 from dorkyd.client import artifacts, batches, freezes, many, receiving
 from dorkyd.client.answers import not_ours, raise_for
@@ -54,6 +55,12 @@ if TYPE_CHECKING:
 M = TypeVar("M", bound=m.Answer)
 T = TypeVar("T")
 
+_CONNECTED = (
+    "connection.connect_unix_socket.complete",
+    "connection.connect_tcp.complete",
+    "connection.start_tls.complete",
+)
+
 
 class DorkyClient:
     """Talks to the daemon of this user. Usable from several threads; close it, or use it in a `with` block.
@@ -74,7 +81,11 @@ class DorkyClient:
     ) -> None:
         self.place = place_of(where, token)
         self.retry_for_s = retry_for_s
-        self._extensions = {"trace": partial(_own_daemon, own_uid(uid))}
+        self._extensions = {"trace": partial(self._traced, own_uid(uid))}
+        self._interrupted = threading.Event()
+        self._sockets: tuple[ref[socket.socket], ...] = ()
+        """Of the connections there are: replaced whole, so that a signal's handler may read it without a lock."""
+        self._connecting = threading.Lock()
         self._http = httpx2.Client(
             transport=httpx2.HTTPTransport(
                 uds=self.place.socket_path, verify=self.place.is_tls, trust_env=False, limits=LIMITS
@@ -100,6 +111,14 @@ class DorkyClient:
     def close(self) -> None:
         """Close every connection."""
         self._http.close()
+
+    def interrupt(self) -> None:
+        """End what other threads are doing with this client, at once and wherever they wait: it fails with `interrupted`. Of no
+        use afterwards but to be closed. What the daemon has whole it may carry out all the same. For a signal's handler too.
+        """
+        self._interrupted.set()
+        for each in self._sockets:
+            _shut(each())
 
     def send(self, call: Call[M]) -> Reply[M]:
         """Send one call, once. Raises `ApiError`."""
@@ -667,13 +686,13 @@ class DorkyClient:
             return step.value
 
     def _done(self, step: Step) -> Answer | ApiError | None:
-        if isinstance(step, Pause):
-            time.sleep(step.seconds)
-            return None
         try:
-            return self._ask(step)
+            if not isinstance(step, Pause):
+                return self._ask(step)
+            self._interrupted.wait(step.seconds)
         except ApiError as exc:
-            return exc
+            return exc if not self._interrupted.is_set() else _interrupted()
+        return None if not self._interrupted.is_set() else _interrupted()
 
     def _ask(self, ask: Ask) -> Answer:
         request_id = new_id()
@@ -690,6 +709,17 @@ class DorkyClient:
         except (httpx2.HTTPError, OSError) as exc:
             raise no_answer(exc, self.place, request_id) from exc
 
+    def _traced(self, uid: int, event: str, info: Mapping[str, Any]) -> None:
+        """https://www.encode.io/httpcore/extensions/#trace: on the thread that asks, between connecting and the first byte."""
+        _own_daemon(uid, event, info)
+        if event not in _CONNECTED:
+            return
+        made = info["return_value"].get_extra_info("socket")
+        with self._connecting:
+            self._sockets = (*(each for each in self._sockets if each() is not None), ref(made))
+        if self._interrupted.is_set():
+            _shut(made)
+
     def _run_many(self, plans: Sequence[Callable[[], Plan[T]]], concurrency: int) -> Sequence[T | ApiError]:
         """Each one's result or failure, in order."""
 
@@ -705,6 +735,17 @@ class DorkyClient:
         finally:
             # What has not begun when this is interrupted does not begin.
             pool.shutdown(cancel_futures=True)
+
+
+def _shut(made: socket.socket | None) -> None:
+    """Wake whoever waits for it: closing it would not."""
+    if made is not None:
+        with contextlib.suppress(OSError):  # it is closed already
+            made.shutdown(socket.SHUT_RDWR)
+
+
+def _interrupted() -> ApiError:
+    return Failed("Interrupted.", code="interrupted")
 
 
 def _own_daemon(uid: int, event: str, info: Mapping[str, Any]) -> None:

@@ -30,12 +30,17 @@ class OverSocket(HTTPConnection):
 
     def connect(self) -> None:
         """`NotAllowed` where another user's process answers: it gets nothing from us."""
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(min(CONNECT_S, self.timeout or CONNECT_S))
-        self.sock.connect(self._path)
-        if peer_uid(self.sock) != os.geteuid():
-            raise not_ours()
-        self.sock.settimeout(self.timeout)
+        reaching = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            reaching.settimeout(min(CONNECT_S, self.timeout or CONNECT_S))
+            reaching.connect(self._path)
+            if peer_uid(reaching) != os.geteuid():
+                raise not_ours()
+        except BaseException:
+            reaching.close()
+            raise
+        reaching.settimeout(self.timeout)
+        self.sock = reaching  # from here on somebody was there
 
 
 def get(path: str, *, patience_s: float = ANSWER_S) -> bytes:

@@ -85,3 +85,17 @@ def test_bodies_that_are_not_the_whole_object(lines: list[tuple[str, str]], stat
 def test_bodies_that_are_whole(lines: list[tuple[str, str]]) -> None:
     """A length, even 0, or chunks."""
     conditions.check_body(headers(*lines))
+
+
+@pytest.mark.parametrize(
+    ("sent", "text"),
+    [
+        (b'{"note": "caf\\u00e9"}', "café"),
+        ('{"note": "café ☕"}'.encode(), "café ☕"),
+        ('{"note": "café"}'.encode("latin-1"), "café"),
+    ],
+    ids=["escaped", "utf-8", "latin-1"],
+)
+def test_metadata_beyond_ascii(sent: bytes, text: str) -> None:
+    """What a shell puts into the field is UTF-8: it must not be stored as other characters without a word."""
+    assert conditions.metadata_of(Headers(raw=[(b"dorky-metadata", sent)])) == {"note": text}

@@ -389,6 +389,20 @@ def test_router_errors(served: Served, method: str, url: str, status: int, code:
     assert response.headers["content-type"] == "application/problem+json"
 
 
+@pytest.mark.parametrize(
+    ("method", "url", "allowed"),
+    [
+        ("PUT", "/v1/status", "GET"),
+        ("PUT", "/v1/projects", "GET, POST"),
+        ("POST", "/v1/projects/api/artifacts/d/f.txt", "DELETE, GET, HEAD, PUT"),
+        ("PATCH", "/v1/projects/api/limit", "GET, POST"),
+    ],
+)
+def test_the_wrong_method_is_told_the_right_ones(served: Served, method: str, url: str, allowed: str) -> None:
+    """`Allow` has every method of the target, whichever route of it was asked first."""
+    assert served.http.request(method, url).headers["allow"] == allowed
+
+
 def test_openapi(served: Served) -> None:
     """The description has every route and the problem document."""
     document = served.http.get("/openapi.json").json()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
 import socket
 import stat
@@ -11,8 +13,10 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from starlette.types import Message, Receive, Scope, Send
 
-from dorkyd.api.server import ApiServer
+from dorkyd.api.gate import Gate
+from dorkyd.api.server import ApiServer, SocketDoor
 from dorkyd.errors import Busy, Configuration
 from dorkyd.peer import peer_uid
 from tests.api.fakes import FakeDaemon, file_item
@@ -102,6 +106,34 @@ def test_stop_unlinks_and_ends_streams(served: Served) -> None:
     assert served.daemon.listeners == []
 
 
+def test_a_request_that_the_end_cuts_off() -> None:
+    """A stopping server cancels what is under way: that is a problem document, and may be asked again."""
+    told: list[Message] = []
+
+    async def under_way(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        await asyncio.Event().wait()
+
+    async def said(message: Message) -> None:
+        told.append(message)
+
+    async def nothing() -> Message:
+        return {"type": "http.request"}
+
+    async def ask() -> None:
+        scope = {"type": "http", "method": "PUT", "raw_path": b"/", "query_string": b"", "headers": []}
+        asking = asyncio.create_task(Gate(under_way)(scope, nothing, said))
+        await asyncio.sleep(0)
+        asking.cancel()
+        await asking
+
+    asyncio.run(ask())
+    start, body = told
+    headers = dict(start["headers"])
+    assert (start["status"], headers[b"content-type"]) == (503, b"application/problem+json")
+    assert int(headers[b"retry-after"]) > 0
+    assert json.loads(body["body"])["code"] == "stopping"
+
+
 def test_a_successor_keeps_its_socket(served: Served) -> None:
     """Stopping leaves a socket alone that another daemon put in the place of ours."""
     Path(served.socket).unlink()
@@ -109,6 +141,27 @@ def test_a_successor_keeps_its_socket(served: Served) -> None:
         other.bind(served.socket)
         served.server.stop()
         assert Path(served.socket).exists()
+
+
+def test_a_socket_that_is_removed_comes_back(tmp_path: Path) -> None:
+    """A logout removes the runtime directory: a daemon that lives on must be found again, or nobody could even end it."""
+    path = tmp_path / "run" / "s"
+    door = SocketDoor(FakeDaemon(), str(path), os.getuid())
+    door.start()
+    try:
+        door.follow()
+        path.unlink()
+        path.parent.rmdir()
+        path.parent.write_text("in the way")
+        door.follow()
+        path.parent.unlink()
+        door.follow()
+        assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+        with http_client(str(path)) as http:
+            assert http.get("/v1/health").json()["status"] == "ok"
+    finally:
+        door.stop()
+    assert not path.exists()
 
 
 def test_many_at_once(served: Served) -> None:

@@ -271,3 +271,16 @@ def test_a_folder_that_is_a_link_is_told_of(place: Place, folder: Path, tmp_path
     (folder / "linked").symlink_to(folder / "deep")
     ran = ok(place, "put", "data", "p:linked/", cwd=tmp_path)
     assert "Left out, since it is no plain file: data/linked" in ran.err
+
+
+def test_a_pipe_whose_reader_has_had_enough(place: Place, tmp_path: Path) -> None:
+    """`dorkyctl get X - | head` is no error: nothing is said."""
+    (tmp_path / "f").write_bytes(b"x" * 300_000)
+    ok(place, "put", "f", "p:f", cwd=tmp_path)
+    ours, theirs = os.pipe()
+    os.close(ours)
+    done = subprocess.run(
+        [*DORKYCTL, "get", "p:f", "-"], env=place.daemon.env, stdout=theirs, stderr=subprocess.PIPE, check=False
+    )
+    os.close(theirs)
+    assert (done.returncode, done.stderr) == (1, b"")

@@ -140,6 +140,14 @@ def test_not_running(ctl: Ctl, monkeypatch: pytest.MonkeyPatch, tmp_path: Any, a
     assert "dorkyctl up" in done.err
 
 
+def test_a_home_whose_socket_nobody_can_reach(ctl: Ctl, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    """A path that is too long for a socket, where no daemon can be: `up` says what to do."""
+    monkeypatch.setenv("DORKY_HOME", str(tmp_path / ("x" * 100)))
+    done = ctl("status")
+    assert done.code == 6
+    assert "dorkyctl up" in done.err
+
+
 @pytest.mark.parametrize(
     ("error", "code"),
     [

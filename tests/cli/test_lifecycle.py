@@ -64,6 +64,21 @@ def test_a_daemon_that_fails(no_daemon: Path, monkeypatch: pytest.MonkeyPatch, c
     assert "config.yaml:3: unknown key: pol_s" in done.err
 
 
+@pytest.mark.parametrize(("synced", "code"), [(True, 78), (False, 7)])
+def test_a_committed_bucket_while_no_daemon_runs(
+    no_daemon: Path, monkeypatch: pytest.MonkeyPatch, ctl: Ctl, synced: bool, code: int
+) -> None:
+    """A folder that was synced before may be a project already: then nothing is asked, and the daemon must say. Otherwise none is
+    started for nothing.
+    """
+    starts(monkeypatch, no_daemon, "exit 78")
+    (no_daemon / "code" / ".dorky.yaml").write_text("bucket: s3://team/web\n")
+    if synced:
+        (no_daemon / "code" / ".dorky").mkdir()
+        (no_daemon / "code" / ".dorky" / "folder.json").write_text("{}")
+    assert ctl("up", "code").code == code
+
+
 def test_up_missing_folder(no_daemon: Path, ctl: Ctl) -> None:
     """A missing folder is refused before anything is started or made."""
     done = ctl("up", "gone")
