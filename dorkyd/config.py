@@ -54,7 +54,6 @@ _PROJECT_KEYS = frozenset(
         "convert",
     }
 )
-_UNBUILT: dict[str, str] = {}
 _FOR = {"endpoint_url": "s3:// and gs://", "region": "s3://", "profile": "s3://"}
 """The schemes of the buckets that a setting is for."""
 _PROJECT_NAME = re.compile(r"\w(?:[\w .+@-]*[\w.+@-])?")
@@ -252,9 +251,7 @@ def read_settings(text: str, homes: Homes, *, host: str) -> Settings:
     root = source.compose(text)
     if root is None:
         return Settings(device=host)
-    top = source.table(
-        root, "the configuration", {"device", "author", "poll_s", "projects", "bandwidth", "listen"}, _UNBUILT
-    )
+    top = source.table(root, "the configuration", {"device", "author", "poll_s", "projects", "bandwidth", "listen"})
     poll_s = top.number("poll_s", 0.05, _DAY_S, "seconds")
     device = top.text("device")
     if device is not None and (not device.isprintable() or len(device.encode()) > 64):
@@ -266,7 +263,7 @@ def read_settings(text: str, homes: Homes, *, host: str) -> Settings:
         )
     read = []
     for node in items_of(source, top.values.get("projects"), "`projects`"):
-        table = source.table(node, "a project", _PROJECT_KEYS, _UNBUILT)
+        table = source.table(node, "a project", _PROJECT_KEYS)
         read.append((table, _project(table, homes, _PROJECT.poll_s if poll_s is None else poll_s)))
     refuse_overlaps(read, homes.own, embedded=homes.state_dir / "buckets")
     return Settings(
@@ -451,7 +448,7 @@ def _tripwire(table: Table) -> Tripwire | None:
 def _guard(table: Table) -> Guard:
     if "guard" not in table.values:
         return _GUARD
-    guard = table.source.table(table.at("guard"), "`guard`", {"percent", "files", "max", "window_s"}, {})
+    guard = table.source.table(table.at("guard"), "`guard`", {"percent", "files", "max", "window_s"})
     return Guard(
         percent=_or(guard.number("percent", 0, 100, "percent"), _GUARD.percent),
         files=_or(guard.whole("files", 0, 10**9, "paths"), _GUARD.files),
@@ -463,7 +460,7 @@ def _guard(table: Table) -> Guard:
 def _trash(table: Table, key: str) -> TrashLimits | None:
     if key not in table.values:
         return None
-    trash = table.source.table(table.at(key), f"`{key}`", {"days", "size"}, {})
+    trash = table.source.table(table.at(key), f"`{key}`", {"days", "size"})
     return TrashLimits(
         days=_or(trash.number("days", 0, 36_500, "days"), _TRASH.days),
         size=_or(trash.size("size"), _TRASH.size),
@@ -473,7 +470,7 @@ def _trash(table: Table, key: str) -> TrashLimits | None:
 def _bandwidth(table: Table) -> Bandwidth:
     if "bandwidth" not in table.values:
         return Bandwidth()
-    limits = table.source.table(table.at("bandwidth"), "`bandwidth`", {"up", "down"}, {})
+    limits = table.source.table(table.at("bandwidth"), "`bandwidth`", {"up", "down"})
     return Bandwidth(up=_rate(limits, "up"), down=_rate(limits, "down"))
 
 
@@ -490,7 +487,7 @@ def _push(table: Table, bucket: str) -> PushQueue | None:
         return None
     if not bucket.startswith("s3://"):
         raise table.wrong("push", "`push` is for s3:// buckets; remove it")
-    push = table.source.table(table.at("push"), "`push`", {"queue_url"}, {})
+    push = table.source.table(table.at("push"), "`push`", {"queue_url"})
     given = push.text("queue_url")
     must = "https://sqs.REGION.amazonaws.com/ACCOUNT/QUEUE"
     if given is None:

@@ -27,7 +27,7 @@ def conversions_of(table: Table, mode: Mode) -> tuple[Converting, ...]:
         raise table.wrong("convert", f"{where} {_NO_MODES[mode]}, so that nothing is converted there: remove `convert`")
     found = []
     for node in items_of(table.source, table.values["convert"], "`convert`"):
-        one = table.source.table(node, "an entry of `convert`", {"match", "to", "schema", "delimiter", "encoding"}, {})
+        one = table.source.table(node, "an entry of `convert`", {"match", "to", "schema", "delimiter", "encoding"})
         found.append(Converting(_match(one), _to(one), _schema(one), _delimiter(one), _encoding(one)))
     return tuple(found)
 

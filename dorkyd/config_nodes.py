@@ -52,8 +52,8 @@ class Source:
             raise self.wrong(root, "settings are `key: value` lines, such as `device: laptop-7`")
         return root
 
-    def table(self, node: yaml.Node, what: str, known: Collection[str], unbuilt: Mapping[str, str]) -> Table:
-        """Read a mapping whose keys must be `known`. `unbuilt` keys are refused, each with its message."""
+    def table(self, node: yaml.Node, what: str, known: Collection[str]) -> Table:
+        """Read a mapping whose keys must be `known`."""
         if not isinstance(node, yaml.MappingNode):
             raise self.wrong(node, f"{what} must be `key: value` lines")
         values: dict[str, yaml.Node] = {}
@@ -62,8 +62,6 @@ class Source:
                 raise self.wrong(key, f"a key of {what} must be a word")
             if key.value in values:
                 raise self.wrong(key, f"`{key.value}` is set twice in {what}; keep one of them")
-            if key.value in unbuilt:
-                raise self.wrong(key, unbuilt[key.value])
             if key.value not in known:
                 near = difflib.get_close_matches(key.value, known, n=1)
                 meant = f"did you mean `{near[0]}`?" if near else f"known are {', '.join(sorted(known))}"

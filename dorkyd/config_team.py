@@ -48,7 +48,7 @@ def read_team_file(folder: str) -> TeamFile | None:
     root = source.compose(text)
     if root is None:
         raise source.wrong(1, "it names no bucket: write `bucket: s3://bucket/prefix`, or remove the file")
-    table = source.table(root, NAME, _KEYS, {})
+    table = source.table(root, NAME, _KEYS)
     bucket = table.text("bucket")
     if bucket is None or not _SCHEMES.match(bucket) or not bucket.isprintable():
         raise table.wrong("bucket", "it names no bucket: write `bucket: s3://bucket/prefix`, or remove the file")

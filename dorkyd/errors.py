@@ -16,7 +16,7 @@
         |-- DiskFull         no space left where we must write
         |-- Busy             somebody else holds it: a second daemon, a lock
         |-- NewerSchema      the journal was written by a newer dorkyd
-        `-- Refused          a request that makes no sense or is not built yet (exit code 2)
+        `-- Refused          a request that makes no sense (exit code 2)
 
 Foreign errors are converted at the adapter's edge, `from exc`; what is not known there is raised on. A message never
 holds file contents, credentials or signed URLs.
@@ -146,6 +146,6 @@ class NewerSchema(Blocked):
 
 
 class Refused(Blocked):
-    """A request that makes no sense, or asks for what is not built yet."""
+    """A request that makes no sense."""
 
     code = "refused"

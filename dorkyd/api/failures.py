@@ -3,7 +3,7 @@
     ApiError
     |-- NotRunning       no daemon answers on the socket
     |-- NotFound         no such project, path, conflict, trash item or route
-    |-- BadRequest       the request makes no sense, or asks for what is not built yet
+    |-- BadRequest       the request makes no sense
     |-- BadConfiguration the configuration is wrong, or would be
     |-- NotAllowed       credentials or permission at the store
     |-- GuardRefused     a safety guard said no
@@ -60,7 +60,7 @@ class NotFound(ApiError):
 
 
 class BadRequest(ApiError):
-    """The request makes no sense, or asks for what is not built yet."""
+    """The request makes no sense."""
 
 
 class BadConfiguration(ApiError):
@@ -95,7 +95,6 @@ KINDS: dict[str, type[ApiError]] = {
     "not-found": NotFound,
     "refused": BadRequest,
     "invalid-request": BadRequest,
-    "not-built-yet": BadRequest,
     "configuration": BadConfiguration,
     "denied": NotAllowed,
     "auth": NotAllowed,

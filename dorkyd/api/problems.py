@@ -64,7 +64,6 @@ _KEYS = (403, "auth", "This machine's key does not open that")
 BY_CODE: Mapping[str, tuple[int, str, str]] = {
     "refused-by-guard": (409, "guard", "A safety guard refused"),
     "npm-project": (409, "guard", "A safety guard refused"),
-    "not-built-yet": (501, "not-built-yet", "Not built yet"),
     "precondition-failed": (412, "precondition", "The condition does not hold"),
     "key-reused": (422, "invalid-request", "The key belongs to another request"),
     "key-in-use": (409, "temporary", "The request is under way"),
@@ -98,18 +97,6 @@ def answer(
     """One problem document as a response."""
     body = Problem(type=TYPE_PREFIX + kind, title=title, status=status, detail=detail, hint=hint, code=code)
     return Response(body.model_dump_json(), status, headers=headers, media_type=MEDIA_TYPE)
-
-
-def not_built_yet(what: str) -> Response:
-    """The answer of routes that a later version has."""
-    return answer(
-        501,
-        "not-built-yet",
-        "Not built yet",
-        f"{what} is not built yet in this version of dorkyd.",
-        hint="GET /openapi.json lists what there is.",
-        code="not-built-yet",
-    )
 
 
 def not_http() -> Response:

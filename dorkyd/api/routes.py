@@ -15,7 +15,7 @@ from functools import partial
 from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, FastAPI, Query, Request
-from fastapi.responses import Response, StreamingResponse
+from fastapi.responses import StreamingResponse
 
 from dorkyd.api import artifacts, commits, freezes, history, imports, logs, manual, problems, prospects, tables
 from dorkyd.api import messages as m
@@ -37,8 +37,6 @@ MOST_ITEMS = 100_000
 MOST_BYTES = 2**63 - 1
 LAST_SEQ = 2**53
 """Past this number JSON's readers no longer tell integers apart, and no history gets there."""
-NOT_BUILT_READS = ("get", "meta")
-NOT_BUILT_ACTIONS = ("put", "get", "meta")
 
 router = APIRouter(prefix="/v1", responses=PROBLEMS)
 """The daemon, and its projects together."""
@@ -414,16 +412,3 @@ def trust(project: Project, body: m.TrustRequest) -> m.Team:
 def encrypt(project: Project, body: m.PatternsRequest) -> m.Team:
     """Change the patterns of what is encrypted."""
     return m.Team.model_validate(project.team.encrypt(body.add, body.remove))
-
-
-# --- what a later version builds --------------------------------------------------------------------------------------
-
-
-async def _later(request: Request) -> Response:
-    return problems.not_built_yet(f"{request.method} {request.url.path}")
-
-
-for _verb in NOT_BUILT_READS:
-    one.add_api_route(f"/{_verb}", _later, methods=["GET"], include_in_schema=False)
-for _verb in NOT_BUILT_ACTIONS:
-    one.add_api_route(f"/{_verb}", _later, methods=["POST"], include_in_schema=False)

@@ -300,7 +300,6 @@ def test_stop(served: Served) -> None:
         (Refused("no"), 400, "refused"),
         (Refused("no", code="no-such-path"), 404, "not-found"),
         (Refused("no", code="refused-by-guard"), 409, "guard"),
-        (Refused("no", code="not-built-yet"), 501, "not-built-yet"),
         (Configuration("no"), 422, "configuration"),
         (Denied("no"), 403, "denied"),
         (AuthExpired("no"), 403, "auth"),
@@ -379,7 +378,7 @@ def test_relative_folder(served: Served) -> None:
         ("GET", "/docs", 404, "no-such-route"),
         ("POST", "/v1/projects/api/artifacts/d/f.txt", 405, "method-not-allowed"),
         ("GET", "/v1/projects/nobody/artifacts/d/f.txt", 404, "no-such-project"),
-        ("POST", "/v1/projects/api/put", 501, "not-built-yet"),
+        ("POST", "/v1/projects/api/put", 404, "no-such-route"),
     ],
 )
 def test_router_errors(served: Served, method: str, url: str, status: int, code: str) -> None:

@@ -97,7 +97,7 @@ def read_schema(text: str, name: str) -> Mapping[str, Wanted]:
 
 def _wanted(source: Source, name: str, node: yaml.Node) -> Wanted:
     if isinstance(node, yaml.MappingNode):
-        table = source.table(node, f"`{name}`", {"type", "nulls"}, {})
+        table = source.table(node, f"`{name}`", {"type", "nulls"})
         word = table.text("type")
         if word is None:
             raise source.wrong(node, f"`{name}` needs a `type`, such as string")
