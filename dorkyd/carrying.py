@@ -433,6 +433,9 @@ class Carrier:
                 )
             )
         if placed.copy is not None:
+            if placed.trashed is not None:
+                # It was there already, and is this edit now: to be deleted elsewhere was meant for the former one.
+                self.journal.set_base(placed.copy, None)
             self._touched.append(placed.copy)
             self._copies[placed.copy] = action = self.clock.random_id()[-16:]
             event = Event("conflict", install.path, self.device, detail=f"kept as {placed.copy!r}", action=action)

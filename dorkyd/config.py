@@ -150,10 +150,29 @@ def load(environ: Mapping[str, str], *, host: str) -> Loaded:
     return Loaded(homes, read_settings(text, homes, host=host), text)
 
 
+def load_again(loaded: Loaded, environ: Mapping[str, str], *, host: str) -> Loaded:
+    """As `load`, for who runs by `loaded`. A file that is gone, or empty, ends no project: many programs save by emptying a
+    file first, and links that lead to it are made anew.
+    """
+    found = load(environ, host=host)
+    _still_there(found.text, loaded)
+    return found
+
+
+def _still_there(text: str, loaded: Loaded) -> None:
+    if loaded.settings.projects and not text.strip():
+        file = loaded.homes.config_file
+        raise Configuration(
+            f"{file} is gone or empty",
+            hint="put it back; `projects: []` in it, or `dorkyctl remove NAME` while it is there, is how projects end",
+        )
+
+
 def edit(loaded: Loaded, change: Callable[[str], str], *, host: str) -> Loaded:
     """Change the file as it is now on disk (`dorkyd.config_edit`), only when the result can be loaded."""
     homes = loaded.homes
     before = read_text(homes.config_file)
+    _still_there(before, loaded)
     read_settings(before, homes, host=host)
     text = change(before)
     try:

@@ -132,7 +132,8 @@ class Daemon:
     _sampling: Sampling = field(default_factory=Sampling)
     _workroom: Workroom = field(init=False)
     _bad_edit: str = ""
-    _seen_text: str = ""
+    _seen_text: str | None = None
+    """None: what was loaded."""
 
     def __post_init__(self) -> None:
         self._workroom = Workroom.at(self.loaded.homes.state_dir)
@@ -386,10 +387,10 @@ class Daemon:
         with self._guard:
             try:
                 text = config.read_text(self.loaded.homes.config_file)
-                if text == (self._seen_text or self.loaded.text) and not asked:
+                if text == (self.loaded.text if self._seen_text is None else self._seen_text) and not asked:
                     return
                 self._seen_text = text
-                self._apply(config.load(self.environ, host=self.host))
+                self._apply(config.load_again(self.loaded, self.environ, host=self.host))
             except Configuration as exc:
                 if str(exc) != self._bad_edit:
                     _log.warning("verb=reload outcome=refused detail=%s", exc)
@@ -402,20 +403,20 @@ class Daemon:
             names = (self.loaded.settings.device, self.loaded.settings.author)
             renamed = (loaded.settings.device, loaded.settings.author) != names
             wanted = {p.name: p for p in loaded.settings.projects}
-            for name, project in before.items():
-                if renamed or not _same_but_bandwidth(wanted.get(name), project):
-                    self._runners.pop(name).stop()
-                    del self._limits[name]
-            self.loaded, self._bad_edit, self._seen_text = loaded, "", loaded.text
+            stale = [name for name, p in before.items() if renamed or not _same_but_bandwidth(wanted.get(name), p)]
+            for name in stale:
+                # That may take a while: whoever asks for it meanwhile is told so, and not that there is none.
+                self._runners[name].stop()
+                del self._limits[name]
+            self.loaded, self._bad_edit, self._seen_text = loaded, "", None
+            running = {name: runner for name, runner in self._runners.items() if name not in stale}
             runners: dict[str, ProjectRunner] = {}
             try:
                 for name, project in wanted.items():
-                    running = self._runners.get(name)
-                    runners[name] = running or self._start(project, loaded.settings)
+                    runners[name] = running.get(name) or self._start(project, loaded.settings)
             finally:
                 # Where one cannot be started: whoever runs is known, or its folder would be locked against its successor.
-                others = {name: runner for name, runner in self._runners.items() if name not in runners}
-                self._runners = {**runners, **others}
+                self._runners = {**runners, **{name: runner for name, runner in running.items() if name not in runners}}
             self._apply_bandwidth(loaded.settings)
 
     def _apply_bandwidth(self, settings: Settings) -> None:

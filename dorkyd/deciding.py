@@ -331,7 +331,10 @@ class Decider:
             result = settle_clash(
                 path, action, local, remote, above=above, below=below, device=self.device, shown=self._shown
             )
-            if isinstance(result, StepAside):
+            if isinstance(result, Wait) and action is not None and allowed(action, self.mode) is None:
+                # The deletion that it would wait for is taken away by the mode as well.
+                result = action
+            elif isinstance(result, StepAside):
                 result = self._unasked([*above, *below], result)
         else:
             result = action

@@ -48,9 +48,20 @@ class Spot:
     """On a folding file system: another name that stands where this one would be. None: the place is its own."""
 
 
+_LARGEST = 2**63 - 1
+"""What the journal can hold."""
+
+
 def stat_tuple(info: os.stat_result) -> StatTuple:
-    """What identifies a file's state."""
-    return StatTuple(info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino)
+    """What identifies a file's state, in numbers that the journal can hold. Inodes have 64 bits without a sign: mergerfs and
+    overlayfs use the uppermost. Times are nanoseconds, and a file system may hold years that are too far away for those.
+    """
+    mtime_ns, ctime_ns, inode = info.st_mtime_ns, info.st_ctime_ns, info.st_ino
+    if inode > _LARGEST:
+        inode -= 2**64
+    if not (-_LARGEST <= mtime_ns <= _LARGEST and ctime_ns <= _LARGEST):
+        mtime_ns, ctime_ns = max(-_LARGEST, min(mtime_ns, _LARGEST)), min(ctime_ns, _LARGEST)
+    return StatTuple._make((info.st_size, mtime_ns, ctime_ns, inode))
 
 
 def same_bytes(one: StatTuple, other: StatTuple) -> bool:

@@ -22,7 +22,7 @@ from dorkyd.batch_rows import BatchRows
 from dorkyd.core.model import Base, Digest, Op, Path, Remote, StatTuple, Version
 from dorkyd.ledger import Ledger
 from dorkyd.manual_rows import ManualRows
-from dorkyd.ports import Entry, Known
+from dorkyd.ports import AHEAD_NS, Entry, Known
 from dorkyd.repeats import Repeats
 from dorkyd.sessions import Sessions
 from dorkyd.sqlite import Database
@@ -664,7 +664,9 @@ class Journal:
                 if row is None or row[0] != path:
                     changed.append(path)
                     continue
-                racy = max(stat.mtime_ns, stat.ctime_ns) >= row[5] - RACY_NS
+                # As `Known.stamped_since`, written out: there may be a hundred thousand.
+                since_ns = row[5] - RACY_NS
+                racy = stat.ctime_ns >= since_ns or since_ns <= stat.mtime_ns < row[5] + AHEAD_NS
                 if racy or stat != row[1:5] or not row[6]:
                     changed.append(path)
                 row = next(rows, None)

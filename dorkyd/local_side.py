@@ -295,4 +295,4 @@ class LocalSide:
 
 def racy(known: Known) -> bool:
     """A scan would look at this file again, so close are its stamps to when it was hashed."""
-    return max(known.stat.mtime_ns, known.stat.ctime_ns) + RACY_NS >= known.at_ns
+    return known.stamped_since(known.at_ns - RACY_NS)

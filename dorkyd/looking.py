@@ -82,8 +82,7 @@ def racy(known: Known) -> bool:
     Only ctime tells how fine the file system's stamps are, since programs set mtime to whole seconds as they please.
     """
     fine = known.stat.ctime_ns % _SECOND_NS != 0
-    latest = max(known.stat.mtime_ns, known.stat.ctime_ns)
-    return latest >= known.at_ns - (TICK_NS if fine else COARSE_NS)
+    return known.stamped_since(known.at_ns - (TICK_NS if fine else COARSE_NS))
 
 
 def require(spot: Spot, expected: StatTuple) -> None:

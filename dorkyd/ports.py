@@ -104,6 +104,9 @@ _LONG_NS = 3_600_000_000_000
 _LAST_NS = 2**63 - 1
 """What the journal can hold. A file of the year 2262 is hashed again."""
 
+AHEAD_NS = 86_400_000_000_000
+"""An mtime so far ahead was set by a program. A write sets it to its own time, and who sets it back leaves another ctime."""
+
 Chunk = bytes | memoryview
 """Some bytes of a body."""
 
@@ -339,6 +342,10 @@ class Known:
     digest: Digest
     at_ns: int
     """File-system time from before it was hashed. A tuple with mtime or ctime this recent is racy and hashed again."""
+
+    def stamped_since(self, since_ns: int) -> bool:
+        """A write at that time or later could have left these stamps."""
+        return self.stat.ctime_ns >= since_ns or since_ns <= self.stat.mtime_ns < self.at_ns + AHEAD_NS
 
     @classmethod
     def proved(cls, stat: StatTuple, digest: Digest) -> Known:

@@ -48,7 +48,7 @@ from dorkyd.core.speed import Pacing
 from dorkyd.core.states import NO_FILES
 from dorkyd.decisions import Decisions, checked
 from dorkyd.engine import Engine
-from dorkyd.errors import DorkyError, Refused, Stale
+from dorkyd.errors import DorkyError, Refused, Stale, Transient
 from dorkyd.freeze_desk import FreezeDesk
 from dorkyd.histories import Histories
 from dorkyd.manual import Manual, status_of, told_of
@@ -644,7 +644,12 @@ class ProjectRunner:
     def _ask(self, request: Callable[[], object]) -> object:
         """Have the engine's thread do it, and answer with what came of it."""
         if self._stopping.is_set():
-            raise Refused("the project is being stopped", code="stopping")
+            raise Transient(
+                "the project is being stopped",
+                hint="try again: it may be started anew",
+                code="stopping",
+                retry_after_s=1.0,
+            )
         try:
             return self._engine.call(request).result(timeout=_ANSWER_S)
         except TimeoutError as exc:

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from dorkyd.core import paths
-from dorkyd.core.model import PERMISSION_BITS, Path, Problem, StatTuple
-from dorkyd.dirfd import Missing, open_folder, open_spot
+from dorkyd.core.model import PERMISSION_BITS, Path, Problem
+from dorkyd.dirfd import Missing, open_folder, open_spot, stat_tuple
 from dorkyd.errors import PathProblem, Stale, Transient
 from dorkyd.faults import denied, fault
 from dorkyd.looking import problem, special
@@ -100,8 +100,7 @@ def _read(root: int, folder: _Pending, skip: Skip, *, folds: bool) -> list[Entry
                 continue
             mode = info.st_mode
             if stat.S_ISREG(mode):
-                seen = StatTuple._make((info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino))
-                found[path] = Entry._make((path, seen, mode & PERMISSION_BITS))
+                found[path] = Entry._make((path, stat_tuple(info), mode & PERMISSION_BITS))
             elif stat.S_ISDIR(mode):
                 raise Stale(f"{path}: became a folder while it was looked at")
             else:

@@ -36,7 +36,7 @@ from dorkyd.core.model import (
     Upload,
     Version,
 )
-from dorkyd.core.paths import ancestors, conflict_name, step_aside
+from dorkyd.core.paths import ancestors, conflict_name, parent, parse_conflict, step_aside
 from dorkyd.core.secrets import installed_mode
 from dorkyd.errors import DiskFull, Integrity, PathProblem, SessionGone, Stale, Transient, Unsupported
 from dorkyd.hashing import Hashing
@@ -47,6 +47,7 @@ from dorkyd.ports import (
     Bucket,
     Chunk,
     Clock,
+    Entry,
     Folder,
     ObjectInfo,
     Proving,
@@ -471,13 +472,13 @@ class Transfer:
         return replace(placed, unheld=unheld, stands=stands)
 
     def place(self, install: Install) -> Placed:
-        """Find a place for what came out of an exchange: the trash when it is what was expected, else a conflict
-        copy. Also called at start, for an exchange whose outcome was not recorded.
+        """Find a place for what came out of an exchange: the trash when it is what was expected, or what was put in, else a
+        conflict copy. Also called at start, for an exchange whose outcome was not recorded.
         """
         digest = self._folder.staged_digest(install.staged)
         if digest is None:
             return Placed()
-        if digest == install.expected and not install.keep_both:
+        if digest == install.staged_digest or (digest == install.expected and not install.keep_both):
             return Placed(trashed=self._folder.to_trash(install.staged, install.path), trashed_digest=digest)
         copy, reused = self._conflict_copy(install, digest)
         if reused:
@@ -571,12 +572,18 @@ def copy_at_hand(folder: Folder, digest: Digest, staged: str, at_hand: AtHand) -
 def conflict_copy(
     folder: Folder, staged: str, path: Path, mtime_ns: int, digest: Digest, device: str, shown: Digest | None = None
 ) -> tuple[Path, bool]:
-    """Put staged bytes beside `path` under their conflict name. True: a copy with these bytes was there already and
-    the staged file is still in staging. `shown`: what the name tells of the digest, if not the digest itself.
+    """Put staged bytes beside `path` under their conflict name. True: a copy with these bytes was there already, of
+    whatever device and time, and the staged file is still in staging. `shown`: what the name tells of the digest, if not
+    the digest itself.
 
     Where a folder above has become something else by now, beside where it would have stepped aside to.
     """
     for beside in _places(folder, path):
+        for name in _copies_of(folder, beside, shown or digest):
+            with suppress(Stale):
+                there = folder.observe(name, None)
+                if isinstance(there, Local) and there.digest == digest:
+                    return name, True
         for digits in _HASH_DIGITS:
             name = conflict_name(beside, device=device, mtime_ns=mtime_ns, digest=shown or digest, digits=digits)
             there = folder.observe(name, None)
@@ -585,6 +592,21 @@ def conflict_copy(
             if put_in(folder, staged, name):
                 return name, False
     raise PathProblem(path, "no free name for its conflict copy", code="clash", hint="rename or remove old copies")
+
+
+def _copies_of(folder: Folder, path: Path, shown: Digest) -> list[Path]:
+    """Conflict copies of the path on this disk whose names say that they hold this. Names are no proof."""
+    way, digits = frozenset(ancestors(path)), metadata.hex_of(shown)
+
+    def other(met: Path, is_folder: bool) -> bool:
+        if is_folder:
+            return met not in way
+        told = parse_conflict(met)
+        return told is None or told.original != path or not digits.startswith(told.digits)
+
+    with suppress(Stale, PathProblem):
+        return [met.path for met in folder.scan(other, parent(path)) if isinstance(met, Entry)]
+    return []
 
 
 def put_in(folder: Folder, staged: str, path: Path) -> bool:

@@ -215,6 +215,8 @@ class Upkeep:
             event = Event("conflict", path, self.device, digest, detail=f"{why}, kept as {copy!r}")
             self.journal.ledger.log(self.clock.time_ns(), [event])
             self.journal.ledger.drop_fetched(staged)
+            if reused:
+                self.journal.set_base(copy, None)  # as in `Carrier.landed`
             self.journal.mark([copy])
 
     def remember(self, trashed: Iterable[tuple[Trashed, Digest]]) -> None:

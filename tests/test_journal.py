@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 import sqlite3
 import stat
@@ -13,10 +14,11 @@ import pytest
 
 from dorkyd import schema
 from dorkyd.core.model import Base, Digest, Op, Path, Problem, Remote, StatTuple, Version
+from dorkyd.dirfd import stat_tuple
 from dorkyd.errors import NewerSchema
 from dorkyd.journal import IS_SEALED, RACY_NS, Dirty, Journal
 from dorkyd.ledger import Displaced, Event, Fetched, Install, Intent
-from dorkyd.ports import Entry, Known
+from dorkyd.ports import AHEAD_NS, Entry, Known
 
 A, B, C = (Digest("sha256:" + letter * 64) for letter in "abc")
 F, G, H = Path("d/f"), Path("d/g"), Path("h")
@@ -87,6 +89,17 @@ def test_everything_is_there_after_reopening(file: pathlib.Path) -> None:
     assert again.ledger.problems() == [(Problem(G, "symlink", "is a link", "replace it"), 1)]
     assert again.ledger.is_approved((F, Version("1")))
     assert again.ledger.deletions_since(4, "local") == 1
+
+
+@pytest.mark.parametrize("inode", [2**63 - 1, 2**63, 2**64 - 1])
+def test_whatever_a_file_system_calls_its_files_is_remembered(journal: Journal, inode: int) -> None:
+    """Inodes of 64 bits, as of mergerfs, where half of them are beyond what a database takes for a number."""
+    info = os.stat_result((0o644, inode, 1, 1, 0, 0, 3, 1, 1, 1), {"st_mtime_ns": 2**70, "st_ctime_ns": 7})
+    other = os.stat_result((0o644, inode - 1, 1, 1, 0, 0, 3, 1, 1, 1), {"st_mtime_ns": 2**70, "st_ctime_ns": 7})
+    known = Known(stat_tuple(info), A, 9)
+    journal.set_known(F, known)
+    assert journal.known(F) == known
+    assert stat_tuple(info) != stat_tuple(other)
 
 
 def test_unknown_fields_come_back_unknown(journal: Journal) -> None:
@@ -445,6 +458,15 @@ def test_a_racy_stat_is_looked_at_again(journal: Journal) -> None:
     journal.set_known(F, Known(KNOWN.stat, A, 2 + RACY_NS))
     journal.set_known(G, Known(KNOWN.stat, A, 3 + RACY_NS))
     assert scanned(journal, entry(), entry(G)) == ([F], [])
+
+
+def test_an_mtime_of_the_far_future_is_not_looked_at_in_each_scan(journal: Journal) -> None:
+    """No write leaves it: a scan compares it as it compares an old one."""
+    agreed(journal, F, G)
+    for path, ahead_ns in ((F, AHEAD_NS), (G, AHEAD_NS - 1)):
+        journal.set_known(path, Known(KNOWN.stat._replace(mtime_ns=KNOWN.at_ns + ahead_ns), A, KNOWN.at_ns))
+    met = [entry(path, mtime_ns=KNOWN.at_ns + ahead_ns) for path, ahead_ns in ((F, AHEAD_NS), (G, AHEAD_NS - 1))]
+    assert scanned(journal, *met) == ([G], [])
 
 
 def test_what_was_never_agreed_is_a_change(journal: Journal) -> None:

@@ -75,6 +75,19 @@ def test_an_old_mtime_does_not_make_a_recent_file_old(at: Fixture) -> None:
     assert at.observe("f", Known(seen.stat, WRONG, seen.stat.ctime_ns)) == seen
 
 
+@pytest.mark.parametrize(("ahead_s", "digest"), [(3600, "read"), (10 * 86_400, "spared"), (10**10, "spared")])
+def test_an_mtime_of_the_far_future_is_no_write_just_now(at: Fixture, ahead_s: int, digest: str) -> None:
+    """A camera's clock or an archive set it: such a file is not read at each look until that year."""
+    at.write("f")
+    at_ns = at.local("f").stat.ctime_ns + ahead_s * 10**9
+    os.utime(at.root / "f", ns=(at_ns, at_ns))
+    seen = at.local("f")
+    found = at.observe("f", Known(seen.stat, WRONG, seen.stat.ctime_ns + MINUTE_NS))
+    assert found == (seen if digest == "read" else replace(seen, digest=WRONG))
+    # Its ctime counts as ever.
+    assert at.observe("f", Known(seen.stat, WRONG, seen.stat.ctime_ns)) == seen
+
+
 def test_whole_second_stamps_are_racy_for_longer(at: Fixture) -> None:
     """Where ctime counts in seconds, two of them must have passed."""
     from dorkyd.looking import racy

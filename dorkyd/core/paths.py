@@ -93,6 +93,10 @@ def key_problem(key: str) -> Problem | None:
         key, detail = key.encode(errors="backslashreplace").decode(), "the key is not valid UTF-8, as every path is"
     if code in {"bad-path", "bad-name"}:
         return Problem(Path(key), "unsafe-key", detail, "rename the object in the bucket; dorkyd never touches it")
+    if code == "reserved-name" and "/.dorky/" in key:
+        # Renaming would break the project whose it is.
+        detail = "another project's own object: its prefix lies inside this project's"
+        hint = "leave it; let one of the two have another prefix, and `dorkyctl add` it there"
     return Problem(Path(key), code, detail, hint)
 
 

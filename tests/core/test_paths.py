@@ -119,6 +119,17 @@ def test_a_good_key_has_no_problem() -> None:
     assert paths.key_problem("data/a.csv") is None
 
 
+def test_another_projects_own_objects_are_not_to_be_renamed() -> None:
+    """A project at a prefix inside this one's: whoever follows the hint for other names would break it."""
+    inner, other = paths.key_problem("sub/.dorky/log/000000000001.json"), paths.key_problem("sub/.git/config")
+    assert inner is not None
+    assert other is not None
+    assert (inner.code, other.code) == ("reserved-name", "reserved-name")
+    assert "prefix" in inner.hint
+    assert "rename" not in inner.hint
+    assert "rename" in other.hint
+
+
 @given(st.lists(some_keys, max_size=4))
 def test_a_plain_page_has_nothing_to_be_asked(keys: list[str]) -> None:
     """`are_plain` never says so of a key that is no path, or a folder marker; of ordinary keys it does."""

@@ -184,6 +184,30 @@ def test_a12_mtime_is_restored_and_causes_no_second_upload(world: World) -> None
     assert world.moved() == {"PUT": 1, "GET": 1}
 
 
+@pytest.mark.parametrize("year", [1600, 2300])
+def test_a12_times_that_are_far_away(quick_path: Path, year: int) -> None:
+    """A file of a year that nanoseconds in 64 bits cannot tell syncs like any other, and does not keep the others waiting."""
+    world = World(quick_path)
+    one, two = world.device("A"), world.device("B")
+    world.begin({"g": "1"})
+    one.write("f", "1")
+    at_ns = (year - 1970) * 365 * 86_400 * 10**9
+    os.utime(one.root / "f", ns=(at_ns, at_ns))
+    one.write("g", "2")
+    world.settle()
+    world.all_hold({"f": "1", "g": "2"})
+    one.write("f", "here")
+    two.write("f", "there")
+    os.utime(two.root / "f", ns=(at_ns, at_ns))
+    world.forget()
+    world.settle()
+    assert sorted(two.tree().values()) == ["2", "here", "there"]
+    world.all_hold(two.tree())
+    world.forget()
+    world.settle()
+    assert world.moved() == {}
+
+
 def test_a13_a_second_look_moves_nothing(world: World) -> None:
     """In sync, whole scans and whole listings lead to no request that changes or fetches anything."""
     world.begin({"f": "1", "d/g": "2"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -211,6 +212,61 @@ def test_b12_a_conflict_of_a_conflict_copy_is_kept_too(world: World) -> None:
     world.settle()
     assert copies(world, copy) == {"B": "q"}
     assert sorted(one.tree().values()) == ["a", "p", "q"]
+
+
+def test_b12_what_lost_before_is_kept_once(world: World) -> None:
+    """The same bytes lose once more, saved later and on any device: the copy that is there holds them."""
+    one, two = world.begin({"d/f.txt": "1"})
+    one.write("d/f.txt", "a")
+    two.write("d/f.txt", "b")
+    world.settle()
+    assert copies(world, "d/f.txt") == {"B": "b"}
+    for turn, (winner, loser) in enumerate([(one, two), (two, one)]):
+        winner.write("d/f.txt", f"newer {turn}")
+        loser.write("d/f.txt", "b")
+        os.utime(loser.root / "d/f.txt", (1.7e9 + turn, 1.7e9 + turn))
+        winner.settle()
+        loser.settle()
+        world.settle()
+        assert copies(world, "d/f.txt") == {"B": "b"}
+        assert without_copies(world) == {"d/f.txt": f"newer {turn}"}
+        assert "b" in loser.trashed()
+    # Another content, and another file, have copies of their own.
+    one.write("d/f.txt", "c")
+    two.write("d/f.txt", "d")
+    one.write("d/g.txt", "c")
+    two.write("d/g.txt", "b")
+    world.settle()
+    assert sorted(one.tree().values()) == ["b", "b", "c", "c", "d"]
+    world.all_hold(one.tree())
+
+
+def test_b12_two_devices_that_lose_the_same_bytes(world: World) -> None:
+    """Whichever comes second finds the first one's copy."""
+    world.device("C")
+    one, *losers = world.devices
+    world.begin({"f.txt": "1"})
+    one.write("f.txt", "a")
+    for loser in losers:
+        loser.write("f.txt", "b")
+    world.settle()
+    assert copies(world, "f.txt") == {"B": "b"}
+
+
+def test_b12_a_copy_that_holds_an_edit_anew_outlives_the_end_of_the_first_conflict(world: World) -> None:
+    """One person ends the conflict while the same bytes lose again elsewhere: that edit is nowhere else."""
+    one, two = world.begin({"f": "1"})
+    one.write("f", "a")
+    two.write("f", "b")
+    world.settle()
+    (copy,) = (path for path in one.tree() if path != "f")
+    (one.root / copy).unlink()
+    one.write("f", "newer")
+    one.settle()
+    two.write("f", "b")
+    world.settle()
+    assert copies(world, "f") == {"B": "b"}
+    assert without_copies(world) == {"f": "newer"}
 
 
 def test_b13_deleting_the_copy_ends_the_conflict_everywhere(world: World) -> None:

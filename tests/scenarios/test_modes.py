@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 from dorkyd.core.settings import Mode
 from tests.devices import Device, World
@@ -110,6 +113,35 @@ def test_pull_with_credentials_that_only_read(tmp_path: Path) -> None:
     assert a.engine.held is None
     assert b.tree() == world.objects() == {"f": "1", "g": "2"}
     assert {verb.lstrip(".") for verb in world.counts["a"]} <= {"GET", "HEAD", "LIST"}
+
+
+@pytest.mark.parametrize("later", [False, True])
+@pytest.mark.parametrize(("gone", "made"), [("d", "d"), ("f", "f/y")])
+def test_pull_lets_a_file_and_a_folder_change_places(tmp_path: Path, gone: str, made: str, *, later: bool) -> None:
+    """Nothing waits for a deletion that mode pull never sends; and when the bucket's file changes ours steps aside."""
+    world = World(tmp_path)
+    a, b = world.device("a", mode=Mode.PULL), world.device("b")
+    b.write("d/x", "1")
+    b.write("f", "1")
+    world.settle()
+    shutil.rmtree(a.root / gone) if gone == "d" else (a.root / gone).unlink()
+    a.write(made, "mine")
+    world.settle()
+    assert a.read(made) == "mine"
+    assert world.objects() == b.tree() == {"d/x": "1", "f": "1"}
+    if later:
+        b.write("d/x", "2")
+        b.write("f", "2")
+        world.settle()
+        assert {"d/x": "2", "f": "2"}.items() <= a.tree().items()
+        assert sorted(a.tree().values()) == ["2", "2", "mine"]
+        assert world.objects() == b.tree() == {"d/x": "2", "f": "2"}
+    else:
+        a.project = replace(a.project, mode=Mode.TWO_WAY)
+        a.restart()
+        world.settle()
+        assert a.tree() == b.tree() == world.objects()
+        assert a.read(made) == "mine"
 
 
 def test_a_mode_changed_back(tmp_path: Path) -> None:

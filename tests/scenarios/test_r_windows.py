@@ -100,6 +100,20 @@ def test_r01_a_save_by_rename_in_the_window(tmp_path: Path) -> None:
     assert list(_conflicts(b).values()) == ["x"]
 
 
+@pytest.mark.parametrize("edited", [False, True])
+def test_r01_the_same_bytes_saved_in_the_window(tmp_path: Path, *, edited: bool) -> None:
+    """Both sides hold the same: no conflict, also where there was about to be one."""
+    world, a, b, folder = _world(tmp_path, f="1")
+    a.write("f", "2")
+    a.settle()
+    if edited:
+        b.write("f", "x")
+    folder.arm("swap_in", lambda: b.write("f", "2"))
+    world.settle()
+    assert a.tree() == b.tree() == world.objects() == {"f": "2"}
+    assert "conflict" not in {verb for verb, _ in b.history("f")}
+
+
 def test_r01_a_file_created_in_the_window(tmp_path: Path) -> None:
     """A download to a free place finds it taken: both are kept, nothing was overwritten."""
     world, a, b, folder = _world(tmp_path, other="0")
