@@ -449,11 +449,11 @@ class Carrier:
         replaces, mode_before = (agreed.version, agreed.mode) if agreed is not None else (None, None)
         if install.verb == "discard":
             self.journal.set_base(install.path, None)
-            device = self.remote.deleted_by.pop(install.path, None)
+            told = self.remote.deleted_by.get(install.path)
             event = Event(
                 "delete-local",
                 install.path,
-                device or "another device",
+                told.device if told is not None else "another device",
                 install.expected,
                 action=action,
                 before=install.expected,
@@ -640,7 +640,6 @@ class Carrier:
         base, agreed = _agreed(delete.replaces, download.remote, delete.replaces.mode), self.journal.base(download.path)
         self.journal.set_base(download.path, base)
         self.journal.set_base(delete.path, None)
-        self.remote.deleted_by.pop(delete.path, None)
         self._touched.append(download.path)
         detail = f"from {delete.path!r}"
         self._log(
@@ -664,6 +663,8 @@ class Carrier:
             self.journal.set_remote(action.path, fetched.remote)
 
     def _settled(self, path: Path) -> None:
+        # Who had deleted what stood there before says nothing of what comes next.
+        self.remote.deleted_by.pop(path, None)
         self.merging.forget(path)
         self.journal.ledger.clear_problem(path)
         self.journal.ledger.unapprove(path)

@@ -196,8 +196,10 @@ class Contact:
     def _all_told(self, held: Held, now: float) -> bool:
         if held.items and self.remote.poll():
             self._poll = now
-        if held.untold and all(path in self.remote.deleted_by for path, _ in held.items):
-            return True
+        if held.untold:
+            self.remote.recall()
+            if all(path in self.remote.deleted_by for path, _ in held.items):
+                return True
         return all(self.journal.ledger.is_approved(key) for key in held.items)
 
     def news(self, now: float) -> Emptied | Rewound | Listed | None:

@@ -646,9 +646,13 @@ class Engine:
         journal = o.journal
         files, _ = journal.base_totals()
         # Nothing is left, and not all of it was announced: an accident looks like that.
+        empty = journal.listed_count() == 0
+        if empty and any(path not in o.remote.deleted_by for path in listed.lost):
+            with suppress(Transient, Blocked):  # then a halt asks again
+                o.remote.recall()
         untold = [path for path in listed.lost if path not in o.remote.deleted_by]
         bases = [(path, base) for path in untold if (base := journal.base(path)) is not None]
-        if bases and journal.listed_count() == 0:
+        if bases and empty:
             keys = [(path, base.version or Version(base.digest)) for path, base in bases]
             if not all(journal.ledger.is_approved(key) for key in keys):
                 self._halt(o, halts.remote_emptied(self.project.name, keys, files, self._token()))

@@ -66,6 +66,16 @@ class Rewound:
     detail: str
 
 
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """What the log told of a deletion."""
+
+    device: str
+    """Who did it."""
+    version: Version | None
+    """Of what; None: it was not said."""
+
+
 @dataclass(slots=True)
 class RemoteSide:
     """See the module."""
@@ -81,8 +91,8 @@ class RemoteSide:
     """Who works here, for people; empty: nobody said."""
     trash: TrashLimits = field(default_factory=TrashLimits)
     """The bucket's, where this device begins the project."""
-    deleted_by: dict[Path, str] = field(default_factory=dict)
-    """Who announced a deletion, until it is carried out here; for the history."""
+    deleted_by: dict[Path, Deleted] = field(default_factory=dict)
+    """Who announced a deletion of what both sides agreed on, until it is carried out here or something else is agreed on."""
     journal_lost: bool = False
     """Nobody knows what this folder was in sync with: a file that was deleted elsewhere meanwhile goes up again."""
     buried: dict[Path, str] = field(default_factory=dict)
@@ -103,6 +113,8 @@ class RemoteSide:
     """When the log was last read to its end: monotonic seconds and wall clock nanoseconds. None: not since the start."""
     _highest: int = 0
     """The highest number of the log that a look at it told of: what is free below it was removed."""
+    _recalled: bool = False
+    """`recall` has been done."""
     _told: set[Path] = field(default_factory=set)
     """What the log told of since the listing before began."""
     _told_before: set[Path] = field(default_factory=set)
@@ -310,7 +322,10 @@ class RemoteSide:
         self._tell(change.path for change in entry.changes)
         for change in theirs:
             if change.verb == "delete":
-                self.deleted_by[change.path] = entry.device
+                self.deleted_by[change.path] = Deleted(entry.device, change.replaces)
+            elif (before := self.deleted_by.get(change.path)) is not None and before.version != change.version:
+                # It came back since. (Equal: what was deleted is told of late.)
+                del self.deleted_by[change.path]
         while len(self.deleted_by) > _COMPARED:
             del self.deleted_by[next(iter(self.deleted_by))]
 
@@ -334,6 +349,23 @@ class RemoteSide:
                 self._complete(found[0])
         with self.journal.atomic():
             self.journal.put(_PASSED, None)
+
+    def recall(self) -> None:
+        """Learn, once after a start, which deletions the log's last entries tell of that were read before and not carried out
+        here: of exactly what both sides agreed on.
+        """
+        if self._recalled:
+            return
+        last = self.cursor
+        for number in range(max(1, last - READ_AT_ONCE + 1), last + 1):
+            found = self.news.entry(number)
+            if found is None or found[0].replica == self.replica:
+                continue
+            for change in found[0].changes:
+                base = self.journal.base(change.path) if change.verb == "delete" else None
+                if base is not None and base.version is not None and base.version == change.replaces:
+                    self.deleted_by.setdefault(change.path, Deleted(found[0].device, change.replaces))
+        self._recalled = True
 
     @property
     def passed_over(self) -> bool:

@@ -396,6 +396,101 @@ def test_a_halt_ends_when_the_log_tells_of_all_that_it_holds_back(
     assert a.tree() == b.tree() == left
 
 
+def test_a_deletion_that_was_overtaken_explains_no_empty_bucket(tmp_path: Path) -> None:
+    """Told while the device was halted: the file went, and was there again. That it is gone now, nobody told."""
+    world, a, b = _world(tmp_path, {"f": "1"})
+    cut = [True]
+    world.faults = lambda who, verb, key: (
+        Fault(Transient("no route")) if cut[0] and who == "b" and verb == "PUT" and ".dorky/log/" in key else None
+    )
+    (b.root / "f").unlink()
+    b.look()
+    for _ in range(20):
+        b.step(1)
+    assert world.objects() == {}
+    a.settle()
+    assert _halt(a).reason is HaltReason.REMOTE_EMPTIED
+    cut[0] = False
+    for _ in range(20):
+        b.step(1)
+    b.write("f", "2")
+    b.settle()
+    assert world.objects() == {"f": "2"}
+    world.remove("f")
+    for _ in range(40):
+        a.step(1)
+    assert _halt(a).reason is HaltReason.REMOTE_EMPTIED
+    assert a.tree() == {"f": "1"}
+
+
+@pytest.mark.parametrize("both", [False, True])
+def test_a_deletion_of_long_ago_explains_no_empty_bucket(tmp_path: Path, both: bool) -> None:
+    """A teammate deleted the only file, and somebody here kept it by an edit, or wrote it anew after both had deleted it. Then the
+    bucket is emptied: of that nobody told.
+    """
+    world, a, b = _world(tmp_path, {".env": "1"})
+    (b.root / ".env").unlink()
+    b.settle()
+    if both:
+        (a.root / ".env").unlink()
+        world.settle()
+    a.write(".env", "2")
+    world.settle()
+    assert world.objects() == b.tree() == {".env": "2"}
+    world.remove(".env")
+    a.settle()
+    assert _halt(a).reason is HaltReason.REMOTE_EMPTIED
+    assert a.tree() == {".env": "2"}
+
+
+def test_what_was_told_before_a_restart_is_told(tmp_path: Path) -> None:
+    """The daemon ended between reading that the last files were deleted and doing so: nobody need decide."""
+    _, a, b = _world(tmp_path, {"f": "1", "g": "2"})
+    for path in ("f", "g"):
+        (b.root / path).unlink()
+    b.settle()
+    assert a.engine.opened is not None
+    read = a.engine.opened.remote.cursor
+    a.look(whole=False)
+    while a.engine.opened.remote.cursor == read:
+        a.step(0.1)
+    assert a.tree() == {"f": "1", "g": "2"}
+    a.restart()
+    a.settle()
+    assert a.engine.held is None
+    assert a.tree() == {}
+    assert a.history("f")[-1] == ("delete-local", "b")
+
+
+def test_what_was_told_before_a_restart_ends_a_halt(tmp_path: Path) -> None:
+    """Two devices tell of a file each, and the daemon ends in between."""
+    world, a, b = _world(tmp_path, {"f": "1", "g": "2"})
+    c = world.device("c")
+    c.settle()
+    cut = {"a", "b"}
+    world.faults = lambda who, verb, key: (
+        Fault(Transient("no route")) if who in cut and verb == "PUT" and ".dorky/log/" in key else None
+    )
+    for device, path in ((a, "f"), (b, "g")):
+        (device.root / path).unlink()
+        device.look()
+    for _ in range(20):
+        a.step(1)
+        b.step(1)
+    assert world.objects() == {}
+    c.settle()
+    assert _halt(c).reason is HaltReason.REMOTE_EMPTIED
+    for device in (a, b):
+        cut.remove(device.name)
+        for _ in range(40):
+            device.step(1)
+            c.step(1)
+        c.restart()
+    c.settle()
+    assert c.engine.held is None
+    assert c.tree() == {}
+
+
 def test_c16_a_listing_that_is_wrongly_empty(tmp_path: Path) -> None:
     """The store says 200 and shows nothing: a halt; reject loses nothing and moves no bytes, since all is there."""
     world, a, _ = _world(tmp_path)
