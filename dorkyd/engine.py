@@ -49,12 +49,12 @@ from dorkyd.core.model import (
     Upload,
     Version,
 )
-from dorkyd.core.paths import is_under
+from dorkyd.core.paths import is_under, parse_conflict
 from dorkyd.core.report import HaltReason, State
 from dorkyd.core.settings import Mode, Project
 from dorkyd.deciding import Decisions
 from dorkyd.errors import Blocked, DorkyError, Refused, Stale, Transient
-from dorkyd.jobs import Jobs, size_of
+from dorkyd.jobs import Jobs, size_of, takes_away
 from dorkyd.journal import Dirty, Journal
 from dorkyd.keyring import Keyring
 from dorkyd.ledger import Event
@@ -754,6 +754,7 @@ class Engine:
         jobs: list[Job] = []
         room, of_size = o.jobs.room, o.jobs.room_by_size()
         counts = o.deletions.counts()
+        in_hands = {*o.jobs.in_flight, *(action.path for action in actions)}
         with self._recording(o):
             for row in decided.ignored:
                 o.journal.set_base(row.path, None)
@@ -769,7 +770,7 @@ class Engine:
             jobs += [o.carrier.look(row) for row in decided.asks]
             for action in actions:
                 size = size_of(0 if action.path in decided.ready else _bytes_of(action))
-                if len(jobs) >= room or of_size[size] <= 0:
+                if len(jobs) >= room or of_size[size] <= 0 or _original_of(action) in in_hands:
                     o.retries.queued.add(action.path)
                     continue
                 of_size[size] -= 1
@@ -905,6 +906,14 @@ def _rows_of(action: Action, rows: dict[Path, Dirty]) -> tuple[Dirty, ...]:
     if isinstance(action, MoveRemote | MoveLocal):
         paths.append(action.delete.path)
     return tuple(rows[path] for path in paths if path in rows)
+
+
+def _original_of(action: Action) -> Path | None:
+    """Of a conflict copy that is to be taken away or replaced: the file that it was made of. What comes out of that one's place
+    meanwhile may be found to be in this copy (`dorkyd.transfer.conflict_copy`).
+    """
+    copy = parse_conflict(action.path) if takes_away(action) else None
+    return copy.original if copy is not None else None
 
 
 def _bytes_of(action: Action) -> int:

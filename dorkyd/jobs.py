@@ -12,7 +12,7 @@ from enum import IntEnum
 from typing import Protocol
 
 from dorkyd.carrying import Job
-from dorkyd.core.model import Path
+from dorkyd.core.model import DeleteLocal, Download, Path
 
 COLLECT, COLLECT_S = 256, 0.05
 """Outcomes recorded together: so many, or those of so long."""
@@ -50,6 +50,11 @@ class Pool(Protocol):
         """Run it soon, on any thread; it will move so many bytes of an object. It never raises."""
 
 
+def takes_away(action: object) -> bool:
+    """What stands at the action's path will no longer be there."""
+    return isinstance(action, DeleteLocal) or (isinstance(action, Download) and action.replaces is not None)
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How a job ended."""
@@ -79,6 +84,11 @@ class Jobs:
         """Jobs that may still begin; 0 while so few that deciding a batch for them is not worth it."""
         left = IN_FLIGHT - len(self.in_flight)
         return left if left >= IN_FLIGHT // 4 else 0
+
+    def takes(self, path: Path) -> bool:
+        """What stands at the path is being taken away or replaced. Any thread."""
+        job = self.in_flight.get(path)
+        return job is not None and takes_away(job.action)
 
     def room_by_size(self) -> dict[Size, int]:
         """Jobs of each size that may still begin."""

@@ -155,18 +155,30 @@ class Placed:
     """What was installed, as it stands in its place; None: as far as is known, it may have changed since."""
 
 
+def stays(_path: Path) -> bool:
+    """Where nothing is taken away."""
+    return False
+
+
 class Transfer:
     """The hands of one project. Thread-safe: it keeps nothing but its tools, and what the trash was given."""
 
     def __init__(
-        self, bucket: Bucket, folder: Folder, clock: Clock, device: str, sealing: Sealing | None = None
+        self,
+        bucket: Bucket,
+        folder: Folder,
+        clock: Clock,
+        device: str,
+        sealing: Sealing | None = None,
+        leaves: Callable[[Path], bool] = stays,
     ) -> None:
-        """`sealing`: what `bucket` is, where it encrypts. None: it does not."""
+        """`sealing`: what `bucket` is, where it encrypts. None: it does not. `leaves`: as for `conflict_copy`."""
         self._bucket = bucket
         self._sealing = sealing
         self._folder = folder
         self._clock = clock
         self._device = device
+        self._leaves = leaves
         self._given = Given()
 
     # --- looking and fetching -----------------------------------------------------------------------------------
@@ -508,9 +520,9 @@ class Transfer:
         return Placed(copy=copy)
 
     def _conflict_copy(self, install: Install, digest: Digest) -> tuple[Path, bool]:
-        blinded = self.blinded(digest)
+        at_ns, blinded = install.mtime_ns, self.blinded(digest)
         return conflict_copy(
-            self._folder, install.staged, install.path, install.mtime_ns, digest, self._device, blinded
+            self._folder, install.staged, install.path, at_ns, digest, self._device, blinded, self._leaves
         )
 
     def blinded(self, digest: Digest) -> Digest:
@@ -570,11 +582,18 @@ def copy_at_hand(folder: Folder, digest: Digest, staged: str, at_hand: AtHand) -
 
 
 def conflict_copy(
-    folder: Folder, staged: str, path: Path, mtime_ns: int, digest: Digest, device: str, shown: Digest | None = None
+    folder: Folder,
+    staged: str,
+    path: Path,
+    mtime_ns: int,
+    digest: Digest,
+    device: str,
+    shown: Digest | None = None,
+    leaves: Callable[[Path], bool] = stays,
 ) -> tuple[Path, bool]:
     """Put staged bytes beside `path` under their conflict name. True: a copy with these bytes was there already, of
     whatever device and time, and the staged file is still in staging. `shown`: what the name tells of the digest, if not
-    the digest itself.
+    the digest itself. `leaves`: a file is being taken away or replaced, so that it will not hold what it holds.
 
     Where a folder above has become something else by now, beside where it would have stepped aside to.
     """
@@ -582,12 +601,12 @@ def conflict_copy(
         for name in _copies_of(folder, beside, shown or digest):
             with suppress(Stale):
                 there = folder.observe(name, None)
-                if isinstance(there, Local) and there.digest == digest:
+                if isinstance(there, Local) and there.digest == digest and not leaves(name):
                     return name, True
         for digits in _HASH_DIGITS:
             name = conflict_name(beside, device=device, mtime_ns=mtime_ns, digest=shown or digest, digits=digits)
             there = folder.observe(name, None)
-            if isinstance(there, Local) and there.digest == digest:
+            if isinstance(there, Local) and there.digest == digest and not leaves(name):
                 return name, True
             if put_in(folder, staged, name):
                 return name, False

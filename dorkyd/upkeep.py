@@ -20,7 +20,7 @@ from dorkyd.ledger import NOBODYS, Displaced, Event, Fetched
 from dorkyd.local_side import LocalSide
 from dorkyd.ports import TRIED, Clock, Folder, Trashed
 from dorkyd.sealing import op_of
-from dorkyd.transfer import conflict_copy
+from dorkyd.transfer import conflict_copy, stays
 
 _log = logging.getLogger("dorkyd.upkeep")
 
@@ -49,6 +49,8 @@ class Upkeep:
     device: str
     blinded: Callable[[Digest], Digest] = lambda digest: digest
     """As `Transfer.blinded`."""
+    leaves: Callable[[Path], bool] = stays
+    """As for `conflict_copy`."""
     _due: dict[str, float] = field(default_factory=dict)
     """Monotonic time of the next check, by name in the trash."""
     _since_start: list[Displaced] = field(default_factory=list)
@@ -201,7 +203,8 @@ class Upkeep:
         and each later check tries again.
         """
         try:
-            copy, reused = conflict_copy(self.folder, staged, path, at_ns, digest, self.device, self.blinded(digest))
+            shown = self.blinded(digest)
+            copy, reused = conflict_copy(self.folder, staged, path, at_ns, digest, self.device, shown, self.leaves)
         except PathProblem:
             trashed = self.folder.to_trash(staged, path)
             row = Displaced(trashed.name, path, NOBODYS, trashed.size, None, at_ns, len(CHECKS_S))

@@ -129,7 +129,8 @@ class Wiring:
             author=self.author,
         )
         local = LocalSide(folder, journal, project, self.make_watcher)
-        transfer = Transfer(bucket, folder, clock, self.device, sealing)
+        jobs = Jobs(self.pool, wake)
+        transfer = Transfer(bucket, folder, clock, self.device, sealing, jobs.takes)
         merging = Merging(journal, folder, project, clock)
         carrier = Carrier(journal, local, remote, transfer, clock, self.device, merging)
         retries = Retries(journal)
@@ -139,7 +140,6 @@ class Wiring:
         freezing = Freezing(journal, clock, batches)
         remote.store_told = batches.store_told
         carrier.batch_of = freezing.batch_of
-        jobs = Jobs(self.pool, wake)
         asking = Asking(journal, remote, storing, folder, clock, self.device, batches, freezing, jobs)
         tripped = Tripped(journal, folder, project)
         return Wired(
@@ -163,7 +163,7 @@ class Wiring:
             deletions=Deletions(journal, project),
             retries=retries,
             jobs=jobs,
-            upkeep=Upkeep(journal, folder, local, project, clock, self.device, transfer.blinded),
+            upkeep=Upkeep(journal, folder, local, project, clock, self.device, transfer.blinded, jobs.takes),
             bucket_upkeep=BucketUpkeep(project, bucket, remote.news, journal, clock, self.random),
             push=self.make_push(),
         )

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from dorkyd.buckets.memory import Fault
+from dorkyd.core import model
 from dorkyd.core.paths import parse_conflict
+from dorkyd.errors import Transient
 from tests.devices import Device, World
 
 
@@ -345,3 +348,35 @@ def test_b19_a_lost_journal_deletes_nothing(world: World) -> None:
     assert "'g'" in two.engine.warnings["came-back"][0]
     assert "'new'" not in two.engine.warnings["came-back"][0]
     assert "came-back" not in one.engine.warnings
+
+
+@pytest.mark.parametrize("left_s", [0.25, 0.5, 0.75])
+def test_a_copy_that_is_being_taken_away_keeps_nothing(world: World, left_s: float) -> None:
+    """A copy is taken as the place of an edit that loses again, while a teammate's deletion of that very copy is carried out."""
+    one, two = world.begin({"f": "0"})
+    one.write("f", "one")
+    two.write("f", "two")
+    two.settle()
+    world.settle()
+    (copy,) = [path for path in one.tree() if parse_conflict(model.Path(path)) is not None]
+    assert one.read(copy) == "one"
+    (two.root / copy).unlink()
+    two.write("f", "three")
+    two.settle()
+    slow = [True]
+    world.faults = lambda who, verb, key: (
+        Fault(Transient("slow")) if slow[0] and (who, verb, key) == ("A", "GET", "f") else None
+    )
+    one.look()
+    assert one.engine.opened is not None
+    waiting = one.engine.opened.deletions.waiting
+    while copy not in waiting or waiting[model.Path(copy)].due - one.clock.now > left_s:
+        one.step(0.25)
+    assert copy in one.tree()
+    slow[0] = False
+    one.write("f", "one")
+    one.look()
+    for _ in range(20):
+        one.step(0.25)
+    world.settle()
+    assert sorted(one.tree().values()) == ["one", "three"]
