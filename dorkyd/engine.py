@@ -253,7 +253,7 @@ class Engine:
             *o.local.next_settled(),
         ]
         decide = min((due for due in waits if due > now), default=math.inf)
-        if o.jobs.room > 0 and o.journal.dirty(1, skip=self._not_now(o, now)):
+        if o.jobs.room > 0 and not o.local.rules_changing(now) and o.journal.dirty(1, skip=self._not_now(o, now)):
             decide = now
         decide = min(decide, self.manual.next_due())
         return max(now, min(*soonest, o.contact.next_due(now, decide=decide)))
@@ -516,7 +516,7 @@ class Engine:
         if found.warning is not None:
             self.warnings["started-over"] = (found.warning, "")
         self.last_success_ns = self.last_success_ns or int(journal.get(_SUCCESS) or 0) or None
-        if o.local.load_rules():
+        if o.local.load_rules(self.clock.monotonic()):
             in_force.rules_changed(o, self.warnings)
         if journal.get("mode") != self.project.mode:
             in_force.mode_changed(journal, self.project.mode)
@@ -567,7 +567,7 @@ class Engine:
     def _scan(self, o: Wired, now: float) -> None:
         local = o.local
         if now >= local.scan_due:
-            if local.load_rules():
+            if local.load_rules(now):
                 in_force.rules_changed(o, self.warnings)
                 local.unwatch()
             if local.watcher is None:
@@ -688,7 +688,7 @@ class Engine:
         # No more than can begin: what is decided and has no room would only be decided again.
         rows = o.journal.dirty(room, skip=not_now)
         ignore_rows = [row for row in o.journal.dirty_rows([IGNORE_FILE]) if IGNORE_FILE not in not_now]
-        if ignore_rows or IGNORE_FILE in o.jobs.in_flight:
+        if ignore_rows or IGNORE_FILE in o.jobs.in_flight or o.local.rules_changing(now):
             # An ignore file is applied before anything else.
             rows = ignore_rows
         if not rows:

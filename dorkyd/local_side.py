@@ -71,11 +71,19 @@ class LocalSide:
 
     # --- rules --------------------------------------------------------------------------------------------------
 
-    def load_rules(self) -> bool:
+    def load_rules(self, unasked: float | None = None) -> bool:
         """Read `.dorkyignore` and the settings' patterns into `rules`. True when they differ from those last applied
         (`rules_applied`): then everything must be looked at again, and nothing deleted in this cycle.
+
+        `unasked`, the monotonic time: nobody waited for the file to be quiet. In the middle of a save it may be empty or away,
+        and what it keeps private would be sent: what it said last holds until it has been.
         """
         self._rules_text = self._ignore_text()
+        last = self.journal.get("ignore_text")
+        if unasked is not None and self._rules_text != last and self.journal.get("ignore_rules") is not None:
+            self._rules_text = last
+            if IGNORE_FILE not in self._quiet and IGNORE_FILE not in self._settled:
+                self.touched([IGNORE_FILE], unasked)
         self.rules = IgnoreRules(self.project.ignore, self._rules_text)
         return self.journal.get("ignore_rules") != self._rules_key()
 
@@ -190,6 +198,10 @@ class LocalSide:
         for path in [path for path in self._quiet if self.ready_at(path) <= now]:
             self._settled[path] = self._quiet.pop(path)
         return list(self._quiet)
+
+    def rules_changing(self, now: float) -> bool:
+        """The ignore file is being written: what it will say is not known."""
+        return IGNORE_FILE in self.unsettled(now)
 
     def was_read(self, path: Path) -> None:
         """It was observed: a later change begins a new wait."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -150,3 +151,63 @@ def test_a_line_that_is_not_understood(tmp_path: Path) -> None:
     assert "t.tmp" not in world.objects()
     if a.engine.rules().bad_lines:
         assert "ignore-file" in a.engine.warnings
+
+
+@pytest.mark.parametrize("away", [False, True])
+@pytest.mark.parametrize("restarted", [False, True])
+def test_an_ignore_file_in_the_middle_of_a_save(tmp_path: Path, away: bool, restarted: bool) -> None:
+    """It is empty, or not there, for a moment, and that is when the folder is looked at: what it keeps private stays here."""
+    a = World(tmp_path).device("a", settle_s=1.0)
+    _private(a)
+    (a.root / ".dorkyignore").unlink()
+    if not away:
+        a.write(".dorkyignore", "")
+    if restarted:
+        a.restart()
+    a.look()
+    for _ in range(3):
+        a.step(0.25)
+    a.write(".dorkyignore", "secret\nother\n")
+    for _ in range(20):
+        a.step(0.25)
+    assert _sent(a) == {".dorkyignore", "f"}
+
+
+def test_nothing_is_sent_while_an_ignore_file_is_written(tmp_path: Path) -> None:
+    """A private file comes, and is quiet before the line is that shall keep it here."""
+    a = World(tmp_path).device("a", settle_s=1.0)
+    a.watching = True
+    _private(a)
+    a.write("other", "o")
+    os.utime(a.root / "other", (1, 1))
+    a.watchers[-1].saw("other")
+    a.step(0.5)
+    a.write(".dorkyignore", "secret\nother\n")
+    a.watchers[-1].saw(".dorkyignore")
+    for _ in range(20):
+        a.step(0.25)
+    assert _sent(a) == {".dorkyignore", "f"}
+
+
+def test_an_ignore_file_that_is_gone_for_good(tmp_path: Path) -> None:
+    """It keeps nothing private any more."""
+    a = World(tmp_path).device("a", settle_s=1.0)
+    _private(a)
+    (a.root / ".dorkyignore").unlink()
+    a.restart()
+    a.settle()
+    assert _sent(a) == {"f", "secret"}
+
+
+def _private(device: Device) -> None:
+    """It holds an ignore file, what that names, and something else, all of long ago and in sync."""
+    for path, text in {".dorkyignore": "secret\n", "secret": "s", "f": "1"}.items():
+        device.write(path, text)
+        os.utime(device.root / path, (1, 1))
+    device.settle()
+    assert _sent(device) == {".dorkyignore", "f"}
+
+
+def _sent(device: Device) -> set[str]:
+    found = {listed.key for page in device.make_bucket().list() for listed in page}
+    return {key for key in found if not key.startswith(".dorky/")}
