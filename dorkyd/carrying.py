@@ -476,6 +476,9 @@ class Carrier:
             # Permission bits are no part of that: a scan would not see that they differ.
             self._touched.append(install.path)
         device = remote.device if remote is not None and remote.version == install.version else None
+        before = install.expected or placed.copied or placed.trashed_digest
+        if install.keep_both and before is None:
+            action = ""  # After a kill nobody knows what stood there, but that something did: it is not to be undone.
         ledger.log(
             at_ns,
             [
@@ -488,7 +491,7 @@ class Carrier:
                     install.version,
                     self._told.pop(install.staged, ""),
                     action=action,
-                    before=install.expected or placed.copied,
+                    before=before,
                     replaces=replaces,
                     mode=install.mode,
                     mode_before=mode_before,

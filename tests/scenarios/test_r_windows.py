@@ -15,7 +15,7 @@ from dorkyd.errors import PathProblem, Refused, Stale
 from dorkyd.folder import LocalFolder
 from dorkyd.placing import Placer
 from dorkyd.reading import Reader
-from tests.devices import DAWN_NS, Device, World
+from tests.devices import DAWN_NS, Device, Kill, World
 
 
 class Windowed(LocalFolder):
@@ -112,6 +112,42 @@ def test_r01_the_same_bytes_saved_in_the_window(tmp_path: Path, *, edited: bool)
     world.settle()
     assert a.tree() == b.tree() == world.objects() == {"f": "2"}
     assert "conflict" not in {verb for verb, _ in b.history("f")}
+
+
+def test_r01_what_was_saved_in_the_window_is_what_undo_leaves(tmp_path: Path) -> None:
+    """An edit stood there, and then the same bytes as came: not nothing."""
+    world, a, b, folder = _world(tmp_path, f="1")
+    a.write("f", "2")
+    a.settle()
+    b.write("f", "x")
+    folder.arm("swap_in", lambda: b.write("f", "2"))
+    b.settle()
+    b.undo()
+    b.settle()
+    assert b.tree() == world.objects() == {"f": "2"}
+
+
+def test_undo_of_a_conflict_whose_end_nobody_recorded(tmp_path: Path) -> None:
+    """Killed when its copy was made: what stood there is not known, and is not taken for nothing."""
+    world = World(tmp_path)
+    a, b = world.device("a"), world.device("b")
+    a.write("f", "1")
+    world.settle()
+    a.write("f", "2")
+    a.settle()
+    b.write("f", "x")
+    b.trap.set(1, after=True, only=lambda name, _first: name == "put_in")
+    with pytest.raises(Kill):
+        b.settle()
+    b.restart()
+    b.settle()
+    b.undo()
+    b.settle()
+    assert b.tree() == world.objects() == {"f": "2"}
+    with pytest.raises(Refused, match="changed since"):
+        b.undo()
+    b.settle()
+    assert b.tree() == world.objects() == {"f": "2"}
 
 
 def test_r01_a_file_created_in_the_window(tmp_path: Path) -> None:
