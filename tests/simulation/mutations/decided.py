@@ -146,8 +146,8 @@ MUTANTS = (
     Mutant(
         "emptied-bucket-is-believed",
         "engine",
-        "        if bases and journal.listed_count() == 0:",
-        "        if bases and journal.listed_count() < 0:",
+        "        if bases and empty:",
+        "        if bases and not empty:",
         "an empty listing of a bucket that was full deletes the folder",
         "rule 7: halts, remote emptied",
         test="tests/scenarios/test_c_deletes.py::test_c16_an_empty_listing_is_not_believed",
