@@ -252,6 +252,7 @@ class Asking:
     def _removed(self, asked: Remove, op: Op, *, kept: bool) -> None:
         journal, path = self.journal, asked.path
         journal.set_remote(path, None)
+        self.remote.deleted_by[path] = self.device
         journal.repeats.ends(op, GONE)
         journal.ledger.took_effect(op, None)
         self.remote.mark_clashes([path])

@@ -690,6 +690,8 @@ class Engine:
         if not rows:
             if not o.jobs.in_flight and not o.deletions.waiting:
                 o.carrier.rests()
+                if o.carrier.joining and o.journal.get("listed") is not None and self.quiescent():
+                    o.carrier.joined()
             return
         o.decider.unholdable = o.carrier.unholdable
         o.decider.pulling = self.pulling

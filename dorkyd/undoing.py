@@ -51,18 +51,26 @@ class Undoing:
 
     def undo(self, *, dry_run: bool) -> Undone:
         """Take the last action back; `dry_run`: only say which one and what would come of each path. `Refused`
-        (`nothing-to-undo`, `changed-since`, `content-gone`) where none of it can be taken back.
+        (`nothing-to-undo`, `changed-since`, `content-gone`) where none of it can be taken back, (`halted`) while a person
+        has to decide.
         """
         steps = self._steps()
+        if not Contents(self.engine).ask(self.engine.same_folder):
+            what = "the folder is not there, so that nobody can tell what changed since"
+            raise Refused(what, code="not-open", hint=f"dorkyctl status {self.engine.project.name}")
+        if (held := self.engine.held) is not None:
+            # What it holds back is no action yet: the one before would be taken back, which nobody means.
+            name = self.engine.project.name
+            what = (
+                f"{name} is halted ({held.halt.reason}) until a person decides: a reject takes back what waits for that"
+            )
+            raise Refused(what, code="halted", hint=f"dorkyctl status {name}")
         if not steps:
             raise Refused(
                 "sync did nothing on this device that can be undone",
                 code="nothing-to-undo",
                 hint=f"`dorkyctl log {self.engine.project.name}` shows what was done",
             )
-        if not Contents(self.engine).ask(self.engine.same_folder):
-            what = "the folder is not there, so that nobody can tell what changed since"
-            raise Refused(what, code="not-open", hint=f"dorkyctl status {self.engine.project.name}")
         changes = together(steps)
         there = {change.path: self.engine.folder.observe(change.path, None) for change in changes}
         open_changes = [change for change in changes if self._is_as_left(change, there[change.path])]

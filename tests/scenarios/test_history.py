@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -309,3 +310,65 @@ def test_an_undo_that_was_killed_is_no_edit(tmp_path: Path) -> None:
     one.undo()
     world.settle()
     world.all_hold({"f": "1", "g": "1"})
+
+
+def test_what_a_halt_holds_back_is_not_undone(tmp_path: Path) -> None:
+    """It is no action yet: an undo would take back the one before, and with it the files that are left."""
+    files = {f"f{n}": str(n) for n in range(20)}
+    world, one, _ = _world(tmp_path, first="before")
+    for path, text in files.items():
+        one.write(path, text)
+    world.settle()
+    for path in list(files)[1:]:
+        (one.root / path).unlink()
+    one.settle()
+    assert one.engine.held is not None
+    with pytest.raises(Refused) as refused:
+        one.undo()
+    assert (refused.value.code, "dorkyctl status" in refused.value.hint) == ("halted", True)
+    one.decisions.reject(one.engine.held.halt.token)
+    world.settle()
+    world.all_hold({**files, "first": "before"})
+
+
+def test_joining_is_not_undone(tmp_path: Path) -> None:
+    """Neither what came to a newcomer, which would take it from everybody, nor what the first one sent, also where the first
+    look was cut short. What comes after it is.
+    """
+    files = {f"f{n}": str(n) for n in range(5)}
+    world, one, two = _world(tmp_path, **files)
+    three = world.device("C")
+    three.trap.set(3, after=True, only=lambda name, _first: name == "swap_in")
+    with pytest.raises(Kill):
+        three.settle()
+    three.restart()
+    world.settle()
+    for device in (one, two, three):
+        with pytest.raises(Refused, match="did nothing") as refused:
+            device.undo()
+        assert refused.value.code == "nothing-to-undo"
+    two.write("f0", "new")
+    world.settle()
+    three.undo()
+    world.settle()
+    world.all_hold(files)
+    with pytest.raises(Refused, match="did nothing"):
+        three.undo()
+
+
+def test_joining_anew_is_not_undone(tmp_path: Path) -> None:
+    """After a lost journal, too; what a conflict made of a file that was here can be."""
+    world, one, two = _world(tmp_path, f="1", g="1")
+    two.kill()
+    shutil.rmtree(two.journals)
+    one.write("g", "2")
+    one.write("new", "n")
+    one.settle()
+    two.restart()
+    world.settle()
+    two.undo()
+    world.settle()
+    assert one.read("g") == "1"
+    assert one.read("new") == "n"
+    with pytest.raises(Refused, match="did nothing"):
+        two.undo()
