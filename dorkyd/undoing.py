@@ -23,7 +23,15 @@ from dorkyd.placing import Placer
 from dorkyd.ports import ABSENT, Observation
 from dorkyd.reading_history import LEFT, UNDOING, UNDONE, Step, last_action
 from dorkyd.reading_rows import rfc3339
-from dorkyd.reinstating import Reinstatement, Removal, reinstate, remove, why
+from dorkyd.reinstating import (
+    Reinstatement,
+    Removal,
+    in_each_others_way,
+    reinstate,
+    remove,
+    trade_places,
+    why,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +132,9 @@ class Undoing:
     def _take_back(
         self, changes: Sequence[Change], back: Sequence[Change], there: dict[Path, Observation]
     ) -> list[Outcome]:
-        """First what comes back, from files that may have to go then; then what goes. `back`: what a run before took back."""
+        """First what comes back, from files that may have to go then; then what goes. Where the two are in each other's way, both
+        at once. `back`: what a run before took back.
+        """
         puts, outs, bits = dict[Path, Reinstatement](), dict[Path, Removal](), list[Change]()
         for change in changes:
             here = there[change.path]
@@ -143,13 +153,29 @@ class Undoing:
         moved = {
             c.path: c.came_from for c in changes if c.came_from is not None and c.path in puts.keys() | outs.keys()
         }
-        failed = reinstate(self.engine, [put for path, put in puts.items() if path not in moved])
+        trades = in_each_others_way(puts, outs)
+        trading = {path for paths in trades.values() for path in paths}
+        failed = reinstate(
+            self.engine, [put for path, put in puts.items() if path not in moved and path not in trading]
+        )
+        have_again = (puts.keys() - moved.keys() - trading | {change.path for change in back}) - failed.keys()
+        for name, paths in trades.items():
+            # A former name that is of the same trade comes back in it.
+            known = have_again | (paths & puts.keys())
+            lost = next((moved[path] for path in paths & moved.keys() if moved[path] not in known), None)
+            if lost is not None:
+                failed |= dict.fromkeys(paths, _kept_for(lost, failed.get(lost)))
+            else:
+                comes, goes = [puts[p] for p in paths if p in puts], [outs[p] for p in paths if p in outs]
+                failed |= trade_places(self.engine, name, comes, goes)
+        for path in trading:
+            moved.pop(path, None)
         have_again = (puts.keys() - moved.keys() | {change.path for change in back}) - failed.keys()
         for path, name in moved.items():
             if name not in have_again:
                 failed[path] = _kept_for(name, failed.get(name))
         failed |= reinstate(self.engine, [put for path, put in puts.items() if path in moved and path not in failed])
-        failed |= remove(self.engine, [out for path, out in outs.items() if path not in failed])
+        failed |= remove(self.engine, [out for path, out in outs.items() if path not in failed and path not in trading])
         failed |= {
             change.path: exc for change in bits if (exc := self._set_bits(change, there[change.path])) is not None
         }
