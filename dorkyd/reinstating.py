@@ -96,7 +96,9 @@ def trade_places(engine: Engine, name: Path, comes: Sequence[Reinstatement], goe
     contents = Contents(engine)
     brought = contents.bring_all([item.wanted for item in comes])
     came = [one for one in brought if not isinstance(one, DorkyError)]
-    failure = next((one for one in brought if isinstance(one, DorkyError)), None) or _other_file(engine, name, goes)
+    failure = next((one for one in brought if isinstance(one, DorkyError)), None) or what_stays_in(
+        engine, name, {one.path for one in goes}
+    )
     if failure is not None:
         contents.drop([one.staged for one in came])
         return dict.fromkeys([*(item.place for item in comes), *(one.path for one in goes)], failure)
@@ -116,15 +118,16 @@ def trade_places(engine: Engine, name: Path, comes: Sequence[Reinstatement], goe
     return failed
 
 
-def _other_file(engine: Engine, name: Path, goes: Sequence[Removal]) -> DorkyError | None:
-    """Whatever else is in the folder of that name, ignored files too, which stays, and keeps the name."""
-    going = {one.path for one in goes}
-    if name in going:
+def what_stays_in(engine: Engine, folder: Path, going: Collection[Path]) -> Refused | None:
+    """Why the folder is one still when these files are gone, so that no file can have its name: something else is in it, ignored
+    or no file at all. None: nothing is, or it is no folder.
+    """
+    if folder in going:
         return None
-    for met in engine.folder.scan(lambda _path, _is_folder: False, name):
+    for met in engine.folder.scan(lambda _path, _is_folder: False, folder):
         if met.path not in going:
-            what = f"{name}: in the folder of that name is {met.path!r}, which is no part of this"
-            return Refused(what, code="clash", hint=f"move {met.path!r} away")
+            what = f"{folder}: in the folder of that name is {met.path!r}, which is no part of this"
+            return Refused(what, code="clash", hint=f"move {met.path!r} away, and ask again")
     return None
 
 

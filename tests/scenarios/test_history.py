@@ -357,6 +357,19 @@ def test_joining_is_not_undone(tmp_path: Path) -> None:
         three.undo()
 
 
+def test_the_first_edit_after_joining_is_undone(tmp_path: Path) -> None:
+    """As soon as both sides agreed for once."""
+    world = World(tmp_path)
+    one = world.device("A")
+    one.write("f", "1")
+    one.settle()
+    one.write("f", "2")
+    one.settle()
+    one.undo()
+    one.settle()
+    world.all_hold({"f": "1"})
+
+
 def test_joining_anew_is_not_undone(tmp_path: Path) -> None:
     """After a lost journal, too; what a conflict made of a file that was here can be."""
     world, one, two = _world(tmp_path, f="1", g="1")
