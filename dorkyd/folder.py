@@ -502,7 +502,11 @@ def _staged(root: int, name: str) -> Iterator[Spot]:
 
 def _is_text(name: str) -> bool:
     """Python escapes what of a name is not UTF-8 as lone surrogates."""
-    return not any("\ud800" <= char <= "\udfff" for char in name)
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _place(spot: Spot) -> Place:

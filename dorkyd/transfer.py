@@ -47,7 +47,6 @@ from dorkyd.ports import (
     Bucket,
     Chunk,
     Clock,
-    Entry,
     Folder,
     ObjectInfo,
     Proving,
@@ -595,18 +594,12 @@ def conflict_copy(
 
 
 def _copies_of(folder: Folder, path: Path, shown: Digest) -> list[Path]:
-    """Conflict copies of the path on this disk whose names say that they hold this. Names are no proof."""
-    way, digits = frozenset(ancestors(path)), metadata.hex_of(shown)
-
-    def other(met: Path, is_folder: bool) -> bool:
-        if is_folder:
-            return met not in way
-        told = parse_conflict(met)
-        return told is None or told.original != path or not digits.startswith(told.digits)
-
-    with suppress(Stale, PathProblem):
-        return [met.path for met in folder.scan(other, parent(path)) if isinstance(met, Entry)]
-    return []
+    """What stands beside the path on this disk under names of its conflict copies that say they hold this. Names are no proof."""
+    above, digits = parent(path), metadata.hex_of(shown)
+    below = f"{above}/" if above is not None else ""
+    copies = [Path(below + name) for name, is_folder in folder.entries(above) if not is_folder]
+    named = [(copy, told) for copy in copies if (told := parse_conflict(copy)) is not None]
+    return [copy for copy, told in named if told.original == path and digits.startswith(told.digits)]
 
 
 def put_in(folder: Folder, staged: str, path: Path) -> bool:

@@ -133,8 +133,8 @@ def test_async_client(served: Served) -> None:
 
 
 def test_both_clients_have_the_same_calls() -> None:
-    """Nothing is missing from one of the two."""
-    sync = {name for name in vars(DorkyClient) if not name.startswith("_")}
+    """Nothing is missing from one of the two. What a task does is ended by cancelling it, threads want a call for that."""
+    sync = {name for name in vars(DorkyClient) if not name.startswith("_")} - {"interrupt"}
     assert sync == {name for name in vars(AsyncDorkyClient) if not name.startswith("_")}
 
 

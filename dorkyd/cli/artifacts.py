@@ -16,7 +16,7 @@ from dorkyd.api.messages import ArtifactItem, ProjectStatus
 from dorkyd.cli import targets
 from dorkyd.cli.app import Exit, Failure, Json, app, complain, emit, say, show
 from dorkyd.cli.progress import shown
-from dorkyd.cli.telling import OF_ERRORS, leave_quietly, piped
+from dorkyd.cli.telling import exit_of, leave_quietly, piped
 from dorkyd.cli.units import pairs, size
 from dorkyd.client import DorkyClient, Fetched
 from dorkyd.client.bodies import Source
@@ -283,6 +283,6 @@ def _tell(
         if json and outcome.body:
             emit(outcome.body)
         complain(f"{name}: {outcome}", outcome.hint)
-        code = code or OF_ERRORS.get(type(outcome), Exit.ERROR)
+        code = code or exit_of(outcome)
     if code:
         raise typer.Exit(code)

@@ -86,6 +86,7 @@ def list_(file: File = None, reveal: Reveal = False, json: Json = False) -> None
 def set_(
     words: Annotated[list[str], typer.Argument(metavar="KEY=VALUE|KEY...", help="KEY alone: asks, or reads a pipe.")],
     file: File = None,
+    json: Json = False,
 ) -> None:
     """Set values in place: comments, order, quotes and line ends stay. A new file is for its owner alone.
 
@@ -107,7 +108,11 @@ def set_(
         except Refused as exc:
             raise Failure(f"{path}: {exc}", hint=exc.hint) from exc
         if _replaced(path, document.text.encode(), before):
-            say(f"Set {', '.join(key for key, _ in values)} in {path}.")
+            keys = [key for key, _ in values]
+            if json:
+                emit(jsonlib.dumps({"file": str(path), "keys": keys}).encode())
+            else:
+                say(f"Set {', '.join(keys)} in {path}.")
             return
     raise Failure(f"{path} is being written by somebody else.", hint="Try again.", exit_code=Exit.TEMPORARY)
 

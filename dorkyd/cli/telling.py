@@ -50,7 +50,9 @@ class Exit(IntEnum):
     CONFIGURATION = 78
 
 
-OF_ERRORS: dict[type[ApiError], Exit] = {
+_OF_CODES = {"halted": Exit.ATTENTION, "paused": Exit.TEMPORARY}
+"""As for `sync --wait`, whatever was asked."""
+_OF_ERRORS: dict[type[ApiError], Exit] = {
     NotRunning: Exit.NOT_RUNNING,
     NotFound: Exit.USAGE,
     BadRequest: Exit.USAGE,
@@ -60,6 +62,11 @@ OF_ERRORS: dict[type[ApiError], Exit] = {
     Temporary: Exit.TEMPORARY,
     BadBytes: Exit.INTEGRITY,
 }
+
+
+def exit_of(exc: ApiError) -> Exit:
+    """The exit code that an error of the daemon's, or of the way to it, stands for."""
+    return _OF_CODES.get(exc.code) or _OF_ERRORS.get(type(exc), Exit.ERROR)
 
 
 class Failure(Exception):
@@ -87,7 +94,7 @@ def guarded(command: Callable[[], object], *, json: bool) -> None:
         if json and exc.body:
             emit(exc.body)
         complain(str(exc), exc.hint)
-        sys.exit(OF_ERRORS.get(type(exc), Exit.ERROR))
+        sys.exit(exit_of(exc))
     except Failure as exc:
         complain(str(exc), exc.hint)
         sys.exit(exc.exit_code)

@@ -156,6 +156,8 @@ def test_a_home_whose_socket_nobody_can_reach(ctl: Ctl, monkeypatch: pytest.Monk
         (AuthExpired("no"), 8),
         (UnsafeStore("no"), 7),
         (Refused("no", code="refused-by-guard"), 7),
+        (Refused("no", code="halted"), 4),
+        (Refused("no", code="paused"), 5),
         (Transient("no"), 5),
         (Integrity("no"), 9),
         (RuntimeError("no"), 1),

@@ -71,7 +71,8 @@ def test_an_edit_is_in_place(folder: Path, ctl: Ctl) -> None:
 def test_a_new_file_is_for_its_owner_alone(folder: Path, ctl: Ctl) -> None:
     """In the project's folder, or where it is named."""
     (folder / ".env").unlink()
-    assert ctl("env", "set", "A=1").code == 0
+    told = json.loads(ctl("env", "set", "A=1", "--json").out)
+    assert told == {"file": str(folder / ".env"), "keys": ["A"]}
     assert ctl("env", "set", "A=1", "-f", "other.env").code == 0
     for name in (".env", "other.env"):
         assert (folder / name).read_text() == "A=1\n"

@@ -81,8 +81,8 @@ MUTANTS = (
     Mutant(
         "swap-not-compared",
         "transfer",
-        "        if digest == install.expected and not install.keep_both:",
-        "        if not install.keep_both:",
+        "        if digest == install.staged_digest or (digest == install.expected and not install.keep_both):",
+        "        if digest == install.staged_digest or not install.keep_both:",
         "what came out of a swap goes to the trash, whatever it is",
         "what came out is compared with what was expected",
         test="tests/scenarios/test_r_windows.py::test_r01_a_save_in_the_window_of_a_download",
@@ -99,7 +99,7 @@ MUTANTS = (
     Mutant(
         "loser-goes-to-the-trash",
         "transfer",
-        "        if digest == install.expected and not install.keep_both:",
+        "        if digest == install.staged_digest or (digest == install.expected and not install.keep_both):",
         "        if digest == install.expected or install.keep_both:",
         "the loser of a conflict is not kept beside it",
         "the loser's bytes become one copy",
