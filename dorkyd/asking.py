@@ -26,7 +26,7 @@ from dorkyd.jobs import Jobs, Outcome
 from dorkyd.journal import Journal
 from dorkyd.ledger import Event, Fetched, Intent, IntentVerb
 from dorkyd.ports import Clock, Folder
-from dorkyd.remote_side import RemoteSide
+from dorkyd.remote_side import Deleted, RemoteSide
 from dorkyd.repeats import Answered, Keyed
 from dorkyd.secrecy import must_be_sealed
 from dorkyd.storing import Stored, Storing
@@ -252,6 +252,7 @@ class Asking:
     def _removed(self, asked: Remove, op: Op, *, kept: bool) -> None:
         journal, path = self.journal, asked.path
         journal.set_remote(path, None)
+        self.remote.deleted_by[path] = Deleted(self.device, asked.replaces)
         journal.repeats.ends(op, GONE)
         journal.ledger.took_effect(op, None)
         self.remote.mark_clashes([path])

@@ -41,7 +41,7 @@ from dorkyd.core.reconcile import merged_mode
 from dorkyd.core.safety import approval_key
 from dorkyd.core.secrets import installed_mode, is_private
 from dorkyd.errors import SessionGone
-from dorkyd.journal import Dirty, Journal
+from dorkyd.journal import JOINING, Dirty, Journal
 from dorkyd.ledger import Displaced, Event, Fetched, Install, Intent, IntentVerb
 from dorkyd.local_side import LocalSide
 from dorkyd.merging import Merging, Plan, Staged
@@ -111,6 +111,8 @@ class Carrier:
     """Permission bits that a file was seen not to take."""
     action: str = ""
     """Stands for all that is done since the last rest, in the history; empty: nothing yet."""
+    joining: bool = False
+    """Folder and bucket never agreed yet: what brings them together is no action (decision 0041)."""
     came_back: list[Path] = field(default_factory=list)
     """Paths that were deleted elsewhere and are in the bucket again, since the journal that knew was lost."""
     _copies: dict[Path, str] = field(default_factory=dict)
@@ -129,6 +131,7 @@ class Carrier:
     def __post_init__(self) -> None:
         # Across restarts, or a file's looser bits here would be sent for its own.
         self.unholdable |= int(self.journal.get(_UNHELD) or 0)
+        self.joining = self.journal.get(JOINING) is not None
 
     # --- before -------------------------------------------------------------------------------------------------
 
@@ -340,11 +343,23 @@ class Carrier:
         """Nothing is left to do: what comes next is another action."""
         self.action = ""
 
+    def joined(self) -> None:
+        """Folder and bucket agree, for the first time: what comes next can be undone."""
+        with self.journal.atomic():
+            self.journal.put(JOINING, None)
+        self.joining = False
+
     def _action(self, path: Path) -> str:
-        """Which action a step on this path belongs to: the decision that let it through, or the time since the last rest."""
-        self.action = self.action or self.clock.random_id()[-16:]
+        """Which action a step on this path belongs to: the decision that let it through, or the time since the last rest; empty:
+        none.
+        """
         decided = self.journal.ledger.decided(path)
-        return f"approved-{decided}" if decided else self.action
+        if decided:
+            return f"approved-{decided}"
+        if self.joining:
+            return ""
+        self.action = self.action or self.clock.random_id()[-16:]
+        return self.action
 
     # --- after --------------------------------------------------------------------------------------------------
 

@@ -23,7 +23,7 @@ from dorkyd.core.commits import Commit, CommitFile, CommitId, covers, object_key
 from dorkyd.core.committed import CheckedOut, Unlike
 from dorkyd.core.lockfile import LOCK_FILE, Lock, decode_lock
 from dorkyd.core.model import Local, Path, Problem
-from dorkyd.core.paths import is_under, parse
+from dorkyd.core.paths import ancestors, is_under, parse
 from dorkyd.core.secrets import installed_mode
 from dorkyd.core.settings import Mode
 from dorkyd.engine import Engine
@@ -31,6 +31,7 @@ from dorkyd.errors import Blocked, DorkyError, Integrity, PathProblem, Refused, 
 from dorkyd.local_side import racy
 from dorkyd.placing import Placement, Placer, Withdrawal
 from dorkyd.ports import Entry, Known, Observation
+from dorkyd.reinstating import what_stays_in
 from dorkyd.transfer import SECRET_BITS
 
 T = TypeVar("T")
@@ -197,7 +198,24 @@ class Checkout:
         self._judge_extras(
             plan, {path: entry for path, entry in met.items() if path in wanted or not hidden(path)}, wanted
         )
+        self._leave_what_gives_no_place(plan)
         return plan
+
+    def _leave_what_gives_no_place(self, plan: _Plan) -> None:
+        """A folder that holds more than what would go (ignored files, links) stays a folder: a file of its name would not get
+        its place, and so nothing is taken out for it.
+        """
+        going = {path for path, _ in plan.out}
+        files = {file.path for file, there in plan.place if there is None}
+        for name in sorted({above for path in going for above in ancestors(path)} & files):
+            why = what_stays_in(self._engine, name, going)
+            if why is None:
+                continue
+            stays = {name, *(path for path in going if is_under(path, name))}
+            plan.unlike += [Unlike(path, f"{why} ({why.hint})") for path in sorted(stays)]
+            plan.place = [each for each in plan.place if each[0].path not in stays]
+            plan.out = [each for each in plan.out if each[0] not in stays]
+            plan.edits = [path for path in plan.edits if path not in stays]
 
     def _judge(self, plan: _Plan, file: CommitFile, there: Observation | DorkyError, agreed: bool) -> None:
         if file.epoch is not None:

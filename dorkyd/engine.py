@@ -476,6 +476,8 @@ class Engine:
             self._thaw(o, now)
             o.contact.announce(now, more_coming=bool(o.jobs.in_flight))
             o.giving_up.run_due(o.jobs.in_flight.keys(), now)
+            if o.carrier.joining and self.quiescent():
+                o.carrier.joined()
             if self.pulling and self.quiescent():
                 self.manual.end_pull(o.journal, self.counters)
             self.manual.finish_pushes(o.journal, o.remote.news.plans, now)

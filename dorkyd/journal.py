@@ -29,6 +29,8 @@ from dorkyd.sqlite import Database
 
 SECRETS_MET = "secrets_met"
 """Here, once every encrypted object that a pattern covers was asked what it holds, since nothing was known of any."""
+JOINING = "joining"
+"""Here, until folder and bucket agreed for the first time since nothing was known of either."""
 RACY_NS = 2_000_000_000
 """A file whose stamps are within this of when it was hashed is looked at again by the next scan."""
 

@@ -24,7 +24,7 @@ from dorkyd.core.model import ReplicaId
 from dorkyd.core.report import HaltReason
 from dorkyd.core.settings import Project
 from dorkyd.errors import Stale
-from dorkyd.journal import Journal
+from dorkyd.journal import JOINING, Journal
 from dorkyd.ports import Clock, Folder, Identity
 
 
@@ -167,6 +167,7 @@ class Opener:
         with journal.atomic():
             journal.put("counter", str(identity.counter))
             journal.put("bucket", self.project.bucket)
+            journal.put(JOINING, "1")
         self._remember_place(journal)
         return Opened(journal, identity, warning)
 
@@ -246,6 +247,7 @@ def _forget_bucket(journal: Journal) -> None:
     journal.drop_all_remotes()
     journal.ledger.forget_bucket()
     journal.repeats.forget()
+    journal.put(JOINING, "1")
     for key in ("project_id", "log_cursor", "log_version", "log_said", "listed", "probed"):
         journal.put(key, None)
 

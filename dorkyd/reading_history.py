@@ -49,6 +49,8 @@ _STEP = (
 _UNTOUCHED = (
     f"verb IN ({', '.join('?' * len(SYNCS))}) AND action != '' AND NOT EXISTS (SELECT 1 FROM history u WHERE u.action = history.action"
     " AND u.path = history.path AND u.verb IN ('undo', 'not-undone'))"
+    # What was only encrypted anew, or the like, changed nothing that could be taken back.
+    " AND NOT (verb IN ('upload', 'set-mode') AND before IS digest AND mode IS mode_before)"
 )
 
 

@@ -6,12 +6,13 @@ A run that breaks off has done some of it, each file whole; asked again, it does
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
 from dorkyd.contents import Contents, Wanted
 from dorkyd.core.model import Local, Path
+from dorkyd.core.paths import ancestors
 from dorkyd.engine import Engine
 from dorkyd.errors import DorkyError, Refused
 from dorkyd.ledger import Event
@@ -71,6 +72,63 @@ def remove(engine: Engine, items: Sequence[Removal]) -> Failures:
         part = items[start : start + SLICE]
         failed |= _patiently(contents, [(Withdrawal(one.path, one.there, approved=True), one.event) for one in part])
     return failed
+
+
+def in_each_others_way(comes: Collection[Path], goes: Collection[Path]) -> dict[Path, set[Path]]:
+    """Names that are wanted for a file and a folder: of each, the uppermost, with what comes and goes there."""
+    found: dict[Path, set[Path]] = {}
+    for these, those in ((comes, goes), (goes, comes)):
+        for path in these:
+            for above in ancestors(path):
+                if above in those:
+                    found.setdefault(above, set()).update((above, path))
+    for name in sorted(found, key=len, reverse=True):
+        into = next((above for above in ancestors(name) if above in found), None)
+        if into is not None:
+            found[into] |= found.pop(name)
+    return found
+
+
+def trade_places(engine: Engine, name: Path, comes: Sequence[Reinstatement], goes: Sequence[Removal]) -> Failures:
+    """A file comes back where a folder stands, or the reverse: what goes makes room, once all that comes is here. Where that
+    cannot be, all stays. Returns as `reinstate`.
+    """
+    contents = Contents(engine)
+    brought = contents.bring_all([item.wanted for item in comes])
+    came = [one for one in brought if not isinstance(one, DorkyError)]
+    failure = next((one for one in brought if isinstance(one, DorkyError)), None) or what_stays_in(
+        engine, name, {one.path for one in goes}
+    )
+    if failure is not None:
+        contents.drop([one.staged for one in came])
+        return dict.fromkeys([*(item.place for item in comes), *(one.path for one in goes)], failure)
+    failed = remove(engine, goes)
+    if failed:
+        contents.drop([one.staged for one in came])
+        return failed | dict.fromkeys([item.place for item in comes], next(iter(failed.values())))
+    ready: list[tuple[_Step, Event]] = [
+        (
+            Placement(one.staged, one.digest, item.place, item.there, one.secret),
+            replace(item.event, digest=one.digest),
+        )
+        for item, one in zip(comes, came, strict=True)
+    ]
+    for start in range(0, len(ready), SLICE):
+        failed |= _patiently(contents, ready[start : start + SLICE])
+    return failed
+
+
+def what_stays_in(engine: Engine, folder: Path, going: Collection[Path]) -> Refused | None:
+    """Why the folder is one still when these files are gone, so that no file can have its name: something else is in it, ignored
+    or no file at all. None: nothing is, or it is no folder.
+    """
+    if folder in going:
+        return None
+    for met in engine.folder.scan(lambda _path, _is_folder: False, folder):
+        if met.path not in going:
+            what = f"{folder}: in the folder of that name is {met.path!r}, which is no part of this"
+            return Refused(what, code="clash", hint=f"move {met.path!r} away, and ask again")
+    return None
 
 
 def _patiently(contents: Contents, ready: Sequence[tuple[_Step, Event]]) -> Failures:

@@ -23,7 +23,15 @@ from dorkyd.placing import Placer
 from dorkyd.ports import ABSENT, Observation
 from dorkyd.reading_history import LEFT, UNDOING, UNDONE, Step, last_action
 from dorkyd.reading_rows import rfc3339
-from dorkyd.reinstating import Reinstatement, Removal, reinstate, remove, why
+from dorkyd.reinstating import (
+    Reinstatement,
+    Removal,
+    in_each_others_way,
+    reinstate,
+    remove,
+    trade_places,
+    why,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,18 +59,26 @@ class Undoing:
 
     def undo(self, *, dry_run: bool) -> Undone:
         """Take the last action back; `dry_run`: only say which one and what would come of each path. `Refused`
-        (`nothing-to-undo`, `changed-since`, `content-gone`) where none of it can be taken back.
+        (`nothing-to-undo`, `changed-since`, `content-gone`) where none of it can be taken back, (`halted`) while a person
+        has to decide.
         """
         steps = self._steps()
+        if not Contents(self.engine).ask(self.engine.same_folder):
+            what = "the folder is not there, so that nobody can tell what changed since"
+            raise Refused(what, code="not-open", hint=f"dorkyctl status {self.engine.project.name}")
+        if (held := self.engine.held) is not None:
+            # What it holds back is no action yet: the one before would be taken back, which nobody means.
+            name = self.engine.project.name
+            what = (
+                f"{name} is halted ({held.halt.reason}) until a person decides: a reject takes back what waits for that"
+            )
+            raise Refused(what, code="halted", hint=f"dorkyctl status {name}")
         if not steps:
             raise Refused(
                 "sync did nothing on this device that can be undone",
                 code="nothing-to-undo",
                 hint=f"`dorkyctl log {self.engine.project.name}` shows what was done",
             )
-        if not Contents(self.engine).ask(self.engine.same_folder):
-            what = "the folder is not there, so that nobody can tell what changed since"
-            raise Refused(what, code="not-open", hint=f"dorkyctl status {self.engine.project.name}")
         changes = together(steps)
         there = {change.path: self.engine.folder.observe(change.path, None) for change in changes}
         open_changes = [change for change in changes if self._is_as_left(change, there[change.path])]
@@ -116,7 +132,9 @@ class Undoing:
     def _take_back(
         self, changes: Sequence[Change], back: Sequence[Change], there: dict[Path, Observation]
     ) -> list[Outcome]:
-        """First what comes back, from files that may have to go then; then what goes. `back`: what a run before took back."""
+        """First what comes back, from files that may have to go then; then what goes. Where the two are in each other's way, both
+        at once. `back`: what a run before took back.
+        """
         puts, outs, bits = dict[Path, Reinstatement](), dict[Path, Removal](), list[Change]()
         for change in changes:
             here = there[change.path]
@@ -135,13 +153,29 @@ class Undoing:
         moved = {
             c.path: c.came_from for c in changes if c.came_from is not None and c.path in puts.keys() | outs.keys()
         }
-        failed = reinstate(self.engine, [put for path, put in puts.items() if path not in moved])
+        trades = in_each_others_way(puts, outs)
+        trading = {path for paths in trades.values() for path in paths}
+        failed = reinstate(
+            self.engine, [put for path, put in puts.items() if path not in moved and path not in trading]
+        )
+        have_again = (puts.keys() - moved.keys() - trading | {change.path for change in back}) - failed.keys()
+        for name, paths in trades.items():
+            # A former name that is of the same trade comes back in it.
+            known = have_again | (paths & puts.keys())
+            lost = next((moved[path] for path in paths & moved.keys() if moved[path] not in known), None)
+            if lost is not None:
+                failed |= dict.fromkeys(paths, _kept_for(lost, failed.get(lost)))
+            else:
+                comes, goes = [puts[p] for p in paths if p in puts], [outs[p] for p in paths if p in outs]
+                failed |= trade_places(self.engine, name, comes, goes)
+        for path in trading:
+            moved.pop(path, None)
         have_again = (puts.keys() - moved.keys() | {change.path for change in back}) - failed.keys()
         for path, name in moved.items():
             if name not in have_again:
                 failed[path] = _kept_for(name, failed.get(name))
         failed |= reinstate(self.engine, [put for path, put in puts.items() if path in moved and path not in failed])
-        failed |= remove(self.engine, [out for path, out in outs.items() if path not in failed])
+        failed |= remove(self.engine, [out for path, out in outs.items() if path not in failed and path not in trading])
         failed |= {
             change.path: exc for change in bits if (exc := self._set_bits(change, there[change.path])) is not None
         }

@@ -424,3 +424,11 @@ def test_what_claims_to_be_the_same_is_kept_in_the_trash(world: World) -> None:
     world.settle()
     world.all_hold({"f": "old"})
     assert world.bucket_trash() == ["theirs"]
+
+
+def test_who_deleted_it_is_told(world: World) -> None:
+    """A client of this device, in the history of its folder as well."""
+    one, two = world.begin({"f": "1"})
+    assert ask(one, Remove(Path("f"), version_of(world, "f"))).exception() is None
+    world.settle()
+    assert [one.history("f")[-1], two.history("f")[-1]] == [("delete-local", "A")] * 2

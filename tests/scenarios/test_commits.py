@@ -241,6 +241,26 @@ def test_a_file_and_a_folder_trade_places(world: World) -> None:
     world.all_hold(A)
 
 
+def test_a_folder_with_ignored_files_gives_no_place(world: World) -> None:
+    """Nothing is taken out of it then, and what the commit has instead is told of; once they are away, it comes."""
+    one, two = world.devices
+    made = commit(one)
+    become(one, {path: text for path, text in A.items() if path != "a"})
+    one.settle()
+    one.write("a/b", "in a folder")
+    world.settle()
+    (two.root / "a" / ".DS_Store").write_text("of nobody's interest")
+    done = two.checkout.checkout(made.named.id)
+    assert [told.path for told in done.unlike] == ["a", "a/b"]
+    assert all("'a/.DS_Store'" in told.why for told in done.unlike)
+    world.settle()
+    assert one.tree()["a/b"] == "in a folder"
+    (two.root / "a" / ".DS_Store").unlink()
+    assert two.checkout.checkout(made.named.id).unlike == ()
+    world.settle()
+    world.all_hold(A)
+
+
 def test_many_files_taken_out_are_not_held(world: World) -> None:
     """A person asked for it: no guard asks again, here or elsewhere."""
     one, two = world.devices

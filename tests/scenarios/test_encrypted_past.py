@@ -276,3 +276,20 @@ def test_a_journal_of_before_keeps_what_it_knew(quick_path: pathlib.Path) -> Non
     assert journal.is_sealed_content(metadata.sha256(digest("1")[7:]))
     assert sqlite3.connect(file).execute("SELECT count(*) FROM once_sealed").fetchone() == (3,)
     journal.close()
+
+
+def test_what_was_only_encrypted_anew_is_no_action(world: World) -> None:
+    """A pattern came to cover a file, and somebody left: an undo takes back the edit before, and not that, which it could not."""
+    ann = founded(world, encrypt=())
+    joined(world, ann, "bob", encrypt=())
+    ann.write("db.txt", "old\n")
+    world.settle()
+    ann.write("db.txt", "new\n")
+    world.settle()
+    ann.keyring.encrypt(("db.txt",))
+    ann.settle()
+    ann.keyring.remove("bob")
+    ann.settle()
+    assert ann.undo().verbs == {"upload": 1}
+    ann.settle()
+    assert ann.tree() == {"db.txt": "old\n"}

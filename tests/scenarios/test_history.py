@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from dorkyd.core.settings import Guard
 from dorkyd.errors import Refused
 from dorkyd.versions import Versions
 from tests.devices import Device, Kill, World
+from tests.scenarios.test_commits import become
 
 MANY = 1000 if os.environ.get("DORKY_FULL") else 120
 """Files of a folder that is lost: a thousand where there is time."""
@@ -309,3 +311,181 @@ def test_an_undo_that_was_killed_is_no_edit(tmp_path: Path) -> None:
     one.undo()
     world.settle()
     world.all_hold({"f": "1", "g": "1"})
+
+
+def test_what_a_halt_holds_back_is_not_undone(tmp_path: Path) -> None:
+    """It is no action yet: an undo would take back the one before, and with it the files that are left."""
+    files = {f"f{n}": str(n) for n in range(20)}
+    world, one, _ = _world(tmp_path, first="before")
+    for path, text in files.items():
+        one.write(path, text)
+    world.settle()
+    for path in list(files)[1:]:
+        (one.root / path).unlink()
+    one.settle()
+    assert one.engine.held is not None
+    with pytest.raises(Refused) as refused:
+        one.undo()
+    assert (refused.value.code, "dorkyctl status" in refused.value.hint) == ("halted", True)
+    one.decisions.reject(one.engine.held.halt.token)
+    world.settle()
+    world.all_hold({**files, "first": "before"})
+
+
+def test_joining_is_not_undone(tmp_path: Path) -> None:
+    """Neither what came to a newcomer, which would take it from everybody, nor what the first one sent, also where the first
+    look was cut short. What comes after it is.
+    """
+    files = {f"f{n}": str(n) for n in range(5)}
+    world, one, two = _world(tmp_path, **files)
+    three = world.device("C")
+    three.trap.set(3, after=True, only=lambda name, _first: name == "swap_in")
+    with pytest.raises(Kill):
+        three.settle()
+    three.restart()
+    world.settle()
+    for device in (one, two, three):
+        with pytest.raises(Refused, match="did nothing") as refused:
+            device.undo()
+        assert refused.value.code == "nothing-to-undo"
+    two.write("f0", "new")
+    world.settle()
+    three.undo()
+    world.settle()
+    world.all_hold(files)
+    with pytest.raises(Refused, match="did nothing"):
+        three.undo()
+
+
+def test_the_first_edit_after_joining_is_undone(tmp_path: Path) -> None:
+    """As soon as both sides agreed for once."""
+    world = World(tmp_path)
+    one = world.device("A")
+    one.write("f", "1")
+    one.settle()
+    one.write("f", "2")
+    one.settle()
+    one.undo()
+    one.settle()
+    world.all_hold({"f": "1"})
+
+
+def test_joining_anew_is_not_undone(tmp_path: Path) -> None:
+    """After a lost journal, too; what a conflict made of a file that was here can be."""
+    world, one, two = _world(tmp_path, f="1", g="1")
+    two.kill()
+    shutil.rmtree(two.journals)
+    one.write("g", "2")
+    one.write("new", "n")
+    one.settle()
+    two.restart()
+    world.settle()
+    two.undo()
+    world.settle()
+    assert one.read("g") == "1"
+    assert one.read("new") == "n"
+    with pytest.raises(Refused, match="did nothing"):
+        two.undo()
+
+
+FILE, FOLDER = {"d": "file", "kept": "k"}, {"d/x": "x", "d/e/y": "y", "kept": "k"}
+MOVED = {"d/x": "file", "kept": "k"}
+
+
+@pytest.mark.parametrize(("before", "after"), [(FILE, FOLDER), (FOLDER, FILE), (FILE, MOVED), (MOVED, FILE)])
+@pytest.mark.parametrize("who", [0, 1])
+def test_a_file_and_a_folder_that_changed_places_change_back(
+    tmp_path: Path, before: dict[str, str], after: dict[str, str], who: int
+) -> None:
+    """What stands in the way goes first, once what comes back is here."""
+    world = World(tmp_path)
+    for name in ("A", "B"):
+        world.device(name)
+    one, _ = world.begin(before)
+    become(one, after)
+    world.settle()
+    world.all_hold(after)
+    asked = world.devices[who]
+    assert all(item.done for item in asked.undo().items)
+    world.settle()
+    world.all_hold(before)
+
+
+def test_a_folder_with_other_files_gives_no_place_back(tmp_path: Path) -> None:
+    """Not even what the action brought leaves it then; and once they are away, the same undo does it."""
+    world = World(tmp_path)
+    for name in ("A", "B"):
+        world.device(name)
+    one, two = world.begin({"d": "file"})
+    become(one, {"d/x": "x"})
+    world.settle()
+    two.write("d/.DS_Store", "of nobody's interest")
+    with pytest.raises(Refused) as refused:
+        two.undo()
+    assert (refused.value.code, "'d/.DS_Store'" in str(refused.value)) == ("clash", True)
+    world.settle()
+    assert world.objects() == {"d/x": "x"}
+    (two.root / "d" / ".DS_Store").unlink()
+    two.undo()
+    world.settle()
+    world.all_hold({"d": "file"})
+
+
+def test_where_what_stood_there_is_gone_the_folder_stays(tmp_path: Path) -> None:
+    """No copy of the file is left anywhere."""
+    world = World(tmp_path)
+    for name in ("A", "B"):
+        world.device(name)
+    one, two = world.begin({"d": "file"})
+    become(one, {"d/x": "x"})
+    world.settle()
+    world.remove(*world.keys(".dorky/trash/"))
+    shutil.rmtree(two.root / ".dorky" / "trash")
+    with pytest.raises(Refused) as refused:
+        two.undo()
+    assert refused.value.code == "content-gone"
+    world.settle()
+    world.all_hold({"d/x": "x"})
+
+
+@pytest.mark.parametrize(("before", "after"), [(FOLDER, FILE), (FILE, MOVED)])
+@pytest.mark.parametrize("effect", ["take_out", "to_trash", "swap_in"])
+def test_killed_while_a_file_and_a_folder_change_places(
+    tmp_path: Path, before: dict[str, str], after: dict[str, str], effect: str
+) -> None:
+    """Asked again, the undo does the rest; nothing was lost."""
+    world = World(tmp_path)
+    for name in ("A", "B"):
+        world.device(name)
+    one, two = world.begin(before)
+    become(one, after)
+    world.settle()
+    two.trap.set(1, after=True, only=lambda name, _first: name == effect)
+    with pytest.raises(Kill):
+        two.undo()
+    two.restart()
+    world.settle()
+    if two.tree() != before:
+        two.undo()
+    world.settle()
+    world.all_hold(before)
+
+
+def test_a_file_whose_old_name_is_taken_keeps_a_folders_name(tmp_path: Path) -> None:
+    """It was moved to where a folder was, and has no other name: the folder does not come back."""
+    world = World(tmp_path)
+    for name in ("A", "B"):
+        world.device(name)
+    one, _ = world.begin({"f": "moved", "d/x": "x"})
+    become(one, {"f": "moved"})
+    one.look()
+    while "d/x" in world.objects():
+        one.step(0.5)
+    (one.root / "f").rename(one.root / "d")
+    world.settle()
+    one.write("f", "taken")
+    with pytest.raises(Refused) as refused:
+        one.undo()
+    assert refused.value.code == "changed-since"
+    world.settle()
+    world.all_hold({"d": "moved", "f": "taken"})
