@@ -91,9 +91,10 @@ class Collector:
     def look_at_kept_folders(self) -> None:
         """Those that are empty, gone or in use again are told of no more."""
         told = [problem.path for problem, _ in self.journal.ledger.problems() if problem.code == KEPT_FOLDER]
-        with self.journal.atomic():
-            for folder in told:
-                if self._kept_for(folder) is None:
+        over = [folder for folder in told if self._kept_for(folder) is None]
+        if over:
+            with self.journal.atomic():
+                for folder in over:
                     self.journal.ledger.clear_problem(folder)
 
     def _looked(self, row: Dirty, looked: Remote | None) -> None:

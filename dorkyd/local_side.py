@@ -159,8 +159,9 @@ class LocalSide:
                 quiet = _Quiet(now, now)
             quiet.last = now
             self._quiet[path] = quiet
-        with self.journal.atomic():
-            self.journal.mark(paths)
+        if paths:
+            with self.journal.atomic():
+                self.journal.mark(paths)
 
     def _as_known(self, paths: Collection[Path]) -> set[Path]:
         """Those of them that are as they are known to be, as our own writes are when their events come back: they will not
@@ -234,9 +235,10 @@ class LocalSide:
         found = journal.scanned(self._entries(under, unknown, fresh, recent_ns), under)
         blind = [problem.path for problem in unknown]
         gone = [path for path in found.missing if not any(path == b or is_under(path, b) for b in blind)]
-        with journal.atomic():
-            journal.mark(found.changed)
-            journal.mark(gone)
+        if found.changed or gone:
+            with journal.atomic():
+                journal.mark(found.changed)
+                journal.mark(gone)
         recent = set(fresh)
         for path in found.changed:
             if path in recent and path not in self._quiet and path not in self._settled:

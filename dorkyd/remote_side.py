@@ -144,8 +144,9 @@ class RemoteSide:
             document = self._found(self.clock.random_id())
         if known is not None and known != document.project_id:
             return Rewound("the bucket prefix now belongs to another project")
-        with self.journal.atomic():
-            self.journal.put("project_id", document.project_id)
+        if known is None:
+            with self.journal.atomic():
+                self.journal.put("project_id", document.project_id)
         if self.keyring is not None:
             told = max(document.keys, self.keys_told)
             self.keyring.met(document.project_id, told, promised=document.keys > 0)

@@ -81,13 +81,16 @@ class Retries:
         `still_there`: what a look at the other side met, which may be of the same kind.
         """
         found = list(found)
-        met = {problem.path for problem in found}
+        here = {problem.path for problem in found}.union(still_there)
+        known = [problem for problem, _ in self.journal.ledger.problems()]
+        gone = [old.path for old in known if old.code in codes and old.path not in here]
+        if not found and not gone:
+            return  # as usually: the journal need not be written
         with self.journal.atomic():
             for problem in found:
                 self.journal.ledger.set_problem(problem)
-            for old, _ in self.journal.ledger.problems():
-                if old.code in codes and old.path not in met and old.path not in still_there:
-                    self.journal.ledger.clear_problem(old.path)
-                    if key_problem(old.path) is None:
-                        self.journal.mark([old.path])
-                    self.waits.pop(old.path, None)
+            for path in gone:
+                self.journal.ledger.clear_problem(path)
+                if key_problem(path) is None:
+                    self.journal.mark([path])
+                self.waits.pop(path, None)
