@@ -324,7 +324,8 @@ def _translate(body: str, pattern: str) -> re.Pattern[str]:
         literal = _TRAILING_BLANKS.sub(lambda blanks: "".join(f"[{blank}]" for blank in blanks[0]), literal)
     try:
         text, _ = GitIgnoreSpecPattern.pattern_to_regex(literal)
-        if text is None:
+        # One that the blanks put behind it seem to close is as open.
+        if text is None or "[" in _BRACKET.sub("", body):
             raise ValueError(f"`{pattern}` has a `[` that is never closed; write `\\[` for the character")
         text = _SHORT_FORMS.get(text, text).replace("(?P<ps_d>", "(?:")
         if "/" not in body:

@@ -264,7 +264,9 @@ def test_a_walk_asks_about_the_entry_alone() -> None:
 # --- patterns that cannot be used ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("pattern", ["[[:digit:]]*", "[abc", "/", "!", "!/", "a\\", "[z-a]", "[[a]", "[\\]]", "[a&&b]"])
+@pytest.mark.parametrize(
+    "pattern", ["[[:digit:]]*", "[abc", "[\x1f", "[a\t", "/", "!", "!/", "a\\", "[z-a]", "[[a]", "[\\]]", "[a&&b]"]
+)
 def test_a_bad_pattern_is_reported_with_its_line(pattern: str) -> None:
     """A pattern that we cannot read as git does is named, never guessed at."""
     bad = check(f"good\n# comment\n{pattern}\n")

@@ -61,10 +61,6 @@ _NOTICE = "one transaction for a word to people: a kill before it loses the word
 _SCRATCH = "a file without a name, for a look at a remote table"
 _EARLY = "told, but done before the story arms its victim"
 UNREACHED: dict[Site, str] = {
-    (
-        "sql COMMIT",
-        "carrying.Carrier.joined",
-    ): "it moves nothing; a start before it comes to rest once more, and notes it then",
     ("sql COMMIT", "engine.Engine.remember_success"): "a time that is told to people, and moves nothing",
     ("sql COMMIT", "freezing.Freezing.at_start"): "a row that another version wrote; without it nothing is held back",
     (
