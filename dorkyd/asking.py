@@ -237,6 +237,9 @@ class Asking:
     def _stored(self, asked: Store | Annotate, op: Op, stored: Stored) -> None:
         ledger, path, remote = self.journal.ledger, asked.path, stored.remote
         self.journal.set_remote(path, remote)
+        # It is there again: nothing that let its deletion through says anything of it.
+        self.remote.deleted_by.pop(path, None)
+        ledger.unapprove(path)
         self.journal.repeats.ends(op, as_text(artifact_of_remote(path, remote)))
         ledger.took_effect(op, remote.version)
         ledger.clear_problem(path)
@@ -252,7 +255,8 @@ class Asking:
     def _removed(self, asked: Remove, op: Op, *, kept: bool) -> None:
         journal, path = self.journal, asked.path
         journal.set_remote(path, None)
-        self.remote.deleted_by[path] = Deleted(self.device, asked.replaces)
+        if journal.base(path) is not None:  # else nothing is carried out here that would tell of it, and forget it
+            self.remote.deleted_by[path] = Deleted(self.device, asked.replaces)
         journal.repeats.ends(op, GONE)
         journal.ledger.took_effect(op, None)
         self.remote.mark_clashes([path])

@@ -501,10 +501,12 @@ class Ledger:
         self._conn.execute("DELETE FROM uploads")
         self._conn.execute("DELETE FROM approvals")
 
-    def unapprove(self, path: Path) -> None:
-        """The path has moved on; what was approved of it is history."""
+    def unapprove(self, path: Path, *, all_but: Version | None = None) -> None:
+        """The path has moved on; what was approved of it is history. `all_but`: but for its deletion in this state, which may be
+        told of before the state itself.
+        """
         if path in self._was_approved:
-            self._conn.execute("DELETE FROM approvals WHERE path = ?", (path,))
+            self._conn.execute("DELETE FROM approvals WHERE path = ? AND version IS NOT ?", (path, all_but))
 
     def count_deletion(self, at_ns: int, side: Literal["local", "remote"], path: Path) -> None:
         """A deletion that the guard's window shall remember."""

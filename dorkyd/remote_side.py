@@ -313,6 +313,9 @@ class RemoteSide:
         with self.journal.atomic():
             ledger.announced(change.op for change in entry.changes if change.op in ours)
             ledger.approve(approvals(theirs))
+            for change in theirs:
+                if change.verb != "delete":
+                    ledger.unapprove(change.path, all_but=change.version)
             self.journal.mark([change.path for change in theirs], remote=True)
             self._complete(entry)
             self._advance(self.cursor + 1, version, entry)

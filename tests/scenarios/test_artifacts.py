@@ -432,3 +432,34 @@ def test_who_deleted_it_is_told(world: World) -> None:
     assert ask(one, Remove(Path("f"), version_of(world, "f"))).exception() is None
     world.settle()
     assert [one.history("f")[-1], two.history("f")[-1]] == [("delete-local", "A")] * 2
+
+
+def test_a_clients_deletion_that_was_overtaken_explains_no_empty_bucket(tmp_path: FilePath) -> None:
+    """A client deletes the only file and stores it anew, while a person has it in hand here; then the bucket is emptied."""
+    world = World(tmp_path)
+    one = world.device("A", settle_s=60.0)
+    one.write("f", "1")
+    for _ in range(100):
+        one.step(1)
+    assert world.objects() == {"f": "1"}
+    one.engine.opened.local.touched([Path("f")], one.clock.monotonic())  # type: ignore[union-attr]
+    assert ask(one, Remove(Path("f"), version_of(world, "f") or Version(""))).exception() is None
+    assert ask(one, storing(one, "f", "1", None)).exception() is None
+    assert one.tree() == world.objects() == {"f": "1"}
+    world.remove("f")
+    one.look()
+    for _ in range(100):
+        one.step(1)
+    assert one.engine.held is not None
+    assert one.tree() == {"f": "1"}
+
+
+def test_what_a_client_deletes_where_no_file_is_leaves_nothing_behind(world: World) -> None:
+    """Mode bucket: nothing is carried out in a folder, so that nobody would forget who did it."""
+    device = world.device("bucket only", mode=Mode.BUCKET)
+    device.settle()
+    for n in range(5):
+        assert ask(device, storing(device, f"f{n}", "1", None)).exception() is None
+        assert ask(device, Remove(Path(f"f{n}"), version_of(world, f"f{n}") or Version(""))).exception() is None
+    device.settle()
+    assert device.engine.ready().remote.deleted_by == {}

@@ -423,6 +423,25 @@ def test_a_deletion_that_was_overtaken_explains_no_empty_bucket(tmp_path: Path) 
     assert a.tree() == {"f": "1"}
 
 
+def test_an_approved_deletion_that_was_overtaken_explains_no_empty_bucket(tmp_path: Path) -> None:
+    """A person approved that all of it goes, and it was written anew; a device that hears of both at once, and finds nothing."""
+    world, a, b = _world(tmp_path)
+    for path in TWENTY:
+        (b.root / path).unlink()
+    b.settle()
+    b.decisions.approve(_halt(b).token)
+    b.settle()
+    assert world.objects() == {}
+    for path in TWENTY:
+        b.write(path, "anew")
+    b.settle()
+    world.remove(*TWENTY)
+    for _ in range(40):
+        a.step(30)
+    assert _halt(a).reason is HaltReason.REMOTE_EMPTIED
+    assert a.tree() == TWENTY
+
+
 @pytest.mark.parametrize("both", [False, True])
 def test_a_deletion_of_long_ago_explains_no_empty_bucket(tmp_path: Path, both: bool) -> None:
     """A teammate deleted the only file, and somebody here kept it by an edit, or wrote it anew after both had deleted it. Then the
