@@ -87,6 +87,7 @@ def _isolated(play: Play, stuck: set[str]) -> None:
         for device in play.devices:
             device.look()
             play._busy(device, 60)
+            play.release(device.name)  # one that was killed could not be asked before
     shapes = {device.name: _shape(play, device) for device in play.devices}
     objects = _objects(play)
     bad = {Path(path) for path in stuck}
